@@ -1,0 +1,142 @@
+"""`gristmill`: the entry point, which loads only the command that was asked for."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from gristmill._version import __version__
+from gristmill.core.errors import GristmillError
+
+INTERRUPTED = 130
+
+COMMANDS = {
+    "init": "Start a small working project in a new folder.",
+    "run": "Run a pipeline file; steps that are up to date are not run again.",
+    "explain": "Print the plan of a pipeline: what would run, what is cached, and why.",
+    "runs": "List the runs of a project, or show one.",
+    "lineage": "Trace a prediction, a label, a bundle or any artifact back to its data.",
+    "label": "Apply labelling functions to data and combine their votes into labels.",
+    "validate": "Profile data, infer a schema, or check data against one.",
+    "train": "Train a text classifier on labelled data and write a bundle.",
+    "predict": "Answer every row of a table with a bundle, into a Parquet file.",
+    "serve": "Serve a bundle over HTTP.",
+    "datasets": "List the example data sets, or fetch one.",
+}
+
+EXIT_CODES = """\b
+Exit codes:
+  0  done                        6  a step failed
+  1  other error                 7  the project cannot be used
+  2  wrong call                  8  the bundle is damaged
+  3  the data broke its schema   9  training cannot go on
+  4  a gate said no              10 the server cannot start
+  5  data cannot be read         130 stopped with Ctrl-C
+"""
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands live in modules of their own, imported when called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"gristmill.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise click.UsageError(f"{error.message} {_near(args[0])}", ctx) from error
+
+
+def _near(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, COMMANDS, n=1)
+    return f"Did you mean '{near[0]}'?" if near else "See 'gristmill --help'."
+
+
+@click.group(
+    cls=_LazyGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__, prog_name="gristmill")
+@click.option("--quiet", "-q", is_flag=True, help="No progress, only results and errors.")
+@click.option("--debug", is_flag=True, envvar="GRISTMILL_DEBUG", help="Show tracebacks of errors.")
+@click.pass_context
+def cli(ctx: click.Context, quiet: bool, debug: bool) -> None:
+    """From raw data to a served, monitored model.
+
+    \b
+    label -> validate -> train -> serve
+
+    \b
+    gristmill init spam && cd spam && gristmill run
+    starts a project that works at once.
+    """
+    from gristmill.cli.reporter import open_reporter
+    from gristmill.core.progress import reporting
+
+    ctx.obj = {"debug": debug}
+    if not quiet:
+        ctx.with_resource(reporting(open_reporter()))
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; every error is printed, none escapes."""
+    arguments = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in arguments or bool(os.environ.get("GRISTMILL_DEBUG"))
+    try:
+        cli.main(args=arguments, prog_name="gristmill", standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        return INTERRUPTED
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        return _quiet_pipe()
+    except Exception as error:
+        return _explain(error, debug)
+    return 0
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run())
+
+
+def _explain(error: Exception, debug: bool) -> int:
+    from gristmill.cli.failures import as_gristmill_error
+    from gristmill.cli.output import print_error
+
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    known = error if isinstance(error, GristmillError) else as_gristmill_error(error)
+    print_error(known)
+    return known.exit_code
+
+
+def _quiet_pipe() -> int:
+    """Leave silently when the reader of our output (`| head`) has gone away."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

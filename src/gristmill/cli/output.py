@@ -1,0 +1,72 @@
+"""How commands print: tables that fit the terminal, JSON for machines, errors with their remedy."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from gristmill.core.errors import GristmillError
+
+F = TypeVar("F", bound=Callable[..., Any])
+_WIDTH_IN_A_LOG = 100
+
+
+def json_option(function: F) -> F:
+    """Add `--json` to a command; it arrives as the boolean `as_json`."""
+    option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+    return option(function)
+
+
+def say(text: str = "") -> None:
+    """Print one line to standard output."""
+    click.echo(text)
+
+
+def emit(payload: object, as_json: bool, show: Callable[[], None]) -> None:
+    """Print `payload` as one JSON document, or call `show` to print it for people."""
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(payload), indent=2).decode())
+    else:
+        show()
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table that fits the terminal, numbers right-aligned, long cells folded."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    sheet = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for position, name in enumerate(columns):
+        numeric = all(isinstance(row[position], int | float) for row in rows) and bool(rows)
+        sheet.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        sheet.add_row(*(Text(_cell(value)) for value in row))
+    Console(file=sys.stdout, width=_width(), soft_wrap=False, highlight=False).print(sheet)
+
+
+def print_error(error: GristmillError) -> None:
+    """Print an error to standard error: what, where, and how to fix it."""
+    where = f"{error.where}: " if error.where else ""
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(f"{where}{error.message}", err=True)
+    if error.fix:
+        click.secho("  fix: ", fg="green", nl=False, err=True)
+        click.echo(error.fix, err=True)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_IN_A_LOG

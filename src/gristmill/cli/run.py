@@ -1,0 +1,133 @@
+"""`gristmill run`: run a pipeline."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gristmill.cli.output import emit, json_option, say
+from gristmill.cli.settings import parse_settings, setting_option
+from gristmill.core.quantities import format_count, format_seconds
+
+if TYPE_CHECKING:
+    from gristmill.pipeline.graph import AnyStep, Pipeline
+    from gristmill.pipeline.run import RunResult
+    from gristmill.store.runs import Execution
+
+_MARKS = {"done": "+", "cached": "=", "failed": "x", "blocked": "-", "stopped": "x"}
+
+
+@click.command("run")
+@click.argument("pipeline", type=click.Path(path_type=Path), default=Path("pipeline.py"))
+@click.option("--step", "targets", multiple=True, help="Only this step and what it needs.")
+@click.option("--force", multiple=True, metavar="STEP", help="Run this step though up to date.")
+@setting_option
+@json_option
+def command(
+    pipeline: Path,
+    targets: tuple[str, ...],
+    force: tuple[str, ...],
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Run a pipeline file; steps that are up to date are not run again.
+
+    A step is up to date when nothing that decides its result has changed: its code and all of your
+    code that it can reach, the versions of the packages it uses, its settings, its inputs. What
+    runs says why.
+
+    \b
+    gristmill run                                pipeline.py in this folder
+    gristmill run pipeline.py --step train       only train and what it needs
+    gristmill run --set train.epochs=5           another value for a setting
+
+    \b
+    Marks:  + ran   = cached   x failed   - blocked
+    Exit codes: 0 done, 4 a gate said no, 6 a step failed, 130 stopped with Ctrl-C.
+    """
+    from gristmill.pipeline.load import load_pipeline
+    from gristmill.pipeline.run import run
+    from gristmill.store.project import Project
+
+    began = time.perf_counter()
+    loaded = load_pipeline(pipeline)
+    folder = loaded.path.parent if loaded.path else Path()
+    with Project(folder) as project:
+        printer = None if as_json else Printer(loaded)
+        result = run(
+            loaded,
+            project,
+            targets=targets,
+            settings=parse_settings(settings),
+            force=force,
+            listener=printer,
+        )
+        seconds = time.perf_counter() - began
+        emit(as_payload(result), as_json, lambda: say(summary(result, seconds)))
+    if result.error is not None:
+        raise result.error
+
+
+class Printer:
+    """Prints a line per step as a run goes on."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.width = max(len(name) for name in pipeline.names)
+
+    def started(self, run: str, pipeline: Pipeline) -> None:
+        """Print the run's id."""
+        say(f"run {run}  {pipeline.name}")
+
+    def running(self, step: AnyStep, why: str) -> None:
+        """Print what is about to run, and why."""
+        say(f"  > {step.name:<{self.width}}  {why}")
+
+    def ended(self, execution: Execution) -> None:
+        """Print how a step ended."""
+        figures = format_seconds(execution.seconds) if execution.status == "done" else ""
+        text = {"done": figures, "cached": "cached"}.get(execution.status, "")
+        if execution.status in ("failed", "blocked", "stopped"):
+            text = f"{execution.status}: {execution.message or execution.why}"
+        say(f"  {_MARKS[execution.status]} {execution.step:<{self.width}}  {text}".rstrip())
+
+
+def summary(result: RunResult, seconds: float) -> str:
+    """Say in a line how a run went; then what the cache could not see, if anything ran."""
+    counts = [
+        f"{format_count(result.count(status))} {word}"
+        for status, word in (
+            ("done", "ran"), ("cached", "cached"), ("failed", "failed"), ("blocked", "blocked"),
+        )
+        if result.count(status)
+    ]  # fmt: skip
+    lines = [f"{len(result.executions)} steps: {', '.join(counts)} in {format_seconds(seconds)}"]
+    blind = {
+        spot
+        for execution in result.executions.values()
+        if execution.status == "done"
+        for spot in execution.reach.get("blind_spots", [])
+    }
+    if blind:
+        lines.append("not seen by the cache (decided at run time):")
+        lines += [f"  {spot}" for spot in sorted(blind)]
+    return "\n".join(lines)
+
+
+def as_payload(result: RunResult) -> dict[str, object]:
+    """Return a run as plain data for `--json`."""
+    steps = [
+        {
+            "step": execution.step,
+            "status": execution.status,
+            "why": execution.why,
+            "seconds": execution.seconds,
+            "artifact": execution.output,
+            "message": execution.message,
+        }
+        for execution in result.executions.values()
+    ]
+    error = str(result.error) if result.error else None
+    return {"run": result.run, "steps": steps, "error": error}

@@ -1,0 +1,1 @@
+"""What everyone may import and what imports nobody."""

@@ -1,0 +1,107 @@
+"""Cache keys of steps, and the reasons why a key is not the one of last time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from gristmill.core.code import CodeReach, reach
+from gristmill.core.errors import UsageError
+from gristmill.core.fingerprint import fingerprint, fingerprint_file
+from gristmill.pipeline.graph import AnyStep
+from gristmill.store.runs import Execution
+
+
+@dataclass(frozen=True)
+class StepKey:
+    """All that decides a step's result: code, packages, settings and inputs.
+
+    Attributes:
+        step: the step.
+        settings: name -> value of each setting in this run.
+        inputs: name -> digest of each input artifact.
+    """
+
+    step: AnyStep
+    settings: Mapping[str, object]
+    inputs: Mapping[str, str]
+
+    @cached_property
+    def reach(self) -> CodeReach:
+        """The code and packages that the step can reach."""
+        return reach(self.step.function)
+
+    @cached_property
+    def setting_prints(self) -> dict[str, str]:
+        """Fingerprint of each setting; a path counts by the content of its file."""
+        return {
+            name: _setting_print(self.step, name, value) for name, value in self.settings.items()
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """The key: equal exactly when the step would do the same again."""
+        return fingerprint([self.reach.digest, self.setting_prints, dict(self.inputs)])
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what is kept of the key, so that a later run can say what changed."""
+        return {
+            "parts": self.reach.parts,
+            "packages": self.reach.packages,
+            "blind_spots": self.reach.blind_spots,
+            "settings": self.setting_prints,
+            "shown": {name: repr(value)[:80] for name, value in self.settings.items()},
+        }
+
+    def reasons(self, last: Execution | None) -> list[str]:
+        """Say why this step has to run, compared with the last time it gave a result."""
+        if last is None:
+            return ["first run"]
+        if last.key == self.digest:
+            return ["its result is no longer in the store"]
+        record = last.reach
+        found = self.reach.changes_since(record.get("parts", {}), record.get("packages", {}))
+        found += self._changed_settings(record)
+        found += [f"input {name} changed" for name in _changed(last.inputs, self.inputs)]
+        return found or ["the version of Python changed"]
+
+    def _changed_settings(self, record: Mapping[str, Any]) -> list[str]:
+        old, shown = record.get("settings", {}), record.get("shown", {})
+        return [
+            f"setting {name}: {shown.get(name, 'none')} -> {self.settings[name]!r}"
+            for name in _changed(old, self.setting_prints)
+        ]
+
+
+def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    return [name for name, value in new.items() if old.get(name) != value]
+
+
+def _setting_print(step: AnyStep, name: str, value: object) -> str:
+    try:
+        if isinstance(value, Path):
+            return _path_print(step, name, value)
+        return fingerprint(value)
+    except TypeError as error:
+        raise UsageError(
+            f"the setting {name!r} is a {type(value).__qualname__}, which has no fingerprint",
+            where=f"step {step.name!r}",
+            fix="use numbers, text, lists, dicts, dataclasses or paths as settings",
+        ) from error
+
+
+def _path_print(step: AnyStep, name: str, path: Path) -> str:
+    if path.is_dir():
+        files = sorted(item for item in path.rglob("*") if item.is_file())
+        return fingerprint(
+            [[str(item.relative_to(path)), fingerprint_file(item)] for item in files]
+        )
+    if not path.is_file():
+        raise UsageError(
+            f"the setting {name!r} names a file that is not there: {path}",
+            where=f"step {step.name!r}",
+        )
+    return fingerprint_file(path)

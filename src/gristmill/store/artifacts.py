@@ -1,0 +1,172 @@
+"""Artifacts, stored by content: a digest names a folder of files that never changes.
+
+On a local disk a folder appears by one rename. On an object store (any fsspec URL) its files go up
+first and the index last; a folder without its index does not exist for a reader.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from gristmill.core.atomic import atomic_folder
+from gristmill.core.errors import StoreError
+from gristmill.core.fingerprint import fingerprint, fingerprint_file
+
+INDEX = "artifact.json"
+
+
+class Artifacts(Protocol):
+    """Where artifacts are kept."""
+
+    def put(self, folder: Path, codec: str) -> tuple[str, int]:
+        """Keep the files of a folder; return their digest and their size in bytes."""
+
+    def get(self, digest: str) -> Path:
+        """Return a local folder with the files of an artifact; nobody may change them."""
+
+    def exists(self, digest: str) -> bool:
+        """Say whether the artifact is there, whole."""
+
+
+def open_artifacts(location: Path | str, cache: Path) -> Artifacts:
+    """Open the artifact store at a folder or an fsspec URL (`s3://bucket/prefix`, `memory://`...).
+
+    Args:
+        location: a folder, or a URL.
+        cache: folder for local copies of what a remote store holds.
+    """
+    scheme = urlsplit(str(location)).scheme
+    if isinstance(location, Path) or scheme in ("", "file"):
+        return LocalArtifacts(Path(urlsplit(str(location)).path if scheme else location))
+    return RemoteArtifacts(str(location), cache)
+
+
+def index_of(folder: Path, codec: str) -> dict[str, Any]:
+    """Describe a folder: its codec, and each file's SHA-256 (32 hex digits) and size in bytes."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != INDEX]
+    files = {
+        path.relative_to(folder).as_posix(): [fingerprint_file(path), path.stat().st_size]
+        for path in paths
+    }
+    return {"codec": codec, "files": files}
+
+
+def check_files(folder: Path, digest: str) -> None:
+    """Compare the files of an artifact with its index and its digest.
+
+    Raises:
+        StoreError: a file is missing, changed or extra, or the index is not the one of the digest.
+    """
+    index = json.loads((folder / INDEX).read_bytes())
+    found = index_of(folder, index["codec"])
+    for name in sorted({*index["files"], *found["files"]}):
+        if index["files"].get(name) != found["files"].get(name):
+            raise StoreError(
+                f"artifact {digest[:12]} is damaged: file {name!r} is not what was stored",
+                where=str(folder),
+                fix="delete that folder; the step that made it will run again",
+            )
+    if fingerprint(index) != digest:
+        raise StoreError(f"the index of artifact {digest[:12]} was changed", where=str(folder))
+
+
+class LocalArtifacts:
+    """Artifacts in a folder: `ab/abcdef.../files`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def put(self, folder: Path, codec: str) -> tuple[str, int]:
+        """Move the files of `folder` into the store (the folder is empty afterwards)."""
+        index = index_of(folder, codec)
+        digest = fingerprint(index)
+        if not self.exists(digest):
+            with atomic_folder(self._place(digest)) as draft:
+                for path in folder.iterdir():
+                    shutil.move(path, draft / path.name)
+                (draft / INDEX).write_text(json.dumps(index, sort_keys=True))
+        return digest, _size(index)
+
+    def get(self, digest: str) -> Path:
+        """Return the artifact's folder in the store.
+
+        Raises:
+            StoreError: there is no such artifact.
+        """
+        if not self.exists(digest):
+            raise StoreError(
+                f"artifact {digest[:12]} is not in the store",
+                where=str(self.root),
+                fix="run the pipeline again, or copy the whole project folder",
+            )
+        return self._place(digest)
+
+    def exists(self, digest: str) -> bool:
+        """Say whether the artifact is there, whole."""
+        return (self._place(digest) / INDEX).is_file()
+
+    def _place(self, digest: str) -> Path:
+        return self.root / digest[:2] / digest
+
+
+class RemoteArtifacts:
+    """Artifacts under a URL, through fsspec, with local copies of what was read or written."""
+
+    def __init__(self, url: str, cache: Path) -> None:
+        import fsspec
+
+        self.files, self.root = fsspec.core.url_to_fs(url)
+        self.copies = LocalArtifacts(cache)
+
+    def put(self, folder: Path, codec: str) -> tuple[str, int]:
+        """Keep the files locally and upload them, the index last."""
+        digest, bytes_ = self.copies.put(folder, codec)
+        if not self._is_uploaded(digest):
+            source = self.copies.get(digest)
+            index = json.loads((source / INDEX).read_bytes())
+            for name in [*index["files"], INDEX]:
+                target = f"{self._place(digest)}/{name}"
+                self.files.makedirs(target.rpartition("/")[0], exist_ok=True)
+                self.files.put_file(str(source / name), target)
+        return digest, bytes_
+
+    def get(self, digest: str) -> Path:
+        """Return a local copy, downloaded and checked the first time.
+
+        Raises:
+            StoreError: there is no such artifact, or what came down is not what was stored.
+        """
+        if not self.copies.exists(digest):
+            if not self._is_uploaded(digest):
+                raise StoreError(f"artifact {digest[:12]} is not in the store", where=self.root)
+            self._download(digest)
+        return self.copies.get(digest)
+
+    def exists(self, digest: str) -> bool:
+        """Say whether the artifact is there, whole."""
+        return self.copies.exists(digest) or self._is_uploaded(digest)
+
+    def _is_uploaded(self, digest: str) -> bool:
+        return bool(self.files.exists(f"{self._place(digest)}/{INDEX}"))
+
+    def _download(self, digest: str) -> None:
+        index = json.loads(self.files.cat_file(f"{self._place(digest)}/{INDEX}"))
+        with atomic_folder(self.copies._place(digest)) as draft:
+            for name in [*index["files"], INDEX]:
+                target = (draft / name).resolve()
+                if not target.is_relative_to(draft.resolve()):
+                    raise StoreError(f"artifact {digest[:12]} names a file outside: {name!r}")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self.files.get_file(f"{self._place(digest)}/{name}", str(target))
+            check_files(draft, digest)
+
+    def _place(self, digest: str) -> str:
+        return f"{self.root}/{digest[:2]}/{digest}"
+
+
+def _size(index: dict[str, Any]) -> int:
+    return sum(bytes_ for _, bytes_ in index["files"].values())

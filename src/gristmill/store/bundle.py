@@ -1,0 +1,381 @@
+"""Bundles: a servable model as a folder of plain files that are checked before they are believed.
+
+    manifest.json         what the model is, and the size and SHA-256 of every other file
+    graph.json            the captured graph (`store.graph`)
+    weights.safetensors   its weights
+    features.json         how rows become its input (`data.features`)
+    ...                   a schema, notes: any further text
+
+Nothing in a bundle is code and nothing is pickled; opening one runs nothing from it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import msgspec
+
+from gristmill.core.atomic import atomic_folder
+from gristmill.core.errors import BundleError, DataError
+from gristmill.core.fingerprint import fingerprint_bytes
+from gristmill.data.features import Featurizer, featurizer_from_json, featurizer_to_json
+from gristmill.store.bundle_files import (
+    FileEntry,
+    check_folder,
+    check_names,
+    entry_of,
+    read_checked,
+    read_plain,
+)
+from gristmill.store.graph import GraphSpec, graph_from_json, graph_to_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Weights: TypeAlias = Mapping[str, NDArray[Any]]
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+GRAPH = "graph.json"
+WEIGHTS = "weights.safetensors"
+FEATURES: Literal["features.json"] = "features.json"
+
+_REQUIRED = (FEATURES, GRAPH, WEIGHTS)
+_MANIFEST_BYTES = 4 << 20
+_WEIGHT_DTYPES = ("float16", "float32", "float64", "int32", "int64", "bool")
+_PACKAGES = ("gristmill", "msgspec", "numpy", "safetensors", "torch")
+
+FieldKind: TypeAlias = Literal["string", "int", "float", "bool"]
+
+
+class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One value of a request or of an answer.
+
+    Attributes:
+        name: its key, or column.
+        kind: its type; an int is welcome where a float is expected, a bool nowhere but as bool.
+        required: whether it must be there and not null.
+        max_length: most characters of a string.
+        domain: the only strings that are allowed.
+        min: least number that is allowed.
+        max: greatest number that is allowed.
+    """
+
+    name: str
+    kind: FieldKind
+    required: bool = True
+    max_length: int | None = None
+    domain: list[str] | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a model is asked and what it answers."""
+
+    inputs: list[Field]
+    outputs: list[Field]
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `manifest.json` says.
+
+    Attributes:
+        format: version of this layout; 1.
+        name: the model's name.
+        task: what kind of question it answers.
+        classes: class names, in the order of the model's outputs.
+        signature: fields of a request and of an answer.
+        featurizer: the file that says how rows become input.
+        files: every other file of the folder, by relative POSIX path.
+        metrics: figures of the model's evaluation.
+        lineage: what the model came from: run, labels and data, as fingerprints or names.
+        environment: versions of the packages that wrote the bundle.
+    """
+
+    format: int
+    name: str
+    task: Literal["classification"]
+    classes: list[str]
+    signature: Signature
+    featurizer: Literal["features.json"]
+    files: dict[str, FileEntry]
+    metrics: dict[str, float] = {}
+    lineage: dict[str, str] = {}
+    environment: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was opened and found sound.
+
+    Attributes:
+        folder: where it is.
+        manifest: what it says about itself.
+        fingerprint: of the manifest's bytes, and so of every file; 32 hex digits.
+    """
+
+    folder: Path
+    manifest: Manifest
+    fingerprint: str
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Bundle:
+        """Open a folder after checking every file in it; memory is bounded by one block of 1 MiB.
+
+        Raises:
+            BundleError: something is missing, added, changed or malformed; names the file, what was
+                expected and what was found.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise BundleError("expected the folder of a bundle, found none", where=str(folder))
+        data = read_plain(folder, MANIFEST, _MANIFEST_BYTES)
+        manifest = _parse_manifest(data, str(folder / MANIFEST))
+        check_folder(folder, manifest.files, manifest=MANIFEST)
+        return cls(folder, manifest, fingerprint_bytes(data))
+
+    @classmethod
+    def load(cls, folder: Path) -> Bundle:
+        """Open what `save` wrote."""
+        return cls.open(folder)
+
+    def save(self, folder: Path) -> None:
+        """Copy the bundle into an empty folder, checking every byte on the way."""
+        for name in self.manifest.files:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(self.read(name))
+        data = read_plain(self.folder, MANIFEST, _MANIFEST_BYTES)
+        if fingerprint_bytes(data) != self.fingerprint:
+            raise BundleError("changed since the bundle was opened", where=MANIFEST)
+        (folder / MANIFEST).write_bytes(data)
+
+    def describe(self) -> dict[str, object]:
+        """Return name, fingerprint, classes, size, metrics and lineage."""
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "classes": list(self.classes),
+            "bytes": sum(entry.bytes_ for entry in self.manifest.files.values()),
+            "metrics": dict(self.manifest.metrics),
+            "lineage": dict(self.manifest.lineage),
+        }
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.manifest.name
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names, in the order of the model's outputs."""
+        return self.manifest.classes
+
+    @property
+    def signature(self) -> Signature:
+        """Fields of a request and of an answer."""
+        return self.manifest.signature
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a listed file; they are checked again, as the file may have changed.
+
+        Raises:
+            BundleError: no such file is listed, or its bytes are not those of the manifest.
+        """
+        entry = self.manifest.files.get(name)
+        if entry is None:
+            raise BundleError(
+                f"expected one of {', '.join(sorted(self.manifest.files))}", where=name
+            )
+        return read_checked(self.folder, name, entry)
+
+    def featurizer(self) -> Featurizer:
+        """Read how rows become the model's input."""
+        try:
+            return featurizer_from_json(self.read(FEATURES))
+        except DataError as error:
+            raise BundleError(error.message, where=FEATURES) from error
+
+    def graph(self) -> GraphSpec:
+        """Read the captured graph, checked against the list of operators."""
+        return graph_from_json(self.read(GRAPH))
+
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """Read the weights: name -> array, the whole file in memory."""
+        return _parse_weights(self.read(WEIGHTS))
+
+
+def write_bundle(
+    folder: Path | str,
+    *,
+    name: str,
+    classes: Sequence[str],
+    signature: Signature,
+    featurizer: Featurizer,
+    graph: GraphSpec,
+    weights: Weights,
+    metrics: Mapping[str, float] | None = None,
+    lineage: Mapping[str, str] | None = None,
+    extra_files: Mapping[str, str | bytes] | None = None,
+) -> Bundle:
+    """Write a bundle, whole or not at all, over whatever bundle was in `folder`, and open it.
+
+    Equal arguments give equal bytes, as long as the packages named in `environment` stay the same.
+
+    Args:
+        folder: where to; must be new, empty or a bundle.
+        name: the model's name.
+        classes: two or more different names, in the order of the model's outputs.
+        signature: fields of a request and of an answer.
+        featurizer: how rows become the model's input.
+        graph: the captured model.
+        weights: every tensor that `graph.weights` names, and no other.
+        metrics: finite figures.
+        lineage: pairs of words that say what the model came from.
+        extra_files: text or bytes by relative path, `schema.toml` for instance.
+
+    Raises:
+        BundleError: an argument could not be opened again, or `folder` holds something else.
+    """
+    folder = Path(folder)
+    _check_target(folder)
+    _check_arguments(classes, graph, weights, metrics or {})
+    extra = {path: _to_bytes(text) for path, text in (extra_files or {}).items()}
+    for path in (MANIFEST, *_REQUIRED):
+        if path in extra:
+            raise BundleError("an extra file may not take the place of this one", where=path)
+    contents = {
+        FEATURES: featurizer_to_json(featurizer),
+        GRAPH: graph_to_json(graph),
+        WEIGHTS: _weights_to_bytes(weights),
+        **extra,
+    }
+    manifest = Manifest(
+        format=FORMAT,
+        name=name,
+        task="classification",
+        classes=list(classes),
+        signature=signature,
+        featurizer=FEATURES,
+        files={path: entry_of(data) for path, data in contents.items()},
+        metrics={key: float(value) for key, value in (metrics or {}).items()},
+        lineage=dict(lineage or {}),
+        environment=_environment(),
+    )
+    check_names(manifest.files, MANIFEST)
+    with atomic_folder(folder) as draft:
+        for path, data in {**contents, MANIFEST: _manifest_to_json(manifest)}.items():
+            (draft / path).parent.mkdir(parents=True, exist_ok=True)
+            (draft / path).write_bytes(data)
+        Bundle.open(draft)
+    return Bundle.open(folder)
+
+
+def _manifest_to_json(manifest: Manifest) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2)
+
+
+def _parse_manifest(data: bytes, where: str) -> Manifest:
+    try:
+        found = msgspec.json.decode(data, type=_AnyFormat).format
+        if found != FORMAT:
+            raise BundleError(
+                f"expected format {FORMAT}, found {found}",
+                where=where,
+                fix="open the bundle with the version of gristmill that wrote it",
+            )
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BundleError(f"not a manifest: {error}", where=where) from error
+    missing = [name for name in _REQUIRED if name not in manifest.files]
+    if missing:
+        raise BundleError(f"expected {missing[0]} among the files, found none", where=where)
+    _check_classes(manifest.classes)
+    return manifest
+
+
+class _AnyFormat(msgspec.Struct):
+    format: int
+
+
+def _check_target(folder: Path) -> None:
+    """Refuse to replace a folder of something else: a wrong path must not cost anyone's files."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise BundleError(
+            "expected a new folder, an empty one or a bundle, found other files",
+            where=str(folder),
+            fix="name another folder",
+        )
+    if folder.exists() and not folder.is_dir():
+        raise BundleError("expected a folder, found a file", where=str(folder))
+
+
+def _check_classes(classes: Sequence[str]) -> None:
+    if len(classes) < 2 or len(set(classes)) != len(classes):
+        raise BundleError(f"expected two or more different classes, found {list(classes)!r}")
+
+
+def _check_arguments(
+    classes: Sequence[str], graph: GraphSpec, weights: Weights, metrics: Mapping[str, float]
+) -> None:
+    _check_classes(classes)
+    graph.check()
+    if set(graph.weights) != set(weights):
+        odd = sorted(set(graph.weights) ^ set(weights))
+        raise BundleError(f"graph and weights disagree about {', '.join(odd)}")
+    for key, value in metrics.items():
+        if not math.isfinite(value):
+            raise BundleError(f"expected a finite figure, found {value!r}", where=f"metric {key!r}")
+
+
+def _weights_to_bytes(weights: Weights) -> bytes:
+    import numpy as np
+    from safetensors.numpy import save
+
+    arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    for name, array in arrays.items():
+        _check_dtype(name, array)
+    data: bytes = save(arrays)
+    return data
+
+
+def _parse_weights(data: bytes) -> dict[str, NDArray[Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        weights: dict[str, NDArray[Any]] = load(data)
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise BundleError(f"not safetensors: {error}", where=WEIGHTS) from error
+    for name, array in weights.items():
+        _check_dtype(name, array)
+    return weights
+
+
+def _check_dtype(name: str, array: NDArray[np.generic]) -> None:
+    if array.dtype.name not in _WEIGHT_DTYPES:
+        raise BundleError(
+            f"expected a tensor of {', '.join(_WEIGHT_DTYPES)}, found {array.dtype.name}",
+            where=f"{WEIGHTS}, tensor {name!r}",
+        )
+
+
+def _to_bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
+
+
+def _environment() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

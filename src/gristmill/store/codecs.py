@@ -1,0 +1,219 @@
+"""How values become files and come back, without pickle.
+
+codec                value                                          files
+json                 None, bool, int, float, str, lists, dicts      value.json
+table                Polars data frame                              table.parquet
+array                NumPy array                                    array.npy
+path                 file or folder                                 a copy
+struct:MODULE:NAME   msgspec struct or dataclass                    value.json
+object:MODULE:NAME   anything with `save`, `load` and `describe`    its own
+group                dict with values of the above kinds            one folder each
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
+
+from gristmill.core.errors import StoreError
+
+
+@runtime_checkable
+class Storable(Protocol):
+    """An object that writes itself into a folder and says what it is."""
+
+    def save(self, folder: Path) -> None:
+        """Write files into an existing, empty folder; equal objects write equal bytes."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+
+    def describe(self) -> dict[str, object]:
+        """Return a small JSON-able summary, kept for lineage and display."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Encoded:
+    """What was written: the codec that reads it, its kind, and what is worth knowing of it."""
+
+    codec: str
+    kind: str
+    rows: int | None
+    summary: dict[str, Any]
+
+
+def encode(value: object, folder: Path) -> Encoded:
+    """Write a value into an empty folder.
+
+    Raises:
+        StoreError: the value is of a kind that cannot be stored.
+    """
+    if isinstance(value, Storable) and not isinstance(value, type):
+        value.save(folder)
+        summary = value.describe()
+        rows = summary.get("rows")
+        kind = type(value).__name__.lower()
+        return Encoded(
+            _named("object", value), kind, rows if isinstance(rows, int) else None, summary
+        )
+    if isinstance(value, Path):
+        return _encode_path(value, folder)
+    if _is_polars(value):
+        return _encode_table(value, folder)
+    if type(value).__module__ == "numpy" and hasattr(value, "dtype"):
+        return _encode_array(value, folder)
+    if hasattr(value, "__struct_fields__") or dataclasses.is_dataclass(value):
+        return _encode_struct(value, folder)
+    return _encode_plain(value, folder)
+
+
+def decode(codec: str, folder: Path) -> object:
+    """Read back what `encode` wrote.
+
+    Raises:
+        StoreError: the codec is unknown, or names a class that is not to be loaded.
+    """
+    name, _, rest = codec.partition(":")
+    if name == "json":
+        return json.loads((folder / "value.json").read_bytes())
+    if name == "table":
+        import polars as pl
+
+        return pl.read_parquet(folder / "table.parquet")
+    if name == "array":
+        import numpy as np
+
+        return np.load(folder / "array.npy", allow_pickle=False)
+    if name == "path":
+        return folder / rest
+    if name == "group":
+        members = json.loads((folder / "group.json").read_bytes())
+        return {key: decode(inner, folder / place) for key, (inner, place) in members.items()}
+    if name == "struct":
+        import msgspec
+
+        return msgspec.json.decode((folder / "value.json").read_bytes(), type=_class(rest))
+    if name == "object":
+        loaded: object = _class(rest).load(folder)
+        return loaded
+    raise StoreError(f"unknown codec {codec!r}", where=str(folder))
+
+
+def _named(codec: str, value: object) -> str:
+    cls = type(value)
+    return f"{codec}:{cls.__module__}:{cls.__qualname__}"
+
+
+def _class(name: str) -> Any:
+    """Find a class that the program has loaded already, or one of ours; import nothing else."""
+    module_name, _, qualname = name.partition(":")
+    module = sys.modules.get(module_name)
+    if module is None and module_name.partition(".")[0] == "gristmill":
+        module = importlib.import_module(module_name)
+    found: Any = module
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    if not isinstance(found, type):
+        raise StoreError(
+            f"an artifact needs the class {name!r}, whose module is not loaded",
+            fix=f"import {module_name} before reading it",
+        )
+    return found
+
+
+def _is_polars(value: object) -> bool:
+    return type(value).__module__.startswith("polars.") and type(value).__name__ in (
+        "DataFrame",
+        "LazyFrame",
+    )
+
+
+def _encode_table(value: Any, folder: Path) -> Encoded:
+    frame = value.collect() if type(value).__name__ == "LazyFrame" else value
+    # One chunk: the same rows give the same bytes, however the frame was put together.
+    frame.rechunk().write_parquet(folder / "table.parquet", compression="zstd")
+    columns = {name: str(kind) for name, kind in frame.schema.items()}
+    return Encoded("table", "table", frame.height, {"rows": frame.height, "columns": columns})
+
+
+def _encode_array(value: Any, folder: Path) -> Encoded:
+    import numpy as np
+
+    array = np.asarray(value)
+    if array.dtype.hasobject:
+        raise _unstorable(value, "its dtype is object")
+    np.save(folder / "array.npy", array, allow_pickle=False)
+    summary = {"shape": list(array.shape), "dtype": str(array.dtype)}
+    return Encoded("array", "array", int(array.shape[0]) if array.ndim else None, summary)
+
+
+def _encode_path(value: Path, folder: Path) -> Encoded:
+    if not value.exists():
+        raise StoreError("a step returned a path where there is nothing", where=str(value))
+    if value.is_dir():
+        shutil.copytree(value, folder / value.name)
+    else:
+        shutil.copyfile(value, folder / value.name)
+    kind = "folder" if value.is_dir() else "file"
+    return Encoded(f"path:{value.name}", kind, None, {"name": value.name})
+
+
+def _encode_struct(value: object, folder: Path) -> Encoded:
+    import msgspec
+
+    try:
+        text = msgspec.json.encode(value)
+        msgspec.json.decode(text, type=type(value))
+    except (TypeError, msgspec.MsgspecError) as error:
+        raise _unstorable(value, str(error)) from error
+    (folder / "value.json").write_bytes(text)
+    summary = msgspec.to_builtins(value)
+    return Encoded(_named("struct", value), type(value).__name__.lower(), None, summary)
+
+
+def _encode_plain(value: object, folder: Path) -> Encoded:
+    if isinstance(value, Mapping) and not _is_json(value):
+        return _encode_group(value, folder)
+    if not _is_json(value):
+        raise _unstorable(value, "its type is not known to the store")
+    (folder / "value.json").write_text(json.dumps(value, ensure_ascii=False))
+    rows = len(value) if isinstance(value, list) else None
+    shown = value if len(repr(value)) < 2000 else None
+    return Encoded("json", "json", rows, {"value": shown})
+
+
+def _encode_group(value: Mapping[Any, object], folder: Path) -> Encoded:
+    members, summary = {}, {}
+    for position, (key, member) in enumerate(value.items()):
+        if not isinstance(key, str):
+            raise _unstorable(value, f"the key {key!r} is not a string")
+        place = folder / f"m{position}"
+        place.mkdir()
+        inner = encode(member, place)
+        members[key] = [inner.codec, place.name]
+        summary[key] = {"kind": inner.kind, **inner.summary}
+    (folder / "group.json").write_text(json.dumps(members))
+    return Encoded("group", "group", None, summary)
+
+
+def _is_json(value: object) -> bool:
+    if isinstance(value, list):
+        return all(_is_json(item) for item in value)
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def _unstorable(value: object, reason: str) -> StoreError:
+    return StoreError(
+        f"cannot store a value of type {type(value).__qualname__}: {reason}",
+        fix="return a data frame, an array, a path, plain lists and dicts, a msgspec struct or "
+        "dataclass, or give the class the methods save(folder), load(folder) and describe()",
+    )

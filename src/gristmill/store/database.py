@@ -1,0 +1,197 @@
+"""The SQL database of a project: SQLite in its folder by default, PostgreSQL by URL."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, make_url, select
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.pool import NullPool, StaticPool
+
+from gristmill.core.errors import ReadOnlyError, StoreError
+from gristmill.store import tables
+
+_WRITES = "gristmill_writes"
+_BUSY_SECONDS = 60.0
+"""How long a writer waits for others. Eight writers at once wait well under a second each."""
+
+
+class Database:
+    """One open database.
+
+    Args:
+        target: path of a SQLite file, or a SQLAlchemy URL such as `postgresql+psycopg://...`.
+        read_only: open without ever writing; the file may lie on a disk that can't be written.
+
+    Raises:
+        StoreError: the database cannot be opened, or was written by another version.
+    """
+
+    def __init__(self, target: Path | str, *, read_only: bool = False) -> None:
+        self.read_only = read_only
+        self._engine = _open(target, read_only)
+        with _translated():
+            self._check_version()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Yield a connection for reading."""
+        with _translated(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Yield a connection inside one transaction: all of the block is kept, or nothing.
+
+        Raises:
+            ReadOnlyError: the project is open read-only.
+        """
+        if self.read_only:
+            raise ReadOnlyError(
+                "this project is open read-only",
+                fix="copy it to a folder that can be written, and run there",
+            )
+        engine = self._engine.execution_options(**{_WRITES: True})
+        with _translated(), engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections; on SQLite the last one to close folds the log into the file."""
+        self._engine.dispose()
+
+    def _check_version(self) -> None:
+        wanted = tables.settings.c.name == "schema"
+        with self._engine.connect() as connection:
+            found = connection.execute(select(tables.settings.c.value).where(wanted)).scalar()
+        if found != tables.SCHEMA_VERSION:
+            raise StoreError(
+                f"the project's database has layout {found!r}, this Gristmill reads "
+                f"{tables.SCHEMA_VERSION!r}",
+                fix="use the Gristmill version that made the project, or start a new project",
+            )
+
+
+def _open(target: Path | str, read_only: bool) -> Engine:
+    if isinstance(target, Path):
+        return _open_sqlite(target, read_only)
+    try:
+        url = make_url(target)
+        if url.get_backend_name() == "sqlite":
+            return _open_sqlite(Path(url.database or ""), read_only)
+        return _open_server(url)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise StoreError(
+            f"cannot understand the database URL: {error}",
+            fix="use postgresql+psycopg://user:password@host/database",
+        ) from error
+
+
+def _open_sqlite(path: Path, read_only: bool) -> Engine:
+    if read_only:
+        return _engine_of_copyable_file(path)
+    if not path.exists():
+        _create_sqlite(path)
+    engine = create_engine(URL.create("sqlite", database=str(path)))
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _engine_of_copyable_file(path: Path) -> Engine:
+    if not path.exists():
+        raise StoreError("this folder holds no project", where=str(path.parent))
+    # `immutable` lets SQLite read a file in WAL mode from a folder where it cannot put its log.
+    log = path.with_name(path.name + "-wal")
+    suffix = "" if log.exists() and log.stat().st_size else "&immutable=1"
+    location = f"file:{path}?mode=ro{suffix}"
+    return create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(location, uri=True, check_same_thread=False),
+        poolclass=StaticPool,
+    )
+
+
+def _create_sqlite(path: Path) -> None:
+    """Make the file whole under another name, then put it in place: two may start at once."""
+    import os
+    import secrets
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    engine = create_engine(URL.create("sqlite", database=str(draft)), poolclass=NullPool)
+    try:
+        with _translated(), engine.begin() as connection:
+            _create_tables(connection)
+        raw = sqlite3.connect(draft)
+        raw.execute("PRAGMA journal_mode=WAL")
+        raw.close()
+        try:
+            os.link(draft, path)  # unlike rename, fails if somebody else was first
+        except FileExistsError:
+            return
+        except OSError:  # a file system without hard links
+            draft.rename(path)
+    finally:
+        engine.dispose()
+        for leftover in path.parent.glob(f"{draft.name}*"):
+            leftover.unlink(missing_ok=True)
+
+
+def _create_tables(connection: Connection) -> None:
+    tables.metadata.create_all(connection)
+    version = {"name": "schema", "value": tables.SCHEMA_VERSION}
+    if connection.execute(select(tables.settings)).first() is None:
+        connection.execute(insert(tables.settings).values(version))
+
+
+def _open_server(url: URL) -> Engine:
+    engine = create_engine(url, poolclass=NullPool, isolation_level="READ COMMITTED")
+    with _translated(), engine.begin() as connection:
+        # One creator at a time: `create table if not exists` alone can collide.
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7420813)")
+        _create_tables(connection)
+    return engine
+
+
+def _configure(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin where _begin_immediate says
+    connection.execute(f"PRAGMA busy_timeout={int(_BUSY_SECONDS * 1000)}")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _begin(connection: Connection) -> None:
+    """Begin; a writer takes the lock at once, since a lock upgraded half-way can only fail."""
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn database failures into StoreErrors that say what to do."""
+    try:
+        yield
+    except OperationalError as error:
+        raise StoreError(
+            f"the database cannot be used: {error.orig}", fix=_advice(error)
+        ) from error
+    except DBAPIError as error:
+        raise StoreError(f"the database refused: {error.orig}") from error
+
+
+def _advice(error: OperationalError) -> str | None:
+    text = str(error.orig)
+    remedies: dict[str, Any] = {
+        "disk is full": "free some space and run again; finished steps are kept",
+        "disk I/O error": "free some space, or check the disk; finished steps are kept",
+        "locked": "another process holds the database; wait for it, or stop it",
+        "readonly": "check the permissions of the project's folder",
+        "unable to open": "check that the folder exists and can be written",
+        "no such table": "this is not a Gristmill project, or its database is damaged",
+        "connection": "check that the database server runs and the URL is right",
+    }
+    return next((advice for words, advice in remedies.items() if words in text), None)

@@ -1,0 +1,275 @@
+"""What happened: runs, the executions of their steps, and what each read and wrote."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, insert, select, update
+
+from gristmill.core.errors import UsageError
+from gristmill.store.codecs import decode, encode
+from gristmill.store.tables import artifacts, executions, links, runs
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, RowMapping
+
+    from gristmill.store.project import Project
+
+OUTPUT = "result"
+FINISHED = ("done", "cached")
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One stored result: its digest and what is known of it without opening it."""
+
+    digest: str
+    kind: str
+    codec: str
+    bytes_: int
+    rows: int | None
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One step of one run.
+
+    Attributes:
+        reach: JSON-able: `parts`, `packages` and `params` that went into the key.
+        inputs: name of the parameter -> digest of the artifact.
+        output: digest of the result, None where there is none.
+    """
+
+    id: int
+    run: str
+    step: str
+    key: str
+    status: str
+    why: str
+    reach: dict[str, Any]
+    started: float
+    seconds: float
+    message: str | None = None
+    inputs: dict[str, str] = field(default_factory=dict)
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run of a pipeline; times in seconds since 1970, UTC."""
+
+    id: str
+    pipeline: str
+    status: str
+    started: float
+    ended: float | None
+    environment: dict[str, Any]
+
+
+class RunLog:
+    """The record of a project's runs."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._database = project.database
+
+    def start(self, pipeline: str, environment: Mapping[str, Any]) -> str:
+        """Begin a run and return its id."""
+        run = time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(2)
+        row = {
+            "id": run,
+            "pipeline": pipeline,
+            "status": "running",
+            "started": time.time(),
+            "environment": json.dumps(environment),
+        }
+        with self._database.write() as connection:
+            connection.execute(insert(runs).values(row))
+        return run
+
+    def finish(self, run: str, status: str) -> None:
+        """End a run as `done`, `failed` or `stopped`."""
+        change = update(runs).where(runs.c.id == run).values(status=status, ended=time.time())
+        with self._database.write() as connection:
+            connection.execute(change)
+
+    def keep(self, value: object) -> Artifact:
+        """Store a value and return its artifact; the same content is stored once."""
+        root = self.project.work_folder("drafts")
+        with tempfile.TemporaryDirectory(dir=root) as name:
+            encoded = encode(value, Path(name))
+            digest, bytes_ = self.project.artifacts.put(Path(name), encoded.codec)
+        artifact = Artifact(
+            digest, encoded.kind, encoded.codec, bytes_, encoded.rows, encoded.summary
+        )
+        with self._database.write() as connection:
+            if _find_artifact(connection, digest) is None:
+                connection.execute(insert(artifacts).values(_artifact_row(artifact)))
+        return artifact
+
+    def load(self, digest: str) -> object:
+        """Read a stored value back."""
+        return decode(self.artifact(digest).codec, self.project.artifacts.get(digest))
+
+    def artifact(self, prefix: str) -> Artifact:
+        """Find an artifact by its digest or the first digits of it.
+
+        Raises:
+            UsageError: no artifact, or more than one, begins with these digits.
+        """
+        query = select(artifacts).where(artifacts.c.digest.startswith(prefix, autoescape=True))
+        with self._database.read() as connection:
+            found = connection.execute(query.limit(2)).mappings().all()
+        if len(found) != 1:
+            problem = "no artifact begins" if not found else "several artifacts begin"
+            raise UsageError(f"{problem} with {prefix!r}", fix="give more digits, or list `runs`")
+        return _artifact(found[0])
+
+    def record(
+        self,
+        execution: Execution,
+        pipeline: str,
+    ) -> int:
+        """Write down one execution with its inputs and its output; return its id."""
+        row = {
+            "run": execution.run,
+            "pipeline": pipeline,
+            "step": execution.step,
+            "key": execution.key,
+            "status": execution.status,
+            "why": execution.why,
+            "reach": json.dumps(execution.reach),
+            "started": execution.started,
+            "seconds": execution.seconds,
+            "message": execution.message,
+        }
+        with self._database.write() as connection:
+            key = connection.execute(insert(executions).values(row)).inserted_primary_key
+            number = int(key[0]) if key else 0
+            ties = _links(number, execution)
+            if ties:
+                connection.execute(insert(links), ties)
+        return number
+
+    def find_result(self, key: str) -> Execution | None:
+        """Return the newest finished execution with this key whose result is still in the store."""
+        wanted = (executions.c.key == key) & (executions.c.status == "done")
+        for execution in self.select(wanted, limit=3):
+            if execution.output and self.project.artifacts.exists(execution.output):
+                return execution
+        return None
+
+    def last(self, pipeline: str, step: str, *, status: str | None = None) -> Execution | None:
+        """Return the newest execution of a step that gave a result."""
+        wanted = (executions.c.pipeline == pipeline) & (executions.c.step == step)
+        statuses = FINISHED if status is None else (status,)
+        found = self.select(wanted & executions.c.status.in_(statuses), limit=1)
+        return found[0] if found else None
+
+    def of_run(self, run: str) -> list[Execution]:
+        """Return the executions of a run, in the order they happened."""
+        return self.select(executions.c.run == run)[::-1]
+
+    def runs(self, limit: int = 20) -> list[RunRecord]:
+        """Return the newest runs, newest first."""
+        query = select(runs).order_by(runs.c.started.desc()).limit(limit)
+        with self._database.read() as connection:
+            return [_run(row) for row in connection.execute(query).mappings()]
+
+    def run(self, prefix: str) -> RunRecord:
+        """Find a run by its id, the first characters of it, or the word `last`.
+
+        Raises:
+            UsageError: there is no such run.
+        """
+        query = select(runs).order_by(runs.c.started.desc()).limit(1)
+        if prefix != "last":
+            query = query.where(runs.c.id.startswith(prefix, autoescape=True))
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            raise UsageError(f"there is no run {prefix!r}", fix="list them with `gristmill runs`")
+        return _run(row)
+
+    def select(self, wanted: ColumnElement[bool], limit: int | None = None) -> list[Execution]:
+        """Return the executions that a condition on the table picks, newest first."""
+        query = select(executions).where(wanted).order_by(executions.c.id.desc()).limit(limit)
+        with self._database.read() as connection:
+            rows = connection.execute(query).mappings().all()
+            ties = _ties(connection, [int(row["id"]) for row in rows])
+        return [_execution(row, ties.get(int(row["id"]), {})) for row in rows]
+
+
+def _artifact_row(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "digest": artifact.digest,
+        "kind": artifact.kind,
+        "codec": artifact.codec,
+        "bytes": artifact.bytes_,
+        "rows": artifact.rows,
+        "summary": json.dumps(artifact.summary),
+        "created": time.time(),
+    }
+
+
+def _find_artifact(connection: Connection, digest: str) -> RowMapping | None:
+    query = select(artifacts).where(artifacts.c.digest == digest)
+    return connection.execute(query).mappings().first()
+
+
+def _artifact(row: RowMapping) -> Artifact:
+    return Artifact(
+        row["digest"], row["kind"], row["codec"], row["bytes"], row["rows"],
+        json.loads(row["summary"]),
+    )  # fmt: skip
+
+
+def _links(number: int, execution: Execution) -> list[dict[str, Any]]:
+    ties = [("input", name, digest) for name, digest in execution.inputs.items()]
+    if execution.output:
+        ties.append(("output", OUTPUT, execution.output))
+    return [
+        {"execution": number, "role": role, "name": name, "artifact": digest}
+        for role, name, digest in ties
+    ]
+
+
+def _ties(connection: Connection, numbers: Sequence[int]) -> dict[int, dict[tuple[str, str], str]]:
+    found: dict[int, dict[tuple[str, str], str]] = {}
+    if numbers:
+        query = select(links).where(links.c.execution.in_(numbers))
+        for row in connection.execute(query).mappings():
+            found.setdefault(row["execution"], {})[row["role"], row["name"]] = row["artifact"]
+    return found
+
+
+def _execution(row: RowMapping, ties: Mapping[tuple[str, str], str]) -> Execution:
+    return Execution(
+        id=row["id"],
+        run=row["run"],
+        step=row["step"],
+        key=row["key"],
+        status=row["status"],
+        why=row["why"],
+        reach=json.loads(row["reach"]),
+        started=row["started"],
+        seconds=row["seconds"],
+        message=row["message"],
+        inputs={name: digest for (role, name), digest in ties.items() if role == "input"},
+        output=ties.get(("output", OUTPUT)),
+    )
+
+
+def _run(row: RowMapping) -> RunRecord:
+    return RunRecord(
+        row["id"], row["pipeline"], row["status"], row["started"], row["ended"],
+        json.loads(row["environment"]),
+    )  # fmt: skip

@@ -1,0 +1,110 @@
+"""The tables of the store, for SQLAlchemy Core; the same on SQLite and PostgreSQL.
+
+runs 1──n executions n──n artifacts        (through `links`: what a step read and wrote)
+models 1──n versions, promotions            (the registry: append-only)
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+SCHEMA_VERSION = "1"
+
+_AutoKey = BigInteger().with_variant(Integer, "sqlite")
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("pipeline", Text, nullable=False),
+    Column("status", String(16), nullable=False),  # running, done, failed, stopped
+    Column("started", Float, nullable=False),  # seconds since 1970, UTC
+    Column("ended", Float),
+    Column("seed", BigInteger),
+    Column("environment", Text, nullable=False),  # JSON: Python, packages, git commit
+)
+
+executions = Table(
+    "executions",
+    metadata,
+    Column("id", _AutoKey, primary_key=True, autoincrement=True),
+    Column("run", String(32), ForeignKey("runs.id"), nullable=False),
+    Column("pipeline", Text, nullable=False),
+    Column("step", String(200), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("status", String(16), nullable=False),  # done, cached, failed, blocked, stopped
+    Column("why", Text, nullable=False),
+    Column("reach", Text, nullable=False),  # JSON: parts, packages, params of this execution
+    Column("started", Float, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("message", Text),
+    Index("executions_by_key", "key", "status"),
+    Index("executions_by_step", "pipeline", "step", "id"),
+    Index("executions_by_run", "run"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("kind", String(40), nullable=False),
+    Column("codec", String(200), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("rows", BigInteger),
+    Column("summary", Text, nullable=False),  # JSON: what the object says of itself
+    Column("created", Float, nullable=False),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("execution", _AutoKey, ForeignKey("executions.id"), primary_key=True),
+    Column("role", String(8), primary_key=True),  # input or output
+    Column("name", String(200), primary_key=True),
+    Column("artifact", String(64), ForeignKey("artifacts.digest"), nullable=False),
+    Index("links_by_artifact", "artifact", "role"),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("model", String(200), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("artifact", String(64), ForeignKey("artifacts.digest"), nullable=False),
+    Column("run", String(32)),
+    Column("created", Float, nullable=False),
+    UniqueConstraint("model", "artifact", name="one_version_per_artifact"),
+)
+
+promotions = Table(
+    "promotions",
+    metadata,
+    Column("id", _AutoKey, primary_key=True, autoincrement=True),
+    Column("model", String(200), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("verdict", String(16), nullable=False),  # promote, hold, reject
+    Column("reasons", Text, nullable=False),  # JSON list
+    Column("author", String(200), nullable=False),
+    Column("at", Float, nullable=False),
+    Index("promotions_by_model", "model", "id"),
+)

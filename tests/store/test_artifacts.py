@@ -1,0 +1,87 @@
+"""Artifacts by content, on a disk and behind a URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gristmill.core.errors import StoreError
+from gristmill.store.artifacts import INDEX, Artifacts, check_files, open_artifacts
+
+
+@pytest.fixture(params=["local", "remote"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Artifacts:
+    if request.param == "local":
+        return open_artifacts(tmp_path / "artifacts", tmp_path / "cache")
+    return open_artifacts(f"memory://{tmp_path.name}", tmp_path / "cache")
+
+
+def make(tmp_path: Path, name: str, **files: str) -> Path:
+    folder = tmp_path / name
+    (folder / "sub").mkdir(parents=True)
+    for key, text in files.items():
+        (folder / "sub" / key).write_text(text)
+    return folder
+
+
+def test_equal_content_is_one_artifact(store: Artifacts, tmp_path: Path) -> None:
+    one, bytes_ = store.put(make(tmp_path, "a", x="hello"), "path:x")
+    two, _ = store.put(make(tmp_path, "b", x="hello"), "path:x")
+    assert one == two
+    assert bytes_ == 5
+    assert (store.get(one) / "sub" / "x").read_text() == "hello"
+
+
+@pytest.mark.parametrize("files", [{"x": "other"}, {"y": "hello"}, {"x": "hello", "y": ""}])
+def test_other_content_is_another_artifact(
+    store: Artifacts, tmp_path: Path, files: dict[str, str]
+) -> None:
+    one, _ = store.put(make(tmp_path, "a", x="hello"), "path:x")
+    two, _ = store.put(make(tmp_path, "b", **files), "path:x")
+    assert one != two
+
+
+def test_a_missing_artifact_is_an_error_with_a_remedy(store: Artifacts) -> None:
+    assert not store.exists("0" * 32)
+    with pytest.raises(StoreError, match="artifact 000000000000 is not in the store"):
+        store.get("0" * 32)
+
+
+def test_a_folder_without_its_index_does_not_exist(tmp_path: Path) -> None:
+    store = open_artifacts(tmp_path / "artifacts", tmp_path / "cache")
+    digest, _ = store.put(make(tmp_path, "a", x="hello"), "path:x")
+    (store.get(digest) / INDEX).unlink()
+    assert not store.exists(digest)
+
+
+@pytest.mark.parametrize("damage", ["change", "remove", "add"])
+def test_a_damaged_artifact_is_found(tmp_path: Path, damage: str) -> None:
+    store = open_artifacts(tmp_path / "artifacts", tmp_path / "cache")
+    digest, _ = store.put(make(tmp_path, "a", x="hello"), "path:x")
+    folder = store.get(digest)
+    check_files(folder, digest)
+    file = folder / "sub" / ("z" if damage == "add" else "x")
+    file.unlink() if damage == "remove" else file.write_text("jello")
+    with pytest.raises(StoreError, match="is damaged: file 'sub/[xz]'"):
+        check_files(folder, digest)
+
+
+def test_a_remote_artifact_comes_down_whole_and_checked(tmp_path: Path) -> None:
+    url = f"memory://{tmp_path.name}-shared"
+    digest, _ = open_artifacts(url, tmp_path / "one").put(make(tmp_path, "a", x="hi"), "path:x")
+    other = open_artifacts(url, tmp_path / "two")
+    assert (other.get(digest) / "sub" / "x").read_text() == "hi"
+
+
+def test_a_remote_artifact_that_was_changed_is_refused(tmp_path: Path) -> None:
+    import fsspec
+
+    url = f"memory://{tmp_path.name}-changed"
+    digest, _ = open_artifacts(url, tmp_path / "one").put(make(tmp_path, "a", x="hi"), "path:x")
+    files, root = fsspec.core.url_to_fs(url)
+    files.pipe_file(f"{root}/{digest[:2]}/{digest}/sub/x", b"ho")
+    other = open_artifacts(url, tmp_path / "two")
+    with pytest.raises(StoreError, match="damaged"):
+        other.get(digest)
+    assert not (tmp_path / "two" / digest[:2] / digest).exists()
