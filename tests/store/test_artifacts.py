@@ -63,7 +63,7 @@ def test_a_damaged_artifact_is_found(tmp_path: Path, damage: str) -> None:
     check_files(folder, digest)
     file = folder / "sub" / ("z" if damage == "add" else "x")
     file.unlink() if damage == "remove" else file.write_text("jello")
-    with pytest.raises(StoreError, match="is damaged: file 'sub/[xz]'"):
+    with pytest.raises(StoreError, match=r"is damaged: file 'sub/[xz]'"):
         check_files(folder, digest)
 
 
