@@ -17,7 +17,7 @@ from gristmill.core.lazy import lazy_exports
 if TYPE_CHECKING:
     from gristmill import data, label, pipeline, serve, store, train, validate, web
     from gristmill.core.errors import GristmillError
-    from gristmill.pipeline.step import step
+    from gristmill.pipeline.steps import step
 
 _EXPORTS = {
     "GristmillError": "core.errors",
@@ -25,7 +25,7 @@ _EXPORTS = {
     "label": "",
     "pipeline": "",
     "serve": "",
-    "step": "pipeline.step",
+    "step": "pipeline.steps",
     "store": "",
     "train": "",
     "validate": "",

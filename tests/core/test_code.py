@@ -238,3 +238,14 @@ def test_an_added_and_a_removed_part_are_named() -> None:
     now = CodeReach(parts={"a.f": "1", "a.g": "2"})
     assert now.changes_since({"a.f": "1"}, {}) == ["a.g added"]
     assert now.changes_since({"a.f": "1", "a.g": "2", "a.h": "3"}, {}) == ["a.h removed"]
+
+
+def test_an_object_with_a_fingerprint_of_its_own_is_named_by_its_own_name(
+    write: Callable[..., ModuleType],
+) -> None:
+    source = (
+        "class Rule:\n    name = 'short'\n    def __fingerprint__(self): return 'abc'\n"
+        "RULES = [Rule()]\ndef f(): return RULES\n"
+    )
+    parts = reach(write(case=source).f).parts
+    assert parts["Rule short"] == "abc"

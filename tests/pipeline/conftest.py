@@ -10,7 +10,7 @@ import pytest
 
 from gristmill.pipeline.graph import Pipeline
 from gristmill.pipeline.load import load_pipeline
-from gristmill.pipeline.run import RunResult, run
+from gristmill.pipeline.running import RunResult, run
 from gristmill.store.project import Project
 
 

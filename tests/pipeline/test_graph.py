@@ -6,7 +6,7 @@ import pytest
 
 from gristmill.core.errors import UsageError
 from gristmill.pipeline.graph import Pipeline
-from gristmill.pipeline.step import Step, step
+from gristmill.pipeline.steps import Step, step
 
 
 @step

@@ -47,7 +47,7 @@ def _list(as_json: bool) -> None:
     entries = datasets()
 
     def show() -> None:
-        rows = [(entry.name, f"{entry.rows:,}", entry.title) for entry in entries]
+        rows = [(entry.name, entry.rows, entry.title) for entry in entries]
         table("Example data sets", ("name", "rows", "what it is"), rows)
 
     emit([_describe(entry) for entry in entries], as_json, show)

@@ -14,7 +14,7 @@ from gristmill.core.quantities import format_count, format_seconds
 
 if TYPE_CHECKING:
     from gristmill.pipeline.graph import AnyStep, Pipeline
-    from gristmill.pipeline.run import RunResult
+    from gristmill.pipeline.running import RunResult
     from gristmill.store.runs import Execution
 
 _MARKS = {"done": "+", "cached": "=", "failed": "x", "blocked": "-", "stopped": "x"}
@@ -49,7 +49,7 @@ def command(
     Exit codes: 0 done, 4 a gate said no, 6 a step failed, 130 stopped with Ctrl-C.
     """
     from gristmill.pipeline.load import load_pipeline
-    from gristmill.pipeline.run import run
+    from gristmill.pipeline.running import run
     from gristmill.store.project import Project
 
     began = time.perf_counter()

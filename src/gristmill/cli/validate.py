@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gristmill.cli.output import emit, json_option, say, table
+from gristmill.core.errors import FindingsError
 
 if TYPE_CHECKING:
     from gristmill.validate.feature import Feature
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from gristmill.validate.statistics import Statistics
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_FINDINGS = 3
 
 
 @click.command("validate")
@@ -70,7 +70,11 @@ def command(
     _set_aside(data, schema, report, bad_file, good_file)
     emit(report.describe(), as_json, lambda: _show_report(report))
     if not report.ok:
-        raise click.exceptions.Exit(_FINDINGS)
+        raise FindingsError(
+            "the data broke its schema",
+            where=str(data),
+            fix="mend the data, go on with the good rows (--good), or edit the schema",
+        )
 
 
 def _refuse_check_options(

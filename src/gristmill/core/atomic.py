@@ -59,7 +59,11 @@ def _swap(draft: Path, target: Path) -> None:
         return
     old = target.with_name(f".{target.name}.{secrets.token_hex(6)}.old")
     target.rename(old)
-    draft.rename(target)
+    try:
+        draft.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 

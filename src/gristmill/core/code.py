@@ -256,13 +256,13 @@ class _Walker:
         self._package(type(value).__module__)
 
     def _own_fingerprint(self, value: Fingerprinted, name: str) -> None:
-        """File an object that knows its fingerprint, under the name of the function it wraps."""
-        wrapped = getattr(value, "__wrapped__", None)
-        if isinstance(wrapped, FunctionType):
-            name = f"{wrapped.__module__}.{wrapped.__qualname__}"
-            self.visit(wrapped, name)
-            name = f"{name} (decorated)"
-        self._file(name, value.__fingerprint__())
+        """File an object that knows its fingerprint, under its own name where it has one."""
+        own = getattr(value, "name", None)
+        self._file(
+            f"{type(value).__name__} {own}" if isinstance(own, str) else name,
+            value.__fingerprint__(),
+        )
+        self._package(type(value).__module__)
 
     def _container(self, value: object, name: str) -> bool:
         """Visit the members of a container that holds more than plain data."""

@@ -133,6 +133,8 @@ def _encode_polars(value: object) -> Iterable[bytes]:
     if isinstance(value, pl.Series):
         value = value.to_frame()
     if isinstance(value, pl.DataFrame):
+        if pl.Object in value.dtypes:
+            raise TypeError("no stable fingerprint for a column of Python objects")
         schema = [(name, str(kind)) for name, kind in value.schema.items()]
         yield from _encode(("frame", schema, value.height))
         # Two 64-bit row hashes under independent seeds, so that equal means equal.

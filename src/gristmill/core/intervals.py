@@ -40,7 +40,10 @@ def wilson(successes: float, trials: float, level: float = 0.95) -> Interval:
     scale = 1 + z * z / trials
     centre = (share + z * z / (2 * trials)) / scale
     half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / scale
-    return Interval(share, max(0.0, centre - half), min(1.0, centre + half), level)
+    # At the ends the two terms cancel exactly; in floating point they leave 1e-17.
+    low = max(0.0, centre - half) if successes > 0 else 0.0
+    high = min(1.0, centre + half) if successes < trials else 1.0
+    return Interval(share, low, high, level)
 
 
 def bootstrap(

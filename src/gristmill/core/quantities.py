@@ -83,7 +83,7 @@ def _split(text: str, wanted: str) -> tuple[float, str]:
 
 
 def _three_digits(value: float) -> str:
-    if abs(value) >= 99.95 or value == int(value):
+    if abs(value) < 1e-4 or abs(value) >= 99.95 or value == int(value):
         return f"{value:.0f}"
     return (
         f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2g}" if value < 1 else f"{value:.2f}"

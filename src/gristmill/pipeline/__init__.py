@@ -9,29 +9,29 @@ from gristmill.core.lazy import lazy_exports
 if TYPE_CHECKING:
     from gristmill.pipeline.context import say as say
     from gristmill.pipeline.context import workdir as workdir
-    from gristmill.pipeline.explain import explain as explain
+    from gristmill.pipeline.planning import explain as explain
     from gristmill.pipeline.gate import Policy as Policy
     from gristmill.pipeline.gate import Verdict as Verdict
     from gristmill.pipeline.gate import judge as judge
     from gristmill.pipeline.graph import Pipeline as Pipeline
     from gristmill.pipeline.load import load_pipeline as load_pipeline
-    from gristmill.pipeline.run import RunResult as RunResult
-    from gristmill.pipeline.run import run as run
-    from gristmill.pipeline.step import Step as Step
-    from gristmill.pipeline.step import step as step
+    from gristmill.pipeline.running import RunResult as RunResult
+    from gristmill.pipeline.running import run as run
+    from gristmill.pipeline.steps import Step as Step
+    from gristmill.pipeline.steps import step as step
 
 _EXPORTS = {
     "Pipeline": "graph",
     "Policy": "gate",
-    "RunResult": "run",
-    "Step": "step",
+    "RunResult": "running",
+    "Step": "steps",
     "Verdict": "gate",
-    "explain": "explain",
+    "explain": "planning",
     "judge": "gate",
     "load_pipeline": "load",
-    "run": "run",
+    "run": "running",
     "say": "context",
-    "step": "step",
+    "step": "steps",
     "workdir": "context",
 }
 __getattr__, __dir__, __all__ = lazy_exports(__name__, _EXPORTS)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.core.errors import UsageError
-from gristmill.pipeline.step import Step
+from gristmill.pipeline.steps import Step
 
 AnyStep = Step[..., Any]
 

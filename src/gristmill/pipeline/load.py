@@ -10,7 +10,7 @@ from types import ModuleType
 
 from gristmill.core.errors import GristmillError, UsageError
 from gristmill.pipeline.graph import Pipeline
-from gristmill.pipeline.step import Step
+from gristmill.pipeline.steps import Step
 
 
 def load_pipeline(path: Path | str) -> Pipeline:

@@ -129,9 +129,9 @@ def blocked_by(step: AnyStep, executions: Mapping[str, Execution], log: RunLog) 
         earlier = executions[need]
         if earlier.output is None:
             return f"{need} {earlier.status}" if earlier.status != "blocked" else earlier.why
-        summary = log.artifact(earlier.output).summary
-        if summary.get("verdict", "promote") != "promote":
-            return f"gate {need} said {summary['verdict']}"
+        artifact = log.artifact(earlier.output)
+        if artifact.kind == "verdict" and artifact.summary["verdict"] != "promote":
+            return f"gate {need} said {artifact.summary['verdict']}"
     return None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from gristmill.core.plan import Cost, Plan
 from gristmill.pipeline.graph import AnyStep, Pipeline
 from gristmill.pipeline.keys import StepKey
-from gristmill.pipeline.run import RunResult, Settings, check_settings
+from gristmill.pipeline.running import RunResult, Settings, check_settings
 from gristmill.store.project import Project
 from gristmill.store.runs import Execution, RunLog
 

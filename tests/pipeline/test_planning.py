@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gristmill.pipeline.explain import explain, with_actual
+from gristmill.pipeline.planning import explain, with_actual
 from gristmill.store.project import Project
 
 SOURCE = """

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gristmill.core.errors import GateError, StepError, StoreError, UsageError
-from gristmill.pipeline.run import RunResult
+from gristmill.pipeline.running import RunResult
 from gristmill.store.project import Project
 from gristmill.store.runs import RunLog
 

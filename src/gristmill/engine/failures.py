@@ -1,0 +1,68 @@
+"""How an error inside a worker reaches the caller: the same under every engine."""
+
+from __future__ import annotations
+
+import functools
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from gristmill.core.errors import GristmillError, StepError, UsageError
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - it is shown as a cause, never raised alone
+    """The traceback of a worker as text, shown as the cause of the error it led to."""
+
+    def __str__(self) -> str:
+        return f"\n\nin a worker process:\n{self.args[0]}"
+
+
+def as_ours(error: BaseException, where: str) -> GristmillError:
+    """Return the error itself if it is one of ours, else a `StepError` that says what it was."""
+    if isinstance(error, GristmillError):
+        return error
+    said = str(error)
+    kind = type(error).__name__
+    return StepError(f"{kind}: {said}" if said else kind, where=where)
+
+
+def name_of(fn: Callable[..., Any]) -> str:
+    """Return a name for messages: of the function, or of what it is made of."""
+    inner = fn.func if isinstance(fn, functools.partial) else fn
+    return str(getattr(inner, "__qualname__", type(inner).__qualname__))
+
+
+def not_sendable(fn: Callable[..., Any], reason: str) -> UsageError:
+    """Return the error for a function that worker processes cannot get at."""
+    return UsageError(
+        f"{name_of(fn)!r} cannot be sent to worker processes: {reason}",
+        fix="define it at the top level of a module (no lambda, no function inside a function, "
+        'no notebook cell), or use engine="inline"',
+    )
+
+
+def death(exit_code: int | None, where: str) -> StepError:
+    """Return the error for a worker process that ended in the middle of its work."""
+    if exit_code is not None and exit_code < 0:
+        try:
+            name = signal.Signals(-exit_code).name
+        except ValueError:
+            name = f"signal {-exit_code}"
+        fix = "if memory ran out, use fewer workers or smaller partitions"
+        return StepError(f"the worker process was killed ({name})", where=where, fix=fix)
+    return StepError(
+        f"the worker process ended by itself (exit code {exit_code})",
+        where=where,
+        fix="a script that uses worker processes keeps its calls under "
+        '`if __name__ == "__main__":`',
+    )
+
+
+def check_count(n: int) -> None:
+    """Check a number of workers.
+
+    Raises:
+        UsageError: it is less than 1.
+    """
+    if n < 1:
+        raise UsageError(f"expected at least 1 worker, found {n}")

@@ -1,0 +1,86 @@
+"""The engine that runs everything right here: for tests, debuggers and small work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from gristmill.core.errors import StepError
+from gristmill.engine.failures import as_ours, check_count, name_of
+from gristmill.engine.protocol import Actor
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Inline:
+    """Runs work in the calling thread, one item at a time."""
+
+    name = "inline"
+    parallelism = 1
+
+    def map(self, fn: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
+        """See `Engine.map`. Any callable will do."""
+        for number, item in enumerate(items):
+            where = f"{name_of(fn)}, item {number}"
+            yield _run(lambda item=item: fn(item), where)  # type: ignore[misc]
+
+    def workers(self, n: int, factory: Callable[[int], object], /) -> list[Actor]:
+        """See `Engine.workers`. A call has run when `call` returns."""
+        check_count(n)
+        where = name_of(factory)
+        return [
+            InlineActor(_run(lambda rank=rank: factory(rank), f"{where}, worker {rank}"), rank)  # type: ignore[misc]
+            for rank in range(n)
+        ]
+
+    def close(self) -> None:
+        """Nothing is left running."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class InlineActor:
+    """An object called in the calling thread."""
+
+    def __init__(self, target: object, rank: int) -> None:
+        self._target, self._rank = target, rank
+        self._closed = False
+
+    def call(self, method: str, /, *args: Any) -> Future[Any]:
+        """See `Actor.call`."""
+        future: Future[Any] = Future()
+        where = f"worker {self._rank}, {method}"
+        if self._closed:
+            future.set_exception(StepError("the worker is closed", where=where))
+            return future
+        try:
+            future.set_result(_run(lambda: getattr(self._target, method)(*args), where))
+        except Exception as error:  # handed to whoever asks the future
+            future.set_exception(error)
+        return future
+
+    def close(self) -> None:
+        """Refuse further calls."""
+        self._closed = True
+
+
+def _run(work: Callable[[], R], where: str) -> R:
+    try:
+        return work()
+    except (Exception, SystemExit) as error:
+        ours = as_ours(error, where)
+        if ours is error:
+            raise
+        raise ours from error

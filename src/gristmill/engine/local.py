@@ -1,0 +1,256 @@
+"""The engine of local worker processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+from gristmill.core.errors import StepError
+from gristmill.engine.failures import check_count, name_of
+from gristmill.engine.protocol import Actor
+from gristmill.engine.worker import Outcome, Worker, sendable
+
+T = TypeVar("T")
+R = TypeVar("R")
+_ITEMS_AHEAD = 2
+_END = object()
+
+
+class LocalProcesses:
+    """Runs work in processes on this machine, each with one thread for numeric libraries.
+
+    Processes start when first needed, serve one `map` after another, and end with the engine, with
+    an error, or with Ctrl-C. They are spawned, so a script that uses them keeps its calls under
+    `if __name__ == "__main__":`, and functions and items must be picklable.
+
+    Args:
+        workers: how many processes; by default one per processor that this process may use.
+
+    Raises:
+        UsageError: `workers` is less than 1.
+    """
+
+    name = "local"
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.parallelism = _processors() if workers is None else workers
+        check_count(self.parallelism)
+        self._idle: list[Worker] = []
+        self._maps: list[_Map] = []
+        self._actors: list[ProcessActor] = []
+
+    def map(self, fn: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
+        """See `Engine.map`. At most two items a worker are taken ahead of the results."""
+        return cast("Iterator[R]", self._map(name_of(fn), sendable(fn), iter(items)))
+
+    def workers(self, n: int, factory: Callable[[int], object], /) -> list[Actor]:
+        """See `Engine.workers`. The actors are processes beside those of `map`."""
+        check_count(n)
+        sendable(factory)
+        actors = [ProcessActor(rank) for rank in range(n)]
+        self._actors += actors
+        try:
+            for built in [actor.build(factory) for actor in actors]:
+                built.result()
+        except BaseException:
+            for actor in actors:
+                actor.close()
+            raise
+        return list(actors)
+
+    def close(self) -> None:
+        """End all processes now, busy or not."""
+        for mapping in self._maps:
+            mapping.cancel()
+        for actor in self._actors:
+            actor.close()
+        for worker in self._idle:
+            worker.stop()
+        self._maps, self._actors, self._idle = [], [], []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _map(self, name: str, payload: bytes, items: Iterator[Any]) -> Iterator[Any]:
+        mapping = _Map(name, payload, items, self._idle, self.parallelism)
+        self._maps.append(mapping)
+        try:
+            yield from mapping.results()
+        finally:
+            self._idle += mapping.end()
+            if mapping in self._maps:
+                self._maps.remove(mapping)
+
+
+class _Map:
+    """One `map` under way: who works on what, and the results that wait for their turn."""
+
+    def __init__(
+        self, name: str, payload: bytes, items: Iterator[Any], spare: list[Worker], limit: int
+    ) -> None:
+        self.name, self.payload, self.items = name, payload, items
+        self.spare, self.limit = spare, limit
+        self.free: list[Worker] = []
+        self.busy: dict[Connection, tuple[Worker, int]] = {}
+        self.waiting: dict[int, Outcome] = {}
+        self.taken = self.given = 0
+        self.more, self.cancelled = True, False
+
+    def results(self) -> Iterator[Any]:
+        """Yield the results in order."""
+        while True:
+            self._hand_out()
+            if self.given in self.waiting:
+                outcome = self.waiting.pop(self.given)
+                self.given += 1
+                yield outcome.get()
+            elif self.busy:
+                self._collect()
+            else:
+                return
+
+    def cancel(self) -> None:
+        """End the processes; whoever waits for a result, in any thread, gets an error."""
+        self.cancelled, self.more = True, False
+        for worker in [*self.free, *(worker for worker, _ in list(self.busy.values()))]:
+            worker.kill()
+
+    def end(self) -> list[Worker]:
+        """Stop what still works, and give back the workers that are free."""
+        for worker, _ in self.busy.values():
+            worker.stop()
+        kept, ended = ([], self.free) if self.cancelled else (self.free, [])
+        for worker in ended:
+            worker.stop()
+        self.free, self.busy = [], {}
+        return kept
+
+    def _hand_out(self) -> None:
+        """Give items to free workers, a few items ahead of the results."""
+        while self.more and self._has_worker() and self._is_near():
+            item = next(self.items, _END)
+            if item is _END:
+                self.more = False
+                return
+            self._start(item)
+
+    def _has_worker(self) -> bool:
+        return bool(self.free) or len(self.busy) < self.limit
+
+    def _is_near(self) -> bool:
+        return self.taken - self.given < _ITEMS_AHEAD * self.limit
+
+    def _start(self, item: Any) -> None:
+        number, self.taken = self.taken, self.taken + 1
+        try:
+            worker = self.free.pop() if self.free else self._prepared(number)
+            try:
+                worker.call(None, item)
+            except StepError:
+                self.free.append(worker)
+                raise
+        except StepError as error:
+            error.where = error.where or self._place(number)
+            self._note(number, Outcome(error=error))
+            return
+        self.busy[worker.connection] = (worker, number)
+
+    def _prepared(self, number: int) -> Worker:
+        """Return a worker, kept from before or new, that has the function."""
+        worker = self.spare.pop() if self.spare else Worker()
+        try:
+            worker.load(self.payload)
+            worker.receive(self._place(number)).get()
+        except BaseException:
+            worker.stop()
+            raise
+        return worker
+
+    def _collect(self) -> None:
+        for connection in wait(list(self.busy)):
+            worker, number = self.busy.pop(cast("Connection", connection))
+            outcome = worker.receive(self._place(number))
+            self._note(number, outcome)
+            if worker.is_alive():
+                self.free.append(worker)
+            else:
+                worker.stop()
+
+    def _note(self, number: int, outcome: Outcome) -> None:
+        self.waiting[number] = outcome
+        if outcome.error is not None:
+            self.more = False
+
+    def _place(self, number: int) -> str:
+        return f"{self.name}, item {number}"
+
+
+class ProcessActor:
+    """An object in a process of its own.
+
+    A thread of this process carries the calls, so that neither side can block the other.
+    """
+
+    def __init__(self, rank: int) -> None:
+        self._rank = rank
+        self._worker = Worker()
+        self._carrier = ThreadPoolExecutor(1, thread_name_prefix=f"gristmill-actor-{rank}")
+        self._closed = False
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the process."""
+        return self._worker.pid
+
+    def build(self, factory: Callable[[int], object]) -> Future[Any]:
+        """Make `factory(rank)` the object that is called."""
+        where = f"{name_of(factory)}, worker {self._rank}"
+        return self._carrier.submit(self._build, factory, where)
+
+    def call(self, method: str, /, *args: Any) -> Future[Any]:
+        """See `Actor.call`."""
+        where = f"worker {self._rank}, {method}"
+        if self._closed:
+            future: Future[Any] = Future()
+            future.set_exception(StepError("the worker is closed", where=where))
+            return future
+        return self._carrier.submit(self._call, method, args, where)
+
+    def close(self) -> None:
+        """End the process now; calls that wait are cancelled."""
+        if self._closed:
+            return
+        self._closed = True
+        self._worker.kill()
+        self._carrier.shutdown(cancel_futures=True)
+        self._worker.stop()
+
+    def _build(self, factory: Callable[[int], object], where: str) -> None:
+        self._worker.build(factory, self._rank)
+        self._worker.receive(where).get()
+
+    def _call(self, method: str, args: tuple[Any, ...], where: str) -> Any:
+        try:
+            self._worker.call(method, *args)
+        except StepError as error:
+            error.where = where
+            raise
+        return self._worker.receive(where).get()
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

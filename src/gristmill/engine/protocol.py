@@ -1,0 +1,70 @@
+"""What an engine is: `map` for work on data, `workers` for work with state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Actor(Protocol):
+    """An object that lives with one worker and keeps its state between calls."""
+
+    def call(self, method: str, /, *args: Any) -> Future[Any]:
+        """Ask for `method(*args)`; calls of one actor run one after the other, in order.
+
+        The future's `result()` raises what the method raised: a `GristmillError` as itself, any
+        other error as a `StepError` that names the method.
+        """
+
+    def close(self) -> None:
+        """End the actor now, even in the middle of a call. May be called again."""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A place where work runs. Use it in a `with` block, which ends its workers.
+
+    Attributes:
+        name: what `open_engine` calls it.
+        parallelism: how many items are worked on at once.
+    """
+
+    name: str
+    parallelism: int
+
+    def map(self, fn: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
+        """Yield `fn(item)` for each item, in the order of the items.
+
+        Lazy: items are taken only a few ahead of the results that have been asked for.
+
+        Raises:
+            UsageError: the function cannot be sent to where work runs; raised by the call itself.
+            StepError: the function raised, or its worker died; names the item by its number. An
+                error that is a `GristmillError` comes as itself. Results of earlier items are
+                yielded first.
+        """
+
+    def workers(self, n: int, factory: Callable[[int], object], /) -> list[Actor]:
+        """Start `n` actors around `factory(0)`, ..., `factory(n - 1)`.
+
+        Raises:
+            UsageError: `n` is less than 1, or the factory cannot be sent.
+            StepError: a factory raised; a `GristmillError` comes as itself.
+        """
+
+    def close(self) -> None:
+        """End all workers and actors of this engine. May be called again."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...

@@ -1,0 +1,264 @@
+"""One worker process: the loop inside it, and the handle that its owner holds.
+
+Processes are spawned, never forked: a fork copies the locks of Polars' and torch's threads but not
+the threads, and hangs. Messages are pickled, between a process and its own child only.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
+from typing import Any, cast
+
+from gristmill.core.errors import GristmillError, StepError
+from gristmill.engine.failures import RemoteTraceback, as_ours, death, not_sendable
+
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+)
+_GONE = (EOFError, ConnectionResetError, BrokenPipeError)
+_PATIENCE_SECONDS = 2.0
+_starting = threading.Lock()
+
+
+@dataclass
+class _Paths:
+    """Message: where to import from; the owner's may have grown since the process began."""
+
+    paths: list[str]
+
+
+@dataclass
+class _Target:
+    """Message: work for this callable from now on; built from a factory where `rank` is given."""
+
+    target: Any
+    rank: int | None = None
+
+
+@dataclass
+class _Call:
+    """Message: call this method of the target (None: the target itself)."""
+
+    method: str | None
+    args: tuple[Any, ...]
+
+
+@dataclass
+class Outcome:
+    """What came of a call: a value, or an error of ours with the traceback it had in the worker."""
+
+    value: Any = None
+    error: GristmillError | None = None
+    trace: str = ""
+
+    def get(self) -> Any:
+        """Return the value, or raise the error with the worker's traceback as its cause."""
+        if self.error is None:
+            return self.value
+        raise self.error from (RemoteTraceback(self.trace) if self.trace else None)
+
+
+def sendable(fn: Callable[..., Any]) -> bytes:
+    """Pickle a callable for workers.
+
+    Raises:
+        UsageError: it has no name that another process can import it by.
+    """
+    import __main__
+
+    try:
+        payload = bytes(ForkingPickler.dumps(_Target(fn)))
+    except Exception as error:
+        raise not_sendable(fn, str(error)) from error
+    if b"__main__" in payload and not os.path.isfile(getattr(__main__, "__file__", None) or ""):  # noqa: PTH113
+        raise not_sendable(fn, "it is defined in a notebook or an interactive session")
+    return payload
+
+
+class Worker:
+    """The handle of one worker process, which does one thing at a time.
+
+    Args:
+        threads: how many threads numeric libraries may use inside it.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(theirs,), daemon=True)
+        with _starting, _environment(threads), _interrupts_held():
+            self._process.start()
+        theirs.close()
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the process."""
+        return self._process.pid
+
+    def load(self, payload: bytes) -> None:
+        """Hand over the callable that `sendable` pickled; its outcome is to be received."""
+        self._send(bytes(ForkingPickler.dumps(_Paths(sys.path))))
+        self._send(payload)
+
+    def build(self, factory: Callable[[int], object], rank: int) -> None:
+        """Make `factory(rank)` the target; its outcome is to be received."""
+        self._send(bytes(ForkingPickler.dumps(_Target(factory, rank))))
+
+    def call(self, method: str | None, *args: Any) -> None:
+        """Ask for a call; its outcome is to be received.
+
+        Raises:
+            StepError: the arguments cannot be sent.
+        """
+        try:
+            message = bytes(ForkingPickler.dumps(_Call(method, args)))
+        except Exception as error:
+            raise StepError(f"the item cannot be sent to a worker process: {error}") from error
+        self._send(message)
+
+    def receive(self, where: str) -> Outcome:
+        """Wait for the outcome of what was asked last; a dead worker is an outcome too."""
+        try:
+            outcome = self.connection.recv()
+        except _GONE:
+            self._process.join(_PATIENCE_SECONDS)
+            return Outcome(error=death(self._process.exitcode, where))
+        if isinstance(outcome.error, _NamelessError):
+            outcome.error = StepError(outcome.error.message, where=where)
+        return cast("Outcome", outcome)
+
+    def is_alive(self) -> bool:
+        """Tell whether the process runs."""
+        return self._process.is_alive()
+
+    def kill(self) -> None:
+        """End the process now, whatever it is doing; `stop` cleans up after it."""
+        self._process.kill()
+
+    def stop(self) -> None:
+        """End the process now and wait until it is gone."""
+        self._process.terminate()
+        self._process.join(_PATIENCE_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self.connection.close()
+
+    def _send(self, message: bytes) -> None:
+        try:
+            self.connection.send_bytes(message)
+        except _GONE:
+            # The process has died; `receive` finds out how.
+            return
+
+
+def serve(connection: Connection) -> None:
+    """Answer messages until the other end closes: the main function of a worker process."""
+    # Ctrl-C goes to the whole process group; the owner decides what ends when.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    target: Any = None
+    while True:
+        try:
+            message = connection.recv()
+        except _GONE:
+            return
+        except Exception as error:  # what was sent cannot be imported here
+            connection.send(_failed(error))
+            continue
+        if isinstance(message, _Paths):
+            sys.path[:] = message.paths
+            continue
+        if isinstance(message, _Target):
+            outcome = _attempt(lambda message=message: _made(message))  # type: ignore[misc]
+            target, outcome.value = outcome.value, None
+        else:
+            outcome = _attempt(lambda message=message, on=target: _called(on, message))  # type: ignore[misc]
+        _reply(connection, outcome)
+
+
+def _made(message: _Target) -> Any:
+    return message.target if message.rank is None else message.target(message.rank)
+
+
+def _called(target: Any, message: _Call) -> Any:
+    method = target if message.method is None else getattr(target, message.method)
+    return method(*message.args)
+
+
+def _attempt(work: Callable[[], Any]) -> Outcome:
+    try:
+        return Outcome(work())
+    except (Exception, SystemExit) as error:  # sent back, not swallowed
+        return _failed(error)
+
+
+class _NamelessError(StepError):
+    """What another library raised, as text, until the owner says where it happened."""
+
+
+def _failed(error: BaseException) -> Outcome:
+    """Keep our own errors; others become text, since their classes may not unpickle."""
+    trace = "".join(traceback.format_exception(error))
+    ours = (
+        error if isinstance(error, GristmillError) else _NamelessError(as_ours(error, "").message)
+    )
+    return Outcome(error=ours, trace=trace)
+
+
+def _reply(connection: Connection, outcome: Outcome) -> None:
+    try:
+        message = ForkingPickler.dumps(outcome)
+    except Exception as error:  # the result's own pickling may raise anything
+        kind = type(outcome.value).__qualname__
+        said = f"the result, a {kind}, cannot be sent back: {error}"
+        message = ForkingPickler.dumps(Outcome(error=_NamelessError(said)))
+    try:
+        connection.send_bytes(message)
+    except _GONE:
+        return
+
+
+@contextmanager
+def _environment(threads: int) -> Iterator[None]:
+    """Limit the threads of numeric libraries in processes started within the block."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep Ctrl-C from a process that is being born, until it can say that it ignores it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

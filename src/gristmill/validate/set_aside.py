@@ -1,0 +1,23 @@
+"""Setting bad rows aside with their reasons, so that the good ones can go on."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from gristmill.data.table import ROW_ID, TableLike, as_table
+from gristmill.validate.report import REASONS, Report
+
+
+def quarantine(table: TableLike, report: Report) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split a table into good rows and bad ones, by the report of its check.
+
+    Returns:
+        The good rows, and the bad rows with a column `reasons` (list of "code: feature"); both in
+        the order of the table, both with `row_id`. Every row is in exactly one of them.
+    """
+    frame = as_table(table)
+    bad = report.rows.with_columns(pl.col(ROW_ID).cast(frame.schema[ROW_ID]))
+    good = frame.join(bad, on=ROW_ID, how="anti", maintain_order="left")
+    return good, frame.join(bad, on=ROW_ID, how="inner", maintain_order="left").select(
+        *frame.columns, REASONS
+    )

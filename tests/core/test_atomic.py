@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gristmill.core.atomic import atomic_file, atomic_folder, write_atomic
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_whole(tmp_path):
+    target = tmp_path / "new" / "a.txt"
+    with atomic_file(target) as draft:
+        draft.write_text("one")
+        assert not target.exists()
+    assert target.read_text() == "one"
+    write_atomic(target, b"two")
+    assert target.read_bytes() == b"two"
+    assert names(target.parent) == ["a.txt"]
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def fail():
+        with atomic_file(target) as draft:
+            draft.write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        fail()
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_killed_writer_leaves_the_old_file(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    code = (
+        "import os, sys; from pathlib import Path; from gristmill.core.atomic import atomic_file\n"
+        "with atomic_file(Path(sys.argv[1])) as draft:\n"
+        "    draft.write_text('half'); os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, target], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert target.read_text() == "old"
+
+
+def test_a_folder_appears_whole(tmp_path):
+    target = tmp_path / "a"
+    with atomic_folder(target) as draft:
+        (draft / "sub").mkdir()
+        (draft / "sub" / "x").write_text("1")
+        assert not target.exists()
+    assert (target / "sub" / "x").read_text() == "1"
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    target = tmp_path / "a"
+    target.mkdir()
+    (target / "old").touch()
+    with atomic_folder(target) as draft:
+        (draft / "new").touch()
+    assert names(target) == ["new"]
+    assert names(tmp_path) == ["a"]
+
+
+def test_an_error_leaves_the_old_folder(tmp_path):
+    target = tmp_path / "a"
+    target.mkdir()
+    (target / "old").touch()
+
+    def fail():
+        with atomic_folder(target) as draft:
+            (draft / "new").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert names(target) == ["old"]
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkeypatch):
+    target = tmp_path / "a"
+    target.mkdir()
+    (target / "old").touch()
+    rename = Path.rename
+
+    def refuse(self, to):
+        if self.name.endswith(".tmp"):
+            raise OSError(errno.EACCES, "denied")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="denied"), atomic_folder(target) as draft:
+        (draft / "new").touch()
+    assert names(target) == ["old"]
+    assert names(tmp_path) == ["a"]
+
+
+def test_files_are_synced_before_they_take_their_place(tmp_path, monkeypatch):
+    events = []
+    sync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (events.append("sync"), sync(handle)))
+    monkeypatch.setattr(Path, "replace", lambda a, b: (events.append("rename"), replace(a, b)))
+    write_atomic(tmp_path / "a", b"x")
+    assert events == ["sync", "rename", "sync"]

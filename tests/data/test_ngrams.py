@@ -1,0 +1,151 @@
+"""Hashed n-grams against a slow reference that follows the module's description line by line."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gristmill.data.features import HashedNgrams
+from gristmill.data.ngrams import split_words
+
+MASK = 2**64 - 1
+
+SPANS = st.integers(1, 3).flatmap(lambda low: st.integers(low, 4).map(lambda high: (low, high)))
+TEXTS = st.lists(st.text(alphabet=st.sampled_from("ab C'£é ß9.!\n") | st.characters(), max_size=30))
+FEATURIZERS = st.builds(
+    HashedNgrams,
+    words=SPANS,
+    chars=st.none() | SPANS,
+    buckets=st.sampled_from([1, 2, 97, 2**16, 2**31 - 2]),
+    max_tokens=st.sampled_from([1, 2, 7, 256]),
+    lowercase=st.booleans(),
+) | st.builds(HashedNgrams, words=st.none(), chars=SPANS)
+
+
+def mix(x: int) -> int:
+    x = (x + 0x9E3779B97F4A7C15) & MASK
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
+    return x ^ (x >> 31)
+
+
+def ids_of(units: list[int], span: tuple[int, int], kind: int, buckets: int) -> list[int]:
+    ids = []
+    for n in range(span[0], span[1] + 1):
+        for start in range(len(units) - n + 1):
+            chain = units[start]
+            for unit in units[start + 1 : start + n]:
+                chain = (mix(chain) + unit) & MASK
+            ids.append(1 + mix(chain ^ mix(n + kind)) % buckets)
+    return ids
+
+
+def reference(featurizer: HashedNgrams, text: str) -> list[int]:
+    words = split_words(text.lower() if featurizer.lowercase else text)
+    ids = []
+    if featurizer.words:
+        units = [
+            int.from_bytes(
+                hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(),
+                "little",
+            )
+            for word in words
+        ]
+        ids += ids_of(units, featurizer.words, 0, featurizer.buckets)
+    for word in words:
+        if featurizer.chars:
+            units = [0x110000, *map(ord, word), 0x110001]
+            ids += ids_of(units, featurizer.chars, 1 << 32, featurizer.buckets)
+    return ids[: featurizer.max_tokens]
+
+
+@given(featurizer=FEATURIZERS, texts=TEXTS)
+def test_fast_ids_are_those_of_the_reference(featurizer: HashedNgrams, texts: list[str]) -> None:
+    rows = [reference(featurizer, text) for text in texts]
+    width = max([1, *map(len, rows)])
+    ids = featurizer.encode(texts)
+    assert ids.dtype == np.int64
+    assert ids.shape == (len(texts), width)
+    assert ids.tolist() == [row + [0] * (width - len(row)) for row in rows]
+
+
+@given(featurizer=FEATURIZERS, texts=TEXTS.filter(bool), data=st.data())
+def test_a_row_does_not_depend_on_the_others(
+    featurizer: HashedNgrams, texts: list[str], data: st.DataObject
+) -> None:
+    row = data.draw(st.integers(0, len(texts) - 1))
+    together, alone = featurizer.encode(texts)[row], featurizer.encode([texts[row]])[0]
+    length = np.count_nonzero(alone)
+    np.testing.assert_array_equal(together[:length], alone[:length])
+    assert not together[length:].any()
+
+
+@given(texts=TEXTS, buckets=st.integers(1, 50))
+def test_ids_stay_within_the_buckets_and_padding_is_on_the_right(
+    texts: list[str], buckets: int
+) -> None:
+    ids = HashedNgrams(buckets=buckets, chars=(2, 3)).encode(texts)
+    assert ids.min(initial=0) >= 0
+    assert ids.max(initial=0) <= buckets
+    assert not ((ids[:, :-1] == 0) & (ids[:, 1:] != 0)).any()
+
+
+def test_ids_are_these_for_good() -> None:
+    """A change here breaks every bundle that was ever written: make a new featurizer instead."""
+    text = ["Don't WIN £900 now!"]
+    assert HashedNgrams(words=(1, 1)).encode(text).tolist() == [[47293, 23904, 52424, 29342, 35231, 28678]]
+    assert HashedNgrams(words=(2, 2)).encode(text).tolist() == [[27588, 44098, 11462, 44511, 9691]]
+    assert HashedNgrams(words=None, chars=(3, 3)).encode(["win"]).tolist() == [[25808, 12205, 58655]]
+
+
+def test_ids_do_not_depend_on_the_hash_seed_of_python() -> None:
+    code = (
+        "from gristmill.data.features import HashedNgrams;"
+        "print(HashedNgrams(chars=(2, 3)).encode(['win a prize', 'hello']).tolist())"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            check=True,
+            env={"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("0", "1")
+    }
+    assert len(outputs) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Don't panic!!", ["Don't", "panic", "!", "!"]),
+        ("it’s £5.00", ["it’s", "£", "5", ".", "00"]),
+        ("'quoted' a_b", ["'", "quoted", "'", "a_b"]),
+        ("日本語 naïve", ["日本語", "naïve"]),
+        (" \t\n", []),
+    ],
+)
+def test_words(text: str, words: list[str]) -> None:
+    assert split_words(text) == words
+
+
+def test_the_order_of_words_and_groups() -> None:
+    one, both = HashedNgrams(words=(1, 1)), HashedNgrams(words=(1, 2), chars=(2, 2))
+    pairs = HashedNgrams(words=(2, 2))
+    chars = HashedNgrams(words=None, chars=(2, 2))
+    text = ["a b c"]
+    expected = [one.encode(text), pairs.encode(text), chars.encode(text)]
+    np.testing.assert_array_equal(both.encode(text), np.concatenate(expected, axis=1))
+
+
+def test_equal_words_share_an_id_and_case_is_folded_only_when_asked() -> None:
+    folded = HashedNgrams(words=(1, 1)).encode(["win WIN"])[0]
+    kept = HashedNgrams(words=(1, 1), lowercase=False).encode(["win WIN"])[0]
+    assert folded[0] == folded[1]
+    assert kept[0] != kept[1]

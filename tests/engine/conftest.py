@@ -1,0 +1,61 @@
+"""The engines under test, and the module of jobs that their workers import."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from gristmill.engine import open_engine
+
+
+@pytest.fixture(scope="session")
+def jobs() -> ModuleType:
+    sys.path.insert(0, str(Path(__file__).parent))
+    return importlib.import_module("engine_jobs")
+
+
+@pytest.fixture(scope="module", params=["inline", "local"])
+def engine(request, jobs):
+    with open_engine(request.param, workers=2) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def local(jobs):
+    with open_engine("local", workers=2) as engine:
+        yield engine
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    """Wait for something to become true; fails after a long minute."""
+
+    def wait_until(done: Callable[[], bool]) -> None:
+        end = time.monotonic() + 60
+        while not done():
+            assert time.monotonic() < end, "it never happened"
+            time.sleep(0.02)
+
+    return wait_until
+
+
+@pytest.fixture
+def is_running() -> Callable[[int], bool]:
+    """Tell whether a process is there and not a zombie."""
+
+    def is_running(pid: int) -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        status = Path(f"/proc/{pid}/stat")
+        return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
+
+    return is_running

@@ -1,0 +1,107 @@
+"""Work for the tests of the engines: a module that worker processes can import."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from gristmill.core.errors import DataError
+
+
+def double(x):
+    return 2 * x
+
+
+def slow_when_even(x):
+    time.sleep(0.02 if x % 2 == 0 else 0)
+    return x
+
+
+def fail_on_three(x):
+    if x == 3:
+        raise ValueError("three is too many")
+    return x
+
+
+def fail_ours(x):
+    raise DataError("bad cell", where="a.csv, line 3", fix="mend it")
+
+
+class OddError(Exception):
+    """An exception that does not survive pickling."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")
+
+
+def fail_oddly(x):
+    raise OddError(1, 2)
+
+
+def leave(x):
+    sys.exit(3)
+
+
+def kill_on_two(x):
+    if x == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x
+
+
+def exit_hard(x):
+    os._exit(7)
+
+
+def unsendable_result(x):
+    return lambda: x
+
+
+def environment(name):
+    return os.environ.get(name)
+
+
+def pid(x):
+    return os.getpid()
+
+
+def hang(folder):
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(600)
+
+
+def ignores_interrupt(x):
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+class Counter:
+    """An object with state."""
+
+    def __init__(self, rank):
+        if rank == 5:
+            raise ValueError("no five")
+        self.rank, self.total = rank, 0
+
+    def add(self, amount):
+        self.total += amount
+        return self.total
+
+    def where(self):
+        return self.rank, os.getpid()
+
+    def fail(self):
+        raise KeyError("gone")
+
+    def ours(self):
+        raise DataError("bad cell")
+
+    def die(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def sleep(self, seconds):
+        time.sleep(seconds)
+
+    def echo(self, value):
+        return value

@@ -1,0 +1,113 @@
+"""What every engine does: the same tests for each."""
+
+from __future__ import annotations
+
+import pytest
+
+from gristmill.core.errors import DataError, StepError, UsageError
+from gristmill.engine import Engine
+
+
+def test_is_an_engine(engine):
+    assert isinstance(engine, Engine)
+    assert engine.parallelism >= 1
+
+
+def test_map_keeps_the_order(engine, jobs):
+    assert list(engine.map(jobs.slow_when_even, range(20))) == list(range(20))
+
+
+def test_map_of_nothing(engine, jobs):
+    assert list(engine.map(jobs.double, [])) == []
+
+
+def test_map_takes_items_only_a_little_ahead(engine, jobs):
+    taken = []
+
+    def items():
+        for i in range(1000):
+            taken.append(i)
+            yield i
+
+    results = engine.map(jobs.double, items())
+    assert taken == []
+    assert [next(results) for _ in range(3)] == [0, 2, 4]
+    assert len(taken) <= 3 + 2 * engine.parallelism
+    results.close()
+
+
+def test_two_maps_may_be_under_way_at_once(engine, jobs):
+    pairs = zip(engine.map(jobs.double, range(5)), engine.map(jobs.pid, range(5)), strict=True)
+    assert [double for double, _ in pairs] == [0, 2, 4, 6, 8]
+
+
+def test_an_error_comes_after_the_results_before_it(engine, jobs):
+    results = engine.map(jobs.fail_on_three, range(10))
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(StepError) as error:
+        next(results)
+    assert str(error.value) == "fail_on_three, item 3: ValueError: three is too many"
+    assert "three is too many" in str(error.value.__cause__)
+    assert list(engine.map(jobs.double, [4])) == [8]
+
+
+def test_our_own_errors_come_as_themselves(engine, jobs):
+    with pytest.raises(DataError) as error:
+        list(engine.map(jobs.fail_ours, [1]))
+    assert str(error.value) == "a.csv, line 3: bad cell\n  fix: mend it"
+
+
+def test_an_error_that_cannot_be_pickled(engine, jobs):
+    with pytest.raises(StepError, match="fail_oddly, item 0: OddError: 1 and 2"):
+        list(engine.map(jobs.fail_oddly, [1]))
+
+
+def test_a_function_that_wants_to_exit(engine, jobs):
+    with pytest.raises(StepError, match="leave, item 0: SystemExit: 3"):
+        list(engine.map(jobs.leave, [1]))
+
+
+def test_an_error_of_the_items_is_the_callers_own(engine, jobs):
+    def items():
+        yield 1
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        list(engine.map(jobs.double, items()))
+
+
+def test_actors_keep_their_state_and_order(engine, jobs):
+    actors = engine.workers(2, jobs.Counter)
+    futures = [actors[0].call("add", amount) for amount in (1, 2, 3)]
+    assert [future.result() for future in futures] == [1, 3, 6]
+    assert actors[1].call("add", 10).result() == 10
+    assert [actor.call("where").result()[0] for actor in actors] == [0, 1]
+
+
+def test_actor_errors(engine, jobs):
+    (actor,) = engine.workers(1, jobs.Counter)
+    with pytest.raises(StepError, match="worker 0, fail: KeyError: 'gone'"):
+        actor.call("fail").result()
+    with pytest.raises(DataError, match="bad cell"):
+        actor.call("ours").result()
+    with pytest.raises(StepError, match="worker 0, none: AttributeError"):
+        actor.call("none").result()
+    assert actor.call("add", 1).result() == 1
+
+
+def test_a_factory_that_fails(engine, jobs):
+    with pytest.raises(StepError, match="Counter, worker 5: ValueError: no five"):
+        engine.workers(6, jobs.Counter)
+
+
+def test_a_closed_actor(engine, jobs):
+    (actor,) = engine.workers(1, jobs.Counter)
+    actor.close()
+    actor.close()
+    with pytest.raises(StepError, match="worker 0, add: the worker is closed"):
+        actor.call("add", 1).result()
+
+
+def test_at_least_one_worker(engine, jobs):
+    with pytest.raises(UsageError, match="expected at least 1 worker, found 0"):
+        engine.workers(0, jobs.Counter)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from gristmill.core.errors import DataError
+from gristmill.validate import Statistics, profile
+
+Orders = Callable[..., pl.DataFrame]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_saving_is_the_same_to_the_byte_and_loading_gives_it_back(
+    orders: Orders, tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in ("one", "two", "three")]
+    for folder in folders:
+        folder.mkdir()
+    profile(orders()).save(folders[0])
+    profile(orders()).save(folders[1])
+    loaded = Statistics.load(folders[0])
+    loaded.save(folders[2])
+    assert _files(folders[0]) == _files(folders[1]) == _files(folders[2])
+    assert loaded.describe() == profile(orders()).describe()
+
+
+def test_many_distinct_texts_save_the_same_bytes(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"text": [f"message {i}" for i in range(9000)]})
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        profile(frame).save(tmp_path / name)
+    assert _files(tmp_path / "one") == _files(tmp_path / "two")
+
+
+def test_loaded_statistics_can_be_added_to(orders: Orders, tmp_path: Path) -> None:
+    profile(orders(300, seed=1)).save(tmp_path)
+    total = Statistics.load(tmp_path) + profile(orders(200, seed=2))
+    assert total.rows == 500
+    assert total.features["order_id"].distinct_count.value == 500
+
+
+def test_damaged_statistics_are_refused(orders: Orders, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected saved statistics, found something unreadable"):
+        Statistics.load(tmp_path)
+    profile(orders()).save(tmp_path)
+    sketches = tmp_path / "sketches.bin"
+    sketches.write_bytes(sketches.read_bytes()[:-10])
+    with pytest.raises(DataError, match="lie outside"):
+        Statistics.load(tmp_path)
+
+
+def test_another_format_is_refused(orders: Orders, tmp_path: Path) -> None:
+    profile(orders()).save(tmp_path)
+    figures = tmp_path / "statistics.json"
+    figures.write_text(figures.read_text().replace('"format": 1', '"format": 9'))
+    with pytest.raises(DataError, match="statistics of format 9, this version reads 1"):
+        Statistics.load(tmp_path)
+
+
+def test_merging_is_associative_to_the_byte_for_counts(orders: Orders, tmp_path: Path) -> None:
+    one, two, three = (profile(orders(200, seed=seed).select("hour", "paid")) for seed in (1, 2, 3))
+    left, right = (one + two) + three, one + (two + three)
+    assert left.repeats.to_bytes() == right.repeats.to_bytes()
+    for name, feature in left.features.items():
+        assert feature.distinct.to_bytes() == right.features[name].distinct.to_bytes()
+        assert feature.top() == right.features[name].top()
