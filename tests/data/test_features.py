@@ -165,3 +165,12 @@ def test_columns_need_names_that_differ() -> None:
         Columns(())
     with pytest.raises(UsageError, match="found \\('a', 'a'\\)"):
         Columns(("a", "a"))
+
+
+def test_folded_digits_make_numbers_of_one_shape_alike() -> None:
+    plain, folded = HashedNgrams(), HashedNgrams(fold_digits=True)
+    one, two, three = "call 0871 now", "call 0932 now", "call 09325 now"
+    assert folded.encode([one]).tolist() == folded.encode([two]).tolist()
+    assert folded.encode([one]).tolist() == plain.encode(["call 0000 now"]).tolist()
+    assert folded.encode([two]).tolist() != folded.encode([three]).tolist()
+    assert plain.encode([one]).tolist() != plain.encode([two]).tolist()

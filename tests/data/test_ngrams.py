@@ -99,9 +99,13 @@ def test_ids_stay_within_the_buckets_and_padding_is_on_the_right(
 def test_ids_are_these_for_good() -> None:
     """A change here breaks every bundle that was ever written: make a new featurizer instead."""
     text = ["Don't WIN £900 now!"]
-    assert HashedNgrams(words=(1, 1)).encode(text).tolist() == [[47293, 23904, 52424, 29342, 35231, 28678]]
+    assert HashedNgrams(words=(1, 1)).encode(text).tolist() == [
+        [47293, 23904, 52424, 29342, 35231, 28678]
+    ]
     assert HashedNgrams(words=(2, 2)).encode(text).tolist() == [[27588, 44098, 11462, 44511, 9691]]
-    assert HashedNgrams(words=None, chars=(3, 3)).encode(["win"]).tolist() == [[25808, 12205, 58655]]
+    assert HashedNgrams(words=None, chars=(3, 3)).encode(["win"]).tolist() == [
+        [25808, 12205, 58655]
+    ]
 
 
 def test_ids_do_not_depend_on_the_hash_seed_of_python() -> None:

@@ -150,7 +150,6 @@ def _show(analysis: Analysis, labels: Labels, output: Path) -> None:
     counted.append(["(no label)", facts["unlabelled"], facts["unlabelled"] / max(len(labels), 1)])
     table("labels", ["class", "rows", "share"], counted)
     if facts["sources"]["gold"]:
-        say(
-            f"gold rows: {facts['sources']['gold']:,}, trust in weak labels {facts['facts']['trust']:.2f}"
-        )
+        trust = facts["facts"]["trust"]
+        say(f"gold rows: {facts['sources']['gold']:,}, trust in weak labels {trust:.2f}")
     say(f"wrote {output}")

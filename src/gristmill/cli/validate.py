@@ -110,9 +110,9 @@ def _set_aside(
         return
     from gristmill.data.formats import write_table
     from gristmill.validate.set_aside import quarantine
-    from gristmill.validate.subject import conform, read_cells
+    from gristmill.validate.subject import conform
 
-    good, bad = quarantine(read_cells(data)[0], report)
+    good, bad = quarantine(data, report)
     if good_file is not None:
         write_table(conform(good, schema), good_file)
     if bad_file is not None:

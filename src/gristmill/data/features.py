@@ -46,6 +46,8 @@ class HashedNgrams(
         buckets: ids are 1..buckets; an embedding table needs `buckets + 1` rows.
         max_tokens: most ids kept of one row.
         lowercase: fold case before hashing.
+        fold_digits: read every digit 0-9 as 0, so that numbers count by their shape: all prices of
+            three digits alike, all phone numbers of eleven.
 
     Raises:
         UsageError: a range, or a number of buckets or tokens, makes no sense.
@@ -57,6 +59,7 @@ class HashedNgrams(
     buckets: int = 2**16
     max_tokens: int = 256
     lowercase: bool = True
+    fold_digits: bool = False
 
     def __post_init__(self) -> None:
         if self.words is None and self.chars is None:
@@ -77,10 +80,10 @@ class HashedNgrams(
         `length` is that of the longest row, at least 1 and at most `max_tokens`. A row's ids do not
         depend on the other rows.
         """
-        from gristmill.data.ngrams import encode_ngrams
+        from gristmill.data.ngrams import encode_ngrams, fold_digits
 
         return encode_ngrams(
-            texts,
+            fold_digits(texts) if self.fold_digits else texts,
             words=self.words,
             chars=self.chars,
             buckets=self.buckets,

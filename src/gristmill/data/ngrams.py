@@ -38,9 +38,17 @@ class _Grams(NamedTuple):
     rows: NDArray[np.int64]
 
 
+_DIGITS_AS_ZERO = str.maketrans("123456789", "0" * 9)
+
+
 def split_words(text: str) -> list[str]:
     """Return the words of a text: runs of letters, digits and inner apostrophes, or one symbol."""
     return _WORD.findall(text)
+
+
+def fold_digits(texts: Sequence[str]) -> list[str]:
+    """Return the texts with every digit 0-9 as 0."""
+    return [text.translate(_DIGITS_AS_ZERO) for text in texts]
 
 
 def encode_ngrams(

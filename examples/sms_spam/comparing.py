@@ -1,0 +1,108 @@
+"""The comparison of this example: everyone on the same test messages, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gristmill import label, train
+from gristmill.core.intervals import Interval
+from gristmill.core.metrics import difference_interval, score_binary, score_intervals
+from gristmill.pipeline import Verdict
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from gristmill.store import Bundle
+
+FIGURES = ("precision", "recall", "f1")
+ORDER = ("majority vote", "gold only", "weak only", "weak + gold", "all gold (ceiling)")
+
+
+def answers(
+    kind: str,
+    rows: pl.DataFrame,
+    votes: label.Votes,
+    models: Mapping[str, train.Fitted],
+    classes: Sequence[str],
+) -> pl.DataFrame:
+    """Return the true class and everyone's answer (class numbers) for each test message."""
+    import numpy as np
+    import polars as pl
+
+    featurizer = train.text_featurizer(kind)
+    ids = featurizer.apply(rows)
+    columns = {name: model.predict(ids) for name, model in models.items()}
+    # Where votes tie or nobody votes, majority vote answers the class that most messages have.
+    majority = label.MajorityVote(classes, default=0).predict(votes).table["label"].to_numpy()
+    truth = np.array([classes.index(name) for name in rows["label"]])
+    everyone = {"truth": truth, "majority vote": majority, **columns}
+    return pl.DataFrame({"row_id": rows["row_id"], **everyone})
+
+
+def score_all(answers: pl.DataFrame) -> list[dict[str, object]]:
+    """Return precision, recall and F1 of each as (value, low, high)."""
+    truth = answers["truth"].to_numpy()
+    rows: list[dict[str, object]] = []
+    for name in ORDER:
+        found = score_intervals(truth, answers[name].to_numpy(), draws=500)
+        figures = {key: [it.value, it.low, it.high] for key, it in found.items()}
+        rows.append({"name": name, **figures})
+    return rows
+
+
+def as_text(rows: Sequence[Mapping[str, object]]) -> str:
+    """Print the comparison as a table of 80 columns at most."""
+    lines = [f"{'on the test part':<20}" + "".join(f"{name:>20}" for name in FIGURES)]
+    for row in rows:
+        cells = [row[name] for name in FIGURES]
+        shown = "".join(f"  {v:.3f} [{lo:.3f},{hi:.3f}]"[:20].rjust(20) for v, lo, hi in cells)
+        lines.append(f"{row['name']:<20}{shown}")
+    return "\n".join(lines)
+
+
+def gains(
+    answers: pl.DataFrame, candidate: str, rivals: Sequence[str]
+) -> tuple[float, dict[str, Interval]]:
+    """Return the candidate's F1, and its paired gain over each rival with its interval."""
+    truth, mine = answers["truth"].to_numpy(), answers[candidate].to_numpy()
+    ahead = {
+        name: difference_interval(truth, mine, answers[name].to_numpy(), draws=1000)
+        for name in rivals
+    }
+    return score_binary(truth, mine).f1, ahead
+
+
+def stricter(one: Verdict, two: Verdict) -> Verdict:
+    """Return the verdict that asks for more, with the reasons of both."""
+    order = ("promote", "hold", "reject")
+    worst = max((one, two), key=lambda verdict: order.index(verdict.verdict))
+    reasons = list(dict.fromkeys([*one.reasons, *two.reasons]))
+    return Verdict(worst.verdict, reasons, one.candidate)
+
+
+def figures_of(rows: Sequence[Mapping[str, object]], name: str) -> dict[str, float]:
+    """Return the figures of one row of the comparison, without their intervals."""
+    row = next(item for item in rows if item["name"] == name)
+    return {figure: float(row[figure][0]) for figure in FIGURES}  # type: ignore[index]
+
+
+def release(bundle: Bundle, gate: Verdict, name: str) -> dict[str, object]:
+    """Register a bundle in the current project and record the gate's decision."""
+    from gristmill.store import Registry, RunLog, current_project
+
+    project = current_project()
+    if project is None:
+        return {"model": name, "version": None}
+    registry = Registry(project)
+    version = registry.register(name, RunLog(project).keep(bundle).digest).version
+    registry.decide(name, version, gate.verdict, list(gate.reasons), author="gate")
+    return {"model": name, "version": version, "verdict": gate.verdict}
+
+
+def first_id(predictions: Path) -> str:
+    """Return the id of the first prediction in a file of them."""
+    import polars as pl
+
+    return str(pl.read_parquet(predictions, n_rows=1)["prediction_id"][0])

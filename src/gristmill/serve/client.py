@@ -1,0 +1,157 @@
+"""A small client on the standard library, for examples, tests and scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http.client import HTTPException
+from typing import Any, TypeAlias
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlsplit
+from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
+
+import msgspec
+
+from gristmill.core.errors import ServeError, UsageError
+from gristmill.serve.records import RecordError
+from gristmill.serve.refusal import Refusal
+
+Json: TypeAlias = dict[str, Any]
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """One answer: its id (see `gristmill lineage`), class name, probability, all probabilities."""
+
+    id: str
+    label: str
+    prob: float
+    probs: dict[str, float]
+
+
+class _Predictions(msgspec.Struct):
+    predictions: list[Prediction]
+
+
+class _PlainError(msgspec.Struct):
+    message: str
+    code: str = "unknown"
+    fix: str | None = None
+    details: list[RecordError] = []
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _PlainError | str
+
+
+class Client:
+    """Talks to one server.
+
+    Args:
+        url: what the server printed when it started, such as `http://127.0.0.1:8000`.
+        timeout: seconds to wait for an answer.
+
+    Raises:
+        UsageError: the URL is not one of HTTP.
+    """
+
+    def __init__(self, url: str, timeout: float = 30.0) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError(f"expected a URL such as http://127.0.0.1:8000, found {url!r}")
+        self.url, self.timeout = url.rstrip("/"), timeout
+        self._opener = _opener(direct=parts.hostname in _LOOPBACK)
+
+    def predict(self, instances: Sequence[Mapping[str, object]]) -> list[Prediction]:
+        """Return one prediction per record, in order.
+
+        Raises:
+            Refusal: the server said no; carries its status, text and the records that are wrong.
+            ServeError: no server, or no answer in time.
+        """
+        body = msgspec.json.encode({"instances": list(instances)})
+        return _decoded(self.request("POST", "/v1/predict", body), _Predictions).predictions
+
+    def infer_v2(self, model: str, inputs: Sequence[Mapping[str, object]]) -> Json:
+        """Send tensors in the Open Inference Protocol v2 and return the response as it is.
+
+        Args:
+            model: the model's name.
+            inputs: tensors with keys name, shape, datatype and data.
+
+        Raises:
+            Refusal, ServeError: as `predict`.
+        """
+        body = msgspec.json.encode({"inputs": list(inputs)})
+        path = f"/v2/models/{quote(model, safe='')}/infer"
+        return _decoded(self.request("POST", path, body), dict)
+
+    def metadata(self, model: str) -> Json:
+        """Return the names, types and shapes of a model's inputs and outputs.
+
+        Raises:
+            Refusal, ServeError: as `predict`.
+        """
+        return _decoded(self.request("GET", f"/v2/models/{quote(model, safe='')}"), dict)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+    ) -> bytes:
+        """Send any request and return the body of the answer.
+
+        Raises:
+            Refusal, ServeError: as `predict`.
+        """
+        headers = {"Content-Type": content_type} if body is not None else {}
+        request = Request(self.url + path, data=body, headers=headers, method=method)  # noqa: S310
+        where = f"{method} {self.url}{path}"
+        try:
+            with self._opener.open(request, timeout=self.timeout) as response:
+                answer: bytes = response.read()
+                return answer
+        except HTTPError as error:
+            with error:
+                raise _refusal(error, where) from None
+        except (URLError, TimeoutError, HTTPException, ConnectionError) as error:
+            reason = getattr(error, "reason", error)
+            raise ServeError(
+                f"no answer: {reason}", where=where, fix="see whether the server runs"
+            ) from error
+
+
+def _opener(direct: bool) -> OpenerDirector:
+    """Return what opens URLs; a proxy of the environment is no way to this machine itself."""
+    return build_opener(ProxyHandler({})) if direct else build_opener()
+
+
+def _refusal(error: HTTPError, where: str) -> Refusal:
+    headers = [(name, value) for name, value in error.headers.items() if name == "Retry-After"]
+    said = _said(error.read(), str(error.reason))
+    return Refusal(
+        error.code,
+        said.code,
+        f"HTTP {error.code}: {said.message}",
+        fix=said.fix,
+        details=said.details,
+        headers=headers,
+        where=where,
+    )
+
+
+def _said(body: bytes, reason: str) -> _PlainError:
+    """Return the server's error; a proxy in between may have sent something else."""
+    try:
+        error = msgspec.json.decode(body, type=_ErrorBody).error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _PlainError(reason)
+    return _PlainError(error) if isinstance(error, str) else error
+
+
+def _decoded(body: bytes, kind: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ServeError(f"the answer is not what a Gristmill server sends: {error}") from error

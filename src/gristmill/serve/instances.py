@@ -1,0 +1,77 @@
+"""The instances of a request: refused together if one breaks the signature, and how samples look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gristmill.serve.protocol import RunnerLike
+from gristmill.serve.records import RecordError
+from gristmill.serve.refusal import Refusal
+
+if TYPE_CHECKING:
+    from gristmill.store.bundle import Field, Signature
+
+_SAMPLES: dict[str, object] = {"string": "Hello there", "bool": True}
+_KINDS = {bool: "bool", int: "int", float: "float", str: "string", list: "array", dict: "object"}
+_SHOWN = 40
+
+
+def checked(runner: RunnerLike, instances: Sequence[object]) -> list[dict[str, object]]:
+    """Return the instances as records that fit the runner's signature.
+
+    Raises:
+        Refusal: 422 that lists every problem of every record.
+    """
+    good, problems = runner.check_records(instances)
+    if problems:
+        raise bad_records(problems, len(instances))
+    return good
+
+
+def bad_records(problems: Sequence[RecordError], total: int) -> Refusal:
+    """Return the refusal of a request of `total` records some of which are wrong."""
+    details = sorted(problems, key=lambda problem: problem.index)
+    count = len({problem.index for problem in details})
+    what = "the record breaks" if total == 1 else f"{count} of {total} records break"
+    return Refusal(
+        422,
+        "bad_records",
+        f"{what} the model's signature; none was predicted",
+        fix="correct or leave out the records listed",
+        details=details,
+    )
+
+
+def sample_record(signature: Signature) -> dict[str, object]:
+    """Return a record that fits the signature: for warming up, examples and the page."""
+    return {field.name: _sample(field) for field in signature.inputs}
+
+
+def found(value: object) -> str:
+    """Describe a JSON value in a few words: its type and its beginning."""
+    if value is None:
+        return "null"
+    kind = _KINDS.get(type(value), type(value).__name__)
+    if isinstance(value, list | dict):
+        return f"{kind} of {len(value)}"
+    text = repr(value)
+    return f"{kind} {text if len(text) <= _SHOWN else text[: _SHOWN - 3] + '...'}"
+
+
+def _sample(field: Field) -> object:
+    if field.domain:
+        return field.domain[0]
+    value = _SAMPLES[field.kind]
+    if isinstance(value, str):
+        return value if field.max_length is None else value[: field.max_length]
+    if field.kind == "bool":
+        return value
+    return _number(field)
+
+
+def _number(field: Field) -> int | float:
+    """Return a small number within the field's bounds: 0 or the bound next to it."""
+    low = field.min if field.min is not None else min(0.0, field.max or 0.0)
+    number = max(low, 0.0) if field.max is None else min(max(low, 0.0), field.max)
+    return int(-(-number // 1)) if field.kind == "int" else number

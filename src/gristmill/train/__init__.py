@@ -1,0 +1,64 @@
+"""Train: models from tables and (soft, weighted) labels; search; bundles to serve.
+
+examples = Examples.from_table(frame, labels, featurizer, classes)
+fitted = fit(ModelSpec.for_text("cnn", featurizer, classes), examples, validation=0.2)
+fitted.bundle("out/model", name="spam", featurizer=featurizer)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gristmill.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from gristmill.train.bundle import bundle_model as bundle_model
+    from gristmill.train.draws import seeded as seeded
+    from gristmill.train.examples import Examples as Examples
+    from gristmill.train.export import export_graph as export_graph
+    from gristmill.train.fitted import Fitted as Fitted
+    from gristmill.train.history import EpochRecord as EpochRecord
+    from gristmill.train.model_spec import ModelSpec as ModelSpec
+    from gristmill.train.model_spec import build_model as build_model
+    from gristmill.train.selection import search as search
+    from gristmill.train.settings import FitSettings as FitSettings
+    from gristmill.train.space import Space as Space
+    from gristmill.train.space import integers as integers
+    from gristmill.train.space import log_uniform as log_uniform
+    from gristmill.train.space import uniform as uniform
+    from gristmill.train.study import Study as Study
+    from gristmill.train.text_defaults import text_featurizer as text_featurizer
+    from gristmill.train.text_defaults import text_settings as text_settings
+    from gristmill.train.text_defaults import text_space as text_space
+    from gristmill.train.text_models import BagOfNgrams as BagOfNgrams
+    from gristmill.train.text_models import EmbeddingMLP as EmbeddingMLP
+    from gristmill.train.text_models import TextCNN as TextCNN
+    from gristmill.train.text_models import TextTransformer as TextTransformer
+    from gristmill.train.training import fit as fit
+
+_EXPORTS = {
+    "BagOfNgrams": "text_models",
+    "EmbeddingMLP": "text_models",
+    "EpochRecord": "history",
+    "Examples": "examples",
+    "FitSettings": "settings",
+    "Fitted": "fitted",
+    "ModelSpec": "model_spec",
+    "Space": "space",
+    "Study": "study",
+    "TextCNN": "text_models",
+    "TextTransformer": "text_models",
+    "build_model": "model_spec",
+    "bundle_model": "bundle",
+    "export_graph": "export",
+    "fit": "training",
+    "integers": "space",
+    "log_uniform": "space",
+    "search": "selection",
+    "seeded": "draws",
+    "text_featurizer": "text_defaults",
+    "text_settings": "text_defaults",
+    "text_space": "text_defaults",
+    "uniform": "space",
+}
+__getattr__, __dir__, __all__ = lazy_exports(__name__, _EXPORTS)

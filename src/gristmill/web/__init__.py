@@ -1,0 +1,33 @@
+"""The web room: pages that show runs, labels, data, training and serving.
+
+So far one page: a self-contained offline report of a run. It is built from plain data, so that
+any stage's results, or none of ours, can be shown.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gristmill.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from gristmill.web import blocks as blocks
+    from gristmill.web import charts as charts
+    from gristmill.web import sections as sections
+    from gristmill.web import svg as svg
+    from gristmill.web.lineage import Node as Node
+    from gristmill.web.lineage import lineage_drawing as lineage_drawing
+    from gristmill.web.report import Report as Report
+    from gristmill.web.report import Section as Section
+
+_EXPORTS = {
+    "Node": "lineage",
+    "Report": "report",
+    "Section": "report",
+    "blocks": "",
+    "charts": "",
+    "lineage_drawing": "lineage",
+    "sections": "",
+    "svg": "",
+}
+__getattr__, __dir__, __all__ = lazy_exports(__name__, _EXPORTS)

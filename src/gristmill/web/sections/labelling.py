@@ -1,0 +1,119 @@
+"""Labelling: what each labelling function does, alone and among the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gristmill.core.quantities import format_count
+from gristmill.web.cells import interval_cell
+from gristmill.web.charts import Source, bar_chart, calibration_curve, heat_map, source_plot
+from gristmill.web.charts.calibration import Bin
+from gristmill.web.charts.heatmap import Matrix
+from gristmill.web.report import Report, Section
+from gristmill.web.sections.records import (
+    Record,
+    Records,
+    as_records,
+    figure_of,
+    name_of,
+    triple_of,
+)
+
+_NAMES = ("name", "source", "function", "lf")
+_ACCURACY = ("accuracy", "gold_accuracy", "empirical_accuracy")
+_LOW = ("accuracy_low", "low")
+_HIGH = ("accuracy_high", "high")
+
+
+def labelling_section(
+    report: Report,
+    analysis_table: Records,
+    *,
+    agreement: Matrix | None = None,
+    classes: Mapping[str, float] | None = None,
+    calibration: Sequence[Bin] | None = None,
+    examples: Records | None = None,
+    title: str = "Labelling functions",
+    lead: str = "How much each function covers, meets others, and is right on gold rows.",
+) -> Section:
+    """Add the analysis of labelling functions.
+
+    Args:
+        report: where to add.
+        analysis_table: one row per function: `name` (or `source`, `function`), `coverage`,
+            `overlaps` and `conflicts` as shares of all rows, and optionally `accuracy` (a number
+            or a (value, low, high)) with `accuracy_low` and `accuracy_high`. All its columns are
+            shown in the table.
+        agreement: k rows of k shares: how often two functions agree where both vote, in the
+            order of the table.
+        classes: labelled rows by class.
+        calibration: (mean predicted, observed share, rows) of the label model on gold rows.
+        examples: labelled rows to show: any columns.
+        title: heading.
+        lead: the sentence under it.
+    """
+    rows = as_records(analysis_table, "labelling analysis")
+    names = [name_of(row, place, *_NAMES) for place, row in enumerate(rows)]
+    section = report.section(title, lead)
+    sources = [_source(row, name) for row, name in zip(rows, names, strict=True)]
+    section.figure(
+        lambda width: source_plot(sources, title="Coverage and accuracy by function", width=width),
+        "Coverage and accuracy by function",
+    )
+    _add_table(section, _with_intervals(rows, sources), "All figures")
+    if agreement is not None:
+        section.figure(
+            lambda width: heat_map(names, agreement, title="Agreement", width=width),
+            "Agreement where both vote",
+        )
+    if classes is not None:
+        _add_classes(section, classes)
+    if calibration is not None:
+        section.figure(
+            lambda width: calibration_curve(calibration, title="Calibration", width=width),
+            "Label model: predicted against observed",
+        )
+    if examples is not None:
+        _add_table(section, as_records(examples, "labelled examples"), "Examples of labelled rows")
+    return section
+
+
+def _add_classes(section: Section, classes: Mapping[str, float]) -> None:
+    bars = [(str(name), float(count)) for name, count in classes.items()]
+    section.figure(
+        lambda width: bar_chart(bars, title="Rows by class", show=format_count, width=width),
+        "Rows by class",
+    )
+
+
+def _add_table(section: Section, rows: Sequence[Record], caption: str) -> None:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    values = [[row.get(key) for key in columns] for row in rows]
+    section.table([column.replace("_", " ") for column in columns], values, caption)
+
+
+def _with_intervals(rows: Sequence[Record], sources: Sequence[Source]) -> list[Record]:
+    """Fold the ends of the accuracy's interval into its own cell."""
+    folded: list[Record] = []
+    for row, source in zip(rows, sources, strict=True):
+        key = next((key for key in _ACCURACY if key in row), None)
+        kept = {name: value for name, value in row.items() if name not in (*_LOW, *_HIGH)}
+        cell = interval_cell(source.accuracy, source.low, source.high)
+        folded.append(kept | {key: cell} if key else kept)
+    return folded
+
+
+def _source(row: Record, name: str) -> Source:
+    accuracy, low, high = next(
+        (triple for key in _ACCURACY if (triple := triple_of(row.get(key)))[0] is not None),
+        (None, None, None),
+    )
+    return Source(
+        name,
+        figure_of(row, "coverage") or 0.0,
+        figure_of(row, "overlaps", "overlap") or 0.0,
+        figure_of(row, "conflicts", "conflict") or 0.0,
+        accuracy,
+        low if low is not None else figure_of(row, *_LOW),
+        high if high is not None else figure_of(row, *_HIGH),
+    )

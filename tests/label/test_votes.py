@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gristmill.core.errors import LabelError
+from gristmill.label.application import apply
+from gristmill.label.functions import labeling_function
+from gristmill.label.votes import Votes, stack
+
+
+@pytest.fixture
+def votes() -> Votes:
+    functions = [
+        labeling_function(name="even")(lambda row: "spam" if row.n % 2 == 0 else None),
+        labeling_function(name="broken", on_error="abstain")(lambda row: 0 if 1 / row.n else 1),
+    ]
+    frame = pl.DataFrame({"row_id": ["a", "b", "c"], "n": [0, 1, 2]})
+    return apply(functions, frame, classes=["ham", "spam"])
+
+
+def test_shape_and_table(votes: Votes) -> None:
+    assert repr(votes) == "Votes(3 rows, 2 sources, 2 classes)"
+    assert votes.table.to_dict(as_series=False) == {
+        "row_id": ["a", "b", "c"],
+        "even": [1, -1, 1],
+        "broken": [-1, 0, 0],
+    }
+    assert votes.table.schema["even"] == pl.Int8
+    assert votes.covered.tolist() == [True, True, True]
+
+
+def test_the_matrix_cannot_be_changed(votes: Votes) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        votes.matrix[0, 0] = 0
+
+
+def test_states_are_kept_apart(votes: Votes) -> None:
+    states = [[votes.state(row, name) for name in votes.names] for row in ("a", "b", "c")]
+    assert states == [["voted", "failed"], ["abstained", "voted"], ["voted", "voted"]]
+
+
+def test_unknown_rows_and_sources(votes: Votes) -> None:
+    with pytest.raises(LabelError, match=r"^no row with id 'z' among 3 rows$"):
+        votes.state("z", "even")
+    with pytest.raises(LabelError, match=r"^no row with id 0 among 3 rows$"):
+        votes.position(0)
+    with pytest.raises(LabelError, match=r"^no source 'odd'; there are even, broken$"):
+        votes.state("a", "odd")
+
+
+def test_saving_and_loading(votes: Votes, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        votes.with_notes(["x"] if folder is first else []).save(folder)
+    assert Votes.load(first) == votes
+    assert Votes.load(first).table.equals(votes.table)
+    for file in first.iterdir():
+        assert file.read_bytes() == (second / file.name).read_bytes()
+
+
+def test_loading_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match="these are no stored votes"):
+        Votes.load(tmp_path)
+
+
+def test_the_description(votes: Votes) -> None:
+    told = votes.describe()
+    assert (told["rows"], told["coverage"], told["classes"]) == (3, 1.0, ["ham", "spam"])
+    assert told["sources"] == [
+        {"name": "even", "fingerprint": votes.fingerprints[0], "coverage": 2 / 3, "failed": 0},
+        {"name": "broken", "fingerprint": votes.fingerprints[1], "coverage": 2 / 3, "failed": 1},
+    ]
+
+
+def test_equality_is_of_everything_but_the_notes(votes: Votes) -> None:
+    assert votes.with_notes(["said"]) == votes
+    assert hash(votes.with_notes(["said"])) == hash(votes)
+    assert Votes.from_matrix([[0]], names=["a"]) != Votes.from_matrix([[0]], names=["b"])
+    assert Votes.from_matrix([[0]]) != Votes.from_matrix([[1]])
+    assert votes != "votes"
+
+
+def test_plain_matrices() -> None:
+    made = Votes.from_matrix(np.array([[0, -1], [2, 1]]), names=["x", "y"], row_ids=[7, 9])
+    assert made.classes == ("0", "1", "2")
+    assert made.matrix.dtype == np.int8
+    assert made.row_ids.to_list() == [7, 9]
+    assert Votes.from_matrix([[0]]).classes == ("0", "1")
+    assert Votes.from_matrix([[0, 0]]).names == ("source_0", "source_1")
+    assert Votes.from_matrix(np.empty((0, 3), int), classes=2).matrix.shape == (0, 3)
+    assert Votes.from_matrix([[299]], classes=300).matrix.dtype == np.int16
+
+
+@pytest.mark.parametrize(
+    ("matrix", "options", "message"),
+    [
+        ([0, 1], {}, r"^expected votes of shape \[rows, sources\], found \(2,\)$"),
+        (np.empty((3, 0), int), {}, r"found \(3, 0\)"),
+        ([[0.5]], {}, "^expected integer votes, found float64\n"),
+        ([[float("nan")]], {}, "use -1 to abstain, not NaN"),
+        ([[0, 3]], {"classes": 2}, "^row 0, source 1: found vote 3; expected -1 to abstain or a"),
+        ([[0], [-2]], {}, "^row 1, source 0: found vote -2"),
+        ([[0]], {"classes": 1}, "expected at least two classes"),
+        ([[0]], {"names": ["a", "b"]}, "^expected 1 names of sources, found 2$"),
+        ([[0, 1]], {"names": ["a", "a"]}, "two labelling functions are called 'a'"),
+        ([[0]], {"row_ids": [1, 2]}, "^expected 1 row ids, found 2$"),
+    ],
+)
+def test_matrices_that_cannot_be_used(
+    matrix: object, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(LabelError, match=message):
+        Votes.from_matrix(matrix, **options)  # type: ignore[arg-type]
+
+
+def test_stacking_marks_what_did_not_run() -> None:
+    old = Votes.from_matrix([[0], [1]], names=["a"], row_ids=[0, 1])
+    new = Votes.from_matrix([[1, -1]], names=["b", "a"], row_ids=[2])
+    both = stack([old, new])
+    assert both.names == ("a", "b")
+    assert both.matrix.tolist() == [[0, -1], [1, -1], [-1, 1]]
+    assert [both.state(row, "b") for row in (0, 1, 2)] == ["not run", "not run", "voted"]
+    assert both.state(2, "a") == "abstained"
+    assert both.failed() == {}
+
+
+def test_stacking_keeps_failures_in_place(votes: Votes) -> None:
+    first = Votes.from_matrix([[1]], classes=["ham", "spam"], names=["new"], row_ids=["z"])
+    both = stack([first, votes])
+    assert both.state("a", "broken") == "failed"
+    assert both.state("z", "broken") == "not run"
+    assert both.failed() == {"broken": 1}
+
+
+def test_parts_that_do_not_stack() -> None:
+    part = Votes.from_matrix([[0]])
+    with pytest.raises(LabelError, match=r"^expected votes on the same classes\n"):
+        stack([part, Votes.from_matrix([[0]], classes=3)])
+    with pytest.raises(LabelError, match=r"^expected votes on the same classes\n"):
+        stack([])
+    with pytest.raises(Exception, match="has value 0 more than once"):
+        stack([part, part])
