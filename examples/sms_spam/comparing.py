@@ -12,7 +12,9 @@ from gristmill.core.metrics import difference_interval, score_binary, score_inte
 from gristmill.pipeline import Verdict
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
     from gristmill.store import Bundle
 
@@ -21,7 +23,6 @@ ORDER = ("majority vote", "gold only", "weak only", "weak + gold", "all gold (ce
 
 
 def answers(
-    kind: str,
     rows: pl.DataFrame,
     votes: label.Votes,
     models: Mapping[str, train.Fitted],
@@ -31,14 +32,18 @@ def answers(
     import numpy as np
     import polars as pl
 
-    featurizer = train.text_featurizer(kind)
-    ids = featurizer.apply(rows)
-    columns = {name: model.predict(ids) for name, model in models.items()}
+    columns = {name: model.predict(ids_for(model, rows)) for name, model in models.items()}
     # Where votes tie or nobody votes, majority vote answers the class that most messages have.
     majority = label.MajorityVote(classes, default=0).predict(votes).table["label"].to_numpy()
     truth = np.array([classes.index(name) for name in rows["label"]])
     everyone = {"truth": truth, "majority vote": majority, **columns}
     return pl.DataFrame({"row_id": rows["row_id"], **everyone})
+
+
+def ids_for(model: train.Fitted, rows: pl.DataFrame) -> NDArray[np.int64]:
+    """Encode rows as this kind of model wants them."""
+    kind = model.spec.kind if model.spec else "linear"
+    return train.text_featurizer(kind).apply(rows)
 
 
 def score_all(answers: pl.DataFrame) -> list[dict[str, object]]:
@@ -54,11 +59,11 @@ def score_all(answers: pl.DataFrame) -> list[dict[str, object]]:
 
 def as_text(rows: Sequence[Mapping[str, object]]) -> str:
     """Print the comparison as a table of 80 columns at most."""
-    lines = [f"{'on the test part':<20}" + "".join(f"{name:>20}" for name in FIGURES)]
+    lines = [f"{'on the test part':<19}" + "".join(f"{name:<20}" for name in FIGURES)]
     for row in rows:
         cells = [row[name] for name in FIGURES]
-        shown = "".join(f"  {v:.3f} [{lo:.3f},{hi:.3f}]"[:20].rjust(20) for v, lo, hi in cells)
-        lines.append(f"{row['name']:<20}{shown}")
+        shown = "".join(f"{v:.3f} [{lo:.3f},{hi:.3f}] " for v, lo, hi in cells)
+        lines.append(f"{row['name']:<19}{shown}".rstrip())
     return "\n".join(lines)
 
 

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gristmill import web
-from gristmill.web import sections
 from gristmill.store import RunLog, current_project
+from gristmill.validate import histogram
+from gristmill.web import sections
 
 if TYPE_CHECKING:
     from gristmill.label import Analysis, Labels
     from gristmill.pipeline import Verdict
     from gristmill.train import Fitted
-    from gristmill.validate import Report, Statistics
+    from gristmill.validate import Feature, Report, Statistics
 
 
 def write_report(
@@ -28,7 +29,6 @@ def write_report(
     comparison: Sequence[Mapping[str, object]],
     gate: Verdict,
     served: Sequence[Mapping[str, object]],
-    predictions: Path,
 ) -> Path:
     """Write the page and return its path."""
     page = web.Report("SMS spam", "From raw messages to a served filter")
@@ -68,20 +68,29 @@ def _examples(labels: Labels, rows: int = 12) -> list[dict[str, object]]:
 
 
 def _features(statistics: Statistics) -> list[dict[str, object]]:
-    return [
-        {"name": name, **feature.describe(), **_histogram(feature)}
-        for name, feature in statistics.features.items()
-    ]
+    return [_feature(name, one) for name, one in statistics.features.items()]
 
 
-def _histogram(feature: object) -> dict[str, object]:
-    from gristmill.validate import histogram
-
-    numbers = getattr(feature, "numbers", None) or getattr(feature, "lengths", None)
+def _feature(name: str, feature: Feature) -> dict[str, object]:
+    """Put a feature's statistics under the names that the page knows."""
+    row: dict[str, object] = {
+        "name": name,
+        "type": feature.kind,
+        "missing": feature.missing / max(feature.rows, 1),
+        "distinct": round(feature.distinct_count.value),
+        "top_values": [(one.value, one.count) for one in feature.top(3)],
+    }
+    numbers = feature.numbers or feature.lengths
     if numbers is None:
-        return {}
-    found = histogram(numbers, bins=20, by="width")
-    return {"histogram": {"edges": list(found.edges), "counts": list(found.counts)}}
+        return row
+    suffix = "" if feature.numbers else "_length"
+    row |= {
+        f"min{suffix}": numbers.low,
+        f"mean{suffix}": numbers.mean,
+        f"max{suffix}": numbers.high,
+    }
+    bins = histogram(numbers, bins=20, by="width")
+    return row | {"histogram": {"edges": list(bins.edges), "counts": list(bins.counts)}}
 
 
 def _findings(report: Report) -> list[dict[str, object]]:
@@ -117,7 +126,6 @@ def _lineage(page: web.Report) -> None:
         return
     log = RunLog(project)
     executions = [item for item in log.of_run(log.run("last").id) if item.output]
-    step_of = {item.output: item.step for item in executions}
     nodes = [
         {
             "id": item.step,
@@ -128,10 +136,6 @@ def _lineage(page: web.Report) -> None:
         }
         for item in executions
     ]
-    edges = [
-        (step_of[digest], item.step)
-        for item in executions
-        for digest in item.inputs.values()
-        if digest in step_of
-    ]
+    shown = {item.step for item in executions}
+    edges = [(need, item.step) for item in executions for need in item.inputs if need in shown]
     sections.lineage_section(page, nodes, edges)

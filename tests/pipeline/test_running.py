@@ -169,7 +169,7 @@ def test_a_name_that_does_not_exist_is_said_before_anything_runs(
 def test_a_lost_artifact_is_made_again(project: Any, reasons: Shown) -> None:
     first = project.run()
     with Project(project.root) as opened:
-        shutil.rmtree(opened.artifacts.get(first.executions["clean"].output))
+        shutil.rmtree(opened.artifacts.get(first.executions["clean"].output).parent)
     assert reasons(project.run()) == {"clean": "its result is no longer in the store"}
 
 

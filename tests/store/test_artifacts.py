@@ -51,7 +51,7 @@ def test_a_missing_artifact_is_an_error_with_a_remedy(store: Artifacts) -> None:
 def test_a_folder_without_its_index_does_not_exist(tmp_path: Path) -> None:
     store = open_artifacts(tmp_path / "artifacts", tmp_path / "cache")
     digest, _ = store.put(make(tmp_path, "a", x="hello"), "path:x")
-    (store.get(digest) / INDEX).unlink()
+    (store.get(digest).parent / INDEX).unlink()
     assert not store.exists(digest)
 
 
@@ -60,11 +60,11 @@ def test_a_damaged_artifact_is_found(tmp_path: Path, damage: str) -> None:
     store = open_artifacts(tmp_path / "artifacts", tmp_path / "cache")
     digest, _ = store.put(make(tmp_path, "a", x="hello"), "path:x")
     folder = store.get(digest)
-    check_files(folder, digest)
+    check_files(folder.parent, digest)
     file = folder / "sub" / ("z" if damage == "add" else "x")
     file.unlink() if damage == "remove" else file.write_text("jello")
     with pytest.raises(StoreError, match=r"is damaged: file 'sub/[xz]'"):
-        check_files(folder, digest)
+        check_files(folder.parent, digest)
 
 
 def test_a_remote_artifact_comes_down_whole_and_checked(tmp_path: Path) -> None:
@@ -80,8 +80,17 @@ def test_a_remote_artifact_that_was_changed_is_refused(tmp_path: Path) -> None:
     url = f"memory://{tmp_path.name}-changed"
     digest, _ = open_artifacts(url, tmp_path / "one").put(make(tmp_path, "a", x="hi"), "path:x")
     files, root = fsspec.core.url_to_fs(url)
-    files.pipe_file(f"{root}/{digest[:2]}/{digest}/sub/x", b"ho")
+    files.pipe_file(f"{root}/{digest[:2]}/{digest}/files/sub/x", b"ho")
     other = open_artifacts(url, tmp_path / "two")
     with pytest.raises(StoreError, match="damaged"):
         other.get(digest)
     assert not (tmp_path / "two" / digest[:2] / digest).exists()
+
+
+def test_the_files_of_an_artifact_are_what_was_put_and_nothing_else(
+    store: Artifacts, tmp_path: Path
+) -> None:
+    digest, _ = store.put(make(tmp_path, "a", x="hello", y="you"), "path:x")
+    found = sorted(path.relative_to(store.get(digest)).as_posix()
+                   for path in store.get(digest).rglob("*"))  # fmt: skip
+    assert found == ["sub", "sub/x", "sub/y"]

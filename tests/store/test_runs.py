@@ -53,7 +53,7 @@ def test_a_result_is_found_by_its_key_only_while_it_is_stored(project: Project) 
     assert found is not None
     assert found.output == digest
     assert log.find_result("k2") is None
-    shutil.rmtree(project.artifacts.get(digest))
+    shutil.rmtree(project.artifacts.get(digest).parent)
     assert log.find_result("k1") is None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gristmill.cli.output import emit, json_option, say
+from gristmill.cli.output import json_option, say
 
 if TYPE_CHECKING:
     from gristmill.serve.server import Ready
@@ -65,12 +65,14 @@ def command(
     Exit codes: 0 stopped by Ctrl-C or SIGTERM after answering what was under way, 2 wrong call,
     8 the bundle is damaged, 10 the port is in use or the server cannot start.
     """
+    import msgspec
+
     from gristmill.core.quantities import parse_bytes
     from gristmill.serve.protocol import Limits
     from gristmill.serve.server import serve
 
     def announce(ready: Ready) -> None:
-        emit(ready, as_json, lambda: say(str(ready)))
+        say(msgspec.json.encode(ready).decode() if as_json else str(ready))
 
     limits = Limits(max_body=parse_bytes(max_body), max_batch=max_batch)
     serve(bundle, host=host, port=port, limits=limits, log_level=log_level, announce=announce)

@@ -107,7 +107,7 @@ class App:
     def _build_routes(self) -> dict[str, Route]:
         model = f"/v2/models/{self.service.model.name}"
         version = f"{model}/versions/{self.service.model.fingerprint}"
-        routes = {
+        routes: dict[str, dict[str, Handler]] = {
             "/": {"GET": self._get_page},
             "/v1/predict": {"POST": self._predict},
             "/v2": {"GET": _always(openinference.server_metadata())},

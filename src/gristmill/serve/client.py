@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http.client import HTTPException
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
@@ -15,6 +15,7 @@ from gristmill.core.errors import ServeError, UsageError
 from gristmill.serve.records import RecordError
 from gristmill.serve.refusal import Refusal
 
+T = TypeVar("T")
 Json: TypeAlias = dict[str, Any]
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -83,7 +84,7 @@ class Client:
         """
         body = msgspec.json.encode({"inputs": list(inputs)})
         path = f"/v2/models/{quote(model, safe='')}/infer"
-        return _decoded(self.request("POST", path, body), dict)
+        return _decoded(self.request("POST", path, body), Json)
 
     def metadata(self, model: str) -> Json:
         """Return the names, types and shapes of a model's inputs and outputs.
@@ -91,7 +92,7 @@ class Client:
         Raises:
             Refusal, ServeError: as `predict`.
         """
-        return _decoded(self.request("GET", f"/v2/models/{quote(model, safe='')}"), dict)
+        return _decoded(self.request("GET", f"/v2/models/{quote(model, safe='')}"), Json)
 
     def request(
         self,
@@ -150,7 +151,7 @@ def _said(body: bytes, reason: str) -> _PlainError:
     return _PlainError(error) if isinstance(error, str) else error
 
 
-def _decoded(body: bytes, kind: type[Any]) -> Any:
+def _decoded(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

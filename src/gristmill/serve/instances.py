@@ -1,4 +1,4 @@
-"""The instances of a request: refused together if one breaks the signature, and how samples look."""
+"""The instances of a request: refused together when one breaks the signature; samples."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gristmill.serve.openinference import DATATYPE
 from gristmill.serve.instances import sample_record
+from gristmill.serve.openinference import DATATYPE
 
 if TYPE_CHECKING:
     from gristmill.serve.service import Service
@@ -147,7 +147,7 @@ def _record(service: Service) -> Json:
 
 def _property(field: Field) -> Json:
     kind: object = _TYPES[field.kind]
-    limits = {
+    limits: Json = {
         "maxLength": field.max_length,
         "enum": field.domain,
         "minimum": field.min,

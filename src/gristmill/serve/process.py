@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import msgspec
 
@@ -129,7 +129,7 @@ def running_server(
 
 def _await_report(process: subprocess.Popen[bytes], timeout: float) -> Report:
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    out: IO[bytes] = process.stdout  # type: ignore[assignment] - a pipe was asked for
+    out = cast(IO[bytes], process.stdout)  # there is one: a pipe was asked for
     threading.Thread(target=lambda: lines.put(out.readline()), daemon=True).start()
     try:
         line = lines.get(timeout=timeout)

@@ -12,7 +12,7 @@ from gristmill.serve.records import RecordError
 _MOST_SHOWN = 5
 
 
-class Refusal(ServeError):
+class Refusal(ServeError):  # noqa: N818 - what it is, on both sides of the wire
     """The server said no to a request, and why.
 
     Args:

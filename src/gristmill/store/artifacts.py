@@ -1,5 +1,8 @@
 """Artifacts, stored by content: a digest names a folder of files that never changes.
 
+    ab/abcdef.../artifact.json      the index: codec, and each file's SHA-256 and size
+    ab/abcdef.../files/             the files themselves, nothing else among them
+
 On a local disk a folder appears by one rename. On an object store (any fsspec URL) its files go up
 first and the index last; a folder without its index does not exist for a reader.
 """
@@ -17,6 +20,7 @@ from gristmill.core.errors import StoreError
 from gristmill.core.fingerprint import fingerprint, fingerprint_file
 
 INDEX = "artifact.json"
+FILES = "files"
 
 
 class Artifacts(Protocol):
@@ -47,7 +51,7 @@ def open_artifacts(location: Path | str, cache: Path) -> Artifacts:
 
 def index_of(folder: Path, codec: str) -> dict[str, Any]:
     """Describe a folder: its codec, and each file's SHA-256 (32 hex digits) and size in bytes."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != INDEX]
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     files = {
         path.relative_to(folder).as_posix(): [fingerprint_file(path), path.stat().st_size]
         for path in paths
@@ -55,27 +59,31 @@ def index_of(folder: Path, codec: str) -> dict[str, Any]:
     return {"codec": codec, "files": files}
 
 
-def check_files(folder: Path, digest: str) -> None:
+def check_files(place: Path, digest: str) -> None:
     """Compare the files of an artifact with its index and its digest.
+
+    Args:
+        place: the artifact's place in a store: the folder that holds index and files.
+        digest: the artifact's digest.
 
     Raises:
         StoreError: a file is missing, changed or extra, or the index is not the one of the digest.
     """
-    index = json.loads((folder / INDEX).read_bytes())
-    found = index_of(folder, index["codec"])
+    index = json.loads((place / INDEX).read_bytes())
+    found = index_of(place / FILES, index["codec"])
     for name in sorted({*index["files"], *found["files"]}):
         if index["files"].get(name) != found["files"].get(name):
             raise StoreError(
                 f"artifact {digest[:12]} is damaged: file {name!r} is not what was stored",
-                where=str(folder),
+                where=str(place),
                 fix="delete that folder; the step that made it will run again",
             )
     if fingerprint(index) != digest:
-        raise StoreError(f"the index of artifact {digest[:12]} was changed", where=str(folder))
+        raise StoreError(f"the index of artifact {digest[:12]} was changed", where=str(place))
 
 
 class LocalArtifacts:
-    """Artifacts in a folder: `ab/abcdef.../files`."""
+    """Artifacts in a folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -85,14 +93,15 @@ class LocalArtifacts:
         index = index_of(folder, codec)
         digest = fingerprint(index)
         if not self.exists(digest):
-            with atomic_folder(self._place(digest)) as draft:
+            with atomic_folder(self.place(digest)) as draft:
+                (draft / FILES).mkdir()
                 for path in folder.iterdir():
-                    shutil.move(path, draft / path.name)
+                    shutil.move(path, draft / FILES / path.name)
                 (draft / INDEX).write_text(json.dumps(index, sort_keys=True))
         return digest, _size(index)
 
     def get(self, digest: str) -> Path:
-        """Return the artifact's folder in the store.
+        """Return the folder of the artifact's files.
 
         Raises:
             StoreError: there is no such artifact.
@@ -103,13 +112,14 @@ class LocalArtifacts:
                 where=str(self.root),
                 fix="run the pipeline again, or copy the whole project folder",
             )
-        return self._place(digest)
+        return self.place(digest) / FILES
 
     def exists(self, digest: str) -> bool:
         """Say whether the artifact is there, whole."""
-        return (self._place(digest) / INDEX).is_file()
+        return (self.place(digest) / INDEX).is_file()
 
-    def _place(self, digest: str) -> Path:
+    def place(self, digest: str) -> Path:
+        """Return where an artifact's index and files are, or would be."""
         return self.root / digest[:2] / digest
 
 
@@ -126,9 +136,8 @@ class RemoteArtifacts:
         """Keep the files locally and upload them, the index last."""
         digest, bytes_ = self.copies.put(folder, codec)
         if not self._is_uploaded(digest):
-            source = self.copies.get(digest)
-            index = json.loads((source / INDEX).read_bytes())
-            for name in [*index["files"], INDEX]:
+            source = self.copies.place(digest)
+            for name in _names(json.loads((source / INDEX).read_bytes())):
                 target = f"{self._place(digest)}/{name}"
                 self.files.makedirs(target.rpartition("/")[0], exist_ok=True)
                 self.files.put_file(str(source / name), target)
@@ -155,8 +164,9 @@ class RemoteArtifacts:
 
     def _download(self, digest: str) -> None:
         index = json.loads(self.files.cat_file(f"{self._place(digest)}/{INDEX}"))
-        with atomic_folder(self.copies._place(digest)) as draft:
-            for name in [*index["files"], INDEX]:
+        with atomic_folder(self.copies.place(digest)) as draft:
+            (draft / FILES).mkdir()
+            for name in _names(index):
                 target = (draft / name).resolve()
                 if not target.is_relative_to(draft.resolve()):
                     raise StoreError(f"artifact {digest[:12]} names a file outside: {name!r}")
@@ -166,6 +176,11 @@ class RemoteArtifacts:
 
     def _place(self, digest: str) -> str:
         return f"{self.root}/{digest[:2]}/{digest}"
+
+
+def _names(index: dict[str, Any]) -> list[str]:
+    """Return the paths of an artifact under its place, the index last."""
+    return [*(f"{FILES}/{name}" for name in index["files"]), INDEX]
 
 
 def _size(index: dict[str, Any]) -> int:

@@ -1,0 +1,59 @@
+# Every target sets up what it needs: a fresh machine with Python 3.11+, make and a package index.
+#
+#   make demo    the main example, from raw messages to a served spam filter
+#   make test    all tests
+#   make lint    formatting, lint, types, import contract
+#   make bench   all benchmarks, then the table in the README   (QUICK=1 for a quick look)
+#   make docs    the documentation, as HTML in docs/_build
+#   make clean   remove what the others made
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+PROCESSES ?= auto
+BENCHMARKS := startup rerun store label_apply sms_spam
+
+.PHONY: demo test lint bench docs clean
+
+demo: .venv/demo.done
+	@$(BIN)/gristmill run examples/sms_spam/pipeline.py
+	@$(BIN)/python examples/sms_spam/whereabouts.py
+
+test: .venv/dev.done
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup
+
+lint: .venv/dev.done
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: .venv/dev.done
+	for name in $(BENCHMARKS); do \
+	  $(BIN)/python benchmarks/$$name.py $(if $(QUICK),--quick) --json benchmarks/results/$$name.json || exit 1; \
+	done
+	$(BIN)/python benchmarks/table.py
+
+docs: .venv/docs.done
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+clean:
+	rm -rf .venv docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis examples/*/.gristmill
+
+# One stamp for each set of extras; installed anew when what is pinned changes.
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Gristmill needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+
+.venv/demo.done: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[train,serve]'
+	@touch $@
+
+.venv/dev.done: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+.venv/docs.done: .venv/dev.done
+	$(PIP) --editable '.[dev,docs]'
+	@touch $@
