@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gristmill import web
+from gristmill import validate, web
 from gristmill.store import RunLog, current_project
-from gristmill.validate import histogram
 from gristmill.web import sections
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def _feature(name: str, feature: Feature) -> dict[str, object]:
         f"mean{suffix}": numbers.mean,
         f"max{suffix}": numbers.high,
     }
-    bins = histogram(numbers, bins=20, by="width")
+    bins = validate.histogram(numbers, bins=20, by="width")
     return row | {"histogram": {"edges": list(bins.edges), "counts": list(bins.counts)}}
 
 

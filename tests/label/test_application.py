@@ -287,3 +287,15 @@ def test_an_interrupted_application_goes_on_where_it_stopped(tmp_path: Path) -> 
     power["on"] = True
     apply([function], NUMBERS, classes=2, cache=VoteCache(tmp_path), partition_rows=1)
     assert asked == [9, 3]
+
+
+def test_inside_a_project_vote_columns_are_kept_in_its_cache(tmp_path: Path) -> None:
+    from gristmill.store.project import Project, using
+
+    frame = pl.DataFrame({"text": ["win a prize", "hello"]})
+    prize, hello = keywords("prize", ["prize"], 1), keywords("hello", ["hello"], 0)
+    with using(Project(tmp_path)):
+        apply([prize, hello], frame, classes=2)
+        again = apply([prize, keywords("hello", ["hi"], 0)], frame, classes=2)
+    assert any("1 of 2 columns" in note and "hello" in note for note in again.notes)
+    assert apply([prize, hello], frame, classes=2).notes != again.notes

@@ -37,8 +37,8 @@ def command(
     gristmill explain                  the plan of pipeline.py
     gristmill explain --analyze        run it, then compare with the estimates
     """
-    from gristmill.pipeline.planning import explain, with_actual
     from gristmill.pipeline.load import load_pipeline
+    from gristmill.pipeline.planning import explain, with_actual
     from gristmill.pipeline.running import run
     from gristmill.store.project import Project
 

@@ -86,6 +86,7 @@ def fingerprint_callable(function: Callable[..., object]) -> str:
     return reach(function).digest
 
 
+@functools.cache
 def code_digest(code: CodeType) -> str:
     """Return a fingerprint of compiled code without line numbers, comments and docstring."""
     constants = list(code.co_consts)

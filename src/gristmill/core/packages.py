@@ -60,6 +60,17 @@ def package_version(root: str) -> str:
 
 
 def _metadata_version(root: str) -> str:
+    """Return a version without importing the package: from the name of its metadata folder.
+
+    `importlib.metadata` would parse that folder's whole contents, at ten times the price.
+    """
+    for folder in map(Path, sys.path):
+        for found in folder.glob(f"{root}-*.dist-info") if folder.is_dir() else ():
+            return found.name.removesuffix(".dist-info").rpartition("-")[2]
+    return _declared_version(root)
+
+
+def _declared_version(root: str) -> str:
     from importlib import metadata
 
     try:

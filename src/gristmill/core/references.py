@@ -9,6 +9,7 @@ from __future__ import annotations
 import dis
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from types import CodeType
 
 _GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
@@ -39,8 +40,13 @@ class BlindSpot:
     line: int
 
 
-def references(code: CodeType) -> Iterator[Reference | BlindSpot]:
-    """Yield what `code`, and the functions and comprehensions inside it, read from outside."""
+@cache
+def references(code: CodeType) -> tuple[Reference | BlindSpot, ...]:
+    """Return what `code`, and the functions and comprehensions inside it, read from outside."""
+    return tuple(_references(code))
+
+
+def _references(code: CodeType) -> Iterator[Reference | BlindSpot]:
     instructions = [item for item in dis.get_instructions(code) if item.opname != "CACHE"]
     line = code.co_firstlineno
     for position, item in enumerate(instructions):
@@ -56,7 +62,7 @@ def references(code: CodeType) -> Iterator[Reference | BlindSpot]:
             yield from _imports(instructions, position, line)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from references(constant)
+            yield from _references(constant)
 
 
 def _line(item: dis.Instruction, current: int) -> int:

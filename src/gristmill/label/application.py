@@ -21,6 +21,7 @@ from gristmill.label.expression_votes import expression_columns, expression_of, 
 from gristmill.label.functions import ABSTAIN, POLICIES, LabelingFunction, OnError
 from gristmill.label.vote_cache import VoteCache, cache_key
 from gristmill.label.votes import FAILED, Votes, check_names, no_silence
+from gristmill.store.project import current_project
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -61,7 +62,7 @@ def apply(
             ordered `map`; default is this process.
         cache: where vote columns are kept by the fingerprints of function and partition: only new
             or changed functions and new partitions are computed. A column with failures is not
-            kept.
+            kept. Inside a pipeline the default is the project's own cache, else none.
         partition_rows: rows per partition.
 
     Returns:
@@ -79,7 +80,7 @@ def apply(
         policies=tuple(on_error or function.on_error for function in chosen),
         frame=as_table(table),
         codes=VoteCodes(check_classes(classes)),
-        cache=cache,
+        cache=cache or project_cache(),
         partition_rows=partition_rows,
     )
     if not isinstance(engine, str):
@@ -88,6 +89,14 @@ def apply(
 
     with open_engine(engine) as opened:
         return job.run(opened)
+
+
+def project_cache() -> VoteCache | None:
+    """Return the vote cache of the project whose pipeline is running, None outside of one."""
+    project = current_project()
+    if project is None or project.read_only:
+        return None
+    return VoteCache(project.cache_folder("votes"))
 
 
 def _check(functions: Sequence[Any], on_error: OnError | None, partition_rows: int) -> None:

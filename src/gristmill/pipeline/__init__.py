@@ -9,12 +9,12 @@ from gristmill.core.lazy import lazy_exports
 if TYPE_CHECKING:
     from gristmill.pipeline.context import say as say
     from gristmill.pipeline.context import workdir as workdir
-    from gristmill.pipeline.planning import explain as explain
     from gristmill.pipeline.gate import Policy as Policy
     from gristmill.pipeline.gate import Verdict as Verdict
     from gristmill.pipeline.gate import judge as judge
     from gristmill.pipeline.graph import Pipeline as Pipeline
     from gristmill.pipeline.load import load_pipeline as load_pipeline
+    from gristmill.pipeline.planning import explain as explain
     from gristmill.pipeline.running import RunResult as RunResult
     from gristmill.pipeline.running import run as run
     from gristmill.pipeline.steps import Step as Step

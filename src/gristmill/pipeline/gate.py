@@ -106,9 +106,7 @@ def judge(
     return Verdict(worst, [floor, *reasons], candidate)
 
 
-def _against(
-    name: str, gain: Interval, rules: Policy
-) -> tuple[Answer, str]:
+def _against(name: str, gain: Interval, rules: Policy) -> tuple[Answer, str]:
     shown = f"{rules.metric} {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] against {name}"
     needed = f"needs more than {rules.min_gain:+.3f}"
     if gain.high <= rules.min_gain:

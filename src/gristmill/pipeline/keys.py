@@ -97,5 +97,7 @@ def _path_print(path: Path) -> str:
     """Return the fingerprint of what is at a path: a file, a folder, or nothing (yet)."""
     if path.is_dir():
         files = sorted(item for item in path.rglob("*") if item.is_file())
-        return fingerprint([[str(item.relative_to(path)), fingerprint_file(item)] for item in files])
+        return fingerprint(
+            [[str(item.relative_to(path)), fingerprint_file(item)] for item in files]
+        )
     return fingerprint_file(path) if path.is_file() else "nothing"

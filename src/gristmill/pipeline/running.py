@@ -43,12 +43,14 @@ class RunResult:
     Attributes:
         run: its id.
         executions: step name -> what happened, in running order.
+        verdicts: digest of every gate's verdict -> what it says.
         error: the first failure, None if all went well.
     """
 
     log: RunLog
     run: str
     executions: dict[str, Execution] = field(default_factory=dict)
+    verdicts: dict[str, str] = field(default_factory=dict)
     error: GristmillError | None = None
 
     def load(self, step: str) -> object:
@@ -96,12 +98,14 @@ def run(
     forced = {pipeline[name].name for name in force}
     log = RunLog(project)
     result = RunResult(log, log.start(pipeline.name, environment(project.root)))
+    result.verdicts = log.verdicts()
     if listener:
         listener.started(result.run, pipeline)
-    with project.lock(f"run-{result.run}"), using(project), _finishing(result):
+    record = _Record(result, pipeline.name, listener)
+    with project.lock(f"run-{result.run}"), using(project), _finishing(result, record):
         for step in pipeline.steps:
             if step.name in wanted:
-                work = _StepRun(result, pipeline, step, chosen[step.name], listener)
+                work = _StepRun(result, pipeline, step, chosen[step.name], record)
                 result.executions[step.name] = work.go(force=step.name in forced)
     project.drop_lock(f"run-{result.run}")
     return result
@@ -123,23 +127,37 @@ def check_settings(pipeline: Pipeline, settings: Settings) -> dict[str, dict[str
     return {step.name: {**step.settings, **settings.get(step.name, {})} for step in pipeline.steps}
 
 
-def blocked_by(step: AnyStep, executions: Mapping[str, Execution], log: RunLog) -> str | None:
-    """Say why a step may not run, None if it may: a need that failed, or a gate that is shut."""
-    for need in step.needs:
-        earlier = executions[need]
-        if earlier.output is None:
-            return f"{need} {earlier.status}" if earlier.status != "blocked" else earlier.why
-        artifact = log.artifact(earlier.output)
-        if artifact.kind == "verdict" and artifact.summary["verdict"] != "promote":
-            return f"gate {need} said {artifact.summary['verdict']}"
-    return None
+class _Record:
+    """Writes executions down and tells the listener.
+
+    That a step was up to date is written together with the next thing that happens: a run in which
+    nothing happens makes one transaction instead of one per step.
+    """
+
+    def __init__(self, result: RunResult, pipeline: str, listener: Listener | None) -> None:
+        self.result, self.pipeline, self.listener = result, pipeline, listener
+        self._waiting: list[Execution] = []
+
+    def add(self, execution: Execution) -> None:
+        """Note an execution; what is not just up to date is written at once."""
+        self._waiting.append(execution)
+        if execution.status != "cached":
+            self.write()
+        if self.listener:
+            self.listener.ended(execution)
+
+    def write(self) -> None:
+        """Write down what has been noted."""
+        self.result.log.record_all(self._waiting, self.pipeline)
+        self._waiting = []
 
 
 @contextmanager
-def _finishing(result: RunResult) -> Iterator[None]:
+def _finishing(result: RunResult, record: _Record) -> Iterator[None]:
     """Close the record of the run, whatever ends it."""
     try:
         yield
+        record.write()
     except BaseException:
         result.log.finish(result.run, "stopped")
         raise
@@ -155,31 +173,42 @@ class _StepRun:
         pipeline: Pipeline,
         step: AnyStep,
         settings: Mapping[str, object],
-        listener: Listener | None,
+        record: _Record,
     ) -> None:
         self.result, self.log = result, result.log
         self.pipeline, self.step, self.settings = pipeline, step, settings
-        self.listener = listener
+        self.record = record
 
     def go(self, *, force: bool) -> Execution:
         """Bring the step up to date and return what happened."""
-        reason = blocked_by(self.step, self.result.executions, self.log)
+        reason = self._obstacle()
         if reason is not None:
-            return self._record(self._blank("blocked", reason))
+            return self._end(self._blank("blocked", reason))
         executions = self.result.executions
         inputs = {need: executions[need].output or "" for need in self.step.needs}
         key = StepKey(self.step, self.settings, inputs)
         with self.log.project.lock(f"step-{key.digest}"):
             done = None if force else self.log.find_result(key.digest)
             if done is not None:
-                return self._record(self._filled("cached", "up to date", key, done.output))
+                return self._end(self._filled("cached", "up to date", key, done.output))
             return self._execute(key, ["forced"] if force else None)
+
+    def _obstacle(self) -> str | None:
+        """Say why the step may not run: a need without a result, or a gate that is shut."""
+        for need in self.step.needs:
+            earlier = self.result.executions[need]
+            if earlier.output is None:
+                return earlier.why if earlier.status == "blocked" else f"{need} {earlier.status}"
+            verdict = self.result.verdicts.get(earlier.output, "promote")
+            if verdict != "promote":
+                return f"gate {need} said {verdict}"
+        return None
 
     def _execute(self, key: StepKey, reasons: list[str] | None) -> Execution:
         last = self.log.last(self.pipeline.name, self.step.name)
         why = ", ".join(reasons or key.reasons(last))
-        if self.listener:
-            self.listener.running(self.step, why)
+        if self.record.listener:
+            self.record.listener.running(self.step, why)
         draft = self._filled("stopped", why, key, None)
         began = time.perf_counter()
         try:
@@ -188,14 +217,12 @@ class _StepRun:
             failure = as_step_error(error, self.step, self.pipeline)
             self.result.error = self.result.error or failure
             seconds = time.perf_counter() - began
-            return self._record(
-                replace(draft, status="failed", seconds=seconds, message=str(failure))
-            )
+            return self._end(replace(draft, status="failed", seconds=seconds, message=str(failure)))
         except BaseException:
-            self._record(replace(draft, seconds=time.perf_counter() - began))
+            self._end(replace(draft, seconds=time.perf_counter() - began))
             raise
         seconds = time.perf_counter() - began
-        return self._record(replace(draft, status="done", seconds=seconds, output=output))
+        return self._end(replace(draft, status="done", seconds=seconds, output=output))
 
     def _call(self, key: StepKey) -> str:
         """Call the function on its stored inputs, store what it returns, return the digest."""
@@ -203,9 +230,11 @@ class _StepRun:
         folder = self.log.project.work_folder(key.digest)
         with working_in(folder):
             value = self.step.function(**values, **key.settings)
-        digest = self.log.keep(value).digest
+        artifact = self.log.keep(value)
+        if artifact.kind == "verdict":
+            self.result.verdicts[artifact.digest] = artifact.summary["verdict"]
         shutil.rmtree(folder, ignore_errors=True)
-        return digest
+        return artifact.digest
 
     def _blank(self, status: str, why: str) -> Execution:
         return Execution(
@@ -229,15 +258,11 @@ class _StepRun:
             output=output,
         )
 
-    def _record(self, execution: Execution) -> Execution:
-        """Write the execution down and tell the listener."""
-        number = self.log.record(execution, self.pipeline.name)
-        execution = replace(execution, id=number)
+    def _end(self, execution: Execution) -> Execution:
+        self.record.add(execution)
         if execution.status == "blocked" and execution.why.startswith("gate "):
             shut = GateError(execution.why, where=f"step {self.step.name!r}")
             self.result.error = self.result.error or shut
-        if self.listener:
-            self.listener.ended(execution)
         return execution
 
 

@@ -115,13 +115,16 @@ class Batcher(Generic[In, Out]):
             self._withdraw(job)
             raise
 
-    async def close(self) -> None:
-        """Refuse new requests, answer those that wait, end the worker thread."""
+    async def close(self, seconds: float = 5.0) -> None:
+        """Refuse new requests, answer those that wait, end the worker thread.
+
+        A model that has not come back after `seconds` is left to end with the process.
+        """
         self.closing = True
         if self._running or self._queue:
             self._idle = asyncio.get_running_loop().create_future()
-            await self._idle
-        self._worker.stop()
+            await asyncio.wait([self._idle], timeout=seconds)
+        self._worker.stop(wait=self._running is None)
 
     def estimated_wait(self) -> float:
         """Return the seconds until an item that arrives now would start."""
@@ -268,9 +271,9 @@ class _Worker:
             self._thread.start()
         self._calls.put(call)
 
-    def stop(self) -> None:
+    def stop(self, wait: bool) -> None:
         self._calls.put(None)
-        if self._thread:
+        if wait and self._thread:
             self._thread.join()
 
     def _loop(self) -> None:

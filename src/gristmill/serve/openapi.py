@@ -6,6 +6,7 @@ Source: OpenAPI Specification 3.1.0, https://spec.openapis.org/oas/v3.1.0
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote
 
 from gristmill.serve.instances import sample_record
 from gristmill.serve.openinference import DATATYPE
@@ -30,7 +31,7 @@ _REFUSALS = {
 def openapi(service: Service) -> Json:
     """Return the document as a JSON-able object."""
     model = service.model.name
-    base = f"/v2/models/{model}"
+    base = f"/v2/models/{quote(model, safe='')}"
     return {
         "openapi": "3.1.0",
         "info": {"title": f"{model}, served by Gristmill", "version": service.model.fingerprint},

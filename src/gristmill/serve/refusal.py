@@ -40,6 +40,9 @@ class Refusal(ServeError):  # noqa: N818 - what it is, on both sides of the wire
         self.status, self.code = status, code
         self.details, self.headers = tuple(details), tuple(headers)
 
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *(f"  {line}" for line in self._shown())])
+
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (
             self.status,
@@ -62,10 +65,13 @@ class Refusal(ServeError):  # noqa: N818 - what it is, on both sides of the wire
 
     def text(self) -> str:
         """Return the error as one string, as the Open Inference Protocol wants it."""
+        remedy = [f"fix: {self.fix}"] if self.fix else []
+        return "; ".join([self.message, *self._shown(), *remedy])
+
+    def _shown(self) -> list[str]:
         shown = [f"record {detail.index}: {detail}" for detail in self.details[:_MOST_SHOWN]]
-        if len(self.details) > _MOST_SHOWN:
-            shown.append(f"and {len(self.details) - _MOST_SHOWN} more")
-        return "; ".join([self.message, *shown, *([f"fix: {self.fix}"] if self.fix else [])])
+        more = len(self.details) - _MOST_SHOWN
+        return [*shown, f"and {more} more"] if more > 0 else shown
 
 
 def _rebuild(

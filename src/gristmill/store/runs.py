@@ -133,39 +133,41 @@ class RunLog:
             raise UsageError(f"{problem} with {prefix!r}", fix="give more digits, or list `runs`")
         return _artifact(found[0])
 
-    def record(
-        self,
-        execution: Execution,
-        pipeline: str,
-    ) -> int:
+    def record(self, execution: Execution, pipeline: str) -> int:
         """Write down one execution with its inputs and its output; return its id."""
-        row = {
-            "run": execution.run,
-            "pipeline": pipeline,
-            "step": execution.step,
-            "key": execution.key,
-            "status": execution.status,
-            "why": execution.why,
-            "reach": json.dumps(execution.reach),
-            "started": execution.started,
-            "seconds": execution.seconds,
-            "message": execution.message,
-        }
+        return self.record_all([execution], pipeline)[0]
+
+    def record_all(self, done: Sequence[Execution], pipeline: str) -> list[int]:
+        """Write down executions in one transaction; return their ids."""
+        if not done:
+            return []
         with self._database.write() as connection:
-            key = connection.execute(insert(executions).values(row)).inserted_primary_key
-            number = int(key[0]) if key else 0
-            ties = _links(number, execution)
-            if ties:
-                connection.execute(insert(links), ties)
-        return number
+            return [_record(connection, execution, pipeline) for execution in done]
 
     def find_result(self, key: str) -> Execution | None:
-        """Return the newest finished execution with this key whose result is still in the store."""
-        wanted = (executions.c.key == key) & (executions.c.status == "done")
-        for execution in self.select(wanted, limit=3):
-            if execution.output and self.project.artifacts.exists(execution.output):
-                return execution
-        return None
+        """Return the newest finished execution with this key whose result is still in the store.
+
+        Its `inputs` are left out: this is asked once per step of every run.
+        """
+        query = (
+            select(executions, links.c.artifact.label(OUTPUT))
+            .join(links, (links.c.execution == executions.c.id) & (links.c.role == "output"))
+            .where((executions.c.key == key) & (executions.c.status == "done"))
+            .order_by(executions.c.id.desc())
+            .limit(3)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).mappings().all()
+        found = (row for row in rows if self.project.artifacts.exists(row[OUTPUT]))
+        row = next(found, None)
+        return None if row is None else _execution(row, {("output", OUTPUT): row[OUTPUT]})
+
+    def verdicts(self) -> dict[str, str]:
+        """Return what each stored verdict of a gate says, by the verdict's digest."""
+        query = select(artifacts.c.digest, artifacts.c.summary).where(artifacts.c.kind == "verdict")
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return {digest: json.loads(summary)["verdict"] for digest, summary in rows}
 
     def last(self, pipeline: str, step: str, *, status: str | None = None) -> Execution | None:
         """Return the newest execution of a step that gave a result."""
@@ -230,6 +232,27 @@ def _artifact(row: RowMapping) -> Artifact:
         row["digest"], row["kind"], row["codec"], row["bytes"], row["rows"],
         json.loads(row["summary"]),
     )  # fmt: skip
+
+
+def _record(connection: Connection, execution: Execution, pipeline: str) -> int:
+    row = {
+        "run": execution.run,
+        "pipeline": pipeline,
+        "step": execution.step,
+        "key": execution.key,
+        "status": execution.status,
+        "why": execution.why,
+        "reach": json.dumps(execution.reach),
+        "started": execution.started,
+        "seconds": execution.seconds,
+        "message": execution.message,
+    }
+    key = connection.execute(insert(executions).values(row)).inserted_primary_key
+    number = int(key[0]) if key else 0
+    ties = _links(number, execution)
+    if ties:
+        connection.execute(insert(links), ties)
+    return number
 
 
 def _links(number: int, execution: Execution) -> list[dict[str, Any]]:

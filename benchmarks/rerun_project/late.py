@@ -1,0 +1,5 @@
+"""What a helper imports only when it is called."""
+
+
+def bonus() -> int:
+    return 100
