@@ -101,9 +101,7 @@ CASES = {
         "class C:\n    def go(self): return {}\ndef f(): return C().go()\n"
     ),
     "a base class": "class B:\n    x = {}\nclass C(B): pass\ndef f(): return C().x\n",
-    "a property": (
-        "class C:\n    @property\n    def x(self): return {}\ndef f(): return C().x\n"
-    ),
+    "a property": ("class C:\n    @property\n    def x(self): return {}\ndef f(): return C().x\n"),
     "a dataclass default": (
         "from dataclasses import dataclass\n@dataclass\nclass C:\n    x: int = {}\n"
         "def f(): return C().x\n"

@@ -74,8 +74,7 @@ def test_latin_1_where_utf_8_was_said():
         files.to_utf8("a,b\n1,x\n2,caf\xe9\n".encode("latin-1"), "utf-8", "f.csv")
     assert str(error.value) == (
         "f.csv, line 3: byte 0xE9 at offset 13 is not valid utf-8\n"
-        '  fix: pass encoding="latin-1" if that is how it was written, '
-        "or convert the file to UTF-8"
+        '  fix: convert the file (iconv -f latin1 -t utf-8), or in Python pass encoding="latin-1"'
     )
 
 
@@ -111,7 +110,7 @@ def test_mark_of_another_encoding():
     with pytest.raises(DataError) as error:
         files.to_utf8("a".encode("utf-16"), "utf-8", "f.csv")
     assert error.value.message == "expected utf-8, found the byte order mark of utf-16"
-    assert error.value.fix == 'pass encoding="utf-16"'
+    assert error.value.fix == 'convert the file to utf-8, or in Python pass encoding="utf-16"'
 
 
 def test_unknown_encoding():

@@ -94,7 +94,9 @@ class TestCsv:
         with pytest.raises(DataError) as error:
             read_table(path)
         assert error.value.where == f"{path}, line 1"
-        assert error.value.fix == f"pass delimiter={mark!r}"
+        assert error.value.fix == (
+            f"write it with ',' between cells, or in Python pass delimiter={mark!r}"
+        )
         assert read_table(path, delimiter=mark).rows() == [(1, "x")]
 
     def test_commas_in_a_tsv(self, write):
@@ -117,7 +119,8 @@ class TestCsv:
             read_table(path)
         assert str(error.value) == (
             f"{path}, line 4: expected 2 fields as in the header, found {found}\n"
-            "  fix: correct the line, or set bad rows aside with read_table_with_rejects()"
+            "  fix: correct the line, or set bad rows aside with `gristmill validate --schema`, "
+            "in Python with read_table_with_rejects()"
         )
 
     def test_repeated_names(self, write):

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -45,7 +47,7 @@ def test_an_estimate_is_never_negative_and_never_falls_with_work(points):
     model = fitted(points)
     estimates = [model.seconds(work) for work in range(0, 200, 10)]
     assert estimates[0] == 0.0
-    assert all(0 <= low <= high for low, high in zip(estimates, estimates[1:], strict=False))
+    assert all(0 <= low <= high for low, high in pairwise(estimates))
 
 
 def test_one_size_alone_gives_a_flat_line():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from gristmill.cli.about import about
 from gristmill.cli.output import emit, json_option, say, table
 from gristmill.core.errors import LabelError
 
@@ -64,26 +65,31 @@ def command(
       2  wrong call, or a mistake in FUNCTIONS
       5  DATA, GOLD or votes that cannot be used
     """
-    from gristmill.data.formats import read_table, write_table
+    from gristmill.data.formats import format_of, read_table, require_rows, write_table
     from gristmill.label.analysis import analyze
     from gristmill.label.application import apply
+    from gristmill.label.gold import gold_codes
     from gristmill.label.model import LabelModel
     from gristmill.label.vote_cache import VoteCache
     from gristmill.pipeline.load import import_file
 
     if not functions.is_file():
         raise click.UsageError(f"there is no file {functions}")
+    format_of(output)
     module = import_file(functions.resolve())
     votes = apply(
         _functions_in(module, functions),
-        read_table(data),
+        require_rows(read_table(data), str(data)),
         classes=_classes(classes, module, functions),
         on_error=on_error,
         cache=None if cache is None else VoteCache(cache),
     )
-    known = None if gold is None else read_table(gold)
+    known = None if gold is None else require_rows(read_table(gold), str(gold))
+    with about(gold or data):
+        gold_codes(known, votes)
     analysis = analyze(votes, known)
-    model = LabelModel(votes.classes).fit(votes, gold=known)
+    with about(data):
+        model = LabelModel(votes.classes).fit(votes, gold=known)
     labels = model.predict(votes)
     write_table(_named(labels), output)
     payload: dict[str, Any] = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gristmill.cli.about import about
 from gristmill.cli.output import emit, json_option, say, table
 
 if TYPE_CHECKING:
@@ -77,26 +78,43 @@ def command(
       9  training cannot start, or cannot go on
     """
     from gristmill.core.fingerprint import fingerprint
+    from gristmill.data.formats import require_rows
     from gristmill.data.table import as_table
+    from gristmill.store.bundle import check_target
     from gristmill.train import Examples, text_featurizer
 
-    frame = as_table(data)
-    labels = label if labels_file is None else as_table(labels_file)
-    names = classes.split(",") if classes else _classes(frame, labels)
+    check_target(output)
+    with about(data):
+        frame = require_rows(as_table(data), str(data))
     featurizer = text_featurizer(kind, text)
-    examples = Examples.from_table(frame, _by_name(frame, labels), featurizer, names)
+    with about(labels_file or data):
+        labels = label if labels_file is None else as_table(labels_file)
+        names = classes.split(",") if classes else _classes(frame, labels)
+        examples = Examples.from_table(frame, _by_name(frame, labels), featurizer, names)
+        _check_labelled(examples, frame.height)
     how: dict[str, Any] = {"validation": validation, "seed": seed, "threads": threads}
     if epochs is not None:
         how["epochs"] = epochs
-    if trials is None:
-        study, fitted = None, _fit(kind, featurizer, examples, names, checkpoint, how)
-    else:
-        study = _search(kind, featurizer, examples, names, trials, checkpoint, how)
-        fitted = study.best
+    with about(data):
+        if trials is None:
+            study, fitted = None, _fit(kind, featurizer, examples, names, checkpoint, how)
+        else:
+            study = _search(kind, featurizer, examples, names, trials, checkpoint, how)
+            fitted = study.best
     lineage = {"data": fingerprint(frame), "examples": fingerprint(examples), "command": "train"}
     bundle = fitted.bundle(output, name=name or output.name, featurizer=featurizer, lineage=lineage)
     payload = _payload(fitted, study) | {"bundle": str(output), "fingerprint": bundle.fingerprint}
     emit(payload, as_json, lambda: _show(fitted, study, output))
+
+
+def _check_labelled(examples: Examples, rows: int) -> None:
+    from gristmill.core.errors import TrainError
+
+    if not len(examples):
+        raise TrainError(
+            f"none of the {rows} rows has a label",
+            fix="check that the row ids of the labels are those of the data",
+        )
 
 
 def _classes(frame: pl.DataFrame, labels: str | pl.DataFrame) -> list[str]:

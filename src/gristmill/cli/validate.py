@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gristmill.cli.output import emit, json_option, say, table
-from gristmill.core.errors import FindingsError
+from gristmill.core.errors import DataError, FindingsError
 
 if TYPE_CHECKING:
     from gristmill.validate.feature import Feature
@@ -97,6 +97,12 @@ def _profile(data: Path, infer_file: Path | None, as_json: bool) -> None:
 
     statistics = profile(data, name=data.name)
     if infer_file is not None:
+        if not statistics.rows:
+            raise DataError(
+                "expected rows to infer a schema from, found none",
+                where=str(data),
+                fix="infer it from a clean sample of the data",
+            )
         Schema.infer(statistics).write(infer_file)
     emit(statistics.describe(), as_json, lambda: _show_profile(statistics))
     if infer_file is not None and not as_json:

@@ -17,10 +17,11 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from opcode import opmap
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 
-from gristmill.core.fingerprint import Fingerprinted, fingerprint
+from gristmill.core.fingerprint import Fingerprinted, fingerprint, knows_its_fingerprint
 from gristmill.core.packages import (
     is_user_file,
     is_user_module,
@@ -32,6 +33,7 @@ from gristmill.core.references import BlindSpot, Reference, references
 
 _WORDS = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 _MISSING = object()
+_LOAD_CONST, _EXTENDED_ARG = opmap["LOAD_CONST"], opmap["EXTENDED_ARG"]
 
 
 @dataclass(slots=True)
@@ -90,20 +92,20 @@ def fingerprint_callable(function: Callable[..., object]) -> str:
 def code_digest(code: CodeType) -> str:
     """Return a fingerprint of compiled code without line numbers, comments and docstring."""
     constants = list(code.co_consts)
-    if constants and isinstance(constants[0], str) and code.co_flags & 0x2:
-        constants[0] = None  # the docstring, or a string that the names below still tell apart
-        if code.co_consts[0] in _loaded_constants(code):
-            constants[0] = code.co_consts[0]
+    if constants and isinstance(constants[0], str) and not _loads_first_constant(code):
+        constants[0] = None  # never loaded: it is the docstring
     shape = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
     names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     return fingerprint([code.co_code, shape, names, [_constant(item) for item in constants]])
 
 
-def _loaded_constants(code: CodeType) -> list[object]:
-    import dis
-
-    loads = (item for item in dis.get_instructions(code) if item.opname == "LOAD_CONST")
-    return [item.argval for item in loads if item.arg == 0]
+def _loads_first_constant(code: CodeType) -> bool:
+    """Say whether the code itself uses constant 0, where a docstring would be."""
+    pairs = list(zip(code.co_code[::2], code.co_code[1::2], strict=True))
+    return any(
+        operation == _LOAD_CONST and argument == 0 and before != _EXTENDED_ARG
+        for (before, _), (operation, argument) in zip([(0, 0), *pairs], pairs, strict=False)
+    )
 
 
 def _constant(value: object) -> object:
@@ -244,11 +246,10 @@ class _Walker:
                 self.visit(value, f"{module.__name__}.{key}")
 
     def _value(self, value: object, name: str) -> None:
-        if isinstance(value, Path) or not isinstance(value, Fingerprinted):
-            if self._container(value, name):
-                return
-        else:
+        if knows_its_fingerprint(value):
             self._own_fingerprint(value, name)
+            return
+        if self._container(value, name):
             return
         try:
             self._file(name, fingerprint(value))

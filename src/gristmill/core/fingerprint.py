@@ -15,17 +15,25 @@ from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path, PurePath
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard
 
 _BLOCK_BYTES = 1 << 20
 _DIGITS = 32
 
 
-@runtime_checkable
 class Fingerprinted(Protocol):
     """A value that knows its own fingerprint."""
 
     def __fingerprint__(self) -> str: ...
+
+
+def knows_its_fingerprint(value: object) -> TypeGuard[Fingerprinted]:
+    """Say whether a value has `__fingerprint__`.
+
+    Asked of every value in a walk over code, where `isinstance` with a protocol costs ten times as
+    much.
+    """
+    return hasattr(type(value), "__fingerprint__")
 
 
 def fingerprint(value: object) -> str:
@@ -86,7 +94,7 @@ def _encode(value: object) -> Iterable[bytes]:
 
 
 def _encode_compound(value: object) -> Iterable[bytes]:
-    if isinstance(value, Fingerprinted) and not isinstance(value, type):
+    if knows_its_fingerprint(value):
         yield from _tagged("own", value.__fingerprint__().encode())
     elif is_dataclass(value) and not isinstance(value, type):
         yield from _encode_fields(value, [field.name for field in fields(value)])

@@ -137,7 +137,8 @@ def _check_delimiter(cells: list[str], dialect: Dialect, where: str) -> None:
             raise DataError(
                 f"the header has one column, {cells[0][:80]!r}, with {name} in its name",
                 where=f"{where}, line 1",
-                fix=f"pass delimiter={suspect!r}",
+                fix=f"write it with {dialect.delimiter!r} between cells, "
+                f"or in Python pass delimiter={suspect!r}",
             )
 
 
@@ -214,7 +215,7 @@ def _bad_record(record: Record, problem: str, where: str) -> DataError:
     return DataError(
         problem,
         where=f"{where}, line {record.line}",
-        fix="correct the line, or set bad rows aside with read_table_with_rejects()",
+        fix=files.BAD_LINE_FIX,
     )
 
 

@@ -10,6 +10,11 @@ from pathlib import Path
 
 from gristmill.core.errors import DataError, UsageError
 
+BAD_LINE_FIX = (
+    "correct the line, or set bad rows aside with `gristmill validate --schema`, "
+    "in Python with read_table_with_rejects()"
+)
+
 _GZIP_MAGIC = b"\x1f\x8b"
 _BLOCK_BYTES = 1 << 24
 _BOMS = {
@@ -134,17 +139,21 @@ def _check_mark(data: bytes, name: str, where: str) -> None:
             raise DataError(
                 f"expected {name}, found the byte order mark of {meant}",
                 where=where,
-                fix=f'pass encoding="{meant}"',
+                fix=f'convert the file to {name}, or in Python pass encoding="{meant}"',
             )
 
 
 def _undecodable(data: bytes, error: UnicodeDecodeError, where: str) -> DataError:
     line = data.count(b"\n", 0, error.start) + 1
-    other = "latin-1" if error.encoding.startswith("utf-8") else "utf-8"
+    remedy = (
+        'convert the file (iconv -f latin1 -t utf-8), or in Python pass encoding="latin-1"'
+        if error.encoding.startswith("utf-8")
+        else 'pass encoding="utf-8" if that is how it was written'
+    )
     return DataError(
         f"byte 0x{data[error.start]:02X} at offset {error.start} is not valid {error.encoding}",
         where=f"{where}, line {line}",
-        fix=f'pass encoding="{other}" if that is how it was written, or convert the file to UTF-8',
+        fix=remedy,
     )
 
 

@@ -30,7 +30,7 @@ def read_json_lines(path: Path, encoding: str, *, as_text: bool = False) -> pl.D
             raise DataError(
                 value,
                 where=f"{path}, line {number}",
-                fix="correct the line, or set bad rows aside with read_table_with_rejects()",
+                fix=files.BAD_LINE_FIX,
             )
         rows[number] = value
     return _to_frame(rows, str(path), as_text=as_text)

@@ -64,7 +64,9 @@ def _pairs(gold: Any) -> list[tuple[Any, Any]]:
     columns = as_table(gold)
     if "label" not in columns.columns or ROW_ID not in getattr(gold, "columns", ()):
         raise LabelError(
-            f"expected gold with columns {ROW_ID!r} and 'label', found {list(columns.columns)}"
+            f"expected gold with columns {ROW_ID!r} and 'label', found {list(columns.columns)}",
+            fix="rename the columns; row_id counts the rows of the labelled table from 0 "
+            "unless it has ids of its own",
         )
     return list(columns.select(ROW_ID, "label").iter_rows())
 

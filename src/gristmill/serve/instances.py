@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from gristmill.serve.refusal import Refusal
 if TYPE_CHECKING:
     from gristmill.store.bundle import Field, Signature
 
-_SAMPLES: dict[str, object] = {"string": "Hello there", "bool": True}
+_SAMPLE_TEXT = "Hello there"
 _KINDS = {bool: "bool", int: "int", float: "float", str: "string", list: "array", dict: "object"}
 _SHOWN = 40
 
@@ -62,16 +63,14 @@ def found(value: object) -> str:
 def _sample(field: Field) -> object:
     if field.domain:
         return field.domain[0]
-    value = _SAMPLES[field.kind]
-    if isinstance(value, str):
-        return value if field.max_length is None else value[: field.max_length]
+    if field.kind == "string":
+        return _SAMPLE_TEXT[: field.max_length]
     if field.kind == "bool":
-        return value
-    return _number(field)
+        return True
+    number = _clamp(0.0, field.min, field.max)
+    return math.ceil(number) if field.kind == "int" else number
 
 
-def _number(field: Field) -> int | float:
-    """Return a small number within the field's bounds: 0 or the bound next to it."""
-    low = field.min if field.min is not None else min(0.0, field.max or 0.0)
-    number = max(low, 0.0) if field.max is None else min(max(low, 0.0), field.max)
-    return int(-(-number // 1)) if field.kind == "int" else number
+def _clamp(number: float, low: float | None, high: float | None) -> float:
+    at_least = number if low is None else max(number, low)
+    return at_least if high is None else min(at_least, high)

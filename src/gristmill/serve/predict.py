@@ -121,6 +121,12 @@ def _check_arguments(data: TableLike, out: Path, batch_rows: int) -> None:
         raise UsageError(f"expected batch_rows of at least 1, found {batch_rows}")
     if out.is_dir():
         raise UsageError("expected a file to write, found a folder", where=str(out))
+    if out.suffix.lower() not in (".parquet", ".pq"):
+        raise UsageError(
+            f"expected the name of a Parquet file, found {out.name!r}",
+            where=str(out),
+            fix="end the name in .parquet",
+        )
     if isinstance(data, str | Path) and Path(data).resolve() == out.resolve():
         raise UsageError("the output would replace the data", where=str(out), fix="rename one")
 

@@ -12,6 +12,7 @@ Nothing in a bundle is code and nothing is pickled; opening one runs nothing fro
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -46,6 +47,7 @@ GRAPH = "graph.json"
 WEIGHTS = "weights.safetensors"
 FEATURES: Literal["features.json"] = "features.json"
 
+_FIX = "don't use this bundle: write it again, or copy it again from where it was made"
 _REQUIRED = (FEATURES, GRAPH, WEIGHTS)
 _MANIFEST_BYTES = 4 << 20
 _WEIGHT_DTYPES = ("float16", "float32", "float64", "int32", "int64", "bool")
@@ -136,9 +138,11 @@ class Bundle:
         folder = Path(folder)
         if not folder.is_dir():
             raise BundleError("expected the folder of a bundle, found none", where=str(folder))
-        data = read_plain(folder, MANIFEST, _MANIFEST_BYTES)
-        manifest = _parse_manifest(data, str(folder / MANIFEST))
-        check_folder(folder, manifest.files, manifest=MANIFEST)
+        try:
+            manifest, data = _check(folder)
+        except BundleError as error:
+            place = f"{folder}, {error.where}" if error.where else str(folder)
+            raise BundleError(error.message, where=place, fix=error.fix or _FIX) from error
         return cls(folder, manifest, fingerprint_bytes(data))
 
     @classmethod
@@ -245,7 +249,7 @@ def write_bundle(
         BundleError: an argument could not be opened again, or `folder` holds something else.
     """
     folder = Path(folder)
-    _check_target(folder)
+    check_target(folder)
     _check_arguments(classes, graph, weights, metrics or {})
     extra = {path: _to_bytes(text) for path, text in (extra_files or {}).items()}
     for path in (MANIFEST, *_REQUIRED):
@@ -274,12 +278,20 @@ def write_bundle(
         for path, data in {**contents, MANIFEST: _manifest_to_json(manifest)}.items():
             (draft / path).parent.mkdir(parents=True, exist_ok=True)
             (draft / path).write_bytes(data)
-        Bundle.open(draft)
+        _check(draft)
     return Bundle.open(folder)
 
 
 def _manifest_to_json(manifest: Manifest) -> bytes:
     return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2)
+
+
+def _check(folder: Path) -> tuple[Manifest, bytes]:
+    """Return the manifest and its bytes, after checking every file of the folder against it."""
+    data = read_plain(folder, MANIFEST, _MANIFEST_BYTES)
+    manifest = _parse_manifest(data, MANIFEST)
+    check_folder(folder, manifest.files, manifest=MANIFEST)
+    return manifest, data
 
 
 def _parse_manifest(data: bytes, where: str) -> Manifest:
@@ -305,8 +317,12 @@ class _AnyFormat(msgspec.Struct):
     format: int
 
 
-def _check_target(folder: Path) -> None:
-    """Refuse to replace a folder of something else: a wrong path must not cost anyone's files."""
+def check_target(folder: Path) -> None:
+    """Refuse to replace a folder of something else: a wrong path must not cost anyone's files.
+
+    Raises:
+        BundleError: the folder holds something else than a bundle, or cannot be made.
+    """
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
         raise BundleError(
             "expected a new folder, an empty one or a bundle, found other files",
@@ -315,6 +331,17 @@ def _check_target(folder: Path) -> None:
         )
     if folder.exists() and not folder.is_dir():
         raise BundleError("expected a folder, found a file", where=str(folder))
+    for parent in folder.absolute().parents:
+        if parent.exists():
+            _check_parent(parent)
+            return
+
+
+def _check_parent(parent: Path) -> None:
+    if not parent.is_dir():
+        raise BundleError("expected a folder to write to, found a file", where=str(parent))
+    if not os.access(parent, os.W_OK):
+        raise BundleError("this folder cannot be written", where=str(parent))
 
 
 def _check_classes(classes: Sequence[str]) -> None:

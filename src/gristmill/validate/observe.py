@@ -120,7 +120,9 @@ class Cells:
 
     def lengths_outside(self, low: int | None, high: int | None) -> Seen:
         """Texts shorter than `low` or longer than `high` characters."""
-        return self._seen(_outside(text.lengths(self.cells).cast(pl.Int64), low, high), self.present)
+        return self._seen(
+            _outside(text.lengths(self.cells).cast(pl.Int64), low, high), self.present
+        )
 
     def broken(self) -> Seen:
         """Texts read in the wrong encoding."""

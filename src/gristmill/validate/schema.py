@@ -130,8 +130,16 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"schema cannot be read: {error}", where=str(path)) from error
+        except OSError as error:
+            raise UsageError(
+                f"the schema cannot be read: {error.strerror or error}",
+                where=str(path),
+                fix="infer one from clean data: gristmill validate DATA --infer SCHEMA",
+            ) from error
+        except UnicodeDecodeError as error:
+            raise UsageError("expected a schema in UTF-8 text", where=str(path)) from error
+        if not text.strip():
+            raise UsageError("the schema is empty", where=str(path), fix="infer it again")
         return cls.parse(text, where=str(path))
 
     @classmethod
