@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
-from claims import RECORDED, Claim, claim, cpu_seconds, main
 
+from claims import RECORDED, Claim, claim, cpu_seconds, main
 from gristmill import data, label
 
 CLASSES = ("ham", "spam")
@@ -37,7 +37,7 @@ def measure(quick: bool) -> Iterator[Claim]:
     yield row_claim(texts)
     yield preprocessed_claim(texts.head(rows // 5))
     yield edit_claim("expressions", edited_share(texts, expression), rows)
-    yield edit_claim("functions of a row", edited_share(texts.head(rows // 5), of_row), rows // 5)
+    yield edit_claim("functions of a row", edited_share(texts, of_row), rows)
 
 
 def expression_claim(texts: pl.DataFrame) -> Claim:
@@ -145,7 +145,10 @@ def snorkel_votes(texts: pl.DataFrame) -> tuple[float, str]:
     """Return Snorkel's votes per CPU second with ten keyword functions, and how it is known."""
     try:
         import pandas as pd
-        from snorkel.labeling import LabelingFunction, PandasLFApplier
+        from snorkel.labeling import (  # type: ignore[import-not-found]
+            LabelingFunction,
+            PandasLFApplier,
+        )
     except ImportError:
         return SNORKEL_VOTES * 1e6, f"Snorkel 0.10 PandasLFApplier, comments {RECORDED}"
 

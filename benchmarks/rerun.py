@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+
 from claims import RECORDED, Claim, claim, main, median_of, must
 
 GRISTMILL = Path(sys.executable).parent / "gristmill"

@@ -25,8 +25,11 @@ OURS, GOLD_ONLY, WEAK_ONLY, MAJORITY = "weak + gold", "gold only", "weak only", 
 CEILING = "all gold (ceiling)"
 # One epoch is too little for these two to be the best candidate: that leaves linear and mlp.
 QUICK = {
-    "linear": {"trials": 2}, "mlp": {"trials": 2}, "cnn": {"epochs": 1}, "transformer": {"epochs": 1},
-}  # fmt: skip
+    "linear": {"trials": 2},
+    "mlp": {"trials": 2},
+    "cnn": {"epochs": 1},
+    "transformer": {"epochs": 1},
+}
 
 
 def measure(quick: bool) -> Iterator[Claim]:
@@ -46,10 +49,10 @@ def score_claims(splits: list[dict[str, float]]) -> Iterator[Claim]:
     ours = means[OURS]
     yield claim(f"spam F1, {OURS}", ours, "F1", f"{how}; ours {spread}", goal=">= 0.93")
     for rival in (GOLD_ONLY, WEAK_ONLY, MAJORITY):
-        peer = means[rival]
+        peer, told = means[rival], f"{how}; ahead on {wins(splits, rival)}"
         yield claim(
-            f"spam F1, {OURS} against {rival}", ours, "F1", f"{how}; ahead on {wins(splits, rival)}",
-            goal=f"> {peer:.6f}", peer=peer,
+            f"spam F1, {OURS} against {rival}", ours, "F1", told,
+            goal=f"> {peer:.4f}", peer=peer,
         )  # fmt: skip
     yield claim(
         f"spam F1, {OURS} against {CEILING}", ours, "F1", how,
@@ -62,7 +65,9 @@ def wins(splits: list[dict[str, float]], rival: str) -> str:
     return f"{ahead} of {len(splits)} splits"
 
 
-def scores(folder: Path, seed: int, settings: Mapping[str, Mapping[str, object]]) -> dict[str, float]:
+def scores(
+    folder: Path, seed: int, settings: Mapping[str, Mapping[str, object]]
+) -> dict[str, float]:
     """Return everyone's F1 on the test part of the split with this seed."""
     from gristmill.core.metrics import score_binary
 

@@ -23,15 +23,19 @@ def atomic_file(target: Path) -> Iterator[Path]:
         _sync(draft)
         draft.replace(target)
         _sync(target.parent)
+    except OSError as error:
+        raise _naming(target, draft, error) from error
     finally:
         draft.unlink(missing_ok=True)
 
 
 @contextmanager
-def atomic_folder(target: Path) -> Iterator[Path]:
+def atomic_folder(target: Path, *, replace: bool = True) -> Iterator[Path]:
     """Yield a temporary folder beside `target`; on success it takes the place of `target`.
 
-    A folder that was there before is replaced as a whole.
+    A folder that was there before is replaced as a whole: moved aside, then removed. With `replace`
+    off, a folder that somebody else has put there meanwhile stays, and ours is dropped; there is
+    then no moment without one, which is right where the name says what is in the folder.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
@@ -41,8 +45,13 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         for path in sorted(draft.rglob("*")):
             if path.is_file():
                 _sync(path)
-        _swap(draft, target)
+        if replace:
+            _swap(draft, target)
+        else:
+            _offer(draft, target)
         _sync(target.parent)
+    except OSError as error:
+        raise _naming(target, draft, error) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -65,6 +74,21 @@ def _swap(draft: Path, target: Path) -> None:
         old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _offer(draft: Path, target: Path) -> None:
+    try:
+        draft.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
+def _naming(target: Path, draft: Path, error: OSError) -> OSError:
+    """Return an error about the draft as one about the target, which is what a user knows."""
+    if not str(error.filename or "").startswith(str(draft)) or error.errno is None:
+        return error
+    return OSError(error.errno, error.strerror or str(error), str(target))
 
 
 def _sync(path: Path) -> None:

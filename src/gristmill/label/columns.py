@@ -67,7 +67,7 @@ class RowVoter:
                 vote = call(shared[position].view(pre) if pre else row)
             except LabelError:
                 raise  # a preprocessor that cannot be used is no matter of one row
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if policy == "raise":
                     raise stopped(function, row[ROW_ID], error, row) from error
                 failures.append((position, said(error)))
@@ -100,7 +100,7 @@ def batch_column(
         raise codes.refusal(function.name, frame[ROW_ID][bad.position], bad.value) from None
     except LabelError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise stopped(function, f"{frame[ROW_ID][0]} to {frame[ROW_ID][-1]}", error) from error
 
 
@@ -124,7 +124,7 @@ def around_failures(evaluate: Evaluate, frame: pl.DataFrame) -> Column:
             raise BadVoteError(start + bad.position, bad.value) from None
         except LabelError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             failed += 1
             if rows > 1 and failed <= _ISOLATING_CALLS:
                 half = rows // 2

@@ -56,7 +56,7 @@ def import_file(file: Path) -> ModuleType:
     except GristmillError:
         del sys.modules[file.stem]
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[file.stem]
         raise _mistake(error, file) from error
     return module
@@ -69,7 +69,7 @@ def user_place(error: BaseException, folder: Path) -> str | None:
     return f"{Path(mine[-1].filename).name}:{mine[-1].lineno}" if mine else None
 
 
-def _mistake(error: Exception, file: Path) -> UsageError:
+def _mistake(error: Exception | SystemExit, file: Path) -> UsageError:
     if isinstance(error, SyntaxError):
         name = Path(error.filename or file).name
         return UsageError(

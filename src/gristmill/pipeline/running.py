@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from gristmill.core.errors import GateError, GristmillError, StepError, UsageError
+from gristmill.core.errors import GateError, GristmillError, StepError, StoreError, UsageError
 from gristmill.core.fingerprint import fingerprint
 from gristmill.pipeline.context import working_in
 from gristmill.pipeline.environment import environment
@@ -44,6 +44,7 @@ class RunResult:
         run: its id.
         executions: step name -> what happened, in running order.
         verdicts: digest of every gate's verdict -> what it says.
+        recent: key -> execution with a result, of the runs before this one.
         error: the first failure, None if all went well.
     """
 
@@ -51,6 +52,7 @@ class RunResult:
     run: str
     executions: dict[str, Execution] = field(default_factory=dict)
     verdicts: dict[str, str] = field(default_factory=dict)
+    recent: dict[str, Execution] = field(default_factory=dict)
     error: GristmillError | None = None
 
     def load(self, step: str) -> object:
@@ -99,6 +101,7 @@ def run(
     log = RunLog(project)
     result = RunResult(log, log.start(pipeline.name, environment(project.root)))
     result.verdicts = log.verdicts()
+    result.recent = log.recent_results(pipeline.name, limit=2 * len(pipeline.steps))
     if listener:
         listener.started(result.run, pipeline)
     record = _Record(result, pipeline.name, listener)
@@ -188,10 +191,16 @@ class _StepRun:
         inputs = {need: executions[need].output or "" for need in self.step.needs}
         key = StepKey(self.step, self.settings, inputs)
         with self.log.project.lock(f"step-{key.digest}"):
-            done = None if force else self.log.find_result(key.digest)
+            done = None if force else self._find(key.digest)
             if done is not None:
                 return self._end(self._filled("cached", "up to date", key, done.output))
             return self._execute(key, ["forced"] if force else None)
+
+    def _find(self, key: str) -> Execution | None:
+        known = self.result.recent.get(key)
+        if known is not None and self.log.is_stored(known):
+            return known
+        return self.log.find_result(key)
 
     def _obstacle(self) -> str | None:
         """Say why the step may not run: a need without a result, or a gate that is shut."""
@@ -213,7 +222,7 @@ class _StepRun:
         began = time.perf_counter()
         try:
             output = self._call(key)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             failure = as_step_error(error, self.step, self.pipeline)
             self.result.error = self.result.error or failure
             seconds = time.perf_counter() - began
@@ -226,7 +235,7 @@ class _StepRun:
 
     def _call(self, key: StepKey) -> str:
         """Call the function on its stored inputs, store what it returns, return the digest."""
-        values = {name: self.log.load(digest) for name, digest in key.inputs.items()}
+        values = {name: self._input(name, digest) for name, digest in key.inputs.items()}
         folder = self.log.project.work_folder(key.digest)
         with working_in(folder):
             value = self.step.function(**values, **key.settings)
@@ -235,6 +244,13 @@ class _StepRun:
             self.result.verdicts[artifact.digest] = artifact.summary["verdict"]
         shutil.rmtree(folder, ignore_errors=True)
         return artifact.digest
+
+    def _input(self, name: str, digest: str) -> object:
+        try:
+            return self.log.load(digest)
+        except StoreError as error:
+            inner = f"{error.where}: {error.message}" if error.where else error.message
+            raise StoreError(f"its input {name!r}: {inner}", fix=error.fix) from error
 
     def _blank(self, status: str, why: str) -> Execution:
         return Execution(
@@ -266,7 +282,9 @@ class _StepRun:
         return execution
 
 
-def as_step_error(error: Exception, step: AnyStep, pipeline: Pipeline) -> GristmillError:
+def as_step_error(
+    error: Exception | SystemExit, step: AnyStep, pipeline: Pipeline
+) -> GristmillError:
     """Put a step's exception into words: which step, where in the user's code, what to do."""
     folder = pipeline.path.parent if pipeline.path else None
     place = user_place(error, folder) if folder else None

@@ -69,17 +69,29 @@ def check_files(place: Path, digest: str) -> None:
     Raises:
         StoreError: a file is missing, changed or extra, or the index is not the one of the digest.
     """
-    index = json.loads((place / INDEX).read_bytes())
+    index = _read_index(place / INDEX)
+    if fingerprint(index) != digest:
+        raise _damaged(place, digest, f"its index {INDEX!r} is not what was stored")
     found = index_of(place / FILES, index["codec"])
     for name in sorted({*index["files"], *found["files"]}):
         if index["files"].get(name) != found["files"].get(name):
-            raise StoreError(
-                f"artifact {digest[:12]} is damaged: file {name!r} is not what was stored",
-                where=str(place),
-                fix="delete that folder; the step that made it will run again",
-            )
-    if fingerprint(index) != digest:
-        raise StoreError(f"the index of artifact {digest[:12]} was changed", where=str(place))
+            raise _damaged(place, digest, f"file {name!r} is not what was stored")
+
+
+def _read_index(path: Path) -> Any:
+    """Return the index, or None where it cannot be read, which no digest fits."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _damaged(place: Path, digest: str, what: str) -> StoreError:
+    return StoreError(
+        f"artifact {digest[:12]} is damaged: {what}",
+        where=str(place),
+        fix="delete that folder; the step that made it will run again",
+    )
 
 
 class LocalArtifacts:
@@ -93,7 +105,9 @@ class LocalArtifacts:
         index = index_of(folder, codec)
         digest = fingerprint(index)
         if not self.exists(digest):
-            with atomic_folder(self.place(digest)) as draft:
+            place = self.place(digest)
+            # What lies there without an index is a ruin; else nobody may see the place empty.
+            with atomic_folder(place, replace=place.exists()) as draft:
                 (draft / FILES).mkdir()
                 for path in folder.iterdir():
                     shutil.move(path, draft / FILES / path.name)
@@ -129,7 +143,13 @@ class RemoteArtifacts:
     def __init__(self, url: str, cache: Path) -> None:
         import fsspec
 
-        self.files, self.root = fsspec.core.url_to_fs(url)
+        try:
+            self.files, self.root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise StoreError(
+                f"artifacts cannot be kept at {url!r}: {error}",
+                fix="correct `artifacts` in gristmill.toml, or install what the message names",
+            ) from error
         self.copies = LocalArtifacts(cache)
 
     def put(self, folder: Path, codec: str) -> tuple[str, int]:
@@ -164,7 +184,8 @@ class RemoteArtifacts:
 
     def _download(self, digest: str) -> None:
         index = json.loads(self.files.cat_file(f"{self._place(digest)}/{INDEX}"))
-        with atomic_folder(self.copies.place(digest)) as draft:
+        place = self.copies.place(digest)
+        with atomic_folder(place, replace=place.exists()) as draft:
             (draft / FILES).mkdir()
             for name in _names(index):
                 target = (draft / name).resolve()

@@ -18,6 +18,10 @@ from gristmill.store import tables
 _WRITES = "gristmill_writes"
 _BUSY_SECONDS = 60.0
 """How long a writer waits for others. Eight writers at once wait well under a second each."""
+_LOST = (
+    "this is no database of Gristmill, or it is damaged: put back a copy of it, or move it and "
+    "what lies beside it under the same name away, and every step runs again"
+)
 
 
 class Database:
@@ -34,13 +38,14 @@ class Database:
     def __init__(self, target: Path | str, *, read_only: bool = False) -> None:
         self.read_only = read_only
         self._engine = _open(target, read_only)
-        with _translated():
+        self._where = str(target) if isinstance(target, Path) else None
+        with _translated(self._where):
             self._check_version()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Yield a connection for reading."""
-        with _translated(), self._engine.connect() as connection:
+        with _translated(self._where), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -56,7 +61,7 @@ class Database:
                 fix="copy it to a folder that can be written, and run there",
             )
         engine = self._engine.execution_options(**{_WRITES: True})
-        with _translated(), engine.begin() as connection:
+        with _translated(self._where), engine.begin() as connection:
             yield connection
 
     def close(self) -> None:
@@ -171,27 +176,26 @@ def _begin(connection: Connection) -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(where: str | None = None) -> Iterator[None]:
     """Turn database failures into StoreErrors that say what to do."""
     try:
         yield
-    except OperationalError as error:
-        raise StoreError(
-            f"the database cannot be used: {error.orig}", fix=_advice(error)
-        ) from error
     except DBAPIError as error:
-        raise StoreError(f"the database refused: {error.orig}") from error
+        fix = _advice(str(error.orig))
+        verb = "cannot be used" if fix or isinstance(error, OperationalError) else "refused"
+        raise StoreError(f"the database {verb}: {error.orig}", where=where, fix=fix) from error
 
 
-def _advice(error: OperationalError) -> str | None:
-    text = str(error.orig)
+def _advice(text: str) -> str | None:
     remedies: dict[str, Any] = {
         "disk is full": "free some space and run again; finished steps are kept",
         "disk I/O error": "free some space, or check the disk; finished steps are kept",
         "locked": "another process holds the database; wait for it, or stop it",
         "readonly": "check the permissions of the project's folder",
         "unable to open": "check that the folder exists and can be written",
-        "no such table": "this is not a Gristmill project, or its database is damaged",
+        "no such table": _LOST,
+        "not a database": _LOST,
+        "malformed": _LOST,
         "connection": "check that the database server runs and the URL is right",
     }
     return next((advice for words, advice in remedies.items() if words in text), None)

@@ -66,6 +66,12 @@ class Project:
         self.root = Path(root).resolve()
         if not self.root.is_dir():
             raise UsageError("there is no such folder", where=str(root))
+        if self.home.exists() and not self.home.is_dir():
+            raise StoreError(
+                "expected the folder of a project, found a file",
+                where=str(self.home),
+                fix="move that file away",
+            )
         self.settings = _read_settings(self.root / SETTINGS)
         self.read_only = read_only or not _can_write(self.root)
         if self.read_only and not self.home.is_dir():
@@ -207,7 +213,7 @@ def _read_settings(path: Path) -> Settings:
         return Settings()
     try:
         return msgspec.toml.decode(path.read_bytes(), type=Settings)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         known = ", ".join(Settings.__struct_fields__)
         raise UsageError(str(error), where=str(path), fix=f"known settings: {known}") from error
 

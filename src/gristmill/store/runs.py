@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, insert, select, update
 
 from gristmill.core.errors import UsageError
+from gristmill.store.artifacts import check_files
 from gristmill.store.codecs import decode, encode
 from gristmill.store.tables import artifacts, executions, links, runs
 
@@ -116,8 +117,15 @@ class RunLog:
         return artifact
 
     def load(self, digest: str) -> object:
-        """Read a stored value back."""
-        return decode(self.artifact(digest).codec, self.project.artifacts.get(digest))
+        """Read a stored value back, after checking its files against what was stored.
+
+        Raises:
+            StoreError: the artifact is gone or damaged.
+        """
+        artifact = self.artifact(digest)
+        folder = self.project.artifacts.get(artifact.digest)
+        check_files(folder.parent, artifact.digest)
+        return decode(artifact.codec, folder)
 
     def artifact(self, prefix: str) -> Artifact:
         """Find an artifact by its digest or the first digits of it.
@@ -149,18 +157,33 @@ class RunLog:
 
         Its `inputs` are left out: this is asked once per step of every run.
         """
+        wanted = (executions.c.key == key) & (executions.c.status == "done")
+        found = self._with_results(wanted, limit=3)
+        return next((one for one in found if self.is_stored(one)), None)
+
+    def recent_results(self, pipeline: str, limit: int) -> dict[str, Execution]:
+        """Return the newest executions of a pipeline that have a result, by their key.
+
+        One query answers for most steps of a run in which little has changed.
+        """
+        wanted = (executions.c.pipeline == pipeline) & executions.c.status.in_(FINISHED)
+        return {found.key: found for found in self._with_results(wanted, limit)}
+
+    def is_stored(self, execution: Execution) -> bool:
+        """Say whether the result of an execution is still in the store."""
+        return execution.output is not None and self.project.artifacts.exists(execution.output)
+
+    def _with_results(self, wanted: ColumnElement[bool], limit: int) -> list[Execution]:
         query = (
             select(executions, links.c.artifact.label(OUTPUT))
             .join(links, (links.c.execution == executions.c.id) & (links.c.role == "output"))
-            .where((executions.c.key == key) & (executions.c.status == "done"))
+            .where(wanted)
             .order_by(executions.c.id.desc())
-            .limit(3)
+            .limit(limit)
         )
         with self._database.read() as connection:
             rows = connection.execute(query).mappings().all()
-        found = (row for row in rows if self.project.artifacts.exists(row[OUTPUT]))
-        row = next(found, None)
-        return None if row is None else _execution(row, {("output", OUTPUT): row[OUTPUT]})
+        return [_execution(row, {("output", OUTPUT): row[OUTPUT]}) for row in rows]
 
     def verdicts(self) -> dict[str, str]:
         """Return what each stored verdict of a gate says, by the verdict's digest."""
