@@ -83,7 +83,7 @@ def test_every_damage_of_the_bad_day_is_found(example: Any, tmp_path: Path) -> N
         ("unseen_value", "digits"),
         ("unreadable_row", None),
         ("duplicate_rows", None),
-        ("drift", "text"),
+        ("length_out_of_range", "text"),
     } <= found
     wrong = next(finding for finding in report.findings if finding.code == "wrong_type")
     assert wrong.evidence.rows == tuple(range(15))

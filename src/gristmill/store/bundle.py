@@ -137,7 +137,11 @@ class Bundle:
         """
         folder = Path(folder)
         if not folder.is_dir():
-            raise BundleError("expected the folder of a bundle, found none", where=str(folder))
+            raise BundleError(
+                "expected the folder of a bundle, found none",
+                where=str(folder),
+                fix="name a folder that `gristmill train -o` or a pipeline wrote",
+            )
         try:
             manifest, data = _check(folder)
         except BundleError as error:

@@ -76,6 +76,7 @@ class Database:
             raise StoreError(
                 f"the project's database has layout {found!r}, this Gristmill reads "
                 f"{tables.SCHEMA_VERSION!r}",
+                where=self._where,
                 fix="use the Gristmill version that made the project, or start a new project",
             )
 
