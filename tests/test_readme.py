@@ -44,9 +44,9 @@ def test_blocks_run_when_pasted_in_order(readme: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "row 4: spam (from model" in done.stdout
-    assert "missing_values text: 20 of 400" in done.stdout
+    assert "missing_values text: 40 of 400" in done.stdout
     assert "'A sack of grain': 3" in done.stdout
     assert "setting limit: 3 -> 2" in done.stdout
     answers = pl.read_parquet(tmp_path / "predictions.parquet")
-    assert answers.height == 380
+    assert answers.height == 360
     assert answers.null_count()["label"].item() == 0

@@ -78,20 +78,20 @@ def command(
       9  training cannot start, or cannot go on
     """
     from gristmill.core.fingerprint import fingerprint
-    from gristmill.data.formats import require_rows
+    from gristmill.data.formats import read_table, require_rows
     from gristmill.data.table import as_table
     from gristmill.store.bundle import check_target
     from gristmill.train import Examples, text_featurizer
 
     check_target(output)
     with about(data):
-        frame = require_rows(as_table(data), str(data))
+        frame = as_table(require_rows(read_table(data), str(data)))
     featurizer = text_featurizer(kind, text)
     with about(labels_file or data):
         labels = label if labels_file is None else as_table(labels_file)
         names = classes.split(",") if classes else _classes(frame, labels)
         examples = Examples.from_table(frame, _by_name(frame, labels), featurizer, names)
-        _check_labelled(examples, frame.height)
+        _check_labelled(examples, frame.height, labels)
     how: dict[str, Any] = {"validation": validation, "seed": seed, "threads": threads}
     if epochs is not None:
         how["epochs"] = epochs
@@ -107,14 +107,16 @@ def command(
     emit(payload, as_json, lambda: _show(fitted, study, output))
 
 
-def _check_labelled(examples: Examples, rows: int) -> None:
+def _check_labelled(examples: Examples, rows: int, labels: str | pl.DataFrame) -> None:
     from gristmill.core.errors import TrainError
 
     if not len(examples):
-        raise TrainError(
-            f"none of the {rows} rows has a label",
-            fix="check that the row ids of the labels are those of the data",
+        remedy = (
+            f"fill in the column {labels!r}, or name another with --label"
+            if isinstance(labels, str)
+            else "check that its row ids are those of the data, and that it knows some labels"
         )
+        raise TrainError(f"none of the {rows} rows has a label", fix=remedy)
 
 
 def _classes(frame: pl.DataFrame, labels: str | pl.DataFrame) -> list[str]:

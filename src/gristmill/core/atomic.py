@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
 
 @contextmanager
@@ -19,12 +22,11 @@ def atomic_file(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
-        yield draft
-        _sync(draft)
-        draft.replace(target)
-        _sync(target.parent)
-    except OSError as error:
-        raise _naming(target, draft, error) from error
+        with naming(target, draft):
+            yield draft
+            _sync(draft)
+            draft.replace(target)
+            _sync(target.parent)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -39,19 +41,18 @@ def atomic_folder(target: Path, *, replace: bool = True) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
-    draft.mkdir()
     try:
-        yield draft
-        for path in sorted(draft.rglob("*")):
-            if path.is_file():
-                _sync(path)
-        if replace:
-            _swap(draft, target)
-        else:
-            _offer(draft, target)
-        _sync(target.parent)
-    except OSError as error:
-        raise _naming(target, draft, error) from error
+        with naming(target, draft):
+            draft.mkdir()
+            yield draft
+            for path in sorted(draft.rglob("*")):
+                if path.is_file():
+                    _sync(path)
+            if replace:
+                _swap(draft, target)
+            else:
+                _offer(draft, target)
+            _sync(target.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -60,6 +61,36 @@ def write_atomic(target: Path, data: bytes) -> None:
     """Write `data` to `target` so that a reader sees the old file or the new one, never a part."""
     with atomic_file(target) as draft:
         draft.write_bytes(data)
+
+
+@contextmanager
+def naming(target: Path, draft: Path) -> Iterator[None]:
+    """Let an error of writing name `target`, which a user knows, instead of the draft or nothing.
+
+    A full disk is an OSError here, whatever library met it: Polars, for one, says it in the text
+    of an error of its own.
+
+    Raises:
+        OSError: with `filename` set to the target.
+    """
+    try:
+        yield
+    except Exception as error:
+        named = _named(error, target, draft)
+        if named is None:
+            raise
+        raise named from error
+
+
+def _named(error: Exception, target: Path, draft: Path) -> OSError | None:
+    if not isinstance(error, OSError):
+        full = os.strerror(errno.ENOSPC) in str(error)
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) if full else None
+    file = error.filename
+    ours = error.errno in _OF_THE_DISK if file is None else str(file).startswith(str(draft))
+    if not ours or error.errno is None:
+        return None
+    return OSError(error.errno, error.strerror or str(error), str(target))
 
 
 def _swap(draft: Path, target: Path) -> None:
@@ -82,13 +113,6 @@ def _offer(draft: Path, target: Path) -> None:
     except OSError:
         if not target.is_dir():
             raise
-
-
-def _naming(target: Path, draft: Path, error: OSError) -> OSError:
-    """Return an error about the draft as one about the target, which is what a user knows."""
-    if not str(error.filename or "").startswith(str(draft)) or error.errno is None:
-        return error
-    return OSError(error.errno, error.strerror or str(error), str(target))
 
 
 def _sync(path: Path) -> None:

@@ -190,7 +190,11 @@ def write_table(frame: pl.DataFrame, path: str | Path) -> Path:
         write_atomic(path, data)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise DataError(f"the file cannot be written: {reason}", where=str(path)) from error
+        raise DataError(
+            f"the file cannot be written: {reason}",
+            where=str(path),
+            fix="write it to a folder that can be written, on a disk with room",
+        ) from error
     return path
 
 

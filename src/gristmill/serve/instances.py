@@ -34,11 +34,12 @@ def bad_records(problems: Sequence[RecordError], total: int) -> Refusal:
     """Return the refusal of a request of `total` records some of which are wrong."""
     details = sorted(problems, key=lambda problem: problem.index)
     count = len({problem.index for problem in details})
-    what = "the record breaks" if total == 1 else f"{count} of {total} records break"
+    signature = "the model's signature"
+    several = f"{count} of {total} records break {signature}; none was predicted"
     return Refusal(
         422,
         "bad_records",
-        f"{what} the model's signature; none was predicted",
+        f"the record breaks {signature}" if total == 1 else several,
         fix="correct or leave out the records listed",
         details=details,
     )

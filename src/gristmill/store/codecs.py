@@ -13,8 +13,10 @@ group                dict with values of the above kinds            one folder e
 from __future__ import annotations
 
 import dataclasses
+import errno
 import importlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -149,7 +151,13 @@ def _encode_array(value: Any, folder: Path) -> Encoded:
     array = np.asarray(value)
     if array.dtype.hasobject:
         raise _unstorable(value, "its dtype is object")
-    np.save(folder / "array.npy", array, allow_pickle=False)
+    try:
+        np.save(folder / "array.npy", array, allow_pickle=False)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # NumPy tells of a short write in words of its own, without the system's error number.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
     summary = {"shape": list(array.shape), "dtype": str(array.dtype)}
     return Encoded("array", "array", int(array.shape[0]) if array.ndim else None, summary)
 

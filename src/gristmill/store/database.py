@@ -130,7 +130,7 @@ def _create_sqlite(path: Path) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     engine = create_engine(URL.create("sqlite", database=str(draft)), poolclass=NullPool)
     try:
-        with _translated(), engine.begin() as connection:
+        with _translated(str(path)), engine.begin() as connection:
             _create_tables(connection)
         raw = sqlite3.connect(draft)
         raw.execute("PRAGMA journal_mode=WAL")

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
+from gristmill.core.atomic import write_atomic
 from gristmill.core.errors import ReadOnlyError, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -156,10 +157,17 @@ class Project:
         return folder
 
     def _prepare_home(self) -> None:
-        self.home.mkdir(exist_ok=True)
         ignore = self.home / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
+        if ignore.exists():
+            return
+        try:
+            write_atomic(ignore, b"*\n")
+        except OSError as error:
+            raise StoreError(
+                f"the project's folder cannot be written: {error.strerror or error}",
+                where=str(self.home),
+                fix="free some space on that disk, or check who owns the folder",
+            ) from error
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, insert, select, update
 
+from gristmill.core.atomic import naming
 from gristmill.core.errors import UsageError
 from gristmill.store.artifacts import check_files
 from gristmill.store.codecs import decode, encode
@@ -106,7 +107,8 @@ class RunLog:
         """Store a value and return its artifact; the same content is stored once."""
         root = self.project.work_folder("drafts")
         with tempfile.TemporaryDirectory(dir=root) as name:
-            encoded = encode(value, Path(name))
+            with naming(self.project.home, Path(name)):
+                encoded = encode(value, Path(name))
             digest, bytes_ = self.project.artifacts.put(Path(name), encoded.codec)
         artifact = Artifact(
             digest, encoded.kind, encoded.codec, bytes_, encoded.rows, encoded.summary
