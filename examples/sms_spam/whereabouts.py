@@ -29,7 +29,7 @@ def main() -> None:
     print("\nWhat to try next:")
     print(f"  cd {here}")
     print("  gristmill lineage predictions        where the predictions came from")
-    print("  gristmill lineage labels/4           why row 4 got its label")
+    print("  gristmill lineage labels/5           why row 5 got its label")
     print("  gristmill explain                    what would run, and why")
     print("  edit labelers.py, gristmill run      only what depends on the edit runs again")
 

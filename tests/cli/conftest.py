@@ -1,108 +1,98 @@
-"""What the tests of bad projects and of interruptions share: a small project in a folder."""
+"""A user at a prompt: a small project in a temporary folder, and the command line."""
 
 from __future__ import annotations
 
-import os
-import subprocess
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gristmill.store.project import Project
-from gristmill.store.runs import RunLog
+from gristmill.cli.main import run
 
 PIPELINE = """
-import os
-import time
-from pathlib import Path
-
-import numpy as np
-import polars as pl
-
 from gristmill import step
-from gristmill.pipeline import workdir
-
-PAUSE = float(os.environ.get("PAUSE", "0"))
-
-
-def work():
-    Path("working").touch()
-    time.sleep(PAUSE)
-
+from helpers import scale
 
 @step
-def table():
-    work()
-    return pl.DataFrame({"x": np.arange(2000) % 97, "y": np.arange(2000) * 0.5})
-
+def numbers():
+    return [1, 2, 3]
 
 @step
-def numbers(table):
-    work()
-    return np.random.default_rng(1).integers(0, 1 << 60, 20_000)
-
+def scaled(numbers, factor=2):
+    return scale(numbers, factor)
 
 @step
-def notes(table):
-    file = workdir() / "notes.txt"
-    with file.open("a") as out:
-        work()
-        out.write("x")
-    file.write_text("notes")
-    return file
-
-
-@step
-def figures(numbers, table, notes, bias: int = 0):
-    work()
-    return {"sum": int(numbers.sum() % 1000), "rows": table.height, "bias": bias}
+def total(scaled):
+    return sum(scaled)
 """
-PROGRAM = [sys.executable, "-m", "gristmill", "-q"]
+HELPERS = """
+def scale(numbers, factor):
+    return [number * factor for number in numbers]
+"""
 
-Program = Callable[..., "subprocess.Popen[str]"]
-Digests = Callable[[Path], "dict[str, str]"]
+
+@dataclass
+class Answer:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Prompt:
+    """Runs commands in a folder, each as a new process would."""
+
+    def __init__(self, root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        self.root, self.capfd = root, capfd
+
+    def __call__(self, *args: str) -> Answer:
+        forget_modules(self.root)
+        self.capfd.readouterr()
+        code = run(args)
+        return Answer(code, *self.capfd.readouterr())
+
+    def write(self, name: str, text: str) -> None:
+        (self.root / name).write_text(text)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        text = (self.root / name).read_text()
+        assert old in text
+        self.write(name, text.replace(old, new))
+
+
+def forget_modules(root: Path) -> None:
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", "")).startswith(str(root)):
+            del sys.modules[name]
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of a project that never ran, made the current one."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "pipeline.py").write_text(PIPELINE)
-    monkeypatch.chdir(folder)
-    return folder
+def prompt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Prompt]:
+    """A prompt in an empty folder."""
+    root = tmp_path / "project"
+    root.mkdir()
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delenv("GRISTMILL_DEBUG", raising=False)
+    yield Prompt(root, capfd)
+    forget_modules(root)
 
 
 @pytest.fixture
-def digests() -> Digests:
-    """Return a function that names the newest result of every step of a project."""
-
-    def read(folder: Path) -> dict[str, str]:
-        with Project(folder) as project:
-            log = RunLog(project)
-            found = log.of_run(log.run("last").id)
-            for execution in found:
-                log.load(execution.output or "")
-            return {execution.step: execution.output or "" for execution in found}
-
-    return read
-
-
-@pytest.fixture
-def program() -> Program:
-    """Return a function that starts the command line in a process of its own."""
-
-    def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*PROGRAM, *arguments],
-            cwd=cwd,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "", **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    return start
+def project(prompt: Prompt) -> Prompt:
+    """A prompt in a project of three steps."""
+    prompt.write("pipeline.py", PIPELINE)
+    prompt.write("helpers.py", HELPERS)
+    return prompt

@@ -175,7 +175,11 @@ def test_no_rows_are_profiled_checked_and_answered(refused: Refused) -> None:
         (RULES.replace('["ham", "spam"]', '["spam"]'), 5, "expected at least two classes, found 1"),
         (RULES.replace('"spam")', '"eggs")'), 5, "function 'prizes', row 0: voted 'eggs'"),
         (RULES.replace('"win"', '"zzz"').replace('"hi"', '"yyy"'), 5, "good.csv: no labelling"),
-        (f"{RULES}\n@labeling_function\ndef f(row):\n    return 9\n", 5, "function 'f', row 0: vot"),
+        (
+            f"{RULES}\n@labeling_function\ndef f(row):\n    return 9\n",
+            5,
+            "function 'f', row 0: vot",
+        ),
         (f"{RULES}\n@labeling_function\ndef f(row):\n    return row.nix\n", 5, "no column 'nix'"),
     ],
 )
@@ -270,7 +274,7 @@ def test_training_that_cannot_start(
 def test_a_checkpoint_of_garbage_is_said_and_not_used(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = "train good.csv -o out --epochs 1 --checkpoint state".split()
+    arguments = ["train", "good.csv", "-o", "out", "--epochs", "1", "--checkpoint", "state"]
     assert run(["-q", *arguments]) == 0
     fresh = contents(folder / "out")
     (folder / "state" / "checkpoint.safetensors").write_bytes(b"garbage")

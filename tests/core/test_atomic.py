@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gristmill.core.atomic import atomic_file, atomic_folder, write_atomic
+from gristmill.core.atomic import atomic_file, atomic_folder, naming, write_atomic
 
 
 def names(folder: Path) -> list[str]:
@@ -115,3 +115,40 @@ def test_files_are_synced_before_they_take_their_place(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "replace", lambda a, b: (events.append("rename"), replace(a, b)))
     write_atomic(tmp_path / "a", b"x")
     assert events == ["sync", "rename", "sync"]
+
+
+def test_a_full_disk_names_the_target_whatever_library_met_it(tmp_path):
+    target = tmp_path / "a.txt"
+    for error in (
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.ENOSPC, "No space left on device", str(tmp_path / ".a.txt.1.tmp")),
+        RuntimeError("parquet: No space left on device (os error 28)"),
+    ):
+        with (
+            pytest.raises(OSError, match="No space") as caught,
+            naming(target, tmp_path / ".a.txt.1"),
+        ):
+            raise error
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(target))
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), OSError(errno.EACCES, "no", "/other"), OSError("y")]
+)
+def test_other_errors_pass_as_they_are(tmp_path, error):
+    with pytest.raises(type(error)) as caught, naming(tmp_path / "a", tmp_path / ".a.1.tmp"):
+        raise error
+    assert caught.value is error
+
+
+def test_without_replacing_the_first_folder_stays(tmp_path):
+    target = tmp_path / "a"
+    with atomic_folder(target, replace=False) as draft:
+        (draft / "mine").touch()
+        with atomic_folder(target, replace=False) as other:
+            (other / "theirs").touch()
+    assert names(target) == ["theirs"]
+    assert names(tmp_path) == ["a"]
+    (tmp_path / "b").touch()
+    with pytest.raises(OSError, match="directory"), atomic_folder(tmp_path / "b", replace=False):
+        pass

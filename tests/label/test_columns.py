@@ -148,3 +148,18 @@ def test_long_exceptions_are_cut_to_one_short_line() -> None:
     assert said(ValueError("x\ny")) == "ValueError: x"
     assert said(KeyError()) == "KeyError"
     assert len(said(ValueError("x" * 1000))) == 200
+
+
+def test_leaving_the_program_is_a_failure_of_the_row() -> None:
+    @labeling_function
+    def leaves(row):  # type: ignore[no-untyped-def]
+        raise SystemExit(0) if row.n == 0 else ValueError
+
+    with pytest.raises(LabelError, match="row 'b': raised SystemExit: 0"):
+        voter(leaves)((FRAME[1:], (7,)))
+    (column,) = voter(leaves, "abstain")((FRAME, (7,)))
+    assert [message for _, message in column.failures] == [
+        "ValueError",
+        "SystemExit: 0",
+        "ValueError",
+    ]

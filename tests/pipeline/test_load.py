@@ -22,6 +22,7 @@ def test_a_folder_stands_for_its_pipeline_file(user: Any) -> None:
         ("def f(:\n", "pipeline.py:1", "invalid syntax: def f(:"),
         ("x = 1\ny = x / 0\n", "pipeline.py:2", "ZeroDivisionError: division by zero"),
         ("import nothing_like_it\n", "pipeline.py:1", "No module named 'nothing_like_it'"),
+        ("import sys\nsys.exit(0)\n", "pipeline.py:2", "SystemExit: 0"),
         ("x = 1\n", "pipeline.py", "this file defines no steps"),
     ],
 )

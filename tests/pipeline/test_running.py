@@ -138,7 +138,27 @@ def test_a_file_named_by_a_setting_counts_by_its_content(user: Any, reasons: Sho
     assert user.value("load") == "one"
     assert reasons(user.run()) == {}
     data.write_text("two")
+    assert reasons(user.run()) == {"load": "setting path: what is at data.txt changed"}
     assert user.value("load") == "two"
+
+
+def test_a_copied_project_has_nothing_to_do(
+    user: Any, tmp_path: Path, statuses: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (user.root / "data.txt").write_text("one")
+    user.write(
+        pipeline="from pathlib import Path\nfrom gristmill import step\n"
+        "HERE = Path(__file__).parent\n"
+        "@step\ndef load(path=HERE / 'data.txt'):\n    return path.read_text()\n"
+        "@step\ndef other():\n    return (HERE / 'data.txt').name\n"
+    )
+    user.run()
+    copy = tmp_path / "copy"
+    shutil.copytree(user.root, copy)
+    shutil.rmtree(user.root)
+    monkeypatch.setattr(user, "root", copy)
+    sys.modules.pop("pipeline", None)
+    assert set(statuses(user.run()).values()) == {"cached"}
 
 
 def test_only_the_targets_and_what_they_need_run(project: Any, statuses: Shown) -> None:
@@ -223,7 +243,7 @@ def test_a_shut_gate_blocks_what_depends_on_it_and_says_why(user: Any, statuses:
         result = user.run()
         assert statuses(result)["deploy"] == "blocked"
         assert isinstance(result.error, GateError)
-        assert str(result.error) == "step 'deploy': gate gate said hold"
+        assert str(result.error) == "step 'deploy': gate said hold"
     opened = user.edit("pipeline", "'hold'", "'promote'").run()
     assert statuses(opened) == {"gate": "done", "deploy": "done"}
 
@@ -331,3 +351,26 @@ def test_two_projects_in_one_process_do_not_meet(user: Any, tmp_path: Path) -> N
     assert user.value("one") == 1
     assert (user.root / ".gristmill" / "store.db").exists()
     assert not (tmp_path / ".gristmill").exists()
+
+
+def test_a_step_that_leaves_the_program_has_failed(user: Any) -> None:
+    user.write(pipeline="from gristmill import step\n\n@step\ndef a():\n    raise SystemExit(0)\n")
+    result = user.run()
+    assert result.executions["a"].status == "failed"
+    assert str(result.error) == "step 'a' (pipeline.py:5): SystemExit: 0"
+
+
+def test_a_damaged_input_is_named(user: Any) -> None:
+    source = (
+        "from gristmill import step\n\n@step\ndef a():\n    return [1]\n\n"
+        "@step\ndef b(a, more: int = 0):\n    return a\n"
+    )
+    first = user.write(pipeline=source).run().executions["a"].output
+    place = user.root / ".gristmill" / "artifacts" / first[:2] / first
+    (place / "files" / "value.json").write_text("[2]")
+    error = user.run(settings={"b": {"more": 1}}).error
+    assert isinstance(error, StoreError)
+    assert error.where == "step 'b'"
+    assert error.message.startswith(f"its input 'a': {place}: artifact {first[:12]} is damaged")
+    shutil.rmtree(place)
+    assert user.value("b") == [1]

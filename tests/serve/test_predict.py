@@ -287,6 +287,8 @@ def test_calls_that_are_refused_before_any_work(bundle: Bundle, tmp_path: Path) 
         predict_table(bundle, data, out, batch_rows=0)
     with pytest.raises(UsageError, match="expected a file to write, found a folder"):
         predict_table(bundle, data, tmp_path)
+    with pytest.raises(UsageError, match=r"expected the name of a Parquet file, found 'out\.csv'"):
+        predict_table(bundle, data, tmp_path / "out.csv")
     with pytest.raises(UsageError, match="the output would replace the data\n  fix: rename one"):
         predict_table(bundle, data, tmp_path / "x" / ".." / "data.parquet")
     with pytest.raises(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gristmill.core.errors import StoreError
-from gristmill.store.artifacts import INDEX, Artifacts, check_files, open_artifacts
+from gristmill.store.artifacts import INDEX, Artifacts, LocalArtifacts, check_files, open_artifacts
 
 
 @pytest.fixture(params=["local", "remote"])
@@ -94,3 +94,31 @@ def test_the_files_of_an_artifact_are_what_was_put_and_nothing_else(
     found = sorted(path.relative_to(store.get(digest)).as_posix()
                    for path in store.get(digest).rglob("*"))  # fmt: skip
     assert found == ["sub", "sub/x", "sub/y"]
+
+
+def test_two_that_put_the_same_at_once_never_leave_a_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalArtifacts(tmp_path / "artifacts")
+    digest, _ = store.put(make(tmp_path, "a", x="hello"), "path:x")
+    kept = (store.get(digest) / "sub" / "x").stat().st_ino
+    place, looks = store.place(digest), iter([False])
+    monkeypatch.setattr(store, "exists", lambda _: next(looks))  # looked before the other was done
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+    assert store.put(make(tmp_path, "b", x="hello"), "path:x")[0] == digest
+    assert (place / "files" / "sub" / "x").stat().st_ino == kept
+    assert [path.name for path in place.parent.iterdir()] == [digest]
+
+
+@pytest.mark.parametrize("index", ["", "{", "[]", '{"codec": "x", "files": {}}'])
+def test_a_damaged_index_is_found(tmp_path: Path, index: str) -> None:
+    store = LocalArtifacts(tmp_path / "artifacts")
+    digest, _ = store.put(make(tmp_path, "a", x="hello"), "path:x")
+    (store.place(digest) / INDEX).write_text(index)
+    with pytest.raises(StoreError, match=r"is damaged: its index 'artifact\.json' is not"):
+        check_files(store.place(digest), digest)
+
+
+def test_a_url_of_no_known_kind(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="artifacts cannot be kept at 'foo://bar': Protocol not"):
+        open_artifacts("foo://bar", tmp_path)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from gristmill.core.errors import BundleError
 from gristmill.data.features import HashedNgrams
-from gristmill.store.bundle import Bundle, Field, Manifest, Signature, write_bundle
+from gristmill.store.bundle import Bundle, Field, Manifest, Signature, check_target, write_bundle
 from gristmill.store.graph import GraphSpec, Input, Items, Node, Ref
 
 GRAPH = GraphSpec(
@@ -319,3 +319,11 @@ def test_opening_needs_neither_torch_nor_safetensors(write: Write) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_target_below_a_file_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BundleError, match="file: expected a folder to write to, found a file"):
+        check_target(tmp_path / "file" / "bundle")
+    check_target(tmp_path / "new" / "folders" / "bundle")
+    assert not (tmp_path / "new").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import math
 from pathlib import Path
 
@@ -126,3 +127,15 @@ def test_a_codec_that_is_not_ours_runs_nothing(tmp_path: Path, codec: str) -> No
 def test_a_class_that_is_not_loaded_is_not_imported(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="whose module is not loaded"):
         decode("object:antigravity:Anything", tmp_path)
+
+
+def test_an_array_written_in_part_is_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(*_: object, **__: object) -> None:
+        raise OSError("100 requested and 40 written")
+
+    monkeypatch.setattr(np, "save", save)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        encode(np.zeros(100), tmp_path)
+    assert caught.value.errno == errno.ENOSPC

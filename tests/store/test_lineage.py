@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from gristmill.store.lineage import maker_of, trace
+from gristmill.store.lineage import made_from, maker_of, trace
 from gristmill.store.project import Project
 from gristmill.store.runs import Execution, RunLog
 
@@ -71,3 +71,14 @@ def test_a_long_chain_is_followed_to_its_end(project: Project) -> None:
         record(log, run, f"s{number}", digest, before=last)
         last = digest
     assert max(depth for depth, _ in trace(log, last).walk()) == 59
+
+
+def test_what_was_made_from_an_artifact_is_found_newest_first(project: Project) -> None:
+    log = RunLog(project)
+    run = log.start("p.py", {})
+    raw, one, two = (log.keep(name).digest for name in ("raw", "one", "two"))
+    record(log, run, "load", raw)
+    record(log, run, "first", one, load=raw)
+    record(log, run, "second", two, load=raw)
+    assert [found.step for found in made_from(log, raw)] == ["second", "first"]
+    assert made_from(log, two) == []

@@ -93,3 +93,26 @@ def test_a_lock_shows_while_it_is_held(tmp_path: Path) -> None:
     assert not project.is_locked("run-1")
     project.drop_lock("run-1")
     assert not project.is_locked("run-1")
+
+
+def test_a_file_where_the_home_should_be(tmp_path: Path) -> None:
+    (tmp_path / ".gristmill").touch()
+    with pytest.raises(StoreError, match="expected the folder of a project, found a file"):
+        Project(tmp_path)
+
+
+def test_settings_that_are_not_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "gristmill.toml").write_bytes(b"name = '\xe9'")
+    with pytest.raises(UsageError, match=r"gristmill\.toml: 'utf-8' codec can't decode byte 0xe9"):
+        Project(tmp_path)
+
+
+@pytest.mark.parametrize("body", [b"", b"no database" * 99])
+def test_a_damaged_database_says_what_to_do(tmp_path: Path, body: bytes) -> None:
+    with Project(tmp_path) as project:
+        assert project.database
+    (tmp_path / ".gristmill" / "store.db").write_bytes(body)
+    with pytest.raises(StoreError, match="the database cannot be used") as caught:
+        assert Project(tmp_path).database
+    assert caught.value.where == str(tmp_path / ".gristmill" / "store.db")
+    assert "put back a copy of it, or move it" in (caught.value.fix or "")

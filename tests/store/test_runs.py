@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gristmill.core.errors import UsageError
+from gristmill.core.errors import StoreError, UsageError
 from gristmill.store.project import Project
 from gristmill.store.runs import Execution, RunLog
 
@@ -135,3 +135,16 @@ def test_eight_processes_writing_at_once_lose_nothing(project: Project) -> None:
         assert last is not None
         keys = [found.key for found in log.of_run(last.run)]
         assert keys == [f"{number}-{count}" for count in range(WRITES)]
+
+
+def test_a_result_that_was_changed_is_not_read(project: Project) -> None:
+    log = RunLog(project)
+    digest = log.keep([1, 2, 3]).digest
+    file = project.artifacts.get(digest) / "value.json"
+    file.write_text("[1, 2, 4]")
+    with pytest.raises(
+        StoreError, match=r"is damaged: file 'value\.json' is not what was stored"
+    ) as e:
+        log.load(digest)
+    assert e.value.where == str(file.parent.parent)
+    assert e.value.fix == "delete that folder; the step that made it will run again"

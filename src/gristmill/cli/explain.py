@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gristmill.cli.output import emit, json_option, say, table
+from gristmill.cli.reasons import brief
 from gristmill.cli.settings import parse_settings, setting_option
 from gristmill.core.quantities import format_bytes, format_count, format_seconds
 
@@ -60,7 +61,7 @@ def _show(plan: Plan, analyzed: bool) -> None:
     rows = []
     for node in plan.children:
         actual = [_seconds(node.actual)] if analyzed else []
-        rows.append([node.what, node.action, *_figures(node.estimated), *actual, node.why])
+        rows.append([node.what, node.action, *_figures(node.estimated), *actual, brief(node.why)])
     table("", columns, rows)
     cost, verb = (plan.actual, "taken") if analyzed else (plan.estimated, "expected")
     say(f"{plan.what}: {plan.action}, {_seconds(cost) or '0 s'} {verb}")

@@ -26,10 +26,10 @@ def as_gristmill_error(error: Exception) -> GristmillError:
         return GristmillError("out of memory", fix="use smaller partitions or a machine with more")
     if isinstance(error, ModuleNotFoundError) and error.name:
         return _missing_package(error.name)
-    frame = traceback.extract_tb(error.__traceback__)[-1]
+    frames = traceback.extract_tb(error.__traceback__)
     return GristmillError(
         f"unexpected {type(error).__name__}: {error}",
-        where=f"{Path(frame.filename).name}:{frame.lineno}",
+        where=f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else None,
         fix="run again with --debug to see the traceback, and report it",
     )
 

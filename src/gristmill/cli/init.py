@@ -79,7 +79,8 @@ def create(name: str, parent: Path, *, training: bool) -> Path:
 def _check(name: str, folder: Path) -> None:
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"expected a name of letters, digits, - and _ that begins with a letter, found {name!r}",
+            "expected a name of letters, digits, - and _ that begins with a letter, "
+            f"found {name!r}",
             fix="go to the folder where the project should lie, and give a plain name",
         )
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):

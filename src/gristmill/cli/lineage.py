@@ -104,8 +104,9 @@ def _what(origin: Origin) -> str:
 
 def _details(origin: Origin) -> Iterator[str]:
     if origin.execution is not None:
-        code = origin.execution.reach.get("parts", {})
-        yield f"step {origin.execution.step}, run {origin.execution.run}, {len(code)} parts of code"
+        count = len(origin.execution.reach.get("parts", {}))
+        code = "1 part of code" if count == 1 else f"{count} parts of code"
+        yield f"step {origin.execution.step}, run {origin.execution.run}, {code}"
     summary = origin.artifact.summary
     for source in summary.get("sources") or []:
         if isinstance(source, dict) and "fingerprint" in source:

@@ -17,10 +17,10 @@ INTERRUPTED = 130
 COMMANDS = {
     "init": "Start a small working project in a new folder.",
     "run": "Run a pipeline file; steps that are up to date are not run again.",
-    "explain": "Print the plan of a pipeline: what would run, what is cached, and why.",
+    "explain": "Print the plan: what would run, what is cached, and why.",
     "runs": "List the runs of a project, or show one.",
-    "lineage": "Trace a prediction, a label, a bundle or any artifact back to its data.",
-    "label": "Apply labelling functions to data and combine their votes into labels.",
+    "lineage": "Trace a prediction, a label or any artifact back to its data.",
+    "label": "Apply labelling functions to data and combine votes into labels.",
     "validate": "Profile data, infer a schema, or check data against one.",
     "train": "Train a text classifier on labelled data and write a bundle.",
     "predict": "Answer every row of a table with a bundle, into a Parquet file.",
@@ -102,7 +102,7 @@ def run(args: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in arguments or bool(os.environ.get("GRISTMILL_DEBUG"))
     try:
-        cli.main(args=arguments, prog_name="gristmill", standalone_mode=False)
+        code = cli.main(args=arguments, prog_name="gristmill", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         return INTERRUPTED
@@ -111,11 +111,11 @@ def run(args: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # the second is how click leaves when a pipe breaks
         return _quiet_pipe()
     except Exception as error:
         return _explain(error, debug)
-    return 0
+    return code if isinstance(code, int) else 0  # click hands over the code of ctx.exit
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gristmill.cli.output import emit, json_option, say
+from gristmill.cli.reasons import brief
 from gristmill.cli.settings import parse_settings, setting_option
 from gristmill.core.quantities import format_count, format_seconds
 
@@ -82,8 +83,8 @@ class Printer:
         say(f"run {run}  {pipeline.name}")
 
     def running(self, step: AnyStep, why: str) -> None:
-        """Print what is about to run, and why."""
-        say(f"  > {step.name:<{self.width}}  {why}")
+        """Print what is about to run, and the first reasons why."""
+        say(f"  > {step.name:<{self.width}}  {brief(why)}")
 
     def ended(self, execution: Execution) -> None:
         """Print how a step ended."""
@@ -103,7 +104,9 @@ def summary(result: RunResult, seconds: float) -> str:
         )
         if result.count(status)
     ]  # fmt: skip
-    lines = [f"{len(result.executions)} steps: {', '.join(counts)} in {format_seconds(seconds)}"]
+    total = len(result.executions)
+    noun = "step" if total == 1 else "steps"
+    lines = [f"{total} {noun}: {', '.join(counts)} in {format_seconds(seconds)}"]
     blind = {
         spot
         for execution in result.executions.values()

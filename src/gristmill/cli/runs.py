@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gristmill.cli.output import emit, json_option, say, table
+from gristmill.cli.reasons import brief
 from gristmill.core.quantities import format_seconds
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _show(log: RunLog, record: RunRecord, executions: list[Execution]) -> None:
             item.status,
             _time(item.seconds),
             (item.output or "")[:12],
-            item.message or item.why,
+            item.message or brief(item.why),
         ]
         for item in executions
     ]

@@ -72,9 +72,15 @@ def _differences(old: Mapping[str, str], new: Mapping[str, str], verb: str) -> l
     return added + [f"{name} removed" for name in old if name not in new]
 
 
-def reach(function: Callable[..., object]) -> CodeReach:
-    """Return everything of the user's own that `function` can reach."""
-    walker = _Walker()
+def reach(function: Callable[..., object], *, defaults: bool = True) -> CodeReach:
+    """Return everything of the user's own that `function` can reach.
+
+    Args:
+        function: where to start.
+        defaults: whether the default values of `function` itself count; a caller that files the
+            values of all its arguments elsewhere leaves them out.
+    """
+    walker = _Walker(None if defaults else function)
     walker.visit(function, getattr(function, "__qualname__", repr(function)))
     result = walker.reach
     result.parts = dict(sorted(result.parts.items()))
@@ -121,8 +127,9 @@ def _constant(value: object) -> object:
 class _Walker:
     """Visits values once each, filing what it finds in `reach`."""
 
-    def __init__(self) -> None:
+    def __init__(self, without_defaults: object = None) -> None:
         self.reach = CodeReach()
+        self._without_defaults = without_defaults
         self._seen: dict[int, object] = {}  # keeps the objects alive, so that ids stay unique
 
     def visit(self, value: object, name: str) -> None:
@@ -174,7 +181,8 @@ class _Walker:
         # The code's own name: `functools.wraps` gives a wrapper the name of what it wraps.
         name = f"{function.__module__}.{function.__code__.co_qualname}"
         self._file(name, code_digest(function.__code__))
-        if function.__defaults__ or function.__kwdefaults__:
+        has_defaults = function.__defaults__ or function.__kwdefaults__
+        if has_defaults and function is not self._without_defaults:
             self._value((function.__defaults__, function.__kwdefaults__), f"{name} defaults")
         self._annotations(function)
         cells = _closure(function)
@@ -252,7 +260,7 @@ class _Walker:
         if self._container(value, name):
             return
         try:
-            self._file(name, fingerprint(value))
+            self._file(name, fingerprint(_portable(value, name)))
         except TypeError:
             self._instance(value, name)
         self._package(type(value).__module__)
@@ -300,6 +308,18 @@ class _Walker:
 
     def _blind(self, filename: str, line: int, what: str) -> None:
         self.reach.blind_spots.append(f"{Path(filename).name}:{line}: {what}")
+
+
+def _portable(value: object, name: str) -> object:
+    """Name a path below the module that holds it from there: a copied project is the same code."""
+    if not isinstance(value, Path):
+        return value
+    home = name
+    while home and home not in sys.modules:
+        home = home.rpartition(".")[0]
+    file = getattr(sys.modules.get(home), "__file__", None)
+    folder = Path(file).resolve().parent if file else None
+    return value.relative_to(folder) if folder and value.is_relative_to(folder) else value
 
 
 def _closure(function: FunctionType) -> dict[str, object]:

@@ -136,7 +136,7 @@ def around_failures(evaluate: Evaluate, frame: pl.DataFrame) -> Column:
 
 
 def stopped(
-    function: LabelingFunction, row_id: object, error: Exception | str, row: Row | None = None
+    function: LabelingFunction, row_id: object, error: BaseException | str, row: Row | None = None
 ) -> LabelError:
     """Return the error for a function that raised and must not."""
     value = f" on {_short(repr(dict(row)))}" if row is not None else ""
@@ -147,7 +147,7 @@ def stopped(
     )
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """Return an exception's kind and the first line of what it says."""
     first = str(error).partition("\n")[0]
     return _short(f"{type(error).__name__}: {first}" if first else type(error).__name__)

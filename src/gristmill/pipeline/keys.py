@@ -32,7 +32,7 @@ class StepKey:
     @cached_property
     def reach(self) -> CodeReach:
         """The code and packages that the step can reach."""
-        return reach(self.step.function)
+        return reach(self.step.function, defaults=False)  # defaults are settings, filed below
 
     @cached_property
     def setting_prints(self) -> dict[str, str]:
@@ -71,9 +71,15 @@ class StepKey:
     def _changed_settings(self, record: Mapping[str, Any]) -> list[str]:
         old, shown = record.get("settings", {}), record.get("shown", {})
         return [
-            f"setting {name}: {shown.get(name, 'none')} -> {self.settings[name]!r}"
+            f"setting {name}: {_change(shown.get(name, 'none'), self.settings[name])}"
             for name in _changed(old, self.setting_prints)
         ]
+
+
+def _change(before: str, now: object) -> str:
+    if isinstance(now, Path):
+        return f"what is at {now.name} changed"
+    return f"{before} -> {now!r}"
 
 
 def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

@@ -210,7 +210,8 @@ class _StepRun:
                 return earlier.why if earlier.status == "blocked" else f"{need} {earlier.status}"
             verdict = self.result.verdicts.get(earlier.output, "promote")
             if verdict != "promote":
-                return f"gate {need} said {verdict}"
+                gate = need if need.startswith("gate") else f"gate {need}"
+                return f"{gate} said {verdict}"
         return None
 
     def _execute(self, key: StepKey, reasons: list[str] | None) -> Execution:
@@ -276,7 +277,7 @@ class _StepRun:
 
     def _end(self, execution: Execution) -> Execution:
         self.record.add(execution)
-        if execution.status == "blocked" and execution.why.startswith("gate "):
+        if execution.status == "blocked" and execution.why.startswith("gate"):
             shut = GateError(execution.why, where=f"step {self.step.name!r}")
             self.result.error = self.result.error or shut
         return execution

@@ -72,3 +72,13 @@ def maker_of(log: RunLog, digest: str) -> Execution | None:
     if number is None:
         return None
     return log.select(executions.c.id == number)[0]
+
+
+def made_from(log: RunLog, digest: str) -> list[Execution]:
+    """Return the executions that read an artifact, newest first."""
+    query = select(links.c.execution).where(
+        (links.c.artifact == digest) & (links.c.role == "input")
+    )
+    with log.project.database.read() as connection:
+        numbers = list(connection.execute(query).scalars())
+    return log.select(executions.c.id.in_(numbers)) if numbers else []

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from gristmill.cli.reporter import BarReporter, open_reporter
+from gristmill.core.progress import LineReporter, reporting, task, track
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@contextmanager
+def at_a_terminal():
+    """Put a terminal in the place of standard error; pytest's own comes back afterwards."""
+    before, sys.stderr = sys.stderr, Terminal()
+    try:
+        yield sys.stderr
+    finally:
+        sys.stderr = before
+
+
+@pytest.fixture(autouse=True)
+def _colours(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+
+
+def test_bars_on_a_terminal_lines_elsewhere():
+    with at_a_terminal():
+        assert isinstance(open_reporter(), BarReporter)
+    assert isinstance(open_reporter(), LineReporter)
+
+
+def test_a_bar_shows_its_title_and_goes_away():
+    with at_a_terminal() as terminal:
+        reporter = BarReporter()
+        with reporting(reporter), task("label", 10, "rows") as work:
+            work.advance(4)
+            work.note("loss 0.5")
+            bars = reporter._bars
+            assert [(bar.completed, bar.total) for bar in bars.tasks] == [(4, 10)]
+            assert bars.tasks[0].description == "label  loss 0.5"
+        assert reporter._bars is None
+        assert "label" in terminal.getvalue()
+
+
+def test_bars_within_bars_share_one_display():
+    with at_a_terminal():
+        reporter = BarReporter()
+        with reporting(reporter):
+            for _ in track(range(2), "outer"):
+                with task("inner", None):
+                    assert len(reporter._bars.tasks) == 2
+                assert len(reporter._bars.tasks) == 1
+        assert reporter._bars is None
+
+
+def test_the_display_closes_when_the_work_fails():
+    with at_a_terminal():
+        reporter = BarReporter()
+        with pytest.raises(ValueError, match="no"), reporting(reporter), task("x", 1):
+            raise ValueError("no")
+        assert reporter._bars is None
+
+
+def test_lines_are_text_with_bars_and_without():
+    with at_a_terminal() as terminal:
+        reporter = BarReporter()
+        reporter.say("[a] plain")
+        with reporting(reporter), task("x", 1):
+            reporter.say("[b] plain")
+        assert terminal.getvalue().startswith("[a] plain\n")
+        assert "[b] plain" in terminal.getvalue()
+
+
+def test_a_task_of_another_reporter_is_left_alone():
+    with at_a_terminal() as terminal:
+        other = LineReporter(io.StringIO())
+        BarReporter().finish(other.start("x", 1, "rows"))
+        assert terminal.getvalue() == ""
+
+
+def test_no_rich_without_a_bar():
+    code = (
+        "import sys; from gristmill.cli.reporter import BarReporter; BarReporter().say('x');"
+        "print('rich' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (found.stdout, found.stderr) == ("False\n", "x\n")
