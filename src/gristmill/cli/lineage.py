@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,21 +42,41 @@ def command(id_: str, as_json: bool) -> None:
         log = RunLog(project)
         reference = resolve(log, id_)
         origin = trace(log, reference.artifact.digest)
-        about = list(_about_row(log, reference)) if reference.row is not None else []
+        about = list(_about_row(log, reference, id_)) if reference.row is not None else []
         payload = {"id": id_, "about": about, "origin": _as_data(origin, set())}
         emit(payload, as_json, lambda: _show(id_, about, origin))
 
 
-def _about_row(log: RunLog, reference: Reference) -> Iterator[str]:
+def _about_row(log: RunLog, reference: Reference, id_: str) -> Iterator[str]:
     """Say what is known of the row that the id names."""
     if reference.kind == "prediction":
         yield f"prediction of row {reference.row} by the bundle {reference.artifact.digest[:12]}"
+        yield from _answer(log, reference, id_)
         return
     value = log.load(reference.artifact.digest)
     if hasattr(value, "explain"):
         yield from str(value.explain(_row_id(reference.row or ""))).splitlines()
     elif hasattr(value, "columns") and hasattr(value, "filter"):
         yield from _table_row(value, reference.row or "")
+
+
+def _answer(log: RunLog, reference: Reference, id_: str) -> Iterator[str]:
+    """Find what the bundle said, where one of this project's steps kept its answers."""
+    import polars as pl
+
+    from gristmill.store.lineage import made_from
+
+    for execution in made_from(log, reference.artifact.digest):
+        value = log.load(execution.output) if execution.output else None
+        if isinstance(value, Path) and value.suffix == ".parquet":
+            value = pl.read_parquet(value)
+        if isinstance(value, pl.DataFrame) and "prediction_id" in value.columns:
+            found = value.filter(pl.col("prediction_id") == id_)
+            if found.height:
+                row = found.row(0, named=True)
+                yield ", ".join(f"{name} {row[name]}" for name in ("label", "prob") if name in row)
+                yield f"kept by step {execution.step}, run {execution.run}"
+                return
 
 
 def _row_id(text: str) -> int | str:

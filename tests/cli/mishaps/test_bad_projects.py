@@ -212,11 +212,13 @@ def small_disk(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     folder.mkdir()
     if not mounted(folder, "size=2m"):
         pytest.skip("mounting a small disk is not permitted")
-    shutil.copy(project / "pipeline.py", folder)
-    monkeypatch.chdir(folder)
-    yield folder
-    monkeypatch.chdir(tmp_path)
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    try:
+        shutil.copy(project / "pipeline.py", folder)
+        monkeypatch.chdir(folder)
+        yield folder
+    finally:
+        monkeypatch.chdir(tmp_path)
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def leave(free: int) -> None:
