@@ -10,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gristmill.core.code import CodeReach, fingerprint_callable, reach
 
@@ -247,3 +249,51 @@ def test_an_object_with_a_fingerprint_of_its_own_is_named_by_its_own_name(
     )
     parts = reach(write(case=source).f).parts
     assert parts["Rule short"] == "abc"
+
+
+def test_constants_that_are_one_object_in_memory_are_filed_one_by_one(
+    write: Callable[..., ModuleType],
+) -> None:
+    source = "A = 1\nC = 2\nB = 1\ndef f(): return A, C, B\n"
+    before = reach(write(case=source).f)
+    after = reach(write(case=source.replace("B = 1", "B = 2")).f)
+    assert changed_parts(before, after) == ["case.B changed"]
+
+
+POOL = [
+    *("0", "1", "2", "True", "None", "1.0", "''", "'a'", "b'a'"),
+    *("()", "(1,)", "(1, 2)", "[1]", "{'a': 1}", "frozenset([1])", "[g]", "[h]"),
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=st.lists(st.sampled_from(POOL), min_size=1, max_size=6),
+    position=st.integers(0, 5),
+    new=st.sampled_from(POOL),
+)
+def test_no_edit_of_a_constant_goes_unseen(values: list[str], position: int, new: str) -> None:
+    """Whatever else is around it: the digest changes exactly when the source of a value does."""
+
+    def digest(texts: list[str]) -> str:
+        names = [f"N{number}" for number in range(len(texts))]
+        lines = [f"{name} = {text}" for name, text in zip(names, texts, strict=True)]
+        source = "def g(): return 1\ndef h(): return 2\n" + "\n".join(lines)
+        source += f"\ndef f(): return {', '.join(names)}\n"
+        module = ModuleType("drawn")
+        module.__file__ = "/drawn/drawn.py"
+        sys.modules["drawn"] = module
+        exec(compile(source, "/drawn/drawn.py", "exec"), module.__dict__)
+        return fingerprint_callable(module.f)
+
+    position %= len(values)
+    edited = [*values[:position], new, *values[position + 1 :]]
+    assert (digest(values) == digest(edited)) == (values == edited)
+    sys.modules.pop("drawn")
+
+
+def test_an_object_that_holds_itself_is_walked_once(write: Callable[..., ModuleType]) -> None:
+    source = "class C: pass\nc = C()\nc.me = c\nc.x = {}\ndef f(): return c\n"
+    one = fingerprint_callable(write(case=source.replace("{}", "1")).f)
+    two = fingerprint_callable(write(case=source.replace("{}", "2")).f)
+    assert one != two

@@ -12,7 +12,7 @@ import click
 from gristmill.core.errors import GristmillError
 
 F = TypeVar("F", bound=Callable[..., Any])
-_WIDTH_IN_A_LOG = 100
+_WIDTH_IN_A_LOG = 80
 
 
 def json_option(function: F) -> F:

@@ -130,13 +130,18 @@ class _Walker:
     def __init__(self, without_defaults: object = None) -> None:
         self.reach = CodeReach()
         self._without_defaults = without_defaults
-        self._seen: dict[int, object] = {}  # keeps the objects alive, so that ids stay unique
+        self._seen: dict[int, tuple[object, str]] = {}  # keeps objects alive: ids stay unique
 
     def visit(self, value: object, name: str) -> None:
         """File one value that code reads under `name`."""
-        if id(value) in self._seen:
+        # Equal numbers and texts may be one object in memory: plain data is filed name by name.
+        if _is_plain(value):
+            self._file(name, fingerprint(value))
             return
-        self._seen[id(value)] = value
+        if id(value) in self._seen:
+            self._again(value, name)
+            return
+        self._seen[id(value)] = value, name
         match value:
             case FunctionType():
                 self._function(value)
@@ -161,9 +166,17 @@ class _Walker:
             case _:
                 self._value(value, name)
 
+    def _again(self, value: object, name: str) -> None:
+        """File that data goes by a second name; code is filed under its own name anyway."""
+        first = self._seen[id(value)][1]
+        if name != first and not isinstance(value, FunctionType | type | ModuleType):
+            self._file(name, fingerprint(["the same object as", first]))
+
     def _file(self, name: str, digest: str) -> None:
         """File a part; two of one name (closures of one factory) count together."""
         known = self.reach.parts.get(name)
+        if known == digest:
+            return
         self.reach.parts[name] = digest if known is None else fingerprint([known, digest])
 
     def _package(self, module: str) -> None:

@@ -21,7 +21,7 @@ class Cost(msgspec.Struct, frozen=True, omit_defaults=True):
     seconds: float | None = None
 
 
-class Plan(msgspec.Struct, omit_defaults=True):
+class Plan(msgspec.Struct):
     """One node of a plan.
 
     Attributes:
