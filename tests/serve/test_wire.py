@@ -146,3 +146,29 @@ def test_a_response_is_two_messages():
         b"retry-after": b"2",
     }
     assert body == {"type": "http.response.body", "body": b'{"a":[1]}'}
+
+
+def test_what_is_left_of_a_refused_body_is_read_and_forgotten():
+    request, unread = request_of(b"x" * 60, b"x" * 41, b"x" * 1000, b"x")
+    with pytest.raises(Refusal):
+        body_of(request)
+    asyncio.run(request.drain())
+    assert unread == []
+
+
+def test_draining_ends_with_the_body_with_the_client_and_at_its_bound():
+    whole, _ = request_of(b"ab")
+    assert body_of(whole) == b"ab"
+    asyncio.run(whole.drain())  # nothing is left: it does not wait for more
+    gone, messages = request_of(b"x", b"y")
+    messages[1] = {"type": "http.disconnect"}
+    asyncio.run(gone.drain())
+    endless, unread = request_of(*[b"x" * 4_000_000] * 10)
+    asyncio.run(endless.drain())
+    assert len(unread) == 6
+
+
+def test_a_client_that_waits_to_be_told_is_not_told_to_send():
+    request, unread = request_of(b"x", headers=[(b"expect", b"100-continue")])
+    asyncio.run(request.drain())
+    assert len(unread) == 1

@@ -84,6 +84,7 @@ class App:
             response = await route.handler(request.method)(request)
         except Refusal as refusal:
             response = _refused(request, refusal)
+            await request.drain()
         except Disconnected:
             log.info("%s %s: the client left", request.method, name)
             return

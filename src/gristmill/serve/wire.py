@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import orjson
@@ -20,6 +21,8 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 JSON = "application/json"
+_DRAINED_BYTES = 16_000_000
+_DRAIN_SECONDS = 2.0
 
 
 class Disconnected(Exception):  # noqa: N818 - an event, not an error
@@ -29,13 +32,14 @@ class Disconnected(Exception):  # noqa: N818 - an event, not an error
 class Request:
     """One HTTP request: method, decoded path, headers, and a body that is read with limits."""
 
-    __slots__ = ("_receive", "headers", "method", "path")
+    __slots__ = ("_ended", "_receive", "headers", "method", "path")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
         self._receive = receive
+        self._ended = False
 
     def header(self, name: bytes) -> str | None:
         """Return the first header of this lower-case name."""
@@ -63,6 +67,20 @@ class Request:
                 f"the body did not arrive within {format_seconds(seconds)}",
                 headers=[("Connection", "close")],
             ) from None
+
+    async def drain(self) -> None:
+        """Read what is left of a refused body, up to 16 MB and for two seconds, and forget it.
+
+        A connection that is closed under a client which still sends may lose the answer on its way
+        (RFC 9112, section 9.6).
+        """
+        if self.header(b"expect"):  # the client sends its body only when told to: it need not
+            return
+        left = _DRAINED_BYTES
+        with suppress(TimeoutError, Disconnected):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while left > 0 and not self._ended:
+                    left -= len(await self._part())
 
     async def json(self, limit: int, seconds: float) -> object:
         """Return the body parsed as JSON.
@@ -112,17 +130,21 @@ class Request:
 
     async def _read(self, limit: int) -> bytes:
         parts, size = [], 0
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise Disconnected
-            part = message.get("body", b"")
+        while not self._ended:
+            part = await self._part()
             size += len(part)
             if size > limit:
                 raise _too_long("more", limit)
             parts.append(part)
-            if not message.get("more_body", False):
-                return b"".join(parts)
+        return b"".join(parts)
+
+    async def _part(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        self._ended = not message.get("more_body", False)
+        part: bytes = message.get("body", b"")
+        return part
 
 
 class Response:
