@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gristmill.cli.output import emit, json_option, say, table
+from gristmill.cli.output import HELP, emit, json_option, say, table
 
 if TYPE_CHECKING:
     from gristmill.data.catalog import Dataset
 
 
-@click.command("datasets")
+@click.command("datasets", context_settings=HELP)
 @click.argument("name", required=False)
 @click.option(
     "-o",

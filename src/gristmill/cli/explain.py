@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gristmill.cli.output import emit, json_option, say, table
+from gristmill.cli.output import HELP, emit, json_option, say, table
 from gristmill.cli.reasons import brief
 from gristmill.cli.settings import parse_settings, setting_option
 from gristmill.core.quantities import format_bytes, format_count, format_seconds
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gristmill.core.plan import Cost, Plan
 
 
-@click.command("explain")
+@click.command("explain", context_settings=HELP)
 @click.argument("pipeline", type=click.Path(path_type=Path), default=Path("pipeline.py"))
 @click.option("--step", "targets", multiple=True, help="Only this step and what it needs.")
 @click.option("--analyze", is_flag=True, help="Run it, then show actual figures beside estimates.")

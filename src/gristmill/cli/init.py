@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from gristmill.cli.output import emit, json_option, say
+from gristmill.cli.output import HELP, emit, json_option, say
 from gristmill.core.errors import UsageError
 
 _SCAFFOLD = Path(__file__).parent / "scaffold"
@@ -20,7 +20,7 @@ _BASE_IMPORTS = "data, label, step, store, validate"
 _TRAIN_IMPORTS = "data, label, serve, step, store, train, validate"
 
 
-@click.command("init")
+@click.command("init", context_settings=HELP)
 @click.argument("name")
 @json_option
 def command(name: str, as_json: bool) -> None:

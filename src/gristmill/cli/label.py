@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from gristmill.cli.about import about
-from gristmill.cli.output import emit, json_option, say, table
+from gristmill.cli.output import HELP, emit, json_option, say, table
 from gristmill.core.errors import LabelError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command("label")
+@click.command("label", context_settings=HELP)
 @click.argument("functions", type=_FILE)
 @click.argument("data", type=_FILE)
 @click.option("-o", "--output", type=_FILE, required=True, help="Write the labels here (Parquet).")

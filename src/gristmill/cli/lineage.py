@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gristmill.cli.output import emit, json_option, say
+from gristmill.cli.output import HELP, emit, json_option, say
 from gristmill.core.quantities import format_count
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gristmill.store.runs import RunLog
 
 
-@click.command("lineage")
+@click.command("lineage", context_settings=HELP)
 @click.argument("id_", metavar="ID")
 @json_option
 def command(id_: str, as_json: bool) -> None:

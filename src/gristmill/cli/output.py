@@ -12,6 +12,8 @@ import click
 from gristmill.core.errors import GristmillError
 
 F = TypeVar("F", bound=Callable[..., Any])
+HELP = {"help_option_names": ["-h", "--help"]}
+"""Context settings of every command: both spellings ask for help."""
 _WIDTH_IN_A_LOG = 80
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gristmill.cli.output import emit, json_option, say, table
+from gristmill.cli.output import HELP, emit, json_option, say, table
 
 if TYPE_CHECKING:
     from gristmill.serve.predict import PredictionSummary
 
 
-@click.command("predict")
+@click.command("predict", context_settings=HELP)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gristmill.cli.output import emit, json_option, say
+from gristmill.cli.output import HELP, emit, json_option, say
 from gristmill.cli.reasons import brief
 from gristmill.cli.settings import parse_settings, setting_option
 from gristmill.core.quantities import format_count, format_seconds
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MARKS = {"done": "+", "cached": "=", "failed": "x", "blocked": "-", "stopped": "x"}
 
 
-@click.command("run")
+@click.command("run", context_settings=HELP)
 @click.argument("pipeline", type=click.Path(path_type=Path), default=Path("pipeline.py"))
 @click.option("--step", "targets", multiple=True, help="Only this step and what it needs.")
 @click.option("--force", multiple=True, metavar="STEP", help="Run this step though up to date.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gristmill.cli.output import emit, json_option, say, table
+from gristmill.cli.output import HELP, emit, json_option, say, table
 from gristmill.cli.reasons import brief
 from gristmill.core.quantities import format_seconds
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gristmill.store.runs import Execution, RunLog, RunRecord
 
 
-@click.command("runs")
+@click.command("runs", context_settings=HELP)
 @click.argument("run", required=False)
 @click.option("--limit", default=20, show_default=True, help="How many of the newest runs.")
 @json_option

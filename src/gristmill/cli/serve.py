@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gristmill.cli.output import json_option, say
+from gristmill.cli.output import HELP, json_option, say
 
 if TYPE_CHECKING:
     from gristmill.serve.server import Ready
 
 
-@click.command("serve")
+@click.command("serve", context_settings=HELP)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gristmill.cli.about import about
-from gristmill.cli.output import emit, json_option, say, table
+from gristmill.cli.output import HELP, emit, json_option, say, table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,7 +25,7 @@ _METRICS = ("f1", "precision", "recall", "accuracy", "train_loss", "validation_l
 _PATIENCE = 5
 
 
-@click.command("train")
+@click.command("train", context_settings=HELP)
 @click.argument("data", type=_FILE)
 @click.option("-o", "--output", required=True, type=_FOLDER, help="Write the bundle here.")
 @click.option("--text", default="text", show_default=True, help="The column to read.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gristmill.cli.output import emit, json_option, say, table
+from gristmill.cli.output import HELP, emit, json_option, say, table
 from gristmill.core.errors import DataError, FindingsError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command("validate")
+@click.command("validate", context_settings=HELP)
 @click.argument("data", type=_FILE)
 @click.option("--schema", "schema_file", type=_FILE, help="Check DATA against this schema.")
 @click.option("--infer", "infer_file", type=_FILE, help="Infer a schema and write it here.")
