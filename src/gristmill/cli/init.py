@@ -16,7 +16,7 @@ _SCAFFOLD = Path(__file__).parent / "scaffold"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _FILES = ("pipeline.py", "labelers.py", "messages.csv", "later.csv", "gristmill.toml", "README.md")
 _NEXT = ("gristmill run", "gristmill explain", "gristmill lineage labels/4")
-_BASE_IMPORTS = "data, label, step, store, validate"
+_BASE_IMPORTS = "data, label, step, validate"
 _TRAIN_IMPORTS = "data, label, serve, step, store, train, validate"
 
 
