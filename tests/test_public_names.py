@@ -21,7 +21,13 @@ MODULES = sorted(
 PACKAGES = ["gristmill"] + [
     found.name for found in pkgutil.walk_packages(gristmill.__path__, "gristmill.") if found.ispkg
 ]
-LAZY = [name for name in PACKAGES if name not in ("gristmill.core", "gristmill.cli")]
+INNER = {"functions", "models", "analysis"}  # their names are exported by the room around them
+LAZY = [
+    name
+    for name in PACKAGES
+    if name not in ("gristmill.core", "gristmill.cli")
+    and not (name.startswith("gristmill.label.") and name.rpartition(".")[2] in INNER)
+]
 
 
 def tree_of(module: str) -> ast.Module:

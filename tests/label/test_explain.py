@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gristmill.core.errors import LabelError
 from gristmill.label.explain import Scoring
-from gristmill.label.model import LabelModel
+from gristmill.label.models.label_model import LabelModel
 from gristmill.label.votes import Votes
 
 VOTES = Votes.from_matrix(

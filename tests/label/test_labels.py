@@ -8,7 +8,7 @@ import pytest
 
 from gristmill.core.errors import LabelError
 from gristmill.label.labels import Labels, build_labels, winners
-from gristmill.label.model import LabelModel
+from gristmill.label.models.label_model import LabelModel
 from gristmill.label.votes import Votes
 
 CLASSES = ["ham", "spam", "eggs"]

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from gristmill.core.errors import LabelError
-from gristmill.label.application import apply
-from gristmill.label.functions import labeling_function
+from gristmill.label.functions.application import apply
+from gristmill.label.functions.function import labeling_function
 from gristmill.label.votes import Votes, stack
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from gristmill.label.analysis import Analysis
-    from gristmill.label.functions import LabelingFunction
+    from gristmill.label.analysis.summary import Analysis
+    from gristmill.label.functions.function import LabelingFunction
     from gristmill.label.labels import Labels
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -66,11 +66,11 @@ def command(
       5  DATA, GOLD or votes that cannot be used
     """
     from gristmill.data.formats import format_of, read_table, require_rows, write_table
-    from gristmill.label.analysis import analyze
-    from gristmill.label.application import apply
+    from gristmill.label.analysis.summary import analyze
+    from gristmill.label.functions.application import apply
+    from gristmill.label.functions.vote_cache import VoteCache
     from gristmill.label.gold import gold_codes
-    from gristmill.label.model import LabelModel
-    from gristmill.label.vote_cache import VoteCache
+    from gristmill.label.models.label_model import LabelModel
     from gristmill.pipeline.load import import_file
 
     if not functions.is_file():
@@ -103,7 +103,7 @@ def command(
 
 def _functions_in(module: ModuleType, file: Path) -> list[LabelingFunction]:
     """Return the labelling functions of a module, also those in its lists, each once."""
-    from gristmill.label.functions import LabelingFunction
+    from gristmill.label.functions.function import LabelingFunction
 
     found: dict[int, LabelingFunction] = {}
     for value in vars(module).values():

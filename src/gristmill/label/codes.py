@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gristmill.core.errors import LabelError
-from gristmill.label.functions import ABSTAIN
+from gristmill.label.vote import ABSTAIN
 
 if TYPE_CHECKING:
     import polars as pl

@@ -15,7 +15,7 @@ from gristmill.label.codes import describe_classes
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
-    from gristmill.label.functions import Vote
+    from gristmill.label.vote import Vote
     from gristmill.label.votes import Votes
 
 Gold: TypeAlias = Union["Mapping[int, Vote]", "Mapping[str, Vote]", "IntoFrame"]

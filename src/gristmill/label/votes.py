@@ -15,12 +15,12 @@ from gristmill.core.errors import LabelError
 from gristmill.core.fingerprint import fingerprint
 from gristmill.data.table import ROW_ID
 from gristmill.label.codes import check_classes, vote_dtype
-from gristmill.label.functions import ABSTAIN
+from gristmill.label.vote import ABSTAIN
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from gristmill.label.analysis import Analysis
+    from gristmill.label.analysis.summary import Analysis
     from gristmill.label.gold import Gold
 
 FAILED = "failed"
@@ -140,7 +140,7 @@ class Votes:
 
     def analyze(self, gold: Gold | None = None) -> Analysis:
         """Return coverage, overlaps, conflicts and, with gold, accuracy of each source."""
-        from gristmill.label.analysis import analyze
+        from gristmill.label.analysis.summary import analyze
 
         return analyze(self, gold)
 

@@ -1,0 +1,1 @@
+"""What the votes, and gold where there is some, say about the sources."""

@@ -1,0 +1,1 @@
+"""Labelling functions, and what asks them about every row."""

@@ -1,0 +1,1 @@
+"""Label models: what turns the votes of many sources into one label."""
