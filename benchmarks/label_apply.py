@@ -7,6 +7,7 @@ measured in the same run where it can be imported.
 
 from __future__ import annotations
 
+import resource
 import statistics
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
-from claims import RECORDED, Claim, claim, cpu_seconds, main
+from claims import RECORDED, Claim, claim, cpu_seconds, main, median_of, must
 from gristmill import data, label
 
 CLASSES = ("ham", "spam")
@@ -38,6 +39,7 @@ def measure(quick: bool) -> Iterator[Claim]:
     yield preprocessed_claim(texts.head(rows // 5))
     yield edit_claim("expressions", edited_share(texts, expression), rows)
     yield edit_claim("functions of a row", edited_share(texts, of_row), rows)
+    yield memory_claim(500_000 if quick else 10_000_000)
 
 
 def expression_claim(texts: pl.DataFrame) -> Claim:
@@ -52,7 +54,10 @@ def expression_claim(texts: pl.DataFrame) -> Claim:
 def row_claim(texts: pl.DataFrame) -> Claim:
     speed = votes_per_second([of_row(word) for word in WORDS[:10]], texts)
     peer, whose = snorkel_votes(texts)
-    how = f"{len(texts):,} messages x 10 keywords, a Python function each; peer {whose}"
+    how = (
+        f"{len(texts):,} messages x 10 keywords, a Python function each; "
+        f"a bare loop over the texts {bare_loop(texts) / 1e6:.1f} million; peer {whose}"
+    )
     return claim(
         "votes of functions of a row", speed / 1e6, "million/CPU s", how,
         goal=">= 3", peer=peer / 1e6,
@@ -76,6 +81,28 @@ def edit_claim(kind: str, share: float, rows: int) -> Claim:
     return claim(f"edit of one of 50 {kind}", 100 * share, "% of all anew", how, goal="<= 5")
 
 
+def memory_claim(rows: int) -> Claim:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "messages.parquet"
+        many = pl.concat([messages(100_000).drop("row_id").lazy()] * (rows // 100_000))
+        many.sink_parquet(file, row_group_size=50_000)
+        spent = must([sys.executable, Path(__file__), "--apply-file", file])
+    how = f"{rows:,} messages in a Parquet file x 10 keywords (8 expressions, 2 Python functions), "
+    how += f"votes kept in memory, peak of the process; {spent.cpu_seconds:.0f} CPU s"
+    return claim("memory of an application", float(spent.stdout), "GB", how, goal="<= 2")
+
+
+def apply_file(file: str) -> int:
+    """Apply ten functions to a file, and print the peak memory of this process in GB."""
+    functions = [expression(word) for word in WORDS[:8]] + [of_row(word) for word in WORDS[8:10]]
+    votes = label.apply(functions, file, classes=CLASSES)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
+    print(peak / 1e9)
+    return 0 if len(votes) else 1
+
+
 def messages(rows: int) -> pl.DataFrame:
     """Return real messages over and over, with running row ids."""
     texts = data.load("sms_spam")["text"]
@@ -92,7 +119,7 @@ def of_row(word: str) -> label.LabelingFunction:
     """Make a keyword rule that is a Python function of a row."""
 
     def contains(row: label.Row, word: str) -> int:
-        return 1 if word in row["text"].lower() else -1  # type: ignore[attr-defined]
+        return 1 if word in row.text.lower() else -1  # type: ignore[attr-defined]
 
     return label.LabelingFunction(word, contains, kind="row", resources={"word": word})
 
@@ -119,8 +146,18 @@ def votes_per_second(functions: Sequence[label.LabelingFunction], texts: pl.Data
     def apply() -> None:
         label.apply(functions, texts, classes=CLASSES)
 
-    apply()
-    return len(functions) * len(texts) / statistics.median(cpu_seconds(apply) for _ in range(3))
+    return len(functions) * len(texts) / median_of(3, lambda: cpu_seconds(apply))
+
+
+def bare_loop(texts: pl.DataFrame) -> float:
+    """Return how often per CPU second Python does the rule itself: no function, row or vote."""
+    found = texts["text"].to_list()
+
+    def look() -> None:
+        for word in WORDS[:10]:
+            [1 if word in text.lower() else -1 for text in found]
+
+    return 10 * len(found) / median_of(3, lambda: cpu_seconds(look))
 
 
 def edited_share(texts: pl.DataFrame, make: Callable[[str], label.LabelingFunction]) -> float:
@@ -166,4 +203,6 @@ def snorkel_votes(texts: pl.DataFrame) -> tuple[float, str]:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--apply-file"]:  # in a process of its own, whose memory is measured
+        sys.exit(apply_file(sys.argv[2]))
     sys.exit(main(measure))

@@ -21,13 +21,11 @@ MODULES = sorted(
 PACKAGES = ["gristmill"] + [
     found.name for found in pkgutil.walk_packages(gristmill.__path__, "gristmill.") if found.ispkg
 ]
-INNER = {"functions", "models", "analysis"}  # their names are exported by the room around them
 LAZY = [
-    name
-    for name in PACKAGES
+    name for name in PACKAGES
     if name not in ("gristmill.core", "gristmill.cli")
-    and not (name.startswith("gristmill.label.") and name.rpartition(".")[2] in INNER)
-]
+    and not name.startswith("gristmill.label.")  # whose names the room around them exports
+]  # fmt: skip
 
 
 def tree_of(module: str) -> ast.Module:

@@ -215,7 +215,7 @@ def test_a_function_that_fails_on_some_rows(
         ("row_id,label\n1,7\n", "gold.csv, row 1: gold label 7 is none of the classes"),
         ("row_id,label\n900,ham\n", "gold.csv: gold labels row 900, which is not among the 60"),
         ("row_id,label\nx,ham\n", "gold.csv: gold labels row 'x', which is not among the 60"),
-        ("row_id,label\n1,ham\n1,spam\n", "gold.csv: column 'row_id' has value 1 more than once"),
+        ("row_id,label\n1,ham\n1,spam\n", "gold.csv: gold labels row 1 as 'ham' and as 'spam'"),
         ("text,said\nhi,ham\n", "gold.csv: expected gold with columns 'row_id' and 'label'"),
     ],
 )

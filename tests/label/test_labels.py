@@ -46,6 +46,16 @@ def test_weights() -> None:
     assert built.table["label"].to_list() == [0, -1, -1, -1]
 
 
+def test_what_was_handed_in_is_left_as_it_is() -> None:
+    probs = np.full((4, 3), 1 / 3)
+    gold = np.array([-1, 2, -1, 0])
+    built = build_labels(VOTES, probs, VOTES.covered, gold, method="m", model="f")
+    assert (probs == 1 / 3).all()
+    assert built.table["probs"].to_list()[1::2] == [[0, 0, 1], [1, 0, 0]]
+    assert built.table["source"].to_list() == ["model", "gold", "model", "gold"]
+    assert built.table["weight"].to_list() == [0, 1, 0, 1]
+
+
 def test_winners() -> None:
     probs = np.array([[0.2, 0.8], [0.5, 0.5], [0.5 + 1e-12, 0.5 - 1e-12]])
     assert winners(probs).tolist() == [1, -1, -1]

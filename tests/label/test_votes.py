@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from gristmill.core.errors import LabelError
 from gristmill.label.functions.application import apply
@@ -101,8 +104,10 @@ def test_plain_matrices() -> None:
     [
         ([0, 1], {}, r"^expected votes of shape \[rows, sources\], found \(2,\)$"),
         (np.empty((3, 0), int), {}, r"found \(3, 0\)"),
-        ([[0.5]], {}, "^expected integer votes, found float64\n"),
-        ([[float("nan")]], {}, "use -1 to abstain, not NaN"),
+        ([[0, 0.5]], {}, "^row 0, source 1: expected integer votes, found 0.5\n"),
+        ([[float("nan")]], {}, "found nan\n  fix: use -1 to abstain, not NaN"),
+        ([[True]], {}, "^expected integer votes, found bool\n"),
+        ([["ham"]], {}, "^expected integer votes, found <U3\n"),
         ([[0, 3]], {"classes": 2}, "^row 0, source 1: found vote 3; expected -1 to abstain or a"),
         ([[0], [-2]], {}, "^row 1, source 0: found vote -2"),
         ([[0]], {"classes": 1}, "expected at least two classes"),
@@ -145,3 +150,67 @@ def test_parts_that_do_not_stack() -> None:
         stack([])
     with pytest.raises(Exception, match="has value 0 more than once"):
         stack([part, part])
+
+
+@given(
+    arrays(np.int8, st.tuples(st.integers(0, 9), st.integers(1, 4)), elements=st.integers(-1, 3))
+)
+def test_matrices_go_out_and_come_back(matrix: np.ndarray) -> None:
+    votes = Votes.from_matrix(matrix, classes=4)
+    assert votes.to_numpy().dtype == np.int64
+    assert Votes.from_matrix(votes.to_numpy(), classes=4) == votes
+    assert Votes.from_matrix(matrix.astype(float), classes=4) == votes
+    rows, sources, said = votes.to_sparse()
+    assert len(said) == (matrix >= 0).sum()
+    again = Votes.from_sparse(
+        rows[::-1], sources[::-1], said[::-1], shape=matrix.shape, classes=4, names=votes.names
+    )
+    assert again == votes
+
+
+def test_the_copy_may_be_changed() -> None:
+    votes = Votes.from_matrix([[0, -1]])
+    votes.to_numpy()[0, 0] = 1
+    assert votes.matrix.tolist() == [[0, -1]]
+
+
+@pytest.mark.parametrize(
+    ("triples", "message"),
+    [
+        (([0], [0, 1], [1]), r"of one length, found shapes \(1,\), \(2,\), \(1,\)$"),
+        (([2], [0], [1]), "^vote 0: expected row positions 0 to 1, found 2$"),
+        (([0, 0], [0, 3], [1, 1]), "^vote 1: expected source positions 0 to 2, found 3$"),
+        (([0, 1], [0, 1], [1, 7]), "^vote 1: found vote 7; expected -1 to abstain or a class"),
+        (([0, 1, 0], [2, 0, 2], [1, 1, 0]), "^source 2 votes twice on row 0$"),
+        (([0], [0], [0.5]), "^vote 0: expected integer votes, found 0.5\n"),
+    ],
+)
+def test_sparse_votes_that_cannot_be_used(triples: tuple[object, ...], message: str) -> None:
+    with pytest.raises(LabelError, match=message):
+        Votes.from_sparse(*triples, shape=(2, 3), classes=2)  # type: ignore[arg-type]
+
+
+def test_one_parquet_file(votes: Votes, tmp_path: Path) -> None:
+    path = votes.to_parquet(tmp_path / "votes.parquet")
+    again = Votes.from_parquet(path, classes=votes.classes)
+    assert again.table.equals(votes.table)
+    assert again.classes == votes.classes
+    assert again.failed() == {}  # which `save` would have kept
+    assert Votes.from_parquet(path).classes == ("0", "1")
+
+
+def test_votes_by_name_from_a_file(tmp_path: Path) -> None:
+    table = pl.DataFrame({"a": ["spam", None], "b": [1, None], "c": [None, -1.0]})
+    table.write_parquet(tmp_path / "v.parquet")
+    read = Votes.from_parquet(tmp_path / "v.parquet", classes=["ham", "spam"])
+    assert read.matrix.tolist() == [[1, 1, -1], [-1, -1, -1]]
+    with pytest.raises(LabelError, match="labelling function 'a', row 0: voted 'spam'; expected"):
+        Votes.from_parquet(tmp_path / "v.parquet")
+
+
+def test_sparse_votes_are_small_on_disk(tmp_path: Path) -> None:
+    """Where one vote in twenty is given, a column of codes takes less than a row of a triple."""
+    rng = np.random.default_rng(0)
+    matrix = np.where(rng.random((20_000, 10)) < 0.05, rng.integers(0, 2, (20_000, 10)), -1)
+    Votes.from_matrix(matrix).to_parquet(tmp_path / "v.parquet")
+    assert (tmp_path / "v.parquet").stat().st_size < 7 * (matrix >= 0).sum()

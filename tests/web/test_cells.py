@@ -5,7 +5,14 @@ import math
 import pytest
 from markupsafe import Markup
 
-from gristmill.web.cells import Cell, column_cells, interval_cell, is_number_column
+from gristmill.web.cells import (
+    Cell,
+    column_cells,
+    interval_cell,
+    is_number_column,
+    noted_cell,
+    share_cell,
+)
 
 
 def bodies(values: list[object]) -> list[str]:
@@ -60,3 +67,14 @@ def test_interval_cells() -> None:
     assert interval_cell(0.5, None, 0.6).body == "0.500"
     assert interval_cell(None, 0.1, 0.2).missing
     assert interval_cell(math.nan, 0.1, 0.2).missing
+
+
+def test_shares_are_printed_as_percentages() -> None:
+    shown = [share_cell(value).body for value in (0, 0.0004, 0.25, 1, None, float("nan"))]
+    assert shown == ["0 %", "< 0.1 %", "25.0 %", "100.0 %", "–", "–"]
+
+
+def test_notes_stand_beneath_and_are_escaped() -> None:
+    assert noted_cell("a").body == "a"
+    assert noted_cell("<a>", "<b>").body == ('&lt;a&gt; <small class="range">&lt;b&gt;</small>')
+    assert noted_cell("x" * 200).title == "x" * 200

@@ -2,39 +2,66 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from gristmill.cli.about import about
+from gristmill.cli.label_options import FILE, input_options, model_option, page_option
 from gristmill.cli.output import HELP, emit, json_option, say, table
-from gristmill.core.errors import LabelError
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
-    import polars as pl
-
+    from gristmill.cli.label_inputs import Inputs
     from gristmill.label.analysis.summary import Analysis
-    from gristmill.label.functions.function import LabelingFunction
     from gristmill.label.labels import Labels
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+SUBCOMMANDS = {
+    "review": "Answer the rows where an expert's word is worth most.",
+    "diff": "Show which labels changed between two versions, and why.",
+    "analyze": "Print what each labelling function does; write nothing.",
+}
 
 
-@click.command("label", context_settings=HELP)
-@click.argument("functions", type=_FILE)
-@click.argument("data", type=_FILE)
-@click.option("-o", "--output", type=_FILE, required=True, help="Write the labels here (Parquet).")
-@click.option("--classes", help="Class names in order, such as ham,spam; default: CLASSES.")
-@click.option("--gold", type=_FILE, help="Table with row_id and label: what experts said.")
+class _LabelCommand(click.Command):
+    """A command with commands of its own, each in a module that is imported when it is called.
+
+    The first argument of `gristmill label` is a file of functions, unless it names one of them.
+    """
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        if args and args[0] in SUBCOMMANDS:
+            command: click.Command = importlib.import_module(
+                f"gristmill.cli.label_{args[0]}"
+            ).command
+            return command.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        with formatter.section("Commands"):
+            formatter.write_dl([(f"label {name}", text) for name, text in SUBCOMMANDS.items()])
+
+
+@click.command("label", cls=_LabelCommand, context_settings=HELP)
+@click.argument("functions", type=FILE)
+@click.argument("data", type=FILE)
 @click.option(
-    "--on-error",
-    type=click.Choice(["raise", "abstain"]),
-    help="When a function raises on a row: stop, or count it and go on. [default: as it says]",
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Write here: a table (.parquet, .csv), or a folder: votes, model, provenance too.",
 )
-@click.option("--cache", type=click.Path(path_type=Path), help="Folder to keep votes in.")
+@input_options
+@model_option
+@page_option
 @json_option
 def command(
     functions: Path,
@@ -42,8 +69,10 @@ def command(
     output: Path,
     classes: str | None,
     gold: Path | None,
+    model: str,
     on_error: Literal["raise", "abstain"] | None,
     cache: Path | None,
+    page: Path | None,
     as_json: bool,
 ) -> None:
     """Label DATA with the labelling functions in the Python file FUNCTIONS.
@@ -58,6 +87,9 @@ def command(
     Example:
       gristmill label rules.py messages.csv -o labels.parquet --classes ham,spam
       gristmill label rules.py messages.csv -o labels.parquet --gold experts.csv
+      gristmill label rules.py messages.csv -o labels-2
+      gristmill label review rules.py messages.csv
+      gristmill label diff labels-1 labels-2
 
     \b
     Exit codes:
@@ -65,84 +97,32 @@ def command(
       2  wrong call, or a mistake in FUNCTIONS
       5  DATA, GOLD or votes that cannot be used
     """
-    from gristmill.data.formats import format_of, read_table, require_rows, write_table
+    from gristmill.cli.label_inputs import fitted, read_inputs
+    from gristmill.cli.label_output import check_output, write_labels, write_page
     from gristmill.label.analysis.summary import analyze
-    from gristmill.label.functions.application import apply
-    from gristmill.label.functions.vote_cache import VoteCache
-    from gristmill.label.gold import gold_codes
-    from gristmill.label.models.label_model import LabelModel
-    from gristmill.pipeline.load import import_file
 
     if not functions.is_file():
         raise click.UsageError(f"there is no file {functions}")
-    format_of(output)
-    module = import_file(functions.resolve())
-    votes = apply(
-        _functions_in(module, functions),
-        require_rows(read_table(data), str(data)),
-        classes=_classes(classes, module, functions),
-        on_error=on_error,
-        cache=None if cache is None else VoteCache(cache),
+    check_output(output)
+    inputs = read_inputs(
+        functions, data, classes=classes, gold=gold, on_error=on_error, cache=cache
     )
-    known = None if gold is None else require_rows(read_table(gold), str(gold))
-    with about(gold or data):
-        gold_codes(known, votes)
-    analysis = analyze(votes, known)
-    with about(data):
-        model = LabelModel(votes.classes).fit(votes, gold=known)
-    labels = model.predict(votes)
-    write_table(_named(labels), output)
-    payload: dict[str, Any] = {
+    analysis = analyze(inputs.votes, inputs.gold)
+    estimator, labels = fitted(inputs, model)
+    write_labels(inputs, estimator, labels, gold, output)
+    if page is not None:
+        write_page(inputs.votes, inputs.frame, page, labels=labels, gold=inputs.gold)
+    payload = {
         "labels": labels.describe(),
         "analysis": analysis.describe(),
-        "model": model.describe(),
+        "model": _described(estimator),
         "output": str(output),
     }
-    emit(payload, as_json, lambda: _show(analysis, labels, output))
+    emit(payload, as_json, lambda: _show(inputs, analysis, labels, output, page))
 
 
-def _functions_in(module: ModuleType, file: Path) -> list[LabelingFunction]:
-    """Return the labelling functions of a module, also those in its lists, each once."""
-    from gristmill.label.functions.function import LabelingFunction
-
-    found: dict[int, LabelingFunction] = {}
-    for value in vars(module).values():
-        for each in value if isinstance(value, list | tuple) else (value,):
-            if isinstance(each, LabelingFunction):
-                found[id(each)] = each
-    if not found:
-        raise LabelError(
-            "there are no labelling functions in this file",
-            where=str(file),
-            fix="decorate some with @labeling_function, or make some with keywords(...)",
-        )
-    return list(found.values())
-
-
-def _classes(given: str | None, module: ModuleType, file: Path) -> list[str]:
-    if given is not None:
-        return [name.strip() for name in given.split(",") if name.strip()]
-    named = getattr(module, "CLASSES", None)
-    if not isinstance(named, list | tuple):
-        raise LabelError(
-            "the classes are not named",
-            where=str(file),
-            fix="say --classes ham,spam, or write CLASSES = ['ham', 'spam'] in the file",
-        )
-    return [str(name) for name in named]
-
-
-def _named(labels: Labels) -> pl.DataFrame:
-    """Return the labels with the name of each beside its index."""
-    import polars as pl
-
-    names = dict(enumerate(labels.classes))
-    name = pl.col("label").replace_strict(names, default=None, return_dtype=pl.String)
-    frame = labels.table.with_columns(name.alias("label_name"))
-    return frame.select("row_id", "label", "label_name", "probs", "weight", "source")
-
-
-def _show(analysis: Analysis, labels: Labels, output: Path) -> None:
+def show_analysis(analysis: Analysis) -> None:
+    """Print the table of the labelling functions, and what a person should look at."""
     header, *lines = analysis.cells()
     say(
         f"{analysis.rows:,} rows: {analysis.coverage:.1%} covered, {analysis.overlap:.1%} by two "
@@ -151,11 +131,27 @@ def _show(analysis: Analysis, labels: Labels, output: Path) -> None:
     table("labelling functions", header, lines)
     for warning in analysis.warnings():
         say(f"note: {warning}")
+
+
+def _described(estimator: Any) -> dict[str, Any]:
+    if hasattr(estimator, "describe"):
+        described: dict[str, Any] = estimator.describe()
+        return described
+    return {"kind": "majority vote", "classes": list(estimator.classes)}
+
+
+def _show(
+    inputs: Inputs, analysis: Analysis, labels: Labels, output: Path, page: Path | None
+) -> None:
+    show_analysis(analysis)
     facts: dict[str, Any] = labels.describe()
     counted = [[name, rows, rows / max(len(labels), 1)] for name, rows in facts["classes"].items()]
     counted.append(["(no label)", facts["unlabelled"], facts["unlabelled"] / max(len(labels), 1)])
     table("labels", ["class", "rows", "share"], counted)
     if facts["sources"]["gold"]:
-        trust = facts["facts"]["trust"]
-        say(f"gold rows: {facts['sources']['gold']:,}, trust in weak labels {trust:.2f}")
-    say(f"wrote {output}")
+        trust = facts["facts"].get("trust")
+        trusted = "" if trust is None else f", trust in weak labels {trust:.2f}"
+        say(f"gold rows: {facts['sources']['gold']:,}{trusted}")
+    say(f"wrote {output}" if page is None else f"wrote {output} and {page}")
+    if inputs.gold is None:
+        say(f"next: gristmill label review {inputs.functions} {inputs.data}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 _MOST_CLASSES = 32_767
 _PLAIN = frozenset({int, str, type(None)})
+_PLAIN_LIST = list[int | str | None]
 
 
 class BadVoteError(ValueError):
@@ -90,6 +93,10 @@ class VoteCodes:
         Raises:
             BadVoteError: one of them is no vote.
         """
+        column = _as_series(values)
+        return self._encode_each(values) if column is None else self.encode_series(column)
+
+    def _encode_each(self, values: Sequence[object] | NDArray[np.generic]) -> NDArray[np.integer]:
         codes = np.empty(len(values), self.dtype)
         for position, value in enumerate(values):
             try:
@@ -106,26 +113,26 @@ class VoteCodes:
             return self._encode_integers(votes)
         if votes.dtype == pl.String or votes.dtype == pl.Categorical:
             return self._encode_names(votes.cast(pl.String))
-        return self.encode_all(votes.to_list())
+        return self._encode_each(votes.to_list())
 
     def _encode_integers(self, votes: pl.Series) -> NDArray[np.integer]:
-        numbers = votes.fill_null(ABSTAIN)
-        wrong = (numbers < ABSTAIN) | (numbers >= len(self.classes))
-        if wrong.any():
-            position = int(wrong.arg_max() or 0)
-            raise BadVoteError(position, numbers[position])
-        return numbers.to_numpy().astype(self.dtype)
+        numbers = votes.to_numpy()
+        if numbers.dtype.kind == "f":  # there are nulls; `fill_null` would start a query
+            numbers = np.where(np.isnan(numbers), ABSTAIN, numbers)
+        if numbers.size and not -1 <= numbers.min() <= numbers.max() < len(self.classes):
+            wrong = (numbers < ABSTAIN) | (numbers >= len(self.classes))
+            position = int(wrong.argmax())
+            raise BadVoteError(position, votes[position])
+        return numbers.astype(self.dtype)
 
     def _encode_names(self, votes: pl.Series) -> NDArray[np.integer]:
         import polars as pl
 
-        known = dict(zip(self.classes, range(len(self.classes)), strict=True))
-        codes = votes.replace_strict(known, default=None, return_dtype=pl.Int32)
-        wrong = codes.is_null() & votes.is_not_null()
-        if wrong.any():
-            position = int(wrong.arg_max() or 0)
+        known = votes.cast(pl.Enum(self.classes), strict=False)
+        if known.null_count() > votes.null_count():
+            position = int((known.is_null() & votes.is_not_null()).arg_max() or 0)
             raise BadVoteError(position, votes[position])
-        return codes.fill_null(ABSTAIN).to_numpy().astype(self.dtype)
+        return self._encode_integers(known.to_physical())
 
     def refusal(self, name: str, row_id: object, value: object) -> LabelError:
         """Return the error for a vote that is no class."""
@@ -149,3 +156,22 @@ def _plain(value: object) -> object:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return int(value)
     raise ValueError(value)
+
+
+def _as_series(values: object) -> pl.Series | None:
+    """Return votes that are all indexes, or all names, as a column; None for a mixture.
+
+    The kinds of the votes are asked first: Polars would take True for 1.
+    """
+    import polars as pl
+
+    if isinstance(values, np.ndarray):
+        return pl.Series(values) if values.ndim == 1 and values.dtype.kind in "iu" else None
+    try:
+        plain = msgspec.convert(values, _PLAIN_LIST)
+    except msgspec.ValidationError:
+        return None
+    for kind in (pl.Int64, pl.String):
+        with contextlib.suppress(TypeError, OverflowError):  # of another kind, or both kinds
+            return pl.Series(plain, dtype=kind, strict=True)
+    return None

@@ -4,28 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-
-class Scoring(msgspec.Struct, frozen=True):
-    """How a label model adds up votes: the log-score of a class is `log_prior` plus, from each
-    source, the row of `table` that its vote picks; probabilities are its softmax.
-
-    Attributes:
-        log_prior: k floats.
-        table: m x (k + 1) x k floats; the last row of a source is for abstaining.
-    """
-
-    log_prior: tuple[float, ...]
-    table: tuple[tuple[tuple[float, ...], ...], ...]
-
-    @classmethod
-    def of(cls, log_prior: NDArray[np.float64], table: NDArray[np.float64]) -> Scoring:
-        """Make one of float64[k] and float64[m, k + 1, k]."""
-        rows = tuple(tuple(map(tuple, source)) for source in table.tolist())
-        return cls(tuple(log_prior.tolist()), rows)
+from gristmill.label.scoring import Scoring as Scoring
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +44,9 @@ class Explanation:
         probs: class name -> probability.
         model_probs: class name -> probability from the votes alone, also for gold rows.
         best, runner_up: the classes that `log_odds` compares.
-        prior_log_odds: log-odds of best against runner-up before any vote, or None.
+        prior_log_odds: log-odds of best against runner-up before any vote, or None. Where no source
+            votes and the model says outright what that means (`Scoring.silent`), it is all there
+            is: no source adds anything.
         evidence: one entry per source, strongest first.
     """
 
@@ -86,8 +70,10 @@ class Explanation:
         if self.source == "gold":
             lines.append("  an expert's label; the votes below did not decide it")
         if self.prior_log_odds is not None:
+            added = any(each.scores is not None for each in self.evidence)
+            before = "prior" if added else "no source votes"
             lines.append(
-                f"  {self.prior_log_odds:+.2f}  prior, {self.best} against {self.runner_up}"
+                f"  {self.prior_log_odds:+.2f}  {before}, {self.best} against {self.runner_up}"
             )
         lines += [self._line(each) for each in self.evidence if self._counts(each)]
         return "\n".join(lines)
@@ -124,8 +110,8 @@ def explain(
         classes: names.
         scoring: how votes add up, if they do.
     """
-    scores = _scores(votes, scoring)
-    model_probs = probs if scores is None or scoring is None else _softmax(scoring, scores)
+    prior_scores, scores = _scores([vote for _, _, vote, _ in votes], scoring)
+    model_probs = probs if prior_scores is None else _softmax(prior_scores, scores)
     best, runner_up = (int(index) for index in np.argsort(-model_probs, kind="stable")[:2])
     evidence = []
     for position, (name, mark, vote, state) in enumerate(votes):
@@ -142,7 +128,7 @@ def explain(
             )
         )
     evidence.sort(key=lambda each: (-abs(each.log_odds or 0.0), each.state != "voted"))
-    prior = None if scoring is None else scoring.log_prior[best] - scoring.log_prior[runner_up]
+    prior = None if prior_scores is None else float(prior_scores[best] - prior_scores[runner_up])
     return Explanation(
         row_id=row_id,
         label=classes[label] if label >= 0 else None,
@@ -158,17 +144,20 @@ def explain(
 
 
 def _scores(
-    votes: list[tuple[str, str, int, str]], scoring: Scoring | None
-) -> NDArray[np.float64] | None:
+    votes: list[int], scoring: Scoring | None
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """Return what is known before any vote, float64[k], and what each adds, float64[m, k]."""
     if scoring is None:
-        return None
-    return np.array(
-        [table[vote] for (_, _, vote, _), table in zip(votes, scoring.table, strict=True)]
-    )
+        return None, None
+    if scoring.silent is not None and max(votes, default=-1) < 0:
+        return np.log(scoring.silent), None
+    return np.array(scoring.log_prior), scoring.added(votes)
 
 
-def _softmax(scoring: Scoring, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    total = np.array(scoring.log_prior) + scores.sum(axis=0)
+def _softmax(
+    prior_scores: NDArray[np.float64], scores: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    total = prior_scores if scores is None else prior_scores + scores.sum(axis=0)
     powers = np.exp(total - total.max())
     probs: NDArray[np.float64] = powers / powers.sum()
     return probs

@@ -3,80 +3,267 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from gristmill.core.errors import LabelError
-from gristmill.data.table import ROW_ID
-from gristmill.label.codes import describe_classes
+from gristmill.data.table import ROW_ID, as_table
+from gristmill.label.annotators import Consensus, consensus
+from gristmill.label.codes import BadVoteError, VoteCodes, describe_classes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from narwhals.typing import IntoFrame
 
     from gristmill.label.vote import Vote
     from gristmill.label.votes import Votes
 
 Gold: TypeAlias = Union["Mapping[int, Vote]", "Mapping[str, Vote]", "IntoFrame"]
-"""Row id -> class index or name; or a data frame with the columns `row_id` and `label`."""
+"""Row id -> class index or name; or a data frame with the columns `row_id` and `label`.
+
+A frame may also say who gave a label (`annotator`; several may answer one row) and why the row was
+asked about (`drawn`: "random", or "worth" where it was picked because it tells much)."""
 
 UNKNOWN = -1
+LABEL, ANNOTATOR, DRAWN = "label", "annotator", "drawn"
+WORTH = "worth"
+UNNAMED = "unnamed"
+"""The annotator of labels that name none, in a frame that names some."""
+
+_LEAST, _MOST = 0.1, 10.0
+"""Bounds of what a gold row stands for, in those that the mean one does."""
+
+
+@dataclass(frozen=True, eq=False)
+class GoldRows:
+    """What gold says of n rows.
+
+    Attributes:
+        codes: int64[n], the class; -1 where there is no gold, or annotators tie.
+        weights: float64[n], how much the row counts: 0 where there is no gold, 1 on average where
+            there is. A row on which annotators differ counts by the probability of its class. Where
+            rows were picked because they tell much, each counts for the rows with the same votes,
+            so that rare votes do not pass for common ones (post-stratification; Horvitz & Thompson
+            1952).
+        annotators: names, in the order of the alphabet; none without a column `annotator`.
+        disputed: int64 positions of the rows whose annotators differ, ascending.
+        annotator_quality: frame with a row for each annotator; see `Consensus.quality`.
+    """
+
+    codes: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    annotators: tuple[str, ...]
+    disputed: NDArray[np.int64]
+    annotator_quality: pl.DataFrame
 
 
 def gold_codes(gold: Gold | None, votes: Votes) -> NDArray[np.int64]:
     """Return the gold class of each row of the votes: int64[n], -1 where there is none.
 
     Raises:
-        LabelError: a label is outside the classes, a row id is not among the votes', or one row
-            has two labels that differ.
+        LabelError: as `read_gold`.
     """
+    return read_gold(gold, votes).codes
+
+
+def read_gold(gold: Gold | None, votes: Votes) -> GoldRows:
+    """Return the gold class of each row of the votes, and how much it counts.
+
+    Where annotators differ, the class is the most probable one (`annotators.consensus`).
+
+    Raises:
+        LabelError: a label is outside the classes, a row id is not among the votes', or one row
+            has two labels that differ, from one annotator or from unknown ones.
+    """
+    told = _read({} if gold is None else gold, votes)
+    found = _settle(told, votes)
+    won = found.codes >= 0
+    rows, counts = found.rows[won], found.probs[won]
+    if told.picked and len(rows):
+        counts = counts * _stands_for(votes.matrix, rows)
     codes = np.full(len(votes), UNKNOWN, np.int64)
-    if gold is None:
-        return codes
-    place = {row_id: position for position, row_id in enumerate(votes.row_ids.to_list())}
-    known = {name: index for index, name in enumerate(votes.classes)}
-    for row_id, label in _pairs(gold):
-        if label is None or (not isinstance(label, str) and label == UNKNOWN):
-            continue
-        code = _code(row_id, label, known, votes.classes)
-        if row_id not in place:
-            raise LabelError(
-                f"gold labels row {row_id!r}, which is not among the {len(votes)} rows voted on",
-                fix="gold must use the row ids of the table that the votes are about",
-            )
-        before = codes[place[row_id]]
-        if before not in (UNKNOWN, code):
-            raise LabelError(
-                f"gold labels row {row_id!r} as {votes.classes[before]!r} "
-                f"and as {votes.classes[code]!r}",
-                fix="settle it, or leave the row out",
-            )
-        codes[place[row_id]] = code
-    return codes
+    codes[rows] = found.codes[won]
+    weights = np.zeros(len(votes))
+    weights[rows] = counts / counts.mean() if len(rows) else counts
+    disputed = found.rows[found.disputed]
+    return GoldRows(codes, weights, told.names, disputed, found.quality(told.names))
 
 
-def _pairs(gold: Any) -> list[tuple[Any, Any]]:
+class _Told(NamedTuple):
+    """The labels given, a of them.
+
+    Attributes:
+        rows: int64[a], positions.
+        codes: int64[a].
+        annotators: int64[a], by name; zeros if they are not known.
+        names: of the annotators.
+        picked: whether some of the rows were picked because they tell much.
+    """
+
+    rows: NDArray[np.int64]
+    codes: NDArray[np.int64]
+    annotators: NDArray[np.int64]
+    names: tuple[str, ...]
+    picked: bool
+
+
+def _read(gold: Any, votes: Votes) -> _Told:
     if isinstance(gold, Mapping):
-        return list(gold.items())
-    from gristmill.data.table import as_table
-
-    columns = as_table(gold)
-    if "label" not in columns.columns or ROW_ID not in getattr(gold, "columns", ()):
+        frame, ids = pl.DataFrame(), _keys(list(gold))
+        codes = _codes(_values(list(gold.values())), ids, votes.classes)
+    else:
+        frame = _frame(gold)
+        ids = frame[ROW_ID]
+        codes = _codes(frame[LABEL], ids, votes.classes)
+    given = np.flatnonzero(codes >= 0)
+    rows = _positions(ids, votes.row_ids)[given]
+    if (rows < 0).any():
+        stranger = ids[int(given[(rows < 0).argmax()])]
         raise LabelError(
-            f"expected gold with columns {ROW_ID!r} and 'label', found {list(columns.columns)}",
+            f"gold labels row {stranger!r}, which is not among the {len(votes)} rows voted on",
+            fix="gold must use the row ids of the table that the votes are about",
+        )
+    names, annotators = _annotators(frame, given)
+    picked = DRAWN in frame.columns and bool((frame[DRAWN].gather(given) == WORTH).any())
+    return _Told(rows, codes[given], annotators, names, picked)
+
+
+def _frame(gold: Any) -> pl.DataFrame:
+    import narwhals as nw
+
+    try:
+        frame = nw.from_native(gold)
+    except TypeError:
+        frame = nw.from_native(as_table(gold))
+    if not {ROW_ID, LABEL} <= set(frame.collect_schema().names()):
+        raise LabelError(
+            f"expected gold with columns {ROW_ID!r} and {LABEL!r}, "
+            f"found {frame.collect_schema().names()}",
             fix="rename the columns; row_id counts the rows of the labelled table from 0 "
             "unless it has ids of its own",
         )
-    return list(columns.select(ROW_ID, "label").iter_rows())
+    # A table has each id once; gold has it once for each annotator.
+    native = frame.rename({ROW_ID: "gold_row"}).to_native()
+    return as_table(native).drop(ROW_ID).rename({"gold_row": ROW_ID})
 
 
-def _code(row_id: object, label: Any, known: Mapping[str, int], classes: tuple[str, ...]) -> int:
-    code = known.get(label, UNKNOWN) if isinstance(label, str) else label
-    whole = isinstance(code, int | np.integer) and not isinstance(code, bool)
-    if not whole or not 0 <= code < len(classes):
+def _keys(ids: list[Any]) -> pl.Series | list[Any]:
+    """Return ids as a column if they are of one kind."""
+    try:
+        column = pl.Series(ids, strict=True)
+    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+        return ids
+    return column if column.dtype.is_integer() or column.dtype == pl.String else ids
+
+
+def _values(labels: list[Any]) -> list[Any] | NDArray[np.integer]:
+    """Return NumPy's integers as an array; one at a time they are slow to read."""
+    if labels and all(issubclass(kind, np.integer) for kind in set(map(type, labels))):
+        return np.array(labels)
+    return labels
+
+
+def _codes(
+    labels: Any, ids: Sequence[Any] | pl.Series, classes: tuple[str, ...]
+) -> NDArray[np.int64]:
+    """Return the class of each label, -1 for none: int64[a]."""
+    reader = VoteCodes(classes)
+    try:
+        if isinstance(labels, pl.Series):
+            found = reader.encode_series(
+                labels.fill_nan(None) if labels.dtype.is_float() else labels
+            )
+        else:
+            found = reader.encode_all(labels)
+    except BadVoteError as bad:
         raise LabelError(
-            f"gold label {label!r} is none of the classes {describe_classes(classes)}",
-            where=f"row {row_id!r}",
+            f"gold label {bad.value!r} is none of the classes {describe_classes(classes)}",
+            where=f"row {ids[bad.position]!r}",
+        ) from None
+    return found.astype(np.int64)
+
+
+def _positions(ids: Sequence[Any] | pl.Series, row_ids: pl.Series) -> NDArray[np.int64]:
+    """Return the place of each id among the row ids, -1 where it has none: int64[a]."""
+    if not isinstance(ids, pl.Series) or not (ids.dtype.is_integer() or ids.dtype == pl.String):
+        place = {row_id: position for position, row_id in enumerate(row_ids.to_list())}
+        return np.array([place.get(each, -1) for each in ids], np.int64)
+    found = np.full(len(ids), -1, np.int64)
+    if ids.dtype.is_integer() != row_ids.dtype.is_integer():
+        return found
+    wanted = ids.cast(row_ids.dtype, strict=False)
+    if wanted.equals(row_ids):
+        return np.arange(len(ids))
+    both = (
+        pl.DataFrame({ROW_ID: wanted, "place": np.arange(len(wanted))})
+        .join(pl.DataFrame({ROW_ID: row_ids, "row": np.arange(len(row_ids))}), on=ROW_ID)
+        .select("place", "row")
+    )
+    found[both["place"].to_numpy()] = both["row"].to_numpy()
+    return found
+
+
+def _annotators(
+    frame: pl.DataFrame, given: NDArray[np.int64]
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Return the names of those who gave some labels, and the place of each label's among them."""
+    if ANNOTATOR not in frame.columns:
+        return (), np.zeros(len(given), np.int64)
+    who = frame[ANNOTATOR].gather(given).cast(pl.String).fill_null(UNNAMED)
+    names = tuple(who.unique().sort().to_list())
+    return names, who.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.int64)
+
+
+def _settle(told: _Told, votes: Votes) -> Consensus:
+    if len(told.names) < 2:
+        codes = np.full(len(votes), UNKNOWN, np.int64)
+        codes[told.rows] = told.codes
+        if (codes[told.rows] != told.codes).any():
+            _first_answers(told, votes)
+        return Consensus.alone(codes, len(told.names))
+    first = _first_answers(told, votes)
+    return consensus(
+        told.rows[first],
+        told.annotators[first],
+        told.codes[first],
+        len(votes.classes),
+        len(told.names),
+    )
+
+
+def _first_answers(told: _Told, votes: Votes) -> NDArray[np.int64]:
+    """Return the first answer of each annotator to each row; refuse a later one that differs."""
+    keys = told.rows * max(len(told.names), 1) + told.annotators
+    _, first, of_key = np.unique(keys, return_index=True, return_inverse=True)
+    before = told.codes[first[of_key.ravel()]]
+    differing = np.flatnonzero(before != told.codes)
+    if len(differing):
+        later = differing[0]
+        who = repr(told.names[told.annotators[later]]) if told.names else "gold"
+        row_id = votes.row_ids[int(told.rows[later])]
+        raise LabelError(
+            f"{who} labels row {row_id!r} as {votes.classes[before[later]]!r} "
+            f"and as {votes.classes[told.codes[later]]!r}",
+            fix="settle it, or leave the row out",
         )
-    return int(code)
+    return np.asarray(first)
+
+
+def _stands_for(matrix: NDArray[np.integer], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return how many rows each gold row stands for, in those that the mean one does: float64[g].
+
+    These are the rows with the same votes, shared among the gold rows that have them.
+    """
+    from gristmill.label.models.sample import hash_rows
+
+    keys = hash_rows(matrix)
+    kinds, of_row, told = np.unique(keys[rows], return_inverse=True, return_counts=True)
+    place = np.minimum(np.searchsorted(kinds, keys), len(kinds) - 1)
+    there = np.bincount(place[kinds[place] == keys], minlength=len(kinds))
+    stands = (there / told)[of_row.ravel()]
+    return np.asarray(np.clip(stands / stands.mean(), _LEAST, _MOST))

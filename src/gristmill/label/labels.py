@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 GOLD, MODEL, NONE = "gold", "model", "none"
 _TIE = 1e-9
-_MOVED = 1e-6
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -105,36 +104,11 @@ class Labels:
         otherwise now.
 
         Raises:
-            LabelError: the versions have different classes.
+            LabelError: the versions have different classes, or row ids of different kinds.
         """
-        if self.classes != other.classes:
-            raise LabelError(
-                f"these labels have classes {list(self.classes)}, those {list(other.classes)}"
-            )
-        both = self._brief("_before").join(
-            other._brief("_after"),
-            on=ROW_ID,
-            how="full",
-            coalesce=True,
-            maintain_order="left_right",
-        )
-        moved = (pl.col("probs_before") - pl.col("probs_after")).list.eval(pl.element().abs())
-        change = (
-            pl.when(pl.col("label_before").is_null()).then(pl.lit("added"))
-            .when(pl.col("label_after").is_null()).then(pl.lit("removed"))
-            .when(pl.col("label_before") != pl.col("label_after")).then(pl.lit("label"))
-            .when(pl.col("source_before") != pl.col("source_after")).then(pl.lit("source"))
-            .when(moved.list.max() > _MOVED).then(pl.lit("probs"))
-        )  # fmt: skip
-        differing = both.with_columns(change.alias("change")).filter(pl.col("change").is_not_null())
-        answers = [self._changed_votes(other, row_id) for row_id in differing[ROW_ID].to_list()]
-        return differing.with_columns(
-            pl.col("probs_before", "probs_after").list.max().name.replace("probs", "prob"),
-            pl.Series("votes_changed", answers, dtype=pl.List(pl.String)),
-        ).select(
-            ROW_ID, "change", "label_before", "label_after", "prob_before", "prob_after",
-            "source_before", "source_after", "votes_changed",
-        )  # fmt: skip
+        from gristmill.label.versions.changes import changed_rows
+
+        return changed_rows(self, other)
 
     def describe(self) -> dict[str, object]:
         """Return a JSON-able summary: rows by source and class, weights, model, functions."""
@@ -176,15 +150,6 @@ class Labels:
         votes = Votes.load(folder / "votes")
         return cls(table, votes, header.method, header.model, header.facts, header.scoring)
 
-    def _brief(self, suffix: str) -> pl.DataFrame:
-        listed = self.table.with_columns(pl.col("probs").cast(pl.List(pl.Float64))).drop("weight")
-        return listed.rename({name: name + suffix for name in ("label", "probs", "source")})
-
-    def _changed_votes(self, other: Labels, row_id: int | str) -> list[str]:
-        before, after = _answers(self.votes, row_id), _answers(other.votes, row_id)
-        names = [*before, *(name for name in after if name not in before)]
-        return [name for name in names if before.get(name, -1) != after.get(name, -1)]
-
 
 def build_labels(
     votes: Votes,
@@ -217,16 +182,17 @@ def build_labels(
     """
     is_gold = gold >= 0
     probs = probs.copy()
-    probs[is_gold] = np.eye(probs.shape[1])[gold[is_gold]]
+    probs[is_gold] = 0.0
+    probs[is_gold, gold[is_gold]] = 1.0
     label = np.where(known | is_gold, winners(probs), -1)
-    origin = np.where(is_gold, GOLD, np.where(known, MODEL, NONE))
+    origin = np.where(is_gold, 0, np.where(known, 1, 2)).astype(np.uint8)
     table = pl.DataFrame(
         {
             ROW_ID: votes.row_ids,
             "label": label.astype(np.int64),
-            "probs": pl.Series(probs.tolist(), dtype=pl.Array(pl.Float64, probs.shape[1])),
+            "probs": pl.Series(probs),
             "weight": _weights(probs, known, is_gold, trust),
-            "source": pl.Series(origin.tolist(), dtype=pl.String),
+            "source": pl.Series([GOLD, MODEL, NONE]).gather(origin),
         }
     )
     return Labels(table, votes, method, model, dict(facts or {}), scoring)
@@ -245,11 +211,3 @@ def _weights(
     classes = probs.shape[1]
     chance = np.clip((classes * probs.max(axis=1, initial=0.0) - 1) / (classes - 1), 0, 1)
     return np.where(gold, 1.0, np.where(known, chance * trust, 0.0))
-
-
-def _answers(votes: Votes, row_id: int | str) -> dict[str, int]:
-    try:
-        row = votes.matrix[votes.position(row_id)]
-    except LabelError:
-        return {}
-    return dict(zip(votes.names, row.tolist(), strict=True))

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from gristmill.train.export import export_graph as export_graph
     from gristmill.train.fitted import Fitted as Fitted
     from gristmill.train.history import EpochRecord as EpochRecord
+    from gristmill.train.losses import ClassWeightedCrossEntropy as ClassWeightedCrossEntropy
+    from gristmill.train.losses import GeneralizedCrossEntropy as GeneralizedCrossEntropy
+    from gristmill.train.losses import SmoothedCrossEntropy as SmoothedCrossEntropy
+    from gristmill.train.losses import SymmetricCrossEntropy as SymmetricCrossEntropy
+    from gristmill.train.losses import noise_aware_loss as noise_aware_loss
     from gristmill.train.model_spec import ModelSpec as ModelSpec
     from gristmill.train.model_spec import build_model as build_model
     from gristmill.train.selection import search as search
@@ -35,30 +40,39 @@ if TYPE_CHECKING:
     from gristmill.train.text_models import TextCNN as TextCNN
     from gristmill.train.text_models import TextTransformer as TextTransformer
     from gristmill.train.training import fit as fit
+    from gristmill.train.weak_weight import Weighing as Weighing
+    from gristmill.train.weak_weight import weigh as weigh
 
 _EXPORTS = {
     "BagOfNgrams": "text_models",
+    "ClassWeightedCrossEntropy": "losses",
     "EmbeddingMLP": "text_models",
     "EpochRecord": "history",
     "Examples": "examples",
     "FitSettings": "settings",
     "Fitted": "fitted",
+    "GeneralizedCrossEntropy": "losses",
     "ModelSpec": "model_spec",
+    "SmoothedCrossEntropy": "losses",
     "Space": "space",
     "Study": "study",
+    "SymmetricCrossEntropy": "losses",
     "TextCNN": "text_models",
     "TextTransformer": "text_models",
+    "Weighing": "weak_weight",
     "build_model": "model_spec",
     "bundle_model": "bundle",
     "export_graph": "export",
     "fit": "training",
     "integers": "space",
     "log_uniform": "space",
+    "noise_aware_loss": "losses",
     "search": "selection",
     "seeded": "draws",
     "text_featurizer": "text_defaults",
     "text_settings": "text_defaults",
     "text_space": "text_defaults",
     "uniform": "space",
+    "weigh": "weak_weight",
 }
 __getattr__, __dir__, __all__ = lazy_exports(__name__, _EXPORTS)

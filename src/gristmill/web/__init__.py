@@ -1,7 +1,7 @@
 """The web room: pages that show runs, labels, data, training and serving.
 
-So far one page: a self-contained offline report of a run. It is built from plain data, so that
-any stage's results, or none of ours, can be shown.
+Pages are self-contained files: the report of a run, built from plain data, so that any stage's
+results, or none of ours, can be shown; and the page for the people who label.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gristmill.web import charts as charts
     from gristmill.web import sections as sections
     from gristmill.web import svg as svg
+    from gristmill.web.labelling_page import label_page as label_page
     from gristmill.web.lineage import Node as Node
     from gristmill.web.lineage import lineage_drawing as lineage_drawing
     from gristmill.web.report import Report as Report
@@ -26,6 +27,7 @@ _EXPORTS = {
     "Section": "report",
     "blocks": "",
     "charts": "",
+    "label_page": "labelling_page",
     "lineage_drawing": "lineage",
     "sections": "",
     "svg": "",

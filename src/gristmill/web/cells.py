@@ -58,6 +58,25 @@ def interval_cell(value: float | None, low: float | None, high: float | None) ->
     return Cell(reach, True, repr(float(value)))
 
 
+def share_cell(share: object) -> Cell:
+    """Print a share in [0, 1] as a percentage; what is no number shows as a dash."""
+    if not isinstance(share, int | float) or not finite([share]):
+        return _MISSING
+    shown = (
+        "0 %" if share == 0 else "< 0.1 %" if share < 0.001 else f"{share:.1%}".replace("%", " %")
+    )
+    return Cell(shown, True, repr(float(share)))
+
+
+def noted_cell(text: str, note: str = "") -> Cell:
+    """Print a text with a note in small type beneath, each cut to what a cell shows."""
+    shown = shorten(text, TEXT_LIMIT)
+    body = Markup('{} <small class="range">{}</small>').format(shown, shorten(note, TEXT_LIMIT))
+    return Cell(
+        body if note else shown, key=shown.casefold(), title=text if shown != text else None
+    )
+
+
 _MISSING = Cell("–", missing=True)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -77,6 +77,7 @@ def test_gold_on_some_rows_counts_those_only(votes: Votes) -> None:
     assert table["incorrect"].to_list() == [1, 0, 0, 0, 1, 1]
 
 
+@settings(deadline=None)
 @given(
     hnp.arrays(
         np.int8, st.tuples(st.integers(0, 9), st.integers(1, 4)), elements=st.integers(-1, 2)
@@ -97,6 +98,69 @@ def test_figures_equal_those_of_walking_over_the_rows(matrix: np.ndarray) -> Non
         assert figures.polarity == tuple(str(v) for v in sorted({line[source] for line in voted}))
 
 
+def test_the_text_fits_the_width_asked_for() -> None:
+    matrix = np.array([[0, -1], [0, 1], [-1, -1], [1, -1]])
+    names = ["a_rather_long_name_of_a_function", "b"]
+    analysis = analyze(Votes.from_matrix(matrix, names=names), {0: 0, 1: 1})
+    for width in (80, 60, 30):
+        lines = ["  ".join(line) for line in analysis.cells(width)]
+        assert max(map(len, lines)) <= width
+    assert analysis.cells(80)[1][0] == "a_rather_long_name_of_a…"
+    assert analysis.cells(60)[0] == ["source", "coverage", "accuracy"]
+    assert analysis.cells(20)[0] == ["source"]
+
+
+def test_what_would_be_lost_and_what_others_say_as_well() -> None:
+    matrix = np.array([[0, 0, -1], [0, 1, 1], [1, -1, -1], [0, 0, 0]])
+    table = analyze(Votes.from_matrix(matrix)).table
+    assert table["alone"].to_list() == [0.25, 0, 0]
+    assert table["redundancy"].to_list() == [0.5, 1.0, 1.0]
+
+
+def test_a_model_gives_estimated_accuracies() -> None:
+    class Known:
+        def predict_proba(self, votes: Votes) -> np.ndarray:
+            return np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
+
+    votes = Votes.from_matrix(np.array([[0, -1, 1], [0, -1, 1], [-1, -1, 0]]))
+    analysis = analyze(votes, model=Known())
+    assert analysis.table["estimated"].to_list() == [
+        pytest.approx(0.55), None, pytest.approx((0.1 + 0.8 + 0.5) / 3)
+    ]  # fmt: skip
+    assert analysis.judge == "model"
+    assert analysis.cells()[0][-1] == "estimated"
+    with pytest.raises(LabelError, match=r"expected probabilities of shape \(2, 2\)"):
+        analyze(Votes.from_matrix(np.array([[0], [1]])), model=Known())
+
+
+def test_seconds_are_shown_for_a_thousand_rows(votes: Votes) -> None:
+    table = analyze(votes, seconds={"source_0": 0.012}).table
+    assert table["seconds"].to_list() == [2.0, *[None] * 5]
+    assert "seconds" not in analyze(votes).table.columns
+
+
+def test_gold_may_be_an_array(votes: Votes) -> None:
+    assert analyze(votes, np.array([0, 1, 2, 0, 1, 2])) == analyze(votes, GOLD)
+    with pytest.raises(LabelError, match="expected 6 gold classes, one per row, found 2"):
+        analyze(votes, [0, 1])
+
+
+def test_sources_that_lean_on_one_another_are_named() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1], 500)
+    draws = rng.random((1000, 2)) < 0.3
+    matrix = np.where(draws, truth[:, None], -1)
+    again = np.where((matrix[:, 0] >= 0) & (rng.random(1000) < 0.5), truth, -1)
+    votes = Votes.from_matrix(np.column_stack([matrix, again]), names=["a", "b", "c"])
+    analysis = analyze(votes, truth)
+    frame = analysis.frame
+    assert frame["partner"].to_list() == ["c", None, "a"]
+    assert frame["excess"][0] == pytest.approx(1.0)
+    assert 0.5 < frame["excess_low"][0] < 1
+    assert "a and c say the same on" in analysis.warnings()[0]
+    assert [pair["first"] for pair in analysis.describe()["correlated"]] == ["a"]  # type: ignore[attr-defined]
+
+
 def test_agreement_and_likely_copies() -> None:
     matrix = np.array([[0, 0, -1], [1, 1, 0], [1, 1, -1], [0, 0, 0]])
     analysis = analyze(Votes.from_matrix(matrix, names=["a", "b", "c"]))
@@ -115,9 +179,9 @@ def test_the_text() -> None:
     votes = Votes.from_matrix(matrix, classes=["ham", "spam"], names=["a", "idle"])
     assert str(analyze(votes, {0: 0, 1: 1})).splitlines() == [
         "4 rows: 75.0% covered, 25.0% by two or more, 25.0% in conflict",
-        "source  votes for  coverage  overlaps  conflicts  correct  accuracy",
-        "a       ham spam   75.0%     25.0%     25.0%      1 of 2   0.50 [0.09, 0.91]",
-        "idle    spam       25.0%     25.0%     25.0%      1 of 1   1.00 [0.21, 1.00]",
+        "source  votes for  coverage  overlaps  conflicts  redundant  correct  accuracy",
+        "a       ham spam   75.0%     25.0%     25.0%      0.0%       1 of 2   0.50 [0.09, 0.91]",
+        "idle    spam       25.0%     25.0%     25.0%      0.0%       1 of 1   1.00 [0.21, 1.00]",
     ]
 
 

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -8,7 +12,13 @@ from hypothesis import strategies as st
 
 from gristmill.core.errors import LabelError
 from gristmill.label.codes import BadVoteError, VoteCodes
-from gristmill.label.functions.columns import RowVoter, around_failures, batch_column, said
+from gristmill.label.functions.columns import (
+    RowVoter,
+    around_failures,
+    batch_column,
+    bound,
+    said,
+)
 from gristmill.label.functions.function import LabelingFunction, labeling_function
 from gristmill.label.functions.preprocess import preprocessor
 
@@ -163,3 +173,90 @@ def test_leaving_the_program_is_a_failure_of_the_row() -> None:
         "SystemExit: 0",
         "ValueError",
     ]
+
+
+def plain(row: Any, word: Any, times: int = 2) -> object:
+    return (row, word, times)
+
+
+def keyword_only(row: Any = None, /, limit: int = 7, *, word: str, deep: bool = False) -> object:
+    return (row, limit, word, deep)
+
+
+def open_ended(row: Any, **words: object) -> object:
+    return (row, words)
+
+
+def out_of_reach(row: Any, word: str, /) -> object:
+    return (row, word)
+
+
+class Callable_:  # noqa: N801
+    def __call__(self, row: Any, word: str) -> object:
+        return (row, word)
+
+
+@pytest.mark.parametrize(
+    "function", [plain, keyword_only, open_ended, out_of_reach, Callable_(), lambda row: row]
+)
+@given(
+    resources=st.dictionaries(
+        st.sampled_from(["word", "times", "limit", "deep", "row", "other"]),
+        st.integers(),
+        max_size=3,
+    )
+)
+def test_bound_resources_are_those_of_a_partial(
+    function: Callable[..., object], resources: dict[str, object]
+) -> None:
+    def outcome(call: Callable[[Any], object]) -> object:
+        try:
+            return call("row")
+        except TypeError:
+            return TypeError
+
+    assert outcome(bound(function, resources)) == outcome(partial(function, **resources))
+
+
+def test_resources_are_bound_to_a_copy() -> None:
+    assert bound(plain, {"word": "w"})("r") == ("r", "w", 2)  # type: ignore[arg-type]
+    assert plain.__defaults__ == (2,)
+    assert bound(plain, {}) is plain
+
+
+def test_blocks_of_rows_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gristmill.label.functions.columns._BLOCK_ROWS", 2)
+    frame = pl.DataFrame({"row_id": range(5), "n": [1, 0, 1, 1, 0]})
+    (column,) = voter(inverse, "abstain")((frame, (7,)))
+    assert column.codes.tolist() == [1, -1, 1, 1, -1]
+    assert [place for place, _ in column.failures] == [1, 4]
+    with pytest.raises(LabelError, match="row 3: voted 9; expected"):
+        voter(labeling_function(name="f")(lambda row: 9 * (row.row_id == 3)))((frame, (7,)))
+    (nothing,) = voter(inverse)((frame.clear(), (7,)))
+    assert nothing.codes.shape == (0,)
+
+
+@given(st.lists(st.sampled_from([0, 1, -1, None, "ham", "spam", 1.0, True, 2, "x"]), max_size=9))
+def test_columns_are_encoded_as_votes_one_by_one(answers: list[object]) -> None:
+    def slowly() -> object:
+        codes = []
+        for place, answer in enumerate(answers):
+            try:
+                codes.append(CODES.encode(answer))
+            except ValueError:
+                return place, repr(answer)
+        return codes
+
+    try:
+        found: object = CODES.encode_all(answers).tolist()
+    except BadVoteError as bad:
+        found = bad.position, repr(bad.value)
+    assert found == slowly()
+
+
+def test_a_missing_column_is_told_with_those_there_are() -> None:
+    lost = labeling_function(name="lost")(lambda row: row.m)
+    with pytest.raises(
+        LabelError, match="AttributeError: the row has no column 'm'; it has row_id"
+    ):
+        voter(lost)((FRAME, (7,)))

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gristmill.label.functions.rows import Row, freeze, rows_of
+from gristmill.label.functions.rows import Row, TableRow, cells_of, freeze, rows_of
 
 
 def test_a_row_is_read_by_attribute_and_by_name() -> None:
@@ -66,7 +66,52 @@ def test_freezing_an_array_leaves_the_owner_able_to_write() -> None:
 
 
 def test_rows_of_a_frame_come_in_order_with_nested_cells_frozen() -> None:
-    rows = rows_of(pl.DataFrame({"n": [1, 2], "tags": [["a"], ["b", "c"]], "s": [{"x": [1]}] * 2}))
+    frame = pl.DataFrame({"n": [1, 2], "tags": [["a"], ["b", "c"]], "s": [{"x": [1]}] * 2})
+    rows = rows_of(cells_of(frame))
     assert [row.n for row in rows] == [1, 2]
     assert rows[1].tags == ("b", "c")
     assert rows[0].s["x"] == (1,)  # type: ignore[index]
+
+
+def test_rows_of_a_table_are_as_other_rows() -> None:
+    (row,) = rows_of({"text": ["hi"], "n": [1]})
+    same = Row({"text": "hi", "n": 1})
+    assert isinstance(row, Row)
+    assert isinstance(row, TableRow)
+    assert (row, repr(row), list(row), list(row.items())) == (
+        same, repr(same), list(same), list(same.items())
+    )  # fmt: skip
+    assert pickle.loads(pickle.dumps(row)) == row
+    assert copy.copy(row) == same == copy.deepcopy(row)
+    assert row.get("m", 7) == 7
+    assert dict(row.with_fields({"m": 2})) == {"text": "hi", "n": 1, "m": 2}
+    with pytest.raises(AttributeError, match="a row is read-only; cannot set 'text'"):
+        row.text = "ho"
+    with pytest.raises(AttributeError, match="a row is read-only; cannot delete 'text'"):
+        del row.text
+    with pytest.raises(KeyError):
+        _ = row["txt"]
+    with pytest.raises(TypeError):
+        hash(row)
+
+
+def test_columns_may_have_any_name() -> None:
+    names = [
+        "keys",
+        "values",
+        "get",
+        "slots",
+        "two words",
+        "class",
+        "_x",
+        "__class__",
+        "1",
+        "é",
+        "",
+    ]
+    (row,) = rows_of({name: [place] for place, name in enumerate(names)})
+    assert dict(row) == {name: place for place, name in enumerate(names)}
+    assert [row[name] for name in names] == list(range(len(names)))
+    assert getattr(row, "two words") == 4
+    assert (getattr(row, "class"), row._x, row.é) == (5, 6, 9)  # type: ignore[attr-defined]
+    assert list(row.values()) == list(range(len(names)))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gristmill.core.errors import LabelError
-from gristmill.label.models.majority import MajorityVote
+from gristmill.label.models.majority import MajorityVote, count_votes
 from gristmill.label.votes import Votes
 
 
@@ -40,6 +40,19 @@ def test_it_equals_counting_by_hand(matrix: np.ndarray) -> None:
         assert found[row].tolist() == [1 / len(best) if y in best else 0 for y in range(3)]
 
 
+def test_blocks_of_rows_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    votes = Votes.from_matrix(np.random.default_rng(0).integers(-1, 3, (40, 5)), classes=3)
+    whole = MajorityVote(3, default=1).predict_proba(votes)
+    monkeypatch.setattr("gristmill.label.models.majority._BLOCK_ROWS", 7)
+    np.testing.assert_array_equal(MajorityVote(3, default=1).predict_proba(votes), whole)
+
+
+def test_more_votes_than_a_byte_counts() -> None:
+    matrix = np.array([[0] * 300 + [1] * 50], np.int8)
+    assert count_votes(matrix, 3).tolist() == [[300], [50], [0]]
+    assert count_votes(matrix[:, :255], 2).tolist() == [[255], [0]]
+
+
 def test_labels_abstain_on_ties_and_keep_gold() -> None:
     votes = Votes.from_matrix([[0, 0], [0, 1], [-1, -1], [-1, -1]], classes=["ham", "spam"])
     table = MajorityVote(votes.classes).predict(votes, gold={3: "spam"}).table
@@ -70,8 +83,9 @@ def test_what_it_refuses() -> None:
         MajorityVote(["ham", "spam"], default="eggs")
     with pytest.raises(LabelError, match=r"^default class 2 is none of"):
         MajorityVote(2, default=2)
-    with pytest.raises(LabelError, match=r"^votes have classes \['0', '1', '2'\], expected"):
-        MajorityVote(2).predict(Votes.from_matrix([[2]]))
+    for method in ("predict", "predict_proba"):
+        with pytest.raises(LabelError, match=r"^votes have classes \['0', '1', '2'\], expected"):
+            getattr(MajorityVote(2), method)(Votes.from_matrix([[2]]))
 
 
 def test_the_fingerprint_follows_classes_and_default() -> None:

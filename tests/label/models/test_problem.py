@@ -5,37 +5,51 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from gristmill.label.models.choice import Option
 from gristmill.label.models.duplicates import candidates
 from gristmill.label.models.pairwise import count_pairs
+from gristmill.label.models.patterns import Patterns
 from gristmill.label.models.problem import Belief, Problem
+from gristmill.label.models.reading import JUDGES, VOTERS
 
 BELIEF = Belief(None, 0.7, 1.0)
 
 
-def test_the_balance_is_smoothed_gold() -> None:
-    gold = np.array([0, 0, 1, -1])
-    np.testing.assert_allclose(BELIEF.balance(gold, 3), [3 / 6, 2 / 6, 1 / 6])
-    fixed = Belief(np.array([0.2, 0.8]), 0.7, 1.0)
-    assert fixed.balance(gold, 2).tolist() == [0.2, 0.8]
+def problem_of(matrix: NDArray[np.int8], classes: int = 2, belief: Belief = BELIEF) -> Problem:
+    patterns = Patterns.of(matrix, classes)
+    return Problem.of(belief, patterns, patterns.count())
 
 
 def test_answers_are_counted_with_abstentions_last() -> None:
     matrix = np.array([[0, -1], [1, -1], [0, 1]], np.int8)
-    problem = Problem.of(BELIEF, matrix, 2, np.full(3, -1))
+    problem = problem_of(matrix)
     assert problem.answers.tolist() == [[2, 1, 0], [0, 1, 2]]
 
 
-def test_gold_counts_as_often_as_it_is_told_to() -> None:
-    matrix = np.array([[0], [1]] * 10, np.int8)
-    gold = np.where(np.arange(20) < 4, 1 - matrix[:, 0], -1)
-    problem = Problem.of(BELIEF, matrix, 2, gold)
-    belief_in_vote = [
-        problem.predict(Option(False, weight), gold)[0, 0] for weight in (0.1, 1.0, 100.0)
-    ]
-    assert belief_in_vote == sorted(belief_in_vote, reverse=True)
-    assert belief_in_vote[-1] < 0.1
+def test_judges_that_are_trusted_tell_the_voters_half_of_the_balance(
+    draw: Callable[..., Any],
+) -> None:
+    drawn = draw(4000, [0.85] * 5, [0.8] * 5, balance=[0.8, 0.2])
+    trusted, left_out = problem_of(drawn.matrix).read(None)
+    assert [read.reading for read in trusted] == [JUDGES, VOTERS]
+    assert left_out == []
+    judges, voters = (read.fit.log_prior for read in trusted)
+    assert 0.65 < np.exp(judges[0]) < 0.8  # the belief in accuracy and evenness holds it back
+    assert voters[0] - voters[1] == pytest.approx((judges[0] - judges[1]) / 2)
+
+
+def test_one_reading_where_one_is_asked_for(draw: Callable[..., Any]) -> None:
+    problem = problem_of(draw(500, [0.8] * 3, [0.8] * 3).matrix)
+    assert [read.reading for read in problem.read(True)[0]] == [JUDGES]
+    assert [read.reading for read in problem.read(False)[0]] == [VOTERS]
+
+
+def test_a_balance_that_is_known_stays(draw: Callable[..., Any]) -> None:
+    known = Belief(np.array([0.3, 0.7]), 0.7, 1.0)
+    trusted, _ = problem_of(draw(500, [0.8] * 3, [0.8] * 3).matrix, belief=known).read(None)
+    for read in trusted:
+        np.testing.assert_allclose(np.exp(read.fit.log_prior), [0.3, 0.7])
 
 
 @pytest.mark.parametrize(
@@ -46,13 +60,13 @@ def test_good_sources_agree_and_are_no_copies(
 ) -> None:
     drawn = draw(4000, accuracies, [1.0] * len(accuracies))
     assert candidates(count_pairs(drawn.matrix, 2)) != []
-    assert Problem.of(BELIEF, drawn.matrix, 2, np.full(4000, -1)).copies == ()
+    assert problem_of(drawn.matrix).copies == ()
 
 
 def test_a_copy_of_one_good_source_is_told_from_another_good_one(draw: Callable[..., Any]) -> None:
     drawn = draw(3000, [0.97, 0.97, 0.8, 0.8], [1.0] * 4)
     matrix = np.column_stack([drawn.matrix, drawn.matrix[:, 0]])
-    assert Problem.of(BELIEF, matrix, 2, np.full(3000, -1)).copies == ((0, 4),)
+    assert problem_of(matrix).copies == ((0, 4),)
 
 
 def test_copies_are_found_also_when_nearly_so(draw: Callable[..., Any]) -> None:
@@ -60,4 +74,4 @@ def test_copies_are_found_also_when_nearly_so(draw: Callable[..., Any]) -> None:
     copy = drawn.matrix[:, 0].copy()
     copy[:100] = -1
     matrix = np.column_stack([drawn.matrix, copy])
-    assert Problem.of(BELIEF, matrix, 2, np.full(4000, -1)).copies == ((0, 3),)
+    assert problem_of(matrix).copies == ((0, 3),)

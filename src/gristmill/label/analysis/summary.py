@@ -2,70 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import msgspec
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from gristmill.core.errors import LabelError
-from gristmill.core.intervals import wilson
-from gristmill.label.gold import Gold, gold_codes
-from gristmill.label.models.pairwise import Pairs, count_pairs
-from gristmill.label.models.patterns import Patterns
+from gristmill.core.fingerprint import fingerprint_bytes
+from gristmill.label.analysis.answers import Truth, true_classes
+from gristmill.label.analysis.beliefs import Classifies, believed, model_probs
+from gristmill.label.analysis.counts import count_votes
+from gristmill.label.analysis.figures import SourceFigures, source_figures
+from gristmill.label.analysis.pairs import SourcePair, SourcePairs, source_pairs
+from gristmill.label.analysis.printing import fitted_columns, source_columns
 from gristmill.label.votes import Votes
 
 _FILE = "analysis.json"
-_SAME = 0.9
+_ON_GOLD = ("correct", "incorrect", "accuracy", "low", "high")
+_OPTIONAL = ("estimated", "seconds")
+_COUNTS = ("failed", "correct", "incorrect")
+_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    **dict.fromkeys(SourceFigures.__struct_fields__, pl.Float64),
+    **dict.fromkeys(_COUNTS, pl.Int64),
+    "source": pl.String,
+    "polarity": pl.List(pl.String),
+}
+_NOTABLE = 0.2
+_PAIRS_TOLD = 5
 
 
-class SourceFigures(msgspec.Struct, frozen=True):
-    """Figures of one source over n rows.
-
-    Attributes:
-        source: its name.
-        polarity: classes that it ever votes for, in order.
-        coverage: share of rows on which it votes.
-        overlaps: share of rows on which it and another vote.
-        conflicts: share of rows on which it and another vote for different classes.
-        failed: rows on which it raised.
-        correct, incorrect: votes on gold rows that are right and wrong; None without gold.
-        accuracy, low, high: correct share of its votes on gold rows with its 95 % Wilson interval;
-            None where it did not vote on a gold row.
-    """
-
-    source: str
-    polarity: tuple[str, ...]
-    coverage: float
-    overlaps: float
-    conflicts: float
-    failed: int
-    correct: int | None = None
-    incorrect: int | None = None
-    accuracy: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-class SourcePair(msgspec.Struct, frozen=True):
-    """Two sources that nearly always say the same.
-
-    Attributes:
-        first, second: their names.
-        identity: share of the rows where either votes on which both say the same.
-        rows: on which they say the same.
-    """
-
-    first: str
-    second: str
-    identity: float
+class _Stored(msgspec.Struct, frozen=True):
     rows: int
+    gold_rows: int
+    classes: tuple[str, ...]
+    coverage: float
+    overlap: float
+    conflict: float
+    sources: tuple[SourceFigures, ...]
+    judge: str
+    pairs: SourcePairs
 
 
-class Analysis(msgspec.Struct, frozen=True):
+class Analysis:
     """Figures of all sources, made by `analyze`.
+
+    What concerns pairs of sources is worked out when it is first asked for, since it costs more
+    than all the rest.
 
     Attributes:
         rows: n.
@@ -75,31 +60,83 @@ class Analysis(msgspec.Struct, frozen=True):
         overlap: share on which two or more do.
         conflict: share on which sources disagree.
         sources: figures of each.
-        agreement: m x m, share of the rows where both vote on which they agree; None where they
-            never meet.
-        alike: pairs that say the same on nine tenths of the rows where either votes: likely copies.
+        judge: whose word on the class of rows the expected agreement of pairs rests on: "model",
+            "gold" or "majority vote".
     """
 
-    rows: int
-    gold_rows: int
-    classes: tuple[str, ...]
-    coverage: float
-    overlap: float
-    conflict: float
-    sources: tuple[SourceFigures, ...]
-    agreement: tuple[tuple[float | None, ...], ...]
-    alike: tuple[SourcePair, ...]
+    def __init__(
+        self,
+        *,
+        rows: int,
+        gold_rows: int,
+        classes: tuple[str, ...],
+        shares: tuple[float, float, float],
+        sources: tuple[SourceFigures, ...],
+        judge: str,
+        pairs: Callable[[], SourcePairs],
+    ) -> None:
+        self.rows = rows
+        self.gold_rows = gold_rows
+        self.classes = classes
+        self.coverage, self.overlap, self.conflict = shares
+        self.sources = sources
+        self.judge = judge
+        self._pairs = pairs
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Analysis) and self._stored() == other._stored()
+
+    def __hash__(self) -> int:
+        return hash((self.rows, self.gold_rows, self.classes, self.sources))
+
+    def __fingerprint__(self) -> str:
+        return fingerprint_bytes(msgspec.json.encode(self._stored()))
+
+    def __repr__(self) -> str:
+        return f"Analysis({self.rows} rows, {len(self.sources)} sources)"
+
+    @cached_property
+    def pairs(self) -> SourcePairs:
+        """How sources agree two by two, and more than they would by chance."""
+        return self._pairs()
+
+    @property
+    def alike(self) -> tuple[SourcePair, ...]:
+        """Pairs that say the same on nine tenths of the rows where either votes: likely copies."""
+        return self.pairs.alike()
+
+    @property
+    def agreement(self) -> tuple[tuple[float | None, ...], ...]:
+        """m x m, share of the rows where both vote on which two agree; None if they never meet."""
+        return self.pairs.agreement()
 
     @property
     def table(self) -> pl.DataFrame:
-        """One row per source with the fields of `SourceFigures`; those on gold only if there is."""
-        frame = pl.DataFrame(
-            [msgspec.structs.asdict(each) for each in self.sources],
-            schema_overrides={"polarity": pl.List(pl.String)},
-            infer_schema_length=None,
+        """One row per source with the fields of `SourceFigures`; those on gold only if there is,
+        and `estimated` and `seconds` only where known.
+        """
+        known = [name for name in _SCHEMA if self._is_known(name)]
+        columns = {name: [getattr(each, name) for each in self.sources] for name in known}
+        return pl.DataFrame(columns, schema={name: _SCHEMA[name] for name in known})
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """`table`, and of each source the other that says the same beyond what both being good
+        explains: `partner`, `excess` and `excess_low` (see `SourcePair`); null where no excess is
+        more than chance.
+        """
+        found = self.pairs.partners()
+        pairs = [found.get(each.source) for each in self.sources]
+        names = [each.source for each in self.sources]
+        return self.table.with_columns(
+            pl.Series(
+                "partner",
+                [_other(pair, name) for pair, name in zip(pairs, names, strict=True)],
+                dtype=pl.String,
+            ),
+            pl.Series("excess", [pair and pair.excess for pair in pairs], dtype=pl.Float64),
+            pl.Series("excess_low", [pair and pair.low for pair in pairs], dtype=pl.Float64),
         )
-        gold = ["correct", "incorrect", "accuracy", "low", "high"]
-        return frame if self.gold_rows else frame.drop(gold)
 
     def __str__(self) -> str:
         head = (
@@ -114,19 +151,31 @@ class Analysis(msgspec.Struct, frozen=True):
         ]
         return "\n".join([head, *body, *self.warnings()])
 
-    def cells(self) -> list[list[str]]:
-        """Return the table as texts, header first, for printing."""
-        gold = ["correct", "accuracy"] if self.gold_rows else []
-        failing = ["failed"] if any(each.failed for each in self.sources) else []
-        header = ["source", "votes for", "coverage", "overlaps", "conflicts", *failing, *gold]
-        return [header, *(self._line(each, bool(failing)) for each in self.sources)]
+    def cells(self, width: int | None = None) -> list[list[str]]:
+        """Return the table as texts, header first, for printing.
+
+        Args:
+            width: characters that a line may have, two between columns: long names are cut, and the
+                least telling columns left out until it fits. Default: everything.
+        """
+        columns = source_columns(self.frame)
+        chosen = columns if width is None else fitted_columns(columns, width)
+        return [list(line) for line in zip(*(each.cells for each in chosen), strict=True)]
 
     def warnings(self) -> list[str]:
         """Return a sentence for each thing that a person should look at."""
+        copies = self.alike
         found = [
             f"{pair.first} and {pair.second} say the same on {pair.identity:.1%} of the rows "
             "where either votes"
-            for pair in self.alike
+            for pair in copies
+        ]
+        close = [pair for pair in self.pairs if pair.low >= _NOTABLE and pair not in copies]
+        close.sort(key=lambda pair: -pair.low)
+        found += [
+            f"{pair.first} and {pair.second} say the same on {pair.rows:,} rows where "
+            f"{pair.expected:,.0f} are expected: they are not independent"
+            for pair in close[:_PAIRS_TOLD]
         ]
         idle = [each.source for each in self.sources if not each.polarity]
         found += [f"never vote: {', '.join(idle)}"] if idle else []
@@ -134,14 +183,20 @@ class Analysis(msgspec.Struct, frozen=True):
         return found + ([f"failed on some rows: {', '.join(failing)}"] if failing else [])
 
     def describe(self) -> dict[str, object]:
-        """Return a JSON-able summary: everything but the agreement matrix."""
-        body: dict[str, object] = msgspec.to_builtins(self)
-        del body["agreement"]
-        return {"kind": "analysis", **body}
+        """Return a JSON-able summary: the figures, likely copies and correlated pairs."""
+        body: dict[str, object] = msgspec.to_builtins(self._stored())
+        del body["pairs"]
+        partners = {id(pair): pair for pair in self.pairs.partners().values()}
+        return {
+            "kind": "analysis",
+            **body,
+            "alike": msgspec.to_builtins(self.alike),
+            "correlated": msgspec.to_builtins(list(partners.values())),
+        }
 
     def save(self, folder: Path) -> None:
         """Write `analysis.json` into an empty folder."""
-        (folder / _FILE).write_bytes(msgspec.json.encode(self))
+        (folder / _FILE).write_bytes(msgspec.json.encode(self._stored()))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -151,107 +206,82 @@ class Analysis(msgspec.Struct, frozen=True):
             LabelError: the file is not there, or is no analysis.
         """
         try:
-            return msgspec.json.decode((folder / _FILE).read_bytes(), type=cls)
+            told = msgspec.json.decode((folder / _FILE).read_bytes(), type=_Stored)
         except (OSError, msgspec.DecodeError) as error:
             raise LabelError(f"this is no stored analysis: {error}", where=str(folder)) from error
+        return cls(
+            rows=told.rows,
+            gold_rows=told.gold_rows,
+            classes=told.classes,
+            shares=(told.coverage, told.overlap, told.conflict),
+            sources=told.sources,
+            judge=told.judge,
+            pairs=lambda: told.pairs,
+        )
 
-    def _line(self, each: SourceFigures, failing: bool) -> list[str]:
-        shares = [f"{value:.1%}" for value in (each.coverage, each.overlaps, each.conflicts)]
-        line = [each.source, " ".join(each.polarity) or "-", *shares]
-        line += [str(each.failed)] if failing else []
-        if not self.gold_rows:
-            return line
-        if each.accuracy is None:
-            return [*line, "0 of 0", "-"]
-        trials = (each.correct or 0) + (each.incorrect or 0)
-        interval = f"{each.accuracy:.2f} [{each.low:.2f}, {each.high:.2f}]"
-        return [*line, f"{each.correct} of {trials}", interval]
+    def _is_known(self, name: str) -> bool:
+        if name in _ON_GOLD:
+            return self.gold_rows > 0
+        return name not in _OPTIONAL or any(
+            getattr(each, name) is not None for each in self.sources
+        )
+
+    def _stored(self) -> _Stored:
+        return _Stored(
+            self.rows,
+            self.gold_rows,
+            self.classes,
+            self.coverage,
+            self.overlap,
+            self.conflict,
+            self.sources,
+            self.judge,
+            self.pairs,
+        )
 
 
-def analyze(votes: Votes, gold: Gold | None = None) -> Analysis:
+def analyze(
+    votes: Votes,
+    gold: Truth | None = None,
+    model: Classifies | None = None,
+    *,
+    seconds: Mapping[str, float] | None = None,
+) -> Analysis:
     """Work out the figures of each source.
 
     Args:
         votes: int[n, m].
-        gold: row id -> class, or a frame with `row_id` and `label`; only votes on gold rows count
-            as correct or incorrect.
+        gold: row id -> class, a frame with `row_id` and `label`, or int[n] classes in the order of
+            the rows, -1 where unknown; only votes on gold rows count as correct or incorrect.
+        model: a fitted label model of any kind; adds the estimated accuracy, and its labels say
+            what agreement of two sources is to be expected.
+        seconds: source -> seconds that it took for these rows.
 
     Raises:
-        LabelError: gold does not fit the votes.
+        LabelError: gold or the model does not fit the votes.
     """
-    truth = gold_codes(gold, votes)
-    rows, classes = len(votes), len(votes.classes)
-    patterns = Patterns.of(votes.matrix, classes)
-    counts = patterns.count()
-    voted, many, clash = _overlap(patterns.votes)
-    pairs = count_pairs(patterns.votes, classes, counts)
+    truth = true_classes(gold, votes)
+    counts = count_votes(votes.matrix, len(votes.classes))
+    probs = None if model is None else model_probs(model, votes)
+    judge = "model" if model is not None else "gold" if (truth >= 0).any() else "majority vote"
+    rows = max(len(votes), 1)
+
+    def pairs() -> SourcePairs:
+        of_row = believed(votes, truth, probs)
+        return source_pairs(votes.names, votes.matrix, len(votes.classes), of_row)
+
     return Analysis(
-        rows=rows,
+        rows=len(votes),
         gold_rows=int((truth >= 0).sum()),
         classes=votes.classes,
-        coverage=float(counts @ voted.any(axis=1)) / max(rows, 1),
-        overlap=float(counts @ many) / max(rows, 1),
-        conflict=float(counts @ clash) / max(rows, 1),
-        sources=_figures(votes, patterns, truth, counts),
-        agreement=_agreement(pairs),
-        alike=_alike(votes.names, pairs),
+        shares=(counts.covered / rows, counts.many / rows, counts.clash / rows),
+        sources=source_figures(votes, counts, truth, probs, seconds or {}),
+        judge=judge,
+        pairs=pairs,
     )
 
 
-def _overlap(
-    matrix: NDArray[np.integer],
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return who voted, bool[p, m]; where two or more did, bool[p]; where they differ, bool[p]."""
-    voted = matrix >= 0
-    differs = voted & (matrix != matrix.max(axis=1, keepdims=True, initial=-1))
-    return voted, voted.sum(axis=1) > 1, differs.any(axis=1)
-
-
-def _figures(
-    votes: Votes, patterns: Patterns, truth: NDArray[np.int64], counts: NDArray[np.float64]
-) -> tuple[SourceFigures, ...]:
-    voted, many, clash = _overlap(patterns.votes)
-    right = patterns.tally(patterns.count_by_class(truth))[:, :-1]
-    correct, said = np.einsum("jyy->j", right), right.sum(axis=(1, 2))
-    rows = max(len(votes), 1)
-    coverage, overlaps, conflicts = (
-        (counts * chosen) @ voted / rows for chosen in (1.0, many, clash)
-    )
-    failed = votes.failed()
-    return tuple(
-        SourceFigures(
-            source=name,
-            polarity=tuple(votes.classes[label] for label in patterns.labels_of(index)),
-            coverage=float(coverage[index]),
-            overlaps=float(overlaps[index]),
-            conflicts=float(conflicts[index]),
-            failed=failed.get(name, 0),
-            **_on_gold(int(correct[index]), int(said[index]), bool((truth >= 0).any())),
-        )
-        for index, name in enumerate(votes.names)
-    )
-
-
-def _on_gold(correct: int, said: int, there_is_gold: bool) -> dict[str, Any]:
-    if not there_is_gold:
-        return {}
-    counted: dict[str, Any] = {"correct": correct, "incorrect": said - correct}
-    if said:
-        interval = wilson(correct, said)
-        counted |= {"accuracy": interval.value, "low": interval.low, "high": interval.high}
-    return counted
-
-
-def _agreement(pairs: Pairs) -> tuple[tuple[float | None, ...], ...]:
-    return tuple(
-        tuple(None if np.isnan(value) else float(value) for value in line)
-        for line in pairs.agreement
-    )
-
-
-def _alike(names: tuple[str, ...], pairs: Pairs) -> tuple[SourcePair, ...]:
-    upper = np.triu(pairs.identity >= _SAME, k=1) & (pairs.agree > 0)
-    return tuple(
-        SourcePair(names[i], names[j], float(pairs.identity[i, j]), int(pairs.agree[i, j]))
-        for i, j in np.argwhere(upper).tolist()
-    )
+def _other(pair: SourcePair | None, name: str) -> str | None:
+    if pair is None:
+        return None
+    return pair.second if pair.first == name else pair.first

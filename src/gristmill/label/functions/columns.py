@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -13,8 +16,8 @@ from gristmill.core.errors import LabelError
 from gristmill.data.table import ROW_ID
 from gristmill.label.codes import BadVoteError, VoteCodes
 from gristmill.label.functions.function import LabelingFunction, OnError
-from gristmill.label.functions.preprocess import PreprocessedRow
-from gristmill.label.functions.rows import Row, rows_of
+from gristmill.label.functions.preprocessed import PreprocessedRows
+from gristmill.label.functions.rows import Row, TableRow, cells_of, no_column
 from gristmill.label.vote import ABSTAIN
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 _SHOWN_CHARACTERS = 200
 _ISOLATING_CALLS = 200
+_BLOCK_ROWS = 8192
+_OPEN_SIGNATURE = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 Evaluate: TypeAlias = "Callable[[pl.DataFrame], NDArray[np.integer]]"
 
@@ -54,30 +59,59 @@ class RowVoter:
             LabelError: a function raised and its policy is to stop, or voted for no class.
         """
         frame, wanted = part
-        rows = rows_of(frame)
-        shared = [PreprocessedRow(row) for row in rows]
-        return [self._column(index, rows, shared) for index in wanted]
+        pieces: dict[int, list[Column]] = {index: [] for index in wanted}
+        for start in range(0, frame.height, _BLOCK_ROWS):
+            block = frame.slice(start, _BLOCK_ROWS)
+            rows = PreprocessedRows(cells_of(block))
+            for index in wanted:
+                pieces[index].append(self._column(index, block, rows))
+        return [_joined(pieces[index], self.codes) for index in wanted]
 
-    def _column(self, index: int, rows: list[Row], shared: list[PreprocessedRow]) -> Column:
+    def _column(self, index: int, block: pl.DataFrame, rows: PreprocessedRows) -> Column:
         function, policy = self.functions[index], self.policies[index]
-        call, pre, encode = _bound(function), function.pre, self.codes.encode
-        codes = np.full(len(rows), ABSTAIN, self.codes.dtype)
         failures: list[tuple[int, str]] = []
-        for position, row in enumerate(rows):
-            try:
-                vote = call(shared[position].view(pre) if pre else row)
-            except LabelError:
-                raise  # a preprocessor that cannot be used is no matter of one row
-            except (Exception, SystemExit) as error:
-                if policy == "raise":
-                    raise stopped(function, row[ROW_ID], error, row) from error
-                failures.append((position, said(error)))
-                continue
-            try:
-                codes[position] = encode(vote)
-            except (ValueError, TypeError):
-                raise self.codes.refusal(function.name, row[ROW_ID], vote) from None
-        return Column(codes, failures)
+
+        def failed(position: int, error: BaseException) -> None:
+            if policy == "raise":
+                row = rows.rows[position]
+                raise stopped(function, row[ROW_ID], error, row) from error
+            failures.append((position, said(error)))
+
+        answers = rows.ask(bound(function.function, function.resources), function.pre, failed)
+        try:
+            return Column(self.codes.encode_all(answers), failures)
+        except BadVoteError as bad:
+            raise self.codes.refusal(
+                function.name, block[ROW_ID][bad.position], bad.value
+            ) from None
+
+
+def bound(
+    function: Callable[..., object], resources: Mapping[str, object]
+) -> Callable[[Row], object]:
+    """Return a function of a row alone, its resources being given.
+
+    They become default values of a copy where that is possible: a `partial` takes as long as many
+    a rule does.
+    """
+    if not resources:
+        return function
+    if not isinstance(function, FunctionType) or function.__code__.co_flags & _OPEN_SIGNATURE:
+        return functools.partial(function, **resources)
+    code, given = function.__code__, function.__defaults__ or ()
+    positional = code.co_varnames[1 : code.co_argcount]
+    named = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    values = dict(zip(reversed(positional), reversed(given), strict=False))
+    values |= {**(function.__kwdefaults__ or {}), **resources}
+    known = {*positional, *named}
+    if code.co_posonlyargcount > 1 or resources.keys() - known or known - values.keys():
+        return functools.partial(function, **resources)
+    defaults = tuple(values[name] for name in positional)
+    copy = FunctionType(
+        code, function.__globals__, function.__name__, defaults, function.__closure__
+    )
+    copy.__kwdefaults__ = {name: values[name] for name in named}
+    return copy
 
 
 def batch_column(
@@ -151,12 +185,22 @@ def stopped(
 def said(error: BaseException) -> str:
     """Return an exception's kind and the first line of what it says."""
     first = str(error).partition("\n")[0]
+    if isinstance(error, AttributeError) and isinstance(error.obj, TableRow):
+        first = no_column(error.obj, error.name)
     return _short(f"{type(error).__name__}: {first}" if first else type(error).__name__)
 
 
-def _bound(function: LabelingFunction) -> Callable[[Row], object]:
-    """Skip the wrapper where there are no resources: it is called once per row."""
-    return function if function.resources else function.function
+def _joined(pieces: Sequence[Column], codes: VoteCodes) -> Column:
+    """Put the columns of consecutive blocks below one another."""
+    if not pieces:
+        return Column(np.empty(0, codes.dtype))
+    starts = np.cumsum([0, *(len(piece.codes) for piece in pieces)])
+    failures = [
+        (int(start) + position, message)
+        for start, piece in zip(starts, pieces, strict=False)
+        for position, message in piece.failures
+    ]
+    return Column(np.concatenate([piece.codes for piece in pieces]), failures)
 
 
 def _batch_codes(

@@ -16,6 +16,7 @@ OnError: TypeAlias = Literal["raise", "abstain"]
 
 KINDS: tuple[Kind, ...] = ("row", "batch", "expression")
 POLICIES: tuple[OnError, ...] = ("raise", "abstain")
+_HELPERS = "gristmill.label.functions.expressions"
 
 
 class LabelingFunction:
@@ -57,12 +58,16 @@ class LabelingFunction:
     def __fingerprint__(self) -> str:
         from gristmill.core.code import fingerprint_callable
 
+        ours = getattr(self.function, "__module__", None) == _HELPERS
+        code = (_helper_code if ours else fingerprint_callable)(self.function)
         resources = self.version or {
-            name: _fingerprint_resource(self.name, name, value)
+            name: fingerprint_callable(value) if inspect.isroutine(value) else value
             for name, value in self.resources.items()
         }
-        code = fingerprint_callable(self.function)
-        return fingerprint([self.kind, code, resources, list(self.pre)])
+        try:
+            return fingerprint([self.kind, code, resources, list(self.pre)])
+        except TypeError as error:
+            raise _nameless(self.name, self.resources) from error
 
     def __repr__(self) -> str:
         return f"LabelingFunction({self.name!r}, kind={self.kind!r})"
@@ -117,9 +122,23 @@ def labeling_function(
     def long():
         return pl.when(pl.col("text").str.len_chars() > 300).then(pl.lit("ham"))
 
-    @labeling_function(kind="batch", resources={"model": model})
+    @labeling_function(kind="batch", resources={"model": model}, version="2024-05")
     def scored(frame, model):
         return [1 if score > 0.9 else None for score in model(frame["text"])]
+    ```
+
+    A language model, or any other, is a resource of a function of a batch. It has no fingerprint
+    of its own, so it needs `version=`; with a cache it is then asked once about each row, also
+    when other functions change or rows are added:
+
+    ```
+    def complete(prompts: list[str]) -> list[str]: ...  # one call of your client for all of them
+
+    @labeling_function(kind="batch", resources={"complete": complete}, version="model-7, prompt 3")
+    def asked(frame, complete):
+        question = "Is this message spam? Answer yes or no.\n\n{}"
+        answers = complete([question.format(text) for text in frame["text"]])
+        return [{"yes": "spam", "no": "ham"}.get(answer.strip().lower()) for answer in answers]
     ```
 
     A vote is a class index, a class name or None. It must depend on the row alone (an expression
@@ -188,16 +207,29 @@ def _check(function: LabelingFunction) -> None:
         )
 
 
-def _fingerprint_resource(owner: str, name: str, value: object) -> str:
+@functools.cache
+def _helper_code(function: Callable[..., object]) -> str:
+    """Fingerprint the code behind `keywords` and the like once for all that they make."""
     from gristmill.core.code import fingerprint_callable
 
+    return fingerprint_callable(function)
+
+
+def _nameless(owner: str, resources: Mapping[str, object]) -> LabelError:
+    """Return the error for the resource that has no fingerprint."""
+    name, value = next(pair for pair in resources.items() if _is_nameless(pair[1]))
+    return LabelError(
+        f"resource {name!r} is a {type(value).__qualname__}, which has no fingerprint",
+        where=f"labelling function {owner!r}",
+        fix="say version='...' in the decorator, and change it when the resource changes",
+    )
+
+
+def _is_nameless(value: object) -> bool:
     if inspect.isroutine(value):
-        return fingerprint_callable(value)
+        return False
     try:
-        return fingerprint(value)
-    except TypeError as error:
-        raise LabelError(
-            f"resource {name!r} is a {type(value).__qualname__}, which has no fingerprint",
-            where=f"labelling function {owner!r}",
-            fix="say version='...' in the decorator, and change it when the resource changes",
-        ) from error
+        fingerprint(value)
+    except TypeError:
+        return True
+    return False

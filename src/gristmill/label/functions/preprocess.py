@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, overload
 
 from gristmill.core.errors import LabelError
@@ -96,75 +96,3 @@ def preprocessor(
     if function is not None:
         return Preprocessor(function, pre)
     return functools.partial(Preprocessor, pre=pre)
-
-
-class PreprocessedRow:
-    """One row and the results of the preprocessors that were asked of it so far.
-
-    A result is remembered by which preprocessor made it, not by the row's values, so a row that
-    holds NaN (which equals nothing) is computed once as any other. An exception is remembered too.
-    """
-
-    __slots__ = ("_results", "_views", "row")
-
-    def __init__(self, row: Row) -> None:
-        self.row = row
-        self._results: dict[int, Mapping[str, object] | Exception] = {}
-        self._views: dict[tuple[Preprocessor, ...], Row] = {}
-
-    def view(self, pre: tuple[Preprocessor, ...]) -> Row:
-        """Return the row with the fields of `pre`, and of what they need themselves.
-
-        Raises:
-            LabelError: a preprocessor did not return a mapping, or two give the same field.
-            Exception: whatever a preprocessor raised.
-        """
-        if pre not in self._views:
-            self._views[pre] = self._join(pre)
-        return self._views[pre]
-
-    def _join(self, pre: tuple[Preprocessor, ...]) -> Row:
-        fields: dict[str, object] = {}
-        owner: dict[str, Preprocessor] = {}
-        for each in _closure(pre):
-            result = self._result(each)
-            for name in result:
-                if owner.setdefault(name, each) is not each:
-                    raise LabelError(
-                        f"preprocessors {owner[name].name!r} and {each.name!r} "
-                        f"both give the field {name!r}",
-                        fix="rename the field in one of them",
-                    )
-            fields.update(result)
-        return self.row.with_fields(fields)
-
-    def _result(self, each: Preprocessor) -> Mapping[str, object]:
-        if id(each) not in self._results:
-            self._results[id(each)] = self._run(each)
-        result = self._results[id(each)]
-        if isinstance(result, Exception):
-            raise result
-        return result
-
-    def _run(self, each: Preprocessor) -> Mapping[str, object] | Exception:
-        from gristmill.label.functions.rows import freeze
-
-        try:
-            fields = each(self.view(each.pre) if each.pre else self.row)
-            return {name: freeze(value) for name, value in fields.items()}
-        except Exception as error:  # handed to every labelling function that needs this result
-            return error
-
-
-def _closure(pre: Iterable[Preprocessor]) -> list[Preprocessor]:
-    """Return `pre` and all that they need, each once, needed ones first."""
-    found: dict[int, Preprocessor] = {}
-
-    def visit(each: Preprocessor) -> None:
-        for needed in each.pre:
-            visit(needed)
-        found.setdefault(id(each), each)
-
-    for each in pre:
-        visit(each)
-    return list(found.values())

@@ -14,15 +14,17 @@ Legend: m sources, k classes, p patterns of votes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gristmill.label.models.emission import Tied, free
 from gristmill.label.models.patterns import Patterns
 
 _MOST_ROUNDS = 500
-_TOLERANCE = 1e-7
 _UNSEEN = 0.5
 
 
@@ -48,12 +50,18 @@ class Settings:
         pseudo: float64[m, k + 1, k], pseudo-counts of answers given the class.
         share: float64[m], how much each source counts; less than 1 for one of several copies.
         abstention: whether an abstaining source is evidence on the class.
+        coins: whether one accuracy describes a source, and not a full confusion matrix.
     """
 
     log_prior: NDArray[np.float64]
     pseudo: NDArray[np.float64]
     share: NDArray[np.float64]
     abstention: bool
+    coins: bool = False
+
+
+Revise: TypeAlias = Callable[[NDArray[np.float64]], Settings]
+"""From how many rows each class has, float64[k], to the settings of the next round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +71,53 @@ class Fit:
     Attributes:
         log_emission: float64[m, k + 1, k], log P(answer | class).
         posterior: float64[p, k], P(class | votes).
+        log_prior: float64[k], log class balance.
         history: the penalised log-likelihood after each round; it never falls where abstention is
-            evidence and all shares are 1.
+            evidence, all shares are 1 and the settings are not revised.
         converged: whether the posterior came to rest.
     """
 
     log_emission: NDArray[np.float64]
     posterior: NDArray[np.float64]
+    log_prior: NDArray[np.float64]
     history: tuple[float, ...]
     converged: bool
 
 
-def fit(patterns: Patterns, evidence: Evidence, settings: Settings) -> Fit:
+def fit(
+    patterns: Patterns,
+    evidence: Evidence,
+    settings: Settings,
+    revise: Revise | None = None,
+    *,
+    tolerance: float = 1e-7,
+) -> Fit:
     """Find the most probable model, from the one that the prior alone describes.
 
-    Deterministic. Stops when no posterior moves by more than 1e-7, at the latest after 500 rounds.
+    Deterministic. Stops when no posterior moves any more, at the latest after 500 rounds.
+
+    Args:
+        patterns: of votes.
+        evidence: how often they occur.
+        settings: of the first round; of all rounds without `revise`.
+        revise: makes the settings of each further round, for a class balance that is estimated.
+        tolerance: by how much a posterior may move in a round and still count as at rest.
     """
-    log_emission = _normalised(settings.pseudo)
+    maximise = Tied.start(settings.pseudo, by_class=False) if settings.coins else free
+    log_emission = free(settings.pseudo)
     posterior, _ = classify(patterns, log_emission, settings)
     history: list[float] = []
-    for _ in range(_MOST_ROUNDS):
-        log_emission = _maximise(patterns, evidence, settings, posterior)
+    step = np.inf
+    while len(history) < _MOST_ROUNDS and step >= tolerance:
+        weights = posterior * evidence.free[:, None] + evidence.gold
+        if revise is not None:
+            settings = revise(weights.sum(axis=0))
+        log_emission = maximise(patterns.tally(weights) + settings.pseudo)
         moved, log_rows = classify(patterns, log_emission, settings)
         history.append(_objective(log_rows, log_emission, patterns, evidence, settings))
         step = np.abs(moved - posterior).max(initial=0.0)
         posterior = moved
-        if step < _TOLERANCE:
-            return Fit(log_emission, posterior, tuple(history), converged=True)
-    return Fit(log_emission, posterior, tuple(history), converged=False)
+    return Fit(log_emission, posterior, settings.log_prior, tuple(history), bool(step < tolerance))
 
 
 def classify(
@@ -138,19 +165,6 @@ def prior_counts(
     given /= given.sum(axis=1, keepdims=True)
     counts: NDArray[np.float64] = strength * (answers + _UNSEEN)[:, :, None] * given[None]
     return counts
-
-
-def _maximise(
-    patterns: Patterns, evidence: Evidence, settings: Settings, posterior: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the log emissions that fit the posterior best (the M step)."""
-    weights = posterior * evidence.free[:, None] + evidence.gold
-    return _normalised(patterns.tally(weights) + settings.pseudo)
-
-
-def _normalised(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    logs: NDArray[np.float64] = np.log(counts) - np.log(counts.sum(axis=1, keepdims=True))
-    return logs
 
 
 def _objective(

@@ -2,59 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Self
 
 import msgspec
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from gristmill.core.errors import LabelError
-from gristmill.core.fingerprint import fingerprint, fingerprint_bytes
-from gristmill.label.codes import check_classes
 from gristmill.label.explain import Scoring
-from gristmill.label.gold import Gold, gold_codes
-from gristmill.label.labels import Labels, build_labels
-from gristmill.label.models import em
-from gristmill.label.models.calibration import calibrate, heated
-from gristmill.label.models.choice import Choice, choose, options
-from gristmill.label.models.duplicates import shares
-from gristmill.label.models.model_state import ModelState
-from gristmill.label.models.patterns import Patterns
+from gristmill.label.gold import Gold
+from gristmill.label.models.additive import (
+    AdditiveModel,
+    Fitted,
+    Floats,
+    Options,
+    check_voted,
+    softmax,
+)
+from gristmill.label.models.balance import check_prior
+from gristmill.label.models.calibration import calibrate
+from gristmill.label.models.choice import choose, options
+from gristmill.label.models.findings import Findings, measure
+from gristmill.label.models.gold_update import GoldVotes, Option, Pool, pool
+from gristmill.label.models.influence import influence
 from gristmill.label.models.problem import Belief, Problem
+from gristmill.label.models.seen import Seen
 from gristmill.label.votes import Votes
 
-_FILE = "model.json"
 
+class LabelModel(AdditiveModel):
+    """Reads the votes in more ways than one, and trusts those that stand up to a test.
 
-class _Stored(msgspec.Struct, frozen=True):
-    classes: tuple[str, ...]
-    options: dict[str, list[float] | float | bool | int | None]
-    state: ModelState | None
+    One way takes sources for independent judges (Dawid & Skene 1979, by maximum a posteriori
+    expectation-maximisation): what they leave out is evidence too, and the class balance is
+    estimated. It is right about much and fails badly where sources were not written independently;
+    then it overturns votes that are unanimous, and is left out. The other way goes by the votes
+    alone. In both, pseudo-counts say that sources are better than chance, and sources that are
+    copies of one another share one weight. The readings are pooled by the mean of their log-scores,
+    so that every label is a sum of what each source adds.
 
-
-class LabelModel:
-    """Dawid-Skene with abstention in the emission model, fitted by expectation-maximisation (MAP).
-
-    Each source is described by P(answer | class) over the k classes and abstain. Pseudo-counts say
-    that sources are better than chance. Sources that are copies of one another share one weight.
-    Gold rows keep their class in the fit and count several times.
-
-    Whether abstaining is evidence, and how much a gold row counts, is chosen by the likelihood of
-    gold rows held out (five folds); with fewer than 20 gold rows under a vote abstention is ignored
-    and a gold row counts 10 times. The same held-out rows calibrate the probabilities (one
+    Gold corrects what the readings believe of each source; how much agreement counts beside gold,
+    and whether abstaining is evidence, is chosen by the likelihood of gold rows held out (five
+    folds, at least 20 gold rows under a vote). The same rows calibrate the probabilities (one
     temperature) and set the trust: accuracy above chance, which scales the weights of weak rows.
 
-    The fit is deterministic and does not depend on the order of rows; it works on the distinct
-    patterns of votes, in memory O(votes).
+    The fit is deterministic and does not depend on the order of rows. It sees the distinct patterns
+    of votes, or a sample of rows where these are many; memory stays bounded, and parts of the votes
+    handed in one after the other (`partial_fit`) or to several models (`merge`) give the same model
+    as one fit.
 
     Args:
         classes: class names, or how many; two or more.
-        prior: k probabilities of the classes; default: from gold (Laplace-smoothed), else uniform.
+        prior: k probabilities of the classes; default: from votes and gold.
         abstention: whether abstaining is evidence; default: chosen.
-        gold_weight: rows a gold row counts for; default: chosen out of 1, 10 and 100.
+        gold_strength: rows of each class that the agreement of sources is worth beside gold;
+            default: chosen.
         accuracy: believed accuracy of a source, were classes balanced; in (1 / k, 1).
         strength: pseudo-rows per row behind that belief; above 0.
         seed: of the folds.
@@ -63,260 +66,192 @@ class LabelModel:
         LabelError: an argument is outside its range.
     """
 
+    method = "label model"
+
     def __init__(
         self,
         classes: Sequence[str] | int,
         *,
         prior: Sequence[float] | None = None,
         abstention: bool | None = None,
-        gold_weight: float | None = None,
+        gold_strength: float | None = None,
         accuracy: float = 0.7,
-        strength: float = 1.0,
+        strength: float = 0.4,
         seed: int = 0,
     ) -> None:
-        self.classes = check_classes(classes)
-        self.prior = _check_prior(prior, len(self.classes))
+        super().__init__(classes)
+        self.prior = None if prior is None else check_prior(prior, len(self.classes), ())
         self.abstention = abstention
-        self.gold_weight = gold_weight
+        self.gold_strength = gold_strength
         self.accuracy = accuracy
         self.strength = strength
         self.seed = seed
-        self._fitted: ModelState | None = None
+        self._seen: Seen | None = None
         _check_numbers(self)
 
-    def __repr__(self) -> str:
-        state = "not fitted" if self._fitted is None else f"fitted on {self._fitted.rows} rows"
-        return f"LabelModel({len(self.classes)} classes, {state})"
-
-    def __fingerprint__(self) -> str:
-        return fingerprint_bytes(self._bytes())
-
     @property
-    def state(self) -> ModelState:
+    def fitted(self) -> Fitted:
         """What was learned.
 
         Raises:
             LabelError: the model is not fitted.
         """
-        if self._fitted is None:
-            raise LabelError("this label model is not fitted", fix="call fit(votes) first")
-        return self._fitted
+        if self._fitted is None and self._seen is not None:
+            self._fitted = self._solve(self._seen)
+        return super().fitted
+
+    @property
+    def findings(self) -> Findings:
+        """What there is to say of the fit: readings, sources, gold.
+
+        Raises:
+            LabelError: the model is not fitted.
+        """
+        return msgspec.json.decode(self.fitted.findings, type=Findings)
 
     def fit(self, votes: Votes, gold: Gold | None = None) -> Self:
         """Learn how far each source is to be believed.
 
         Args:
             votes: int[n, m] of any number of sources.
-            gold: row id -> class, or a frame with `row_id` and `label`; of any number of rows.
+            gold: row id -> class, or a frame with `row_id` and `label`; of any number of rows. With
+                a column `annotator`, rows may have several labels that differ.
 
         Raises:
             LabelError: no rows, no source voted at all, the votes have other classes, or gold does
                 not fit the votes.
         """
-        self._check_votes(votes)
-        belief = Belief(self.prior, self.accuracy, self.strength)
-        known = gold_codes(gold, votes)
-        problem = Problem.of(belief, votes.matrix, len(self.classes), known)
-        choice = choose(
-            options(self.abstention, self.gold_weight),
-            problem.predict,
-            known,
-            votes.covered,
-            votes.row_ids.to_list(),
-            len(self.classes),
-            self.seed,
-        )
-        self._fitted = _learned(problem, choice, votes)
+        self._check_classes(votes)
+        check_voted(votes)
+        self._seen, self._fitted = Seen.of(votes, gold), None
+        _ = self.fitted
         return self
 
-    def predict_proba(self, votes: Votes) -> NDArray[np.float64]:
-        """Return calibrated P(class | votes), float64[n, k]; the class balance where nobody voted.
+    def partial_fit(self, votes: Votes, gold: Gold | None = None) -> Self:
+        """Learn from some more rows; the fit itself is made when it is needed.
+
+        Args:
+            votes: of the same sources, on rows not seen before.
+            gold: of rows among them.
 
         Raises:
-            LabelError: the model is not fitted, or the votes are of other sources or classes.
+            LabelError: the votes have other classes or sources, gold does not fit the votes, or the
+                model was loaded, and does not have what it was fitted on.
         """
-        state = self.state
         self._check_classes(votes)
-        matrix = state.columns_of(votes)
-        patterns = Patterns.of(matrix, len(self.classes))
-        probs, _ = em.classify(patterns, state.emission_logs, state.settings)
-        probs = heated(probs, state.temperature)
-        silent = (patterns.votes < 0).all(axis=1)
-        probs[silent] = state.balance
-        return probs[patterns.of_row]
+        self._join(Seen.of(votes, gold))
+        return self
 
-    def predict(self, votes: Votes, gold: Gold | None = None) -> Labels:
-        """Return labels; rows with gold keep it.
-
-        The gold handed to `fit` counts again if these are the same votes; otherwise pass `gold`.
+    def merge(self, other: LabelModel) -> Self:
+        """Learn from what another model has seen, too.
 
         Raises:
-            LabelError: as `predict_proba`, or gold does not fit.
+            LabelError: the other has other classes or sources, or one of the two was loaded.
         """
-        state = self.state
-        probs = self.predict_proba(votes)
-        known = state.gold_of(votes) if gold is None else gold_codes(gold, votes)
-        return build_labels(
-            votes,
-            probs,
-            votes.covered,
-            known,
-            method="label model",
-            model=fingerprint(self),
-            trust=state.trust,
-            facts=self._facts(),
-            scoring=self._scoring(votes),
-        )
+        if other.classes != self.classes:
+            raise LabelError(
+                f"the models are for classes {list(self.classes)} and {list(other.classes)}"
+            )
+        if other._seen is None:
+            raise LabelError(
+                "the other model has nothing to merge: it was loaded, or never saw votes",
+                fix="merge models before they are saved",
+            )
+        self._join(other._seen)
+        return self
 
     @property
     def sources(self) -> pl.DataFrame:
         """What was learned of each source.
 
         Columns: `source`; `share` (1, less for copies); `copy_of` (names); `accuracy`, the
-        estimated P(right | voted).
+        estimated P(right | voted), null for one that never voted; where there is gold, what it
+        measured: `gold_votes`, `gold_right`, `gold_accuracy`, and `low` and `high`, the ends of its
+        95 % interval (Wilson), null without votes on gold rows.
         """
-        state = self.state
-        joint = np.exp(state.emission_logs[:, :-1]) * np.array(state.balance)
-        right = np.einsum("jyy->j", joint) / joint.sum(axis=(1, 2))
-        twins: dict[int, list[str]] = {
-            member: [state.names[other] for other in group if other != member]
-            for group in state.copies
-            for member in group
-        }
-        return pl.DataFrame(
-            {
-                "source": state.names,
-                "share": state.share,
-                "copy_of": [twins.get(index, []) for index in range(len(state.names))],
-                "accuracy": right,
-            },
-            schema_overrides={"copy_of": pl.List(pl.String)},
-        )
+        return self.findings.frame(self.fitted.names)
+
+    def influence(self, votes: Votes) -> pl.DataFrame:
+        """Say for each source what would change without it.
+
+        Columns: `source`; `votes` (rows it voted on); `changed` (labels that would be another);
+        `lost` (rows that would have no vote left); `shift` (mean change of the probability of the
+        label over the rows that it voted on).
+
+        Raises:
+            LabelError: as `predict_proba`.
+        """
+        self._check_classes(votes)
+        fitted = self.fitted
+        matrix = votes.matrix[:, fitted.order(votes)]
+        return influence(matrix, fitted.names, len(self.classes), fitted.log_prior, fitted.table)
 
     def describe(self) -> dict[str, object]:
         """Return a JSON-able summary: settings, what was chosen and why, and each source."""
-        if self._fitted is None:
-            return {"kind": "label model", "classes": list(self.classes), "fitted": False}
-        state = self._fitted
-        return {
-            "kind": "label model",
-            "classes": list(self.classes),
-            "fitted": True,
-            "rows": state.rows,
-            "gold_rows": len(state.gold_rows),
-            "balance": list(state.balance),
-            "abstention": state.abstention,
-            "gold_weight": state.gold_weight,
-            "chosen_because": state.reason,
-            "temperature": state.temperature,
-            "trust": state.trust,
-            "rounds": state.rounds,
-            "converged": state.converged,
-            "sources": self.sources.to_dicts(),
-            "functions": dict(zip(state.names, state.fingerprints, strict=True)),
-        }
+        told = super().describe()
+        if self._fitted is not None:
+            findings = msgspec.json.decode(self.fitted.findings)
+            told |= {**findings, "sources": self.sources.to_dicts()}
+        return told
 
-    def save(self, folder: Path) -> None:
-        """Write `model.json` into an empty folder."""
-        (folder / _FILE).write_bytes(self._bytes())
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            LabelError: the file is not there, or is no label model.
-        """
-        try:
-            stored = msgspec.json.decode((folder / _FILE).read_bytes(), type=_Stored)
-        except (OSError, msgspec.DecodeError) as error:
+    def _join(self, seen: Seen) -> None:
+        if self._seen is None and self._fitted is not None:
             raise LabelError(
-                f"this is no stored label model: {error}", where=str(folder)
-            ) from error
-        model = cls(stored.classes, **stored.options)  # type: ignore[arg-type]
-        model._fitted = stored.state
-        return model
+                "this model was loaded, and does not have the votes that it was fitted on",
+                fix="call fit with all votes, or keep the model that saw the first part",
+            )
+        self._seen, self._fitted = seen if self._seen is None else self._seen.join(seen), None
 
-    def _bytes(self) -> bytes:
-        settings: dict[str, list[float] | float | bool | int | None] = {
-            "prior": None if self.prior is None else self.prior.tolist(),
+    def _solve(self, seen: Seen) -> Fitted:
+        """Fit the readings, weigh gold, calibrate."""
+        balance = None if self.prior is None else np.array(self.prior)
+        patterns, rows = seen.sample.weighted()
+        problem = Problem.of(Belief(balance, self.accuracy, self.strength), patterns, rows)
+        trusted, left_out = problem.read(self.abstention)
+
+        def pooled(gold: GoldVotes, way: Option) -> Pool:
+            return pool(trusted, problem.share, gold, way, balance=balance)
+
+        def predict(gold: GoldVotes, way: Option, unseen: GoldVotes) -> Floats:
+            return softmax(pooled(gold, way).scores(unseen.votes))
+
+        choice = choose(
+            options(self.gold_strength, self.abstention),
+            predict, seen.gold, seen.gold_ids, len(self.classes), self.seed,
+        )  # fmt: skip
+        calibration = calibrate(choice.held_out, choice.codes)
+        result = pooled(seen.gold, choice.option).heated(calibration.temperature)
+        posterior = softmax(patterns.add_up(result.table) + result.log_prior)
+        findings = Findings(
+            readings=tuple(map(str, [*trusted, *left_out])),
+            rounds=sum(len(read.fit.history) for read in trusted),
+            converged=all(read.fit.converged for read in trusted),
+            exact=seen.sample.exact,
+            gold=str(choice.option),
+            chosen_because=choice.reason,
+            copies=problem.copies,
+            sources=measure(patterns, rows, posterior, problem.share, seen.gold),
+        )
+        silent = softmax(result.silent[None])[0]
+        return Fitted(
+            names=seen.names,
+            fingerprints=seen.fingerprints,
+            scoring=Scoring.of(result.log_prior, result.table, silent),
+            facts={"temperature": calibration.temperature, "trust": calibration.trust},
+            rows=seen.sample.rows,
+            gold=seen.parts,
+            findings=msgspec.Raw(msgspec.json.encode(findings)),
+        )
+
+    def _options(self) -> Options:
+        return {
+            "prior": self.prior,
             "abstention": self.abstention,
-            "gold_weight": self.gold_weight,
+            "gold_strength": self.gold_strength,
             "accuracy": self.accuracy,
             "strength": self.strength,
             "seed": self.seed,
         }
-        return msgspec.json.encode(_Stored(self.classes, settings, self._fitted))
-
-    def _facts(self) -> Mapping[str, float]:
-        state = self.state
-        return {
-            "trust": state.trust,
-            "temperature": state.temperature,
-            "gold_rows": float(len(state.gold_rows)),
-        }
-
-    def _scoring(self, votes: Votes) -> Scoring:
-        """Return how votes add up, with sources in the order of the votes."""
-        state = self.state
-        table = em.contributions(state.emission_logs, state.settings) / state.temperature
-        order = [state.names.index(name) for name in votes.names]
-        return Scoring.of(np.log(state.balance) / state.temperature, table[order])
-
-    def _check_votes(self, votes: Votes) -> None:
-        self._check_classes(votes)
-        if len(votes) == 0:
-            raise LabelError("expected votes on at least one row, found none")
-        if not votes.covered.any():
-            raise LabelError(
-                f"no labelling function voted on any of the {len(votes)} rows",
-                fix="look at votes.analyze(): every coverage is 0",
-            )
-
-    def _check_classes(self, votes: Votes) -> None:
-        if votes.classes != self.classes:
-            raise LabelError(
-                f"the model is for classes {list(self.classes)}, "
-                f"these votes are on {list(votes.classes)}"
-            )
-
-
-def _learned(problem: Problem, choice: Choice, votes: Votes) -> ModelState:
-    fit, balance = problem.solve(choice.option, problem.gold)
-    calibration = calibrate(choice.held_out, problem.gold[choice.rows])
-    gold_rows = np.flatnonzero(problem.gold >= 0)
-    return ModelState(
-        names=votes.names,
-        fingerprints=votes.fingerprints,
-        balance=tuple(balance.tolist()),
-        log_emission=Scoring.of(balance, fit.log_emission).table,
-        share=tuple(shares(len(votes.names), problem.copies).tolist()),
-        copies=problem.copies,
-        abstention=choice.option.abstention,
-        gold_weight=choice.option.gold_weight,
-        temperature=calibration.temperature,
-        trust=calibration.trust,
-        reason=choice.reason,
-        rounds=len(fit.history),
-        converged=fit.converged,
-        log_likelihood=fit.history[-1],
-        rows=len(votes),
-        votes=votes.__fingerprint__(),
-        gold_rows=tuple(gold_rows.tolist()),
-        gold_codes=tuple(problem.gold[gold_rows].tolist()),
-    )
-
-
-def _check_prior(prior: Sequence[float] | None, classes: int) -> NDArray[np.float64] | None:
-    if prior is None:
-        return None
-    values = np.asarray(prior, np.float64)
-    if values.shape != (classes,) or not (values > 0).all() or abs(values.sum() - 1) > 1e-6:
-        raise LabelError(
-            f"expected a prior of {classes} probabilities above 0 that sum to 1, "
-            f"found {list(prior)}"
-        )
-    return values
 
 
 def _check_numbers(model: LabelModel) -> None:
@@ -325,5 +260,5 @@ def _check_numbers(model: LabelModel) -> None:
         raise LabelError(f"expected accuracy between {chance:g} and 1, found {model.accuracy}")
     if not model.strength > 0:
         raise LabelError(f"expected a strength above 0, found {model.strength}")
-    if model.gold_weight is not None and not model.gold_weight > 0:
-        raise LabelError(f"expected a gold weight above 0, found {model.gold_weight}")
+    if model.gold_strength is not None and not model.gold_strength > 0:
+        raise LabelError(f"expected a gold strength above 0, found {model.gold_strength}")

@@ -14,6 +14,8 @@ from gristmill.label.gold import Gold, gold_codes
 from gristmill.label.labels import Labels, build_labels
 from gristmill.label.votes import Votes
 
+_BLOCK_ROWS = 16_384
+
 
 class MajorityVote:
     """The class with most votes; the baseline that a label model has to beat.
@@ -39,13 +41,18 @@ class MajorityVote:
     def predict_proba(self, votes: Votes) -> NDArray[np.float64]:
         """Return float64[n, k]: 1 for the winner, shared among winners that tie, uniform where
         nobody voted; where there is a default, it wins ties and rows without votes.
+
+        Memory beyond the result does not grow with the rows.
+
+        Raises:
+            LabelError: the votes have other classes.
         """
-        most = _counts(votes.matrix, len(self.classes))
-        winning = most == most.max(axis=1, keepdims=True, initial=0)
-        if self.default is not None:
-            undecided = winning.sum(axis=1) > 1
-            winning[undecided] = np.arange(len(self.classes)) == self.default
-        probs: NDArray[np.float64] = winning / winning.sum(axis=1, keepdims=True)
+        self._check_classes(votes)
+        matrix, classes = votes.matrix, len(self.classes)
+        probs = np.empty((len(matrix), classes))
+        for start in range(0, len(matrix), _BLOCK_ROWS):
+            counts = count_votes(matrix[start : start + _BLOCK_ROWS], classes)
+            self._share(counts == counts.max(axis=0), probs[start : start + _BLOCK_ROWS])
         return probs
 
     def predict(self, votes: Votes, gold: Gold | None = None) -> Labels:
@@ -54,10 +61,7 @@ class MajorityVote:
         Raises:
             LabelError: the votes have other classes, or gold does not fit.
         """
-        if votes.classes != self.classes:
-            raise LabelError(
-                f"votes have classes {list(votes.classes)}, expected {list(self.classes)}"
-            )
+        self._check_classes(votes)
         known = votes.covered if self.default is None else np.ones(len(votes), bool)
         return build_labels(
             votes,
@@ -67,6 +71,19 @@ class MajorityVote:
             method="majority vote",
             model=fingerprint(self),
         )
+
+    def _share(self, winning: NDArray[np.bool_], probs: NDArray[np.float64]) -> None:
+        """Write float64[b, k] probabilities, shared among the winners of bool[k, b]."""
+        winners = winning.sum(axis=0)
+        np.multiply(winning.T, (1 / winners)[:, None], out=probs)
+        if self.default is not None:
+            probs[winners > 1] = np.arange(len(self.classes)) == self.default
+
+    def _check_classes(self, votes: Votes) -> None:
+        if votes.classes != self.classes:
+            raise LabelError(
+                f"votes have classes {list(votes.classes)}, expected {list(self.classes)}"
+            )
 
     def _index(self, default: int | str | None) -> int | None:
         if default is None:
@@ -79,10 +96,13 @@ class MajorityVote:
         return index
 
 
-def _counts(matrix: NDArray[np.integer], classes: int) -> NDArray[np.int32]:
-    """Return how many sources voted for each class: int32[n, k]."""
-    counts = np.zeros((len(matrix), classes), np.int32)
-    for source in range(matrix.shape[1]):
-        rows = np.flatnonzero(matrix[:, source] >= 0)
-        counts[rows, matrix[rows, source]] += 1
+def count_votes(matrix: NDArray[np.integer], classes: int) -> NDArray[np.unsignedinteger]:
+    """Return how many sources voted for each class: unsigned [k, n], from int[n, m] votes.
+
+    A class at a time, so that every step runs along whole columns.
+    """
+    counts = np.zeros((classes, len(matrix)), np.min_scalar_type(matrix.shape[1]))
+    for column in matrix.T:
+        for label in range(classes):
+            counts[label] += column == label
     return counts

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+_MOST_CELLS = 2**24
+"""Cells of the table of patterns by features that are worth 128 MiB, for being multiplied with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +90,11 @@ class Patterns:
             float64[m, k + 1, k]: for source, vote (the last one is abstain) and column of weights.
         """
         table = np.zeros((self.sources, self.classes + 1, self.classes))
-        for feature in self.features:
-            table[feature.source, feature.label] = weights[feature.patterns].sum(axis=0)
+        if self._design is not None:
+            table[self._places] = self._design.T @ weights
+        else:
+            for feature in self.features:
+                table[feature.source, feature.label] = weights[feature.patterns].sum(axis=0)
         table[:, -1] = weights.sum(axis=0) - table[:, :-1].sum(axis=1)
         # The subtraction may leave a rounding error where a source never abstains.
         np.maximum(table[:, -1], 0.0, out=table[:, -1])
@@ -99,12 +106,32 @@ class Patterns:
         An abstaining source adds `table[source, k]`.
         """
         silent = table[:, -1].sum(axis=0)
+        if self._design is not None:
+            lifts = table[self._places] - table[self._places[0], -1]
+            return np.asarray(self._design @ lifts + silent)
         total = np.tile(silent, (len(self), 1))
         for feature in self.features:
             total[feature.patterns] += (
                 table[feature.source, feature.label] - table[feature.source, -1]
             )
         return total
+
+    @cached_property
+    def _places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Source and label of each feature, int64[f] both."""
+        sources = np.array([feature.source for feature in self.features], np.int64)
+        labels = np.array([feature.label for feature in self.features], np.int64)
+        return sources, labels
+
+    @cached_property
+    def _design(self) -> NDArray[np.float64] | None:
+        """Which pattern has which feature, float64[p, f] of 0 and 1; None where it is too large."""
+        if len(self) * len(self.features) > _MOST_CELLS:
+            return None
+        design = np.zeros((len(self), len(self.features)))
+        for column, feature in enumerate(self.features):
+            design[feature.patterns, column] = 1.0
+        return design
 
 
 def _distinct(matrix: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

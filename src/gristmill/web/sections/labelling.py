@@ -19,6 +19,9 @@ from gristmill.web.sections.records import (
     triple_of,
 )
 
+MAX_DRAWN = 60
+MAX_MAPPED = 24
+
 _NAMES = ("name", "source", "function", "lf")
 _ACCURACY = ("accuracy", "gold_accuracy", "empirical_accuracy")
 _LOW = ("accuracy_low", "low")
@@ -30,6 +33,7 @@ def labelling_section(
     analysis_table: Records,
     *,
     agreement: Matrix | None = None,
+    excess: Matrix | None = None,
     classes: Mapping[str, float] | None = None,
     calibration: Sequence[Bin] | None = None,
     examples: Records | None = None,
@@ -46,6 +50,7 @@ def labelling_section(
             shown in the table.
         agreement: k rows of k shares: how often two functions agree where both vote, in the
             order of the table.
+        excess: the same for how much more often than by chance they say the same.
         classes: labelled rows by class.
         calibration: (mean predicted, observed share, rows) of the label model on gold rows.
         examples: labelled rows to show: any columns.
@@ -56,16 +61,18 @@ def labelling_section(
     names = [name_of(row, place, *_NAMES) for place, row in enumerate(rows)]
     section = report.section(title, lead)
     sources = [_source(row, name) for row, name in zip(rows, names, strict=True)]
+    drawn = [sources[place] for place in _foremost([s.coverage for s in sources], MAX_DRAWN)]
     section.figure(
-        lambda width: source_plot(sources, title="Coverage and accuracy by function", width=width),
-        "Coverage and accuracy by function",
+        lambda width: source_plot(drawn, title="Coverage and accuracy by function", width=width),
+        "Coverage and accuracy by function" + _of(drawn, sources, "cover most"),
     )
     _add_table(section, _with_intervals(rows, sources), "All figures")
+    conflicts = [source.conflicts for source in sources]
     if agreement is not None:
-        section.figure(
-            lambda width: heat_map(names, agreement, title="Agreement", width=width),
-            "Agreement where both vote",
-        )
+        _add_matrix(section, names, agreement, conflicts, "Agreement where both vote")
+    if excess is not None:
+        caption = "Saying the same more often than independent functions would"
+        _add_matrix(section, names, excess, conflicts, caption)
     if classes is not None:
         _add_classes(section, classes)
     if calibration is not None:
@@ -76,6 +83,35 @@ def labelling_section(
     if examples is not None:
         _add_table(section, as_records(examples, "labelled examples"), "Examples of labelled rows")
     return section
+
+
+def _add_matrix(
+    section: Section,
+    names: Sequence[str],
+    matrix: Matrix,
+    conflicts: Sequence[float],
+    caption: str,
+) -> None:
+    places = _foremost(conflicts, MAX_MAPPED) if len(matrix) == len(names) else range(len(names))
+    kept = [names[place] for place in places]
+    part = [[row[place] for place in places] for row in (matrix[place] for place in places)]
+    square = part if len(places) < len(names) else matrix
+    section.figure(
+        lambda width: heat_map(kept, square, title=caption, width=width),
+        caption + _of(kept, names, "conflict most"),
+    )
+
+
+def _foremost(values: Sequence[float], most: int) -> Sequence[int]:
+    """Return the places of the largest values, in their order; a page must stay small."""
+    if len(values) <= most:
+        return range(len(values))
+    return sorted(sorted(range(len(values)), key=lambda place: -values[place])[:most])
+
+
+def _of(kept: Sequence[object], every: Sequence[object], why: str) -> str:
+    few = len(kept) < len(every)
+    return f" (the {len(kept)} of {len(every)} that {why})" if few else ""
 
 
 def _add_classes(section: Section, classes: Mapping[str, float]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from markupsafe import Markup
 
 from gristmill.web import blocks
-from gristmill.web.cells import Cell, column_cells
+from gristmill.web.cells import Cell, column_cells, share_cell
 from gristmill.web.charts import bar_chart, histogram_pair, sparkline
 from gristmill.web.report import Report, Section
 from gristmill.web.sections.records import Record, Records, as_records, figure_of, name_of
@@ -70,7 +70,7 @@ def _row(item: Record, place: int) -> list[object]:
         name,
         item.get("type"),
         _spark(item, name),
-        _share(figure_of(item, "missing")),
+        _missing(figure_of(item, "missing")),
         _whole(item.get("distinct")),
         *(_extent(item, which) for which in ("min", "mean", "max")),
         _top(_pairs(item.get("top_values"))),
@@ -92,13 +92,8 @@ def _coarser(counts: Sequence[float]) -> list[float]:
     return [sum(counts[start : start + size]) for start in range(0, len(counts), size)]
 
 
-def _share(share: float | None) -> Cell | None:
-    if share is None:
-        return None
-    shown = (
-        "0 %" if share == 0 else "< 0.1 %" if share < 0.001 else f"{share:.1%}".replace("%", " %")
-    )
-    return Cell(shown, True, repr(share))
+def _missing(share: float | None) -> Cell | None:
+    return None if share is None else share_cell(share)
 
 
 def _whole(value: object) -> object:

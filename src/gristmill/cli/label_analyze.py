@@ -1,0 +1,80 @@
+"""`gristmill label analyze`: what each labelling function does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from gristmill.cli.label import show_analysis
+from gristmill.cli.label_options import FILE, input_options, page_option
+from gristmill.cli.output import HELP, emit, json_option
+from gristmill.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@click.command("analyze", context_settings=HELP)
+@click.argument("what", type=click.Path(path_type=Path))
+@click.argument("data", type=FILE, required=False)
+@input_options
+@page_option
+@json_option
+def command(
+    what: Path,
+    data: Path | None,
+    classes: str | None,
+    gold: Path | None,
+    on_error: Literal["raise", "abstain"] | None,
+    cache: Path | None,
+    page: Path | None,
+    as_json: bool,
+) -> None:
+    """Print what each labelling function does; write nothing.
+
+    WHAT is a Python file of labelling functions, applied to DATA, or a folder that `gristmill label
+    -o FOLDER` wrote. For each function: the classes it votes for, on how many rows it votes, how
+    often others vote too or say otherwise and, on gold rows, how often it is right.
+
+    \b
+    Example:
+      gristmill label analyze rules.py messages.csv --gold answers.jsonl
+      gristmill label analyze rules.py messages.csv --page labels.html
+      gristmill label analyze labels-2
+
+    \b
+    Exit codes:
+      0  done
+      2  wrong call, or a mistake in the functions
+      5  rows, gold or votes that cannot be used
+    """
+    from gristmill.cli.about import about
+    from gristmill.cli.label_inputs import read_gold, read_inputs, stored_labels
+    from gristmill.cli.label_output import write_page
+    from gristmill.data.formats import read_table
+    from gristmill.data.table import with_row_id
+    from gristmill.label.analysis.summary import analyze
+    from gristmill.label.versions.version import labels_of
+
+    stored = stored_labels(what)
+    if data is None and (stored is None or page is not None):
+        purpose = f"to apply {what} to" if stored is None else "to show on the page"
+        raise UsageError(
+            f"expected the rows {purpose}", fix=f"say gristmill label analyze {what} DATA"
+        )
+    frame: pl.DataFrame | None
+    if stored is None and data is not None:
+        inputs = read_inputs(what, data, classes=classes, gold=gold, on_error=on_error, cache=cache)
+        votes, known, frame = inputs.votes, inputs.gold, inputs.frame
+    elif stored is not None:
+        votes = labels_of(stored).votes
+        frame = None if data is None else with_row_id(read_table(data))
+        known = None if gold is None else read_gold(gold, frame)
+    with about(gold or what):
+        analysis = analyze(votes, known)
+    if page is not None and frame is not None:
+        labels = None if stored is None else labels_of(stored)
+        write_page(votes, frame, page, labels=labels, gold=known)
+    emit(analysis.describe(), as_json, lambda: show_analysis(analysis))

@@ -1,0 +1,190 @@
+"""What the `label` commands read: labelling functions, rows, gold, and stored labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from gristmill.core.errors import LabelError, StoreError
+from gristmill.core.progress import current
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import polars as pl
+
+    from gristmill.label.functions.function import LabelingFunction
+    from gristmill.label.functions.vote_cache import VoteCache
+    from gristmill.label.labels import Labels
+    from gristmill.label.models.label_model import LabelModel
+    from gristmill.label.models.majority import MajorityVote
+    from gristmill.label.versions.version import LabelVersion
+    from gristmill.label.votes import Votes
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Rows, what the labelling functions said of them, and what experts said.
+
+    Attributes:
+        functions, data: the files.
+        frame: the rows, with `row_id`.
+        votes: on these rows.
+        gold: `row_id`, `label`, perhaps `annotator`; None without gold.
+    """
+
+    functions: Path
+    data: Path
+    frame: pl.DataFrame
+    votes: Votes
+    gold: pl.DataFrame | None
+
+
+def read_inputs(
+    functions: Path,
+    data: Path,
+    *,
+    classes: str | None,
+    gold: Path | None,
+    on_error: Literal["raise", "abstain"] | None,
+    cache: Path | None,
+) -> Inputs:
+    """Read the files that a command names, and apply the functions to the rows.
+
+    Raises:
+        UsageError: there is no file of functions, or its code is wrong.
+        DataError, LabelError: rows, functions or gold cannot be used; names the file.
+    """
+    from gristmill.cli.about import about
+    from gristmill.data.formats import read_table, require_rows
+    from gristmill.data.table import with_row_id
+    from gristmill.label.functions.application import apply
+    from gristmill.label.gold import gold_codes
+    from gristmill.pipeline.load import import_file
+
+    if not functions.is_file():
+        raise click.UsageError(f"there is no file {functions}")
+    module = import_file(functions.resolve())
+    with about(data):
+        frame = with_row_id(require_rows(read_table(data), str(data)))
+    votes = apply(
+        functions_in(module, functions),
+        frame,
+        classes=classes_of(classes, module, functions),
+        on_error=on_error,
+        cache=vote_cache(cache),
+    )
+    known = None if gold is None else read_gold(gold, frame)
+    with about(gold or data):
+        gold_codes(known, votes)
+    return Inputs(functions, data, frame, votes, known)
+
+
+def functions_in(module: ModuleType, file: Path) -> list[LabelingFunction]:
+    """Return the labelling functions of a module, also those in its lists, each once.
+
+    Raises:
+        LabelError: there are none.
+    """
+    from gristmill.label.functions.function import LabelingFunction
+
+    found: dict[int, LabelingFunction] = {}
+    for value in vars(module).values():
+        for each in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(each, LabelingFunction):
+                found[id(each)] = each
+    if not found:
+        raise LabelError(
+            "there are no labelling functions in this file",
+            where=str(file),
+            fix="decorate some with @labeling_function, or make some with keywords(...)",
+        )
+    return list(found.values())
+
+
+def classes_of(given: str | None, module: ModuleType, file: Path) -> list[str]:
+    """Return the class names: those given, else the module's CLASSES.
+
+    Raises:
+        LabelError: neither names them.
+    """
+    if given is not None:
+        return [name.strip() for name in given.split(",") if name.strip()]
+    named = getattr(module, "CLASSES", None)
+    if not isinstance(named, list | tuple):
+        raise LabelError(
+            "the classes are not named",
+            where=str(file),
+            fix="say --classes ham,spam, or write CLASSES = ['ham', 'spam'] in the file",
+        )
+    return [str(name) for name in named]
+
+
+def vote_cache(folder: Path | None) -> VoteCache | None:
+    """Return the cache in a folder; by default the project's, where there is a project."""
+    from gristmill.label.functions.vote_cache import VoteCache
+    from gristmill.store.project import find_project
+
+    if folder is not None:
+        return VoteCache(folder)
+    try:
+        with find_project() as project:
+            return None if project.read_only else VoteCache(project.cache_folder("votes"))
+    except StoreError:
+        return None
+
+
+def read_gold(path: Path, frame: pl.DataFrame | None) -> pl.DataFrame:
+    """Read gold from a table with `row_id` and `label`, or from answers of `label review`.
+
+    Of answers, those whose row reads otherwise in `frame` than when it was judged are left out, and
+    said.
+
+    Raises:
+        DataError, LabelError: it cannot be read, or has no rows.
+    """
+    from gristmill.data.formats import read_table, require_rows
+    from gristmill.label.review.answers import Answers, is_answers
+    from gristmill.label.versions.content import content_hashes
+
+    if not is_answers(path):
+        return require_rows(read_table(path), str(path))
+    answers = Answers.load(path)
+    gold = answers.gold
+    if frame is None or frame["row_id"].dtype != gold["row_id"].dtype:
+        return gold
+    judged = frame.filter(frame["row_id"].is_in(gold["row_id"].implode()))
+    stale = answers.stale(content_hashes(judged))
+    if stale.height:
+        current().say(
+            f"{path}: {stale.height} answers left out, since their rows read otherwise now "
+            f"(first: row {stale['row_id'][0]!r})"
+        )
+    return gold.join(stale, on=["row_id", "annotator"], how="anti", maintain_order="left")
+
+
+def fitted(inputs: Inputs, model: str) -> tuple[LabelModel | MajorityVote, Labels]:
+    """Fit the model of this name, and predict."""
+    from gristmill.cli.about import about
+    from gristmill.label.models.label_model import LabelModel
+    from gristmill.label.models.majority import MajorityVote
+
+    if model == "majority":
+        vote = MajorityVote(inputs.votes.classes)
+        return vote, vote.predict(inputs.votes, inputs.gold)
+    with about(inputs.data):
+        estimator = LabelModel(inputs.votes.classes).fit(inputs.votes, gold=inputs.gold)
+    return estimator, estimator.predict(inputs.votes)
+
+
+def stored_labels(path: Path) -> LabelVersion | Labels | None:
+    """Load the version, or the bare labels, in a folder; None where it is no such folder."""
+    from gristmill.label.labels import Labels
+    from gristmill.label.versions.version import LabelVersion, is_version
+
+    if not path.is_dir():
+        return None
+    return LabelVersion.load(path) if is_version(path) else Labels.load(path)

@@ -1,0 +1,1 @@
+"""More training rows out of those there are: transformation functions and their policies."""

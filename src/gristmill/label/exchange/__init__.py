@@ -1,0 +1,1 @@
+"""Votes to and from the formats of other tools."""

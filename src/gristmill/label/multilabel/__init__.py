@@ -1,0 +1,1 @@
+"""Multi-label tasks: any number of labels on a row."""

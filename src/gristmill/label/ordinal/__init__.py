@@ -1,0 +1,1 @@
+"""Ordinal classes: grades, of which a neighbour is a smaller mistake than a stranger."""

@@ -1,0 +1,1 @@
+"""Which weak labels to train on."""

@@ -1,0 +1,1 @@
+"""Slices: named sets of rows that matter, and how well things go on each."""

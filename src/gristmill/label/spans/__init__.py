@@ -1,0 +1,1 @@
+"""Span tagging: who says which stretch of a document is what, and what to believe."""
