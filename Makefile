@@ -3,7 +3,8 @@
 #   make demo    the main example, from raw messages to a served spam filter
 #   make test    all tests
 #   make lint    formatting, lint, types, import contract
-#   make bench   all benchmarks, then the table in the README   (QUICK=1 for a quick look)
+#   make bench   all benchmarks, then the table in the README   (QUICK=1 for a quick look;
+#                LABEL_SETS=folder adds the label models on the sets in that folder)
 #   make docs    the documentation, as HTML in docs/_build
 #   make clean   remove what the others made
 
@@ -11,7 +12,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 PROCESSES ?= auto
-BENCHMARKS := startup rerun store label_apply sms_spam
+BENCHMARKS := startup rerun store label_apply label_speed weak_weight sms_spam
 
 .PHONY: demo test lint bench docs clean
 
@@ -32,6 +33,7 @@ bench: .venv/dev.done
 	for name in $(BENCHMARKS); do \
 	  $(BIN)/python benchmarks/$$name.py $(if $(QUICK),--quick) --json benchmarks/results/$$name.json || exit 1; \
 	done
+	$(if $(LABEL_SETS),$(BIN)/python benchmarks/label_models.py $(LABEL_SETS) $(if $(QUICK),--quick) --json benchmarks/results/label_models.json)
 	$(BIN)/python benchmarks/table.py
 
 docs: .venv/docs.done

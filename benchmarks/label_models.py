@@ -105,7 +105,11 @@ class Table:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    sets = read_folder(options.folder, options.only or (), options.metric)
+    try:
+        sets = read_folder(options.folder, options.only or (), options.metric)
+    except FileNotFoundError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     if options.quick:
         sets = [each for each in sets if each.cells <= QUICK_CELLS]
     python = peers_python(options.peers, make=not options.quick)

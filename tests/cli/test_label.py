@@ -118,7 +118,7 @@ def test_a_second_time_the_cache_serves(folder: Path, capsys: pytest.CaptureFixt
             'from gristmill.label import keywords\nK = keywords("k", ["zzz"], 1)\n'
             'CLASSES = ["a", "b"]\n',
             5,
-            "no labelling function voted on any of the 6 rows",
+            "no labelling function votes on any of the 6 rows",
         ),
     ],
 )
@@ -146,3 +146,32 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "Exit codes:" in shown
     assert "gristmill label rules.py messages.csv -o labels.parquet" in shown
+
+
+def test_functions_that_all_fail_are_named(folder: Path, capsys) -> None:
+    body = """
+from gristmill.label import labeling_function
+
+CLASSES = ["ham", "spam"]
+
+
+@labeling_function
+def broken(row):
+    return row.no_such_column
+"""
+    write(folder, body, "rules_f")
+    assert label("rules_f.py", "data.csv", "-o", "l.csv", "--on-error", "abstain") == 5
+    error = capsys.readouterr().err
+    assert "no labelling function votes on any of the 6 rows of data.csv" in error
+    assert "rows on which functions failed: broken (6)" in error
+    assert "fix: leave --on-error abstain out to see why" in error
+
+
+def test_annotators_who_differ_are_said(folder: Path, capsys) -> None:
+    write(folder, RULES, "rules_g")
+    gold = {"row_id": [0, 0, 1], "label": ["ham", "spam", "ham"], "annotator": ["a", "b", "a"]}
+    pl.DataFrame(gold).write_csv("gold.csv")
+    assert label("rules_g.py", "data.csv", "-o", "l.csv", "--gold", "gold.csv") == 0
+    shown = capsys.readouterr().out
+    assert "gold rows: 1" in shown
+    assert "annotators differ: 1 (0); 0 count as their likeliest class, 1 are a tie" in shown

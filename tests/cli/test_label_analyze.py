@@ -31,7 +31,8 @@ def test_the_table_and_no_file(folder: Path, capsys) -> None:
     assert run(["-q", "label", "analyze", "rules.py", "data.csv", "--gold", "gold.csv"]) == 0
     shown = capsys.readouterr().out
     assert "4 rows: 75.0% covered" in shown
-    assert "1 of 2" in shown
+    assert "0.50 [0.09, 0.91]" in shown
+    assert max(map(len, shown.splitlines())) <= 80
     assert [path for path in sorted(folder.iterdir()) if path.suffix] == before
 
 
@@ -42,7 +43,11 @@ def test_stored_labels(capsys) -> None:
     told = json.loads(capsys.readouterr().out)
     assert (told["rows"], told["gold_rows"]) == (4, 2)
     assert run(["label", "analyze", "rules.py", "data.csv", "--gold", "gold.csv", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == told
+    plain = json.loads(capsys.readouterr().out)
+    assert [each.pop("estimated") is None for each in told["sources"]] == [False, False]
+    assert [each.pop("estimated") for each in plain["sources"]] == [None, None]
+    assert (told.pop("judge"), plain.pop("judge")) == ("model", "gold")
+    assert told == plain
 
 
 def test_answers_of_a_review_as_gold(capsys, monkeypatch) -> None:
@@ -72,7 +77,11 @@ def test_a_page_for_those_who_label(capsys) -> None:
     [
         (["rules.py"], 2, "expected the rows to apply rules.py to"),
         (["nope.py", "data.csv"], 2, "there is no file nope.py"),
-        (["."], 5, "these are no stored labels"),
+        (
+            ["."],
+            5,
+            "a folder of labels, found one with data.csv, gold.csv, rules.py in it",
+        ),
     ],
 )
 def test_wrong_calls(capsys, arguments: list[str], code: int, message: str) -> None:
@@ -87,3 +96,36 @@ def test_help_teaches(capsys) -> None:
     shown = capsys.readouterr().out
     assert shown.startswith("Usage: gristmill label analyze [OPTIONS] WHAT [DATA]\n")
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_options_about_applying_are_refused_for_stored_votes(capsys) -> None:
+    assert run(["-q", "label", "rules.py", "data.csv", "-o", "out"]) == 0
+    assert run(["label", "analyze", "out", "--classes", "ham,spam", "--on-error", "abstain"]) == 2
+    error = capsys.readouterr().err
+    assert "out: --classes, --on-error would be about applying functions" in error
+
+
+def test_the_page_of_stored_labels_has_what_the_model_estimates(capsys) -> None:
+    assert run(["-q", "label", "rules.py", "data.csv", "-o", "out"]) == 0
+    assert run(["label", "analyze", "out", "data.csv", "--page", "page.html"]) == 0
+    assert "estimated" in Path("page.html").read_text()
+
+
+def test_a_page_that_cannot_be_written(capsys) -> None:
+    Path("file").touch()
+    assert run(["label", "analyze", "rules.py", "data.csv", "--page", "file/page.html"]) == 5
+    error = capsys.readouterr().err
+    assert "file/page.html: the page cannot be written" in error
+    assert "fix: write it to a folder" in error
+
+
+def test_narrow_tables_say_what_they_leave_out(capsys) -> None:
+    names = [f"a_name_that_is_rather_long_{number}" for number in range(2)]
+    body = "".join(f'F{n} = keywords("{name}", ["win"], "spam")\n' for n, name in enumerate(names))
+    rules = f'from gristmill.label import keywords\nCLASSES = ["ham", "spam"]\n{body}'
+    Path("long.py").write_text(rules)
+    arguments = ["-q", "label", "analyze", "long.py", "data.csv", "--gold", "gold.csv"]
+    assert run(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "a_name_that_is_rather_l…" in shown
+    assert "no room for overlaps, redundant, correct: widen the terminal" in shown

@@ -118,7 +118,7 @@ def test_results_of_a_project(prompt) -> None:
         (["nope", "one"], 2, "there is no file or folder 'nope', and no project here"),
         (["one"], 2, "expected two versions, found one: one"),
         (["data.csv", "one"], 5, "data.csv: expected labels with columns 'row_id' and 'label'"),
-        (["empty", "one"], 5, "these are no stored labels"),
+        (["empty", "one"], 5, "empty: expected a folder of labels, found one with nothing in it"),
         (["bad", "one"], 5, "bad"),
         (["classes", "one"], 5, "these labels have classes"),
     ],
@@ -141,3 +141,18 @@ def test_help_teaches(capsys) -> None:
     assert shown.startswith("Usage: gristmill label diff [OPTIONS] BEFORE [AFTER]\n")
     assert "gristmill label diff labels-1 labels-2" in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_flat_table_has_probabilities_but_no_sources(versions: None, capsys) -> None:
+    label(RULES, "one.csv")
+    label(RULES, "one.parquet")
+    capsys.readouterr()
+    for flat in ("one.csv", "one.parquet"):
+        assert run(["label", "diff", "one", flat, "--exit-code"]) == 0
+        shown = capsys.readouterr().out
+        assert "nothing differs" in shown
+        assert "sources" not in shown
+    assert run(["label", "diff", "one.csv", "two", "--exit-code"]) == 1
+    shown = capsys.readouterr().out
+    assert "note: a flat table holds no votes, so causes are not known: one.csv" in shown
+    assert "stored scores" not in shown

@@ -203,10 +203,12 @@ def test_in_a_browser_until_ctrl_c() -> None:
     ("arguments", "code", "message"),
     [
         (["--annotator", " "], 5, "expected the name of an annotator, found ' '"),
-        (["-k", "-1"], 5, "expected k >= 0 and random from 0 to 1, found -1 and 0.5"),
-        (["--random", "2"], 5, "found 50 and 2.0"),
+        (["-k", "0"], 2, "0 is not in the range x>=1"),
+        (["--random", "2"], 2, "2.0 is not in the range 0<=x<=1"),
+        (["--random", "nan"], 5, "random from 0 to 1, found 50 and nan"),
         (["--answers", "."], 2, "is a directory"),
-        (["--web", "--port", "99999"], 10, "the page cannot be served on port 99999"),
+        (["--answers", "data.csv/answers.jsonl"], 2, "answers cannot be written there"),
+        (["--web", "--port", "99999"], 2, "99999 is not in the range 0<=x<=65535"),
         (["--gold", "nope.csv"], 5, "nope.csv"),
     ],
 )
@@ -247,3 +249,23 @@ def test_help_teaches(capsys) -> None:
     assert shown.startswith("Usage: gristmill label review [OPTIONS] FUNCTIONS DATA\n")
     assert "gristmill label review rules.py messages.csv --web" in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_gold_of_class_numbers_beside_answers(review, capsys) -> None:
+    answer = '{"row_id":4,"label":"ham","annotator":"ann","time":"t","drawn":"worth"}\n'
+    Path("answers.jsonl").write_text(answer)
+    pl.DataFrame({"row_id": [0, 1], "label": [1, 0]}).write_csv("gold.csv")
+    assert review("--gold", "gold.csv", "--json") == 0
+    asked = {row["row_id"] for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert asked == {2, 3, 5}
+
+
+def test_a_second_opinion_needs_a_first(review, capsys) -> None:
+    assert review("--again") == 0
+    assert "no row has an answer of somebody else" in capsys.readouterr().out
+
+
+def test_nothing_is_said_of_answers_that_are_not_there(review, capsys) -> None:
+    assert review("--annotator", "ann", keys="q\n") == 0
+    assert "0 answered, 6 left\n" in capsys.readouterr().out
+    assert not Path("answers.jsonl").exists()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from gristmill.cli.label_options import FILE, input_options, model_option, page_option
-from gristmill.cli.output import HELP, emit, json_option, say, table
+from gristmill.cli.output import HELP, emit, json_option, say, table, terminal_width
 
 if TYPE_CHECKING:
     from gristmill.cli.label_inputs import Inputs
@@ -21,6 +21,7 @@ SUBCOMMANDS = {
     "diff": "Show which labels changed between two versions, and why.",
     "analyze": "Print what each labelling function does; write nothing.",
 }
+_DISPUTED = 5
 
 
 class _LabelCommand(click.Command):
@@ -100,6 +101,7 @@ def command(
     from gristmill.cli.label_inputs import fitted, read_inputs
     from gristmill.cli.label_output import check_output, write_labels, write_page
     from gristmill.label.analysis.summary import analyze
+    from gristmill.label.models.label_model import LabelModel
 
     if not functions.is_file():
         raise click.UsageError(f"there is no file {functions}")
@@ -107,11 +109,12 @@ def command(
     inputs = read_inputs(
         functions, data, classes=classes, gold=gold, on_error=on_error, cache=cache
     )
-    analysis = analyze(inputs.votes, inputs.gold)
     estimator, labels = fitted(inputs, model)
+    learned = estimator if isinstance(estimator, LabelModel) else None
+    analysis = analyze(inputs.votes, inputs.gold, learned)
     write_labels(inputs, estimator, labels, gold, output)
     if page is not None:
-        write_page(inputs.votes, inputs.frame, page, labels=labels, gold=inputs.gold)
+        write_page(inputs.votes, inputs.frame, page, labels=labels, gold=inputs.gold, model=learned)
     payload = {
         "labels": labels.describe(),
         "analysis": analysis.describe(),
@@ -123,12 +126,18 @@ def command(
 
 def show_analysis(analysis: Analysis) -> None:
     """Print the table of the labelling functions, and what a person should look at."""
-    header, *lines = analysis.cells()
+    from gristmill.label.analysis.printing import lined_up
+
+    cells = analysis.cells(terminal_width())
+    header, *lines = lined_up(cells)
     say(
         f"{analysis.rows:,} rows: {analysis.coverage:.1%} covered, {analysis.overlap:.1%} by two "
         f"or more, {analysis.conflict:.1%} in conflict"
     )
-    table("labelling functions", header, lines)
+    for line in ("", header, "─" * max(map(len, [header, *lines])), *lines, ""):
+        say(line)
+    if hidden := [name for name in analysis.cells()[0] if name not in cells[0]]:
+        say(f"no room for {', '.join(hidden)}: widen the terminal, or see --json")
     for warning in analysis.warnings():
         say(f"note: {warning}")
 
@@ -148,10 +157,28 @@ def _show(
     counted = [[name, rows, rows / max(len(labels), 1)] for name, rows in facts["classes"].items()]
     counted.append(["(no label)", facts["unlabelled"], facts["unlabelled"] / max(len(labels), 1)])
     table("labels", ["class", "rows", "share"], counted)
-    if facts["sources"]["gold"]:
-        trust = facts["facts"].get("trust")
-        trusted = "" if trust is None else f", trust in weak labels {trust:.2f}"
-        say(f"gold rows: {facts['sources']['gold']:,}{trusted}")
+    if inputs.gold is not None:
+        _show_gold(inputs, facts)
     say(f"wrote {output}" if page is None else f"wrote {output} and {page}")
     if inputs.gold is None:
         say(f"next: gristmill label review {inputs.functions} {inputs.data}")
+
+
+def _show_gold(inputs: Inputs, facts: dict[str, Any]) -> None:
+    from gristmill.label.gold import read_gold
+
+    trust = facts["facts"].get("trust")
+    rows = facts["sources"]["gold"]
+    trusted = "" if trust is None or not rows else f", trust in weak labels {trust:.2f}"
+    say(f"gold rows: {rows:,}{trusted}")
+    found = read_gold(inputs.gold, inputs.votes)
+    if not len(found.disputed):
+        return
+    shown = ", ".join(str(inputs.votes.row_ids[int(row)]) for row in found.disputed[:_DISPUTED])
+    more = ", ..." if len(found.disputed) > _DISPUTED else ""
+    settled = int((found.codes[found.disputed] >= 0).sum())
+    say(
+        f"note: gold rows on which annotators differ: {len(found.disputed):,} ({shown}{more}); "
+        f"{settled:,} count as their likeliest class, {len(found.disputed) - settled:,} are a tie "
+        "and do not count"
+    )

@@ -51,7 +51,7 @@ def command(
       5  rows, gold or votes that cannot be used
     """
     from gristmill.cli.about import about
-    from gristmill.cli.label_inputs import read_gold, read_inputs, stored_labels
+    from gristmill.cli.label_inputs import read_gold, read_inputs, stored_labels, stored_model
     from gristmill.cli.label_output import write_page
     from gristmill.data.formats import read_table
     from gristmill.data.table import with_row_id
@@ -59,6 +59,8 @@ def command(
     from gristmill.label.versions.version import labels_of
 
     stored = stored_labels(what)
+    if stored is not None:
+        _refuse_options(what, {"--classes": classes, "--on-error": on_error, "--cache": cache})
     if data is None and (stored is None or page is not None):
         purpose = f"to apply {what} to" if stored is None else "to show on the page"
         raise UsageError(
@@ -72,9 +74,22 @@ def command(
         votes = labels_of(stored).votes
         frame = None if data is None else with_row_id(read_table(data))
         known = None if gold is None else read_gold(gold, frame)
+    model = None if stored is None else stored_model(what)
     with about(gold or what):
-        analysis = analyze(votes, known)
+        analysis = analyze(votes, known, model)
     if page is not None and frame is not None:
         labels = None if stored is None else labels_of(stored)
-        write_page(votes, frame, page, labels=labels, gold=known)
+        with about(data or what):
+            write_page(votes, frame, page, labels=labels, gold=known, model=model)
     emit(analysis.describe(), as_json, lambda: show_analysis(analysis))
+
+
+def _refuse_options(what: Path, options: dict[str, object]) -> None:
+    """Raise an error for options about applying functions, where the votes are stored."""
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise UsageError(
+            f"{', '.join(given)} would be about applying functions; the votes here are stored",
+            where=str(what),
+            fix=f"leave {', '.join(given)} out, or name the file of functions",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,7 @@ from gristmill.cli.output import HELP, emit, json_option, say, table
 if TYPE_CHECKING:
     import polars as pl
 
+    from gristmill.cli.label_refs import Version
     from gristmill.label.versions.comparison import Comparison
 
 _DIFFERENT = 1
@@ -19,7 +21,13 @@ _DIFFERENT = 1
 @click.command("diff", context_settings=HELP)
 @click.argument("before")
 @click.argument("after", required=False)
-@click.option("--limit", default=20, show_default=True, help="Rows to list; 0 for none.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Rows to list; 0 for none.",
+)
 @click.option("--probs", is_flag=True, help="Also rows of which only probabilities differ.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 where something differs.")
 @json_option
@@ -66,15 +74,25 @@ def command(
 
     first, second, names = load_pair(before, after)
     found = compare(first, second, probs=probs)
+    bare = [name for name, each in zip(names, (first, second), strict=True) if _is_flat(each)]
+    if bare:
+        found = replace(found, sources=found.sources.clear())
     payload = {"before": names[0], "after": names[1], **found.describe()}
     if as_json:
         payload["rows"] = found.rows.to_dicts()
-    emit(payload, as_json, lambda: _show(found, names, limit))
+    emit(payload, as_json, lambda: _show(found, names, limit, bare))
     if exit_code and found:
         ctx.exit(_DIFFERENT)
 
 
-def _show(found: Comparison, names: tuple[str, str], limit: int) -> None:
+def _is_flat(version: Version) -> bool:
+    from gristmill.cli.label_refs import FLAT
+    from gristmill.label.versions.version import labels_of
+
+    return labels_of(version).method == FLAT
+
+
+def _show(found: Comparison, names: tuple[str, str], limit: int, bare: list[str]) -> None:
     say(f"{names[0]} -> {names[1]}: {_counted(found)}")
     for line in _sources(found):
         say(line)
@@ -92,7 +110,9 @@ def _show(found: Comparison, names: tuple[str, str], limit: int) -> None:
         table("labels", ["before", "after", "rows"], moves)
     if limit > 0:
         _show_rows(found.rows, limit)
-    if found.exact < 1:
+    if bare:
+        say(f"note: a flat table holds no votes, so causes are not known: {', '.join(bare)}")
+    elif found.exact < 1:
         say(
             f"note: on {1 - found.exact:.1%} of these rows the stored scores do not give the "
             "label; their causes are likely, not certain"

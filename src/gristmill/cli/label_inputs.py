@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from gristmill.label.votes import Votes
 
 
+STORED, MODEL = "labels.json", "model"
+"""A file that every folder of labels has; the folder of the model that made them."""
+
+
 @dataclass(frozen=True)
 class Inputs:
     """Rows, what the labelling functions said of them, and what experts said.
@@ -175,9 +179,25 @@ def fitted(inputs: Inputs, model: str) -> tuple[LabelModel | MajorityVote, Label
     if model == "majority":
         vote = MajorityVote(inputs.votes.classes)
         return vote, vote.predict(inputs.votes, inputs.gold)
+    if not inputs.votes.covered.any():
+        raise _no_votes(inputs)
     with about(inputs.data):
         estimator = LabelModel(inputs.votes.classes).fit(inputs.votes, gold=inputs.gold)
     return estimator, estimator.predict(inputs.votes)
+
+
+def _no_votes(inputs: Inputs) -> LabelError:
+    failed = {name: rows for name, rows in inputs.votes.failed().items() if rows}
+    told = ", ".join(f"{name} ({rows:,})" for name, rows in failed.items())
+    return LabelError(
+        f"no labelling function votes on any of the {len(inputs.votes):,} rows of {inputs.data}"
+        + (f"; rows on which functions failed: {told}" if failed else ""),
+        where=str(inputs.functions),
+        fix="leave --on-error abstain out to see why"
+        if failed
+        else "return a class where the rule holds, None elsewhere, and look at a row that should "
+        "have a vote",
+    )
 
 
 def stored_labels(path: Path) -> LabelVersion | Labels | None:
@@ -187,4 +207,19 @@ def stored_labels(path: Path) -> LabelVersion | Labels | None:
 
     if not path.is_dir():
         return None
+    if not (path / STORED).is_file():
+        held = sorted(each.name for each in path.iterdir())[:3]
+        raise LabelError(
+            f"expected a folder of labels, found one with {', '.join(held) or 'nothing'} in it",
+            where=str(path),
+            fix="name a folder that `gristmill label -o FOLDER` wrote",
+        )
     return LabelVersion.load(path) if is_version(path) else Labels.load(path)
+
+
+def stored_model(folder: Path) -> LabelModel | None:
+    """Load the fitted label model beside stored labels; None where there is none."""
+    from gristmill.label.models.label_model import LabelModel
+
+    model = folder / MODEL
+    return LabelModel.load(model) if model.is_dir() else None

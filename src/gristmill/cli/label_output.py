@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gristmill._version import __version__
-from gristmill.core.errors import UsageError
+from gristmill.core.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import polars as pl
 
     from gristmill.cli.label_inputs import Inputs
     from gristmill.label.labels import Labels
+    from gristmill.label.models.label_model import LabelModel
     from gristmill.label.votes import Votes
-
-_OURS = "labels.json"
 
 
 def check_output(output: Path) -> None:
@@ -27,11 +26,12 @@ def check_output(output: Path) -> None:
         UsageError: it is a folder with other things in it.
         DataError: the suffix says no format.
     """
+    from gristmill.cli.label_inputs import STORED
     from gristmill.data.formats import format_of
 
     if not _is_folder(output):
         format_of(output)
-    elif output.is_dir() and any(output.iterdir()) and not (output / _OURS).is_file():
+    elif output.is_dir() and any(output.iterdir()) and not (output / STORED).is_file():
         raise UsageError(
             "this folder holds other things than labels",
             where=str(output),
@@ -43,6 +43,7 @@ def write_labels(
     inputs: Inputs, estimator: Any, labels: Labels, gold: Path | None, output: Path
 ) -> None:
     """Write labels as what the name asks for; a file or folder appears whole or not at all."""
+    from gristmill.cli.label_inputs import MODEL
     from gristmill.core.atomic import atomic_folder
     from gristmill.data.formats import format_of, write_table
     from gristmill.label.versions.version import LabelVersion, Made
@@ -66,8 +67,8 @@ def write_labels(
     with atomic_folder(output) as draft:
         version.save(draft)
         if hasattr(estimator, "save"):
-            (draft / "model").mkdir()
-            estimator.save(draft / "model")
+            (draft / MODEL).mkdir()
+            estimator.save(draft / MODEL)
 
 
 def write_page(
@@ -77,11 +78,24 @@ def write_page(
     *,
     labels: Labels | None = None,
     gold: pl.DataFrame | None = None,
+    model: LabelModel | None = None,
 ) -> None:
-    """Write the page for those who label: functions, errors, what to write next."""
+    """Write the page for those who label: functions, errors, what to write next.
+
+    Raises:
+        DataError: it cannot be written there.
+    """
     from gristmill.web.labelling_page import label_page
 
-    label_page(votes, frame, labels=labels, gold=gold).write(page)
+    report = label_page(votes, frame, labels=labels, gold=gold, model=model)
+    try:
+        report.write(page)
+    except OSError as error:
+        raise DataError(
+            f"the page cannot be written: {error.strerror or error}",
+            where=str(page),
+            fix="write it to a folder that can be written, on a disk with room",
+        ) from error
 
 
 def named(labels: Labels) -> pl.DataFrame:

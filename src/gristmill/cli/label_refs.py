@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 from gristmill.core.errors import LabelError, StoreError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
     from gristmill.label.labels import Labels
     from gristmill.label.versions.version import LabelVersion
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 
 Version: TypeAlias = Union["Labels", "LabelVersion"]
 
+FLAT = "flat table"
+"""The method of labels that were read from a flat table, which holds no votes."""
 _EARLIER = re.compile(r"(.+)~(\d+)")
 
 
@@ -100,17 +106,38 @@ def labels_of_table(frame: pl.DataFrame, classes: tuple[str, ...] | None, where:
         none = Votes.from_matrix(
             np.zeros((frame.height, 1), np.int8) - 1, classes=names, row_ids=frame["row_id"]
         )
-    certain = np.where(codes[:, None] < 0, 1 / len(names), np.eye(len(names))[codes])
     table = pl.DataFrame(
         {
             "row_id": frame["row_id"],
             "label": codes,
-            "probs": pl.Series(certain, dtype=pl.Array(pl.Float64, len(names))),
+            "probs": _probs(frame, names, codes),
             "weight": frame["weight"] if "weight" in frame.columns else np.ones(frame.height),
             "source": frame["source"] if "source" in frame.columns else ["table"] * frame.height,
         }
     )
-    return Labels(table, none, "flat table", fingerprint(frame), {}, None)
+    return Labels(table, none, FLAT, fingerprint(frame), {}, None)
+
+
+def _probs(frame: pl.DataFrame, names: tuple[str, ...], codes: NDArray[np.int64]) -> pl.Series:
+    """Return the probabilities of a flat table; certainty where it has none that fit."""
+    import numpy as np
+    import polars as pl
+
+    kind = pl.Array(pl.Float64, len(names))
+    spread = [f"prob_{name}" for name in names]
+    given = None
+    if "probs" in frame.columns and frame["probs"].dtype in (pl.List, pl.Array):
+        given = frame["probs"].cast(pl.List(pl.Float64)).to_list()
+    elif set(spread) <= set(frame.columns) and all(frame[name].dtype.is_float() for name in spread):
+        given = frame.select(spread).rows()
+    if given is not None and all(_is_whole(row, len(names)) for row in given):
+        return pl.Series(given, dtype=kind)
+    certain = np.where(codes[:, None] < 0, 1 / len(names), np.eye(len(names))[codes])
+    return pl.Series(certain, dtype=kind)
+
+
+def _is_whole(row: Sequence[float | None] | None, classes: int) -> bool:
+    return row is not None and len(row) == classes and None not in row
 
 
 def _classes_in(frame: pl.DataFrame) -> tuple[str, ...]:

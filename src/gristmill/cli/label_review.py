@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,13 +11,14 @@ import click
 
 from gristmill.cli.label_options import FILE, input_options, model_option
 from gristmill.cli.output import HELP, emit, json_option, say
-from gristmill.core.errors import ServeError
+from gristmill.core.errors import ServeError, UsageError
 
 if TYPE_CHECKING:
     import polars as pl
 
     from gristmill.cli.label_inputs import Inputs
     from gristmill.label.review.answers import Answers
+    from gristmill.label.review.server import ReviewServer
     from gristmill.label.review.session import Session
 
 
@@ -31,14 +33,30 @@ if TYPE_CHECKING:
     help="File that answers are added to.",
 )
 @click.option("--annotator", help="Who answers. [default: your login name]")
-@click.option("-k", "--rows", default=50, show_default=True, help="How many rows to ask about.")
 @click.option(
-    "--random", default=0.5, show_default=True, help="Share of them that is drawn at random."
+    "-k",
+    "--rows",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="How many rows to ask about.",
+)
+@click.option(
+    "--random",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Share of them that is drawn at random.",
 )
 @click.option("--again", is_flag=True, help="Rows that others answered: a second opinion.")
 @click.option("--blind", is_flag=True, help="Show neither votes nor probabilities.")
 @click.option("--web", is_flag=True, help="Ask in a browser on this machine.")
-@click.option("--port", default=0, help="Port for --web. [default: any that is free]")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port for --web. [default: any that is free]",
+)
 @input_options
 @model_option
 @click.option("--seed", default=0, show_default=True, help="Of the rows drawn at random.")
@@ -110,10 +128,32 @@ def command(
         emit({"annotator": who, "rows": queue.to_dicts()}, as_json, lambda: None)
         return
     if not queue.height:
-        say("there is nothing to ask about: every row has an answer, or was skipped")
+        say(f"there is nothing to ask about: {_why_nothing(again)}")
         return
+    check_answers(answers)
     session = Session(labels, inputs.frame, queue, AnswerFile(answers), who, blind=blind)
     _ask(session, inputs, web, port)
+
+
+def check_answers(file: Path) -> None:
+    """Raise an error before the first question where no answer could be written.
+
+    Raises:
+        UsageError: the file, or the folder it would be in, cannot be written.
+    """
+    place = file if file.exists() else file.parent
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK) or not (place == file or place.is_dir()):
+        raise UsageError(
+            "answers cannot be written there", where=str(file), fix="choose another --answers"
+        )
+
+
+def _why_nothing(again: bool) -> str:
+    if again:
+        return "no row has an answer of somebody else; leave --again out"
+    return "every row has an answer, or was skipped"
 
 
 def _with_answers(inputs: Inputs, known: Answers, file: Path) -> Inputs:
@@ -129,30 +169,38 @@ def _with_answers(inputs: Inputs, known: Answers, file: Path) -> Inputs:
     if not len(known):
         return inputs
     mine = read_gold(file, inputs.frame)
-    both = [mine] if inputs.gold is None else [_as_answers(inputs.gold), mine]
-    gold = pl.concat(both, how="vertical")
+    both = [mine] if inputs.gold is None else [_as_answers(inputs.gold, inputs.votes.classes), mine]
+    gold = pl.concat(both, how="vertical_relaxed")
     with about(file):
         gold_codes(gold, inputs.votes)
     return replace(inputs, gold=gold)
 
 
-def _as_answers(gold: pl.DataFrame) -> pl.DataFrame:
+def _as_answers(gold: pl.DataFrame, classes: tuple[str, ...]) -> pl.DataFrame:
+    """Return gold in the columns of answers, labels by name."""
     import polars as pl
 
-    if "annotator" not in gold.columns:
-        gold = gold.with_columns(pl.lit("gold").alias("annotator"))
-    return gold.select("row_id", "label", "annotator")
+    from gristmill.label.codes import VoteCodes
+
+    codes = VoteCodes(classes).encode_all(gold["label"].to_list())
+    names = [classes[code] if code >= 0 else None for code in codes.tolist()]
+    gold = gold.with_columns(pl.Series("label", names, dtype=pl.String))
+    for column, value in (("annotator", "gold"), ("drawn", "random")):
+        if column not in gold.columns:
+            gold = gold.with_columns(pl.lit(value).alias(column))
+    return gold.select("row_id", "label", "annotator", "drawn")
 
 
 def _ask(session: Session, inputs: Inputs, web: bool, port: int) -> None:
     from gristmill.cli.label_prompt import Prompt
     from gristmill.label.review.screen import summary
 
+    server = _server(session, inputs.data.name, port) if web else None
     try:
-        if web:
-            _serve(session, inputs.data.name, port)
-        else:
+        if server is None:
             Prompt(session).run()
+        else:
+            _serve(server)
     finally:
         say(summary(session))
     if session.answered:
@@ -162,16 +210,19 @@ def _ask(session: Session, inputs: Inputs, web: bool, port: int) -> None:
         )
 
 
-def _serve(session: Session, title: str, port: int) -> None:
+def _server(session: Session, title: str, port: int) -> ReviewServer:
     from gristmill.label.review.server import ReviewServer
 
     try:
-        server = ReviewServer(session, title, port)
-    except (OSError, OverflowError) as error:
+        return ReviewServer(session, title, port)
+    except OSError as error:
         raise ServeError(
             f"the page cannot be served on port {port}: {error}",
             fix="choose another --port, or none",
         ) from error
+
+
+def _serve(server: ReviewServer) -> None:
     with server:
         say(f"open {server.url}")
         say("stop with Ctrl-C; answers are saved one by one")

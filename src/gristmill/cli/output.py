@@ -51,7 +51,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         sheet.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         sheet.add_row(*(Text(_cell(value)) for value in row))
-    Console(file=sys.stdout, width=_width(), soft_wrap=False, highlight=False).print(sheet)
+    Console(file=sys.stdout, width=terminal_width(), soft_wrap=False, highlight=False).print(sheet)
 
 
 def print_error(error: GristmillError) -> None:
@@ -70,5 +70,6 @@ def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _width() -> int:
+def terminal_width() -> int:
+    """Return the columns of the terminal; 80 where output goes elsewhere."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_IN_A_LOG

@@ -259,7 +259,7 @@ def _stands_for(matrix: NDArray[np.integer], rows: NDArray[np.int64]) -> NDArray
 
     These are the rows with the same votes, shared among the gold rows that have them.
     """
-    from gristmill.label.models.sample import hash_rows
+    from gristmill.label.matrices import hash_rows
 
     keys = hash_rows(matrix)
     kinds, of_row, told = np.unique(keys[rows], return_inverse=True, return_counts=True)

@@ -40,7 +40,7 @@ class Labels:
             tie); `probs` (k float64, they sum to 1); `weight` (float64, 0 to 1: how much the row
             should count in training); `source` ("gold", "model", or "none" where nobody voted).
         votes: what the sources said.
-        method: "label model" or "majority vote".
+        method: the kind of model, as "label model" or "majority vote".
         model: fingerprint of the fitted model.
         facts: figures of the model worth keeping: trust, temperature, gold rows.
         scoring: how the votes add up, where they do.

@@ -12,6 +12,8 @@ from gristmill.core.errors import LabelError
 from gristmill.label.codes import check_classes, vote_dtype
 from gristmill.label.vote import ABSTAIN
 
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, as in Knuth's hashing
+
 
 def dense(matrix: ArrayLike) -> NDArray[np.integer]:
     """Return a matrix of votes as int[n, m]; floats will do where they are whole.
@@ -109,3 +111,12 @@ def _first(wrong: NDArray[np.bool_]) -> tuple[int, ...]:
 
 def _where(place: tuple[int, ...]) -> str:
     return f"row {place[0]}, source {place[1]}" if len(place) == 2 else f"vote {place[0]}"
+
+
+def hash_rows(matrix: NDArray[np.integer]) -> NDArray[np.uint64]:
+    """Return a hash of each row's votes, uint64[n]; equal rows have equal hashes."""
+    mixed = np.full(len(matrix), MULTIPLIER)
+    for column in matrix.T:
+        mixed = (mixed ^ (column.astype(np.int64).view(np.uint64) + np.uint64(2))) * MULTIPLIER
+        mixed ^= mixed >> np.uint64(29)
+    return mixed

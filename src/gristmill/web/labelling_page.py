@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from gristmill.core.errors import LabelError
 from gristmill.web.cells import Cell, interval_cell, noted_cell, share_cell
 from gristmill.web.charts import Estimate, interval_plot
 from gristmill.web.report import Report, Section
@@ -14,7 +15,9 @@ from gristmill.web.sections.row_groups import row_groups_section
 from gristmill.web.text import shorten
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
     from gristmill.data.table import TableLike
     from gristmill.label.analysis.answers import Truth
@@ -76,7 +79,8 @@ def label_page(
         "What to write next",
         "rows that no function covers, by what they share.",
     )
-    found = conflict_groups(votes, table, columns=columns, gold=gold)
+    probs = None if labels is None else _probs(labels, votes)
+    found = conflict_groups(votes, table, columns=columns, gold=gold, probs=probs)
     _add_groups(report, found, "Where functions disagree", "rows in conflict, by what they share.")
     _add_clashes(report, votes, gold)
     if labels is not None and analysis.gold_rows:
@@ -88,6 +92,20 @@ def label_page(
     if labels is not None:
         _add_review(report, votes, labels, table, columns)
     return report
+
+
+def _probs(labels: Labels, votes: Votes) -> NDArray[np.float64]:
+    """Return what the labels say of each row of the votes, float64[n, k].
+
+    It tells what rows in conflict lean to. Of uncovered rows labels know the balance alone, which
+    would pass for an opinion, so groups of these are not given it.
+    """
+    if labels.classes != votes.classes or not labels.table["row_id"].equals(votes.row_ids):
+        raise LabelError(
+            f"these labels of {len(labels)} rows are not about these votes on {len(votes)} rows",
+            fix="pass labels that were predicted from these votes",
+        )
+    return labels.table["probs"].to_numpy().reshape(len(labels), len(labels.classes))
 
 
 def _subtitle(analysis: Analysis) -> str:

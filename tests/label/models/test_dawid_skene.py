@@ -126,7 +126,7 @@ def test_without_options_it_is_the_fit_of_em(draw: Callable[..., Any]) -> None:
     patterns, evidence, chosen = problem(drawn.matrix, unknown, np.full(3, 1 / 3), False)
     ours = climb(patterns, evidence, chosen, free, False)
     theirs = em.fit(patterns, evidence, chosen)
-    np.testing.assert_allclose(ours.posterior, theirs.posterior, atol=1e-4)
+    np.testing.assert_allclose(ours.posterior, theirs.posterior, atol=1e-6)
 
 
 @each_emission

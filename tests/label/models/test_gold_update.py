@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gristmill.label.models.coins import Belief
 from gristmill.label.models.gold_update import GoldVotes, Option, pool
 from gristmill.label.models.patterns import Patterns
-from gristmill.label.models.problem import Belief, Problem
+from gristmill.label.models.problem import Problem
 from gristmill.label.models.reading import Read
 
 

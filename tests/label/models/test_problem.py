@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from gristmill.label.models.coins import Belief
 from gristmill.label.models.duplicates import candidates
 from gristmill.label.models.pairwise import count_pairs
 from gristmill.label.models.patterns import Patterns
-from gristmill.label.models.problem import Belief, Problem
+from gristmill.label.models.problem import Problem
 from gristmill.label.models.reading import JUDGES, VOTERS
 
 BELIEF = Belief(None, 0.7, 1.0)
@@ -19,12 +20,6 @@ BELIEF = Belief(None, 0.7, 1.0)
 def problem_of(matrix: NDArray[np.int8], classes: int = 2, belief: Belief = BELIEF) -> Problem:
     patterns = Patterns.of(matrix, classes)
     return Problem.of(belief, patterns, patterns.count())
-
-
-def test_answers_are_counted_with_abstentions_last() -> None:
-    matrix = np.array([[0, -1], [1, -1], [0, 1]], np.int8)
-    problem = problem_of(matrix)
-    assert problem.answers.tolist() == [[2, 1, 0], [0, 1, 2]]
 
 
 def test_judges_that_are_trusted_tell_the_voters_half_of_the_balance(

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from gristmill.label.models import em
+from gristmill.label.models.coins import CoinFit
+from gristmill.label.models.emission import Tied
 from gristmill.label.models.patterns import Patterns
 from gristmill.label.models.reading import JUDGES, Read, overturned
 
@@ -32,7 +33,8 @@ def test_unanimous_rows_whose_class_is_another_are_counted(
 
 
 def test_a_reading_says_what_became_of_it() -> None:
-    fit = em.Fit(np.zeros((1, 3, 2)), np.zeros((1, 2)), np.zeros(2), (0.0,), True)
+    tied = Tied(np.ones((1, 3)), np.ones((1, 2)), by_class=False)
+    fit = CoinFit(tied, np.zeros((1, 2)), np.zeros(2), 0.0, 1, True)
     assert Read(JUDGES, fit, 0.002).trusted
     lost = Read(JUDGES, fit, 0.25)
     assert not lost.trusted

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from gristmill.label.models import sample
-from gristmill.label.models.sample import VoteSample, cap, hash_ids, hash_rows
+from gristmill.label.models.sample import VoteSample, cap, hash_ids
 from gristmill.label.votes import Votes
 
 MATRICES = hnp.arrays(
@@ -73,15 +73,6 @@ def test_fewer_rows_are_kept_where_rows_are_long() -> None:
     assert cap(10, 2) == 65_536
     assert cap(100, 10) == 16_777
     assert cap(1000, 300) == 8_192
-
-
-@given(MATRICES)
-def test_rows_have_one_hash_if_they_are_the_same(matrix: NDArray[np.int8]) -> None:
-    hashes = hash_rows(matrix)
-    for first in range(len(matrix)):
-        for second in range(len(matrix)):
-            same = (matrix[first] == matrix[second]).all()
-            assert (hashes[first] == hashes[second]) == same
 
 
 def test_ids_of_both_kinds_have_hashes_that_spread() -> None:

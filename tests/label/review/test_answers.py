@@ -53,7 +53,9 @@ def test_answers_come_back(tmp_path: Path) -> None:
         answer(3, "spam", "bob"),
     )
     assert len(known) == 3
-    assert known.gold.rows() == [(3, "ham", "ann"), (5, "spam", "ann"), (3, "spam", "bob")]
+    assert known.gold.rows() == [
+        (3, "ham", "ann", None), (5, "spam", "ann", "random"), (3, "spam", "bob", None),
+    ]  # fmt: skip
     assert known.frame["note"].to_list() == ["sûr\n?", None, None]
     assert known.annotators == ("ann", "bob")
     assert is_answers(path)
@@ -70,7 +72,7 @@ def test_the_last_word_of_an_annotator_counts(tmp_path: Path) -> None:
         answer(3, None, action="skip"),
         answer(4, None, action="undo"),
     )
-    assert known.gold.rows() == [(1, "spam", "ann")]
+    assert known.gold.rows() == [(1, "spam", "ann", None)]
     assert known.skipped["row_id"].to_list() == [3]
     assert known.seen_by("ann").to_list() == [1, 3]
     assert known.seen_by("bob").to_list() == []
@@ -88,7 +90,7 @@ def test_a_folder_of_files(tmp_path: Path) -> None:
     written(tmp_path / "ann.jsonl", answer("r1"))
     written(tmp_path / "bob.jsonl", answer("r1", "spam", "bob"))
     known = Answers.load(tmp_path)
-    assert known.gold.rows() == [("r1", "ham", "ann"), ("r1", "spam", "bob")]
+    assert known.gold.rows() == [("r1", "ham", "ann", None), ("r1", "spam", "bob", None)]
     assert known.agreement().rows == 1
 
 

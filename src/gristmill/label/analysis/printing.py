@@ -62,6 +62,17 @@ def fitted_columns(columns: Sequence[TextColumn], width: int) -> list[TextColumn
     return kept
 
 
+def lined_up(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Return lines of cells as lines of text, the columns below one another."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        (" " * _GAP)
+        .join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        .rstrip()
+        for line in lines
+    ]
+
+
 _SHARES = (("coverage", 2), ("overlaps", 7), ("conflicts", 4))
 
 

@@ -17,7 +17,7 @@ from gristmill.label.analysis.beliefs import Classifies, believed, model_probs
 from gristmill.label.analysis.counts import count_votes
 from gristmill.label.analysis.figures import SourceFigures, source_figures
 from gristmill.label.analysis.pairs import SourcePair, SourcePairs, source_pairs
-from gristmill.label.analysis.printing import fitted_columns, source_columns
+from gristmill.label.analysis.printing import fitted_columns, lined_up, source_columns
 from gristmill.label.votes import Votes
 
 _FILE = "analysis.json"
@@ -143,13 +143,7 @@ class Analysis:
             f"{self.rows:,} rows: {self.coverage:.1%} covered, {self.overlap:.1%} by two or more, "
             f"{self.conflict:.1%} in conflict"
         )
-        header, *lines = self.cells()
-        widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
-        body = [
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in (header, *lines)
-        ]
-        return "\n".join([head, *body, *self.warnings()])
+        return "\n".join([head, *lined_up(self.cells()), *self.warnings()])
 
     def cells(self, width: int | None = None) -> list[list[str]]:
         """Return the table as texts, header first, for printing.

@@ -14,17 +14,16 @@ Legend: m sources, k classes, p patterns of votes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gristmill.label.models.emission import Tied, free
+from gristmill.label.models.emission import free
 from gristmill.label.models.patterns import Patterns
 
 _MOST_ROUNDS = 500
+_TOLERANCE = 1e-7
 _UNSEEN = 0.5
 
 
@@ -50,18 +49,12 @@ class Settings:
         pseudo: float64[m, k + 1, k], pseudo-counts of answers given the class.
         share: float64[m], how much each source counts; less than 1 for one of several copies.
         abstention: whether an abstaining source is evidence on the class.
-        coins: whether one accuracy describes a source, and not a full confusion matrix.
     """
 
     log_prior: NDArray[np.float64]
     pseudo: NDArray[np.float64]
     share: NDArray[np.float64]
     abstention: bool
-    coins: bool = False
-
-
-Revise: TypeAlias = Callable[[NDArray[np.float64]], Settings]
-"""From how many rows each class has, float64[k], to the settings of the next round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,53 +64,34 @@ class Fit:
     Attributes:
         log_emission: float64[m, k + 1, k], log P(answer | class).
         posterior: float64[p, k], P(class | votes).
-        log_prior: float64[k], log class balance.
         history: the penalised log-likelihood after each round; it never falls where abstention is
-            evidence, all shares are 1 and the settings are not revised.
+            evidence and all shares are 1.
         converged: whether the posterior came to rest.
     """
 
     log_emission: NDArray[np.float64]
     posterior: NDArray[np.float64]
-    log_prior: NDArray[np.float64]
     history: tuple[float, ...]
     converged: bool
 
 
-def fit(
-    patterns: Patterns,
-    evidence: Evidence,
-    settings: Settings,
-    revise: Revise | None = None,
-    *,
-    tolerance: float = 1e-7,
-) -> Fit:
+def fit(patterns: Patterns, evidence: Evidence, settings: Settings) -> Fit:
     """Find the most probable model, from the one that the prior alone describes.
 
-    Deterministic. Stops when no posterior moves any more, at the latest after 500 rounds.
-
-    Args:
-        patterns: of votes.
-        evidence: how often they occur.
-        settings: of the first round; of all rounds without `revise`.
-        revise: makes the settings of each further round, for a class balance that is estimated.
-        tolerance: by how much a posterior may move in a round and still count as at rest.
+    Deterministic. Stops when no posterior moves by more than 1e-7, at the latest after 500 rounds.
     """
-    maximise = Tied.start(settings.pseudo, by_class=False) if settings.coins else free
     log_emission = free(settings.pseudo)
     posterior, _ = classify(patterns, log_emission, settings)
     history: list[float] = []
     step = np.inf
-    while len(history) < _MOST_ROUNDS and step >= tolerance:
+    while len(history) < _MOST_ROUNDS and step >= _TOLERANCE:
         weights = posterior * evidence.free[:, None] + evidence.gold
-        if revise is not None:
-            settings = revise(weights.sum(axis=0))
-        log_emission = maximise(patterns.tally(weights) + settings.pseudo)
+        log_emission = free(patterns.tally(weights) + settings.pseudo)
         moved, log_rows = classify(patterns, log_emission, settings)
         history.append(_objective(log_rows, log_emission, patterns, evidence, settings))
         step = np.abs(moved - posterior).max(initial=0.0)
         posterior = moved
-    return Fit(log_emission, posterior, settings.log_prior, tuple(history), bool(step < tolerance))
+    return Fit(log_emission, posterior, tuple(history), bool(step < _TOLERANCE))
 
 
 def classify(

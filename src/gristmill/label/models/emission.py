@@ -64,34 +64,43 @@ class Tied:
     def __call__(self, counts: Floats) -> Floats:
         """Fit expected counts, float64[m, k + 1, k], better than before; return log E."""
         right = np.einsum("jyy->jy", counts[:, :-1])
-        answers, rows = counts.sum(axis=2), counts.sum(axis=1)
+        self.match(right, counts.sum(axis=2), counts.sum(axis=1))
+        return self.logs()
+
+    def match(self, right: Floats, answers: Floats, rows: Floats) -> None:
+        """Come nearer to what is expected.
+
+        Args:
+            right: float64[m, k], right answers by class; or float64[m, 1], all of them.
+            answers: float64[m, k + 1], all answers.
+            rows: float64[m, k], rows of each class.
+        """
         for _ in range(_SWEEPS):
             self._match_answers(answers, rows)
             self._match_right(right, rows)
-        return self.logs()
 
     def logs(self) -> Floats:
         """Return log E, float64[m, k + 1, k]."""
         logs = np.repeat(np.log(self.answer)[:, :, None], self.lift.shape[1], axis=2)
         labels = range(self.lift.shape[1])
         logs[:, labels, labels] += np.log(self.lift)
-        return np.asarray(logs - np.log(self._sums())[:, None])
+        return np.asarray(logs - np.log(self.sums())[:, None])
 
-    def _sums(self) -> Floats:
-        """Return Z, float64[m, k]."""
+    def sums(self) -> Floats:
+        """Return what the answers would sum to before they are divided by it: Z, float64[m, k]."""
         votes = self.answer[:, :-1]
         return np.asarray(self.answer.sum(axis=1, keepdims=True) + votes * (self.lift - 1))
 
     def _match_answers(self, answers: Floats, rows: Floats) -> None:
         """Scale b so that each answer is expected as often as it was given."""
-        scale = rows / self._sums()
+        scale = rows / self.sums()
         expected = self.answer * scale.sum(axis=1, keepdims=True)
         expected[:, :-1] += self.answer[:, :-1] * (self.lift - 1) * scale
         self.answer *= answers / expected
 
     def _match_right(self, right: Floats, rows: Floats) -> None:
         """Scale l so that right answers are expected as often as the posterior counts them."""
-        expected = self.answer[:, :-1] * self.lift * rows / self._sums()
+        expected = self.answer[:, :-1] * self.lift * rows / self.sums()
         if not self.by_class:
             right, expected = right.sum(axis=1, keepdims=True), expected.sum(axis=1, keepdims=True)
         self.lift *= right / expected

@@ -37,6 +37,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
         rounds: of all fits that were kept.
         converged: whether these came to rest.
         exact: whether all rows were fitted on, not a sample.
+        balance: k probabilities, P(class) as the readings and gold have it.
         gold: how gold and agreement were weighed.
         chosen_because: why.
         copies: groups of sources that are copies of one another, by position.
@@ -47,6 +48,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     rounds: int
     converged: bool
     exact: bool
+    balance: tuple[float, ...]
     gold: str
     chosen_because: str
     copies: tuple[Group, ...]

@@ -23,10 +23,11 @@ from gristmill.label.models.additive import (
 from gristmill.label.models.balance import check_prior
 from gristmill.label.models.calibration import calibrate
 from gristmill.label.models.choice import choose, options
+from gristmill.label.models.coins import Belief
 from gristmill.label.models.findings import Findings, measure
 from gristmill.label.models.gold_update import GoldVotes, Option, Pool, pool
 from gristmill.label.models.influence import influence
-from gristmill.label.models.problem import Belief, Problem
+from gristmill.label.models.problem import Problem
 from gristmill.label.models.seen import Seen
 from gristmill.label.votes import Votes
 
@@ -220,13 +221,15 @@ class LabelModel(AdditiveModel):
             predict, seen.gold, seen.gold_ids, len(self.classes), self.seed,
         )  # fmt: skip
         calibration = calibrate(choice.held_out, choice.codes)
-        result = pooled(seen.gold, choice.option).heated(calibration.temperature)
+        cold = pooled(seen.gold, choice.option)
+        result = cold.heated(calibration.temperature)
         posterior = softmax(patterns.add_up(result.table) + result.log_prior)
         findings = Findings(
             readings=tuple(map(str, [*trusted, *left_out])),
-            rounds=sum(len(read.fit.history) for read in trusted),
+            rounds=sum(read.fit.rounds for read in trusted),
             converged=all(read.fit.converged for read in trusted),
             exact=seen.sample.exact,
+            balance=tuple(softmax(cold.log_prior[None].copy())[0].tolist()),
             gold=str(choice.option),
             chosen_because=choice.reason,
             copies=problem.copies,

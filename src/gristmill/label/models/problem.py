@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gristmill.label.models import em
+from gristmill.label.models.coins import Belief, Coins
 from gristmill.label.models.duplicates import Group, candidates, copies, shares
 from gristmill.label.models.pairwise import count_pairs
 from gristmill.label.models.patterns import Patterns
@@ -17,27 +18,11 @@ from gristmill.label.models.reading import JUDGES, VOTERS, Read, Reading, overtu
 _FAINT_STRENGTH = 0.01
 """Of the belief in accuracy where likelihoods are compared; a strong one hides good sources."""
 
-_TOLERANCE = 1e-5
 _EVEN_STRENGTH = 0.1
 """Pseudo-rows per row, spread evenly over the classes, behind an estimated class balance."""
 
 _FIRMER = (1.0, 3.0, 10.0, 30.0, 100.0)
 """By how much the belief in the sources is strengthened, until unanimous votes stand."""
-
-
-@dataclass(frozen=True)
-class Belief:
-    """What is believed before any vote is seen.
-
-    Attributes:
-        prior: float64[k], class balance; None leaves it to the votes.
-        accuracy: of a source, were the classes balanced.
-        strength: pseudo-rows per row behind that accuracy.
-    """
-
-    prior: NDArray[np.float64] | None
-    accuracy: float
-    strength: float
 
 
 @dataclass(frozen=True)
@@ -48,21 +33,18 @@ class Problem:
         belief: the prior.
         patterns: of votes.
         rows: float64[p], how many rows each pattern stands for.
-        answers: float64[m, k + 1], how often each source gave each answer.
         copies: groups of sources that share one weight.
     """
 
     belief: Belief
     patterns: Patterns
     rows: NDArray[np.float64]
-    answers: NDArray[np.float64]
     copies: tuple[Group, ...] = ()
 
     @classmethod
     def of(cls, belief: Belief, patterns: Patterns, rows: NDArray[np.float64]) -> Self:
         """Set up a fit, and find the copies among the sources."""
-        weights = np.repeat(rows[:, None], patterns.classes, axis=1)
-        problem = cls(belief, patterns, rows, patterns.tally(weights)[:, :, 0])
+        problem = cls(belief, patterns, rows)
         return replace(problem, copies=problem._find_copies())
 
     @property
@@ -102,32 +84,19 @@ class Problem:
         return reads[-1:], reads[:-1]
 
     def _fit(self, reading: Reading, balance: NDArray[np.float64], firmer: float = 1.0) -> Read:
-        if self.belief.prior is not None:
-            balance = self.belief.prior
-
-        def settings(balance: NDArray[np.float64]) -> em.Settings:
-            belief = (balance, self.belief.accuracy, firmer * self.belief.strength)
-            return em.Settings(
-                log_prior=np.log(balance),
-                pseudo=em.prior_counts(self.answers, *belief),
-                share=self.share,
-                abstention=reading.abstention,
-                coins=True,
-            )
-
-        def revise(rows_by_class: NDArray[np.float64]) -> em.Settings:
-            even = _EVEN_STRENGTH * self.rows.sum() / len(balance)
-            return settings((rows_by_class + even) / (rows_by_class + even).sum())
-
-        estimated = reading.estimated and self.belief.prior is None
-        fit = em.fit(
-            self.patterns, self._evidence(), settings(balance), revise if estimated else None,
-            tolerance=_TOLERANCE,
-        )  # fmt: skip
+        known = self.belief.prior
+        even = _EVEN_STRENGTH * float(self.rows.sum())
+        fit = self._coins.fit(
+            replace(self.belief, strength=firmer * self.belief.strength),
+            balance if known is None else known,
+            abstention=reading.abstention,
+            even=even if reading.estimated and known is None else None,
+        )
         return Read(reading, fit, overturned(self.patterns, self.rows, fit.posterior))
 
-    def _evidence(self) -> em.Evidence:
-        return em.Evidence(self.rows, np.zeros((len(self.patterns), self.patterns.classes)))
+    @cached_property
+    def _coins(self) -> Coins:
+        return Coins(self.patterns, self.rows, self.share)
 
     def _even(self) -> NDArray[np.float64]:
         return np.full(self.patterns.classes, 1 / self.patterns.classes)
@@ -143,15 +112,6 @@ class Problem:
         patterns = Patterns.of(self.patterns.votes[:, sources], self.patterns.classes)
         rows = np.bincount(patterns.of_row, self.rows, len(patterns)).astype(np.float64)
         balance = self._even() if self.belief.prior is None else self.belief.prior
-        settings = em.Settings(
-            log_prior=np.log(balance),
-            pseudo=em.prior_counts(
-                self.answers[sources], balance, self.belief.accuracy, _FAINT_STRENGTH
-            ),
-            share=np.ones(len(sources)),
-            abstention=True,
-        )
-        evidence = em.Evidence(rows, np.zeros((len(patterns), len(balance))))
-        fit = em.fit(patterns, evidence, settings, tolerance=_TOLERANCE)
-        _, log_rows = em.classify(patterns, fit.log_emission, settings)
-        return float(rows @ log_rows)
+        coins = Coins(patterns, rows, np.ones(len(sources)))
+        faint = replace(self.belief, strength=_FAINT_STRENGTH)
+        return coins.fit(faint, balance, abstention=True).log_likelihood

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gristmill.label.models.em import Fit
+from gristmill.label.models.coins import CoinFit
 from gristmill.label.models.patterns import Patterns
 
 MOST_OVERTURNED = 0.01
@@ -54,7 +54,7 @@ class Read:
     """
 
     reading: Reading
-    fit: Fit
+    fit: CoinFit
     overturned: float
 
     @property

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gristmill.label.matrices import MULTIPLIER, hash_rows
 from gristmill.label.models.patterns import Patterns
 from gristmill.label.votes import Votes
 
@@ -19,7 +20,6 @@ _MOST_ROWS = 65_536
 _FEWEST_ROWS = 8_192
 _CELLS = 2**24
 _BLOCK_ROWS = 65_536
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, as in Knuth's hashing
 
 
 @dataclass(frozen=True)
@@ -100,19 +100,10 @@ def hash_ids(row_ids: pl.Series) -> NDArray[np.uint64]:
     """Return a hash of each row id, uint64[n], that looks random (splitmix64 for integers)."""
     if not row_ids.dtype.is_integer():
         return row_ids.hash(0).to_numpy()
-    mixed = row_ids.cast(pl.Int64).to_numpy().astype(np.uint64) + _MULTIPLIER
+    mixed = row_ids.cast(pl.Int64).to_numpy().astype(np.uint64) + MULTIPLIER
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(mixed ^ (mixed >> np.uint64(31)))
-
-
-def hash_rows(matrix: NDArray[np.integer]) -> NDArray[np.uint64]:
-    """Return a hash of each row's votes, uint64[n]; equal rows have equal hashes."""
-    mixed = np.full(len(matrix), _MULTIPLIER)
-    for column in matrix.T:
-        mixed = (mixed ^ (column.astype(np.int64).view(np.uint64) + np.uint64(2))) * _MULTIPLIER
-        mixed ^= mixed >> np.uint64(29)
-    return mixed
 
 
 _Counted = tuple[NDArray[np.integer] | None, NDArray[np.int64]]

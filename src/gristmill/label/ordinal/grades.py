@@ -39,8 +39,8 @@ def vote_median(
 def spread_of(joint: NDArray[np.float64]) -> float:
     """Return the factor by which votes thin out with each step from the class; the most likely one.
 
-    The model is P(vote o | class y) in proportion to spread ** |o - y|; the search is over a grid
-    from 0.02 to 0.98 by 0.02.
+    The model is P(vote o | class y) in proportion to spread to the power of abs(o - y); the search
+    is over a grid from 0.02 to 0.98 by 0.02.
 
     Args:
         joint: float64[k votes, k classes], how often each goes with each.

@@ -307,7 +307,8 @@ def ordinal_counts(
     """Return the pseudo-counts that put mistakes on neighbours: float64[m, k + 1, k].
 
     A vote for class o, cast c times, is believed, as if from `strength` x c further rows, to mean
-    class y in proportion to the balance times spread ** |o - y|; abstaining says nothing.
+    class y in proportion to the balance times spread to the power of abs(o - y); abstaining says
+    nothing.
 
     Args:
         answers: float64[m, k + 1], how often each source gave each answer, abstain last.

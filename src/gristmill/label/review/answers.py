@@ -163,8 +163,8 @@ class Answers:
 
     @property
     def gold(self) -> pl.DataFrame:
-        """The answers as gold: `row_id`, `label`, `annotator`."""
-        return self.frame.select(ROW_ID, "label", "annotator")
+        """The answers as gold: `row_id`, `label`, `annotator`, `drawn`."""
+        return self.frame.select(ROW_ID, "label", "annotator", "drawn")
 
     @property
     def annotators(self) -> tuple[str, ...]:

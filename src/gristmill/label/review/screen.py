@@ -45,11 +45,12 @@ def summary(session: Session) -> str:
     left = len(session) - session.position
     if left:
         parts.append(f"{left} left")
-    lines = [f"{', '.join(parts)}; answers of {session.annotator} are in {session.file.path}"]
+    there = f"; answers of {session.annotator} are in {session.file.path}"
+    lines = [", ".join(parts) + (there if session.answered or session.skipped else "")]
     if session.suggestions:
         lines.append(
             f"the labels said the same on {session.agreed} of {session.suggestions} rows "
-            "(picked because they are hard)"
+            "(some were picked because they are hard)"
         )
     return "\n".join(lines)
 
