@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from gristmill.core.errors import LabelError
 from gristmill.label.models.label_model import LabelModel
 from gristmill.label.models.majority import MajorityVote
 from gristmill.label.votes import Votes
@@ -92,3 +93,27 @@ def test_the_browser_has_nothing_to_say(browser: Callable[[Path], Any], tmp_path
     shown = browser(page.write(tmp_path / "page.html"))
     assert shown.console == []
     assert shown.dom.count("<section") == len(page.sections)
+
+
+def test_labels_say_what_rows_in_conflict_lean_to(read: Read) -> None:
+    matrix = np.full((200, 4), -1)
+    matrix[:100] = [0, 0, 0, 1]
+    matrix[100:] = [1, 1, 1, -1]
+    votes = Votes.from_matrix(matrix, classes=["ham", "spam"])
+    texts = [f"{'lunch' if at < 100 else 'prize'} {at}" for at in range(200)]
+    table = pl.DataFrame({"text": texts})
+    labels = MajorityVote(votes.classes).predict(votes)
+    with_labels, without = (
+        label_page(votes, table, labels=each).sections[2] for each in (labels, None)
+    )
+    assert with_labels.title == without.title == "Where functions disagree"
+    assert "ham" in "".join(with_labels.blocks)
+    assert "ham" not in "".join(without.blocks)
+
+
+def test_labels_of_other_rows_are_refused() -> None:
+    votes, table, _ = drawn(60, 2, "hello")
+    other, _, _ = drawn(50, 2, "hello")
+    labels = MajorityVote(other.classes).predict(other)
+    with pytest.raises(LabelError, match="these labels of 50 rows are not about these votes on 60"):
+        label_page(votes, table, labels=labels)

@@ -84,3 +84,13 @@ def test_columns_are_chosen_and_checked() -> None:
 def test_the_description_is_json_able() -> None:
     told = buckets([1, -1], [0, 0]).describe()
     assert msgspec.json.decode(msgspec.json.encode(told))["buckets"][0]["rows"] == 1
+
+
+def test_buckets_print_as_tables() -> None:
+    votes = Votes.from_matrix([[0, 0], [1, 0], [1, 1], [0, 0]], classes=["ham", "spam"])
+    labels = MajorityVote(votes.classes).predict(votes)
+    lines = str(buckets(labels, [1, 0, 1, 0])).splitlines()
+    assert lines[0] == "2 of 4 gold rows are right (50.0%)"
+    assert "spam   1" in "\n".join(lines)
+    assert "source_0  ham" in "\n".join(lines)
+    assert str(buckets(labels, {})) == "no gold rows: nothing to compare the labels with"

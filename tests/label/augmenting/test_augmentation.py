@@ -13,6 +13,8 @@ from gristmill.label.augmenting.policies import ApplyAll, ApplyEach, ApplyOne, M
 from gristmill.label.augmenting.row_hashes import copy_id
 from gristmill.label.augmenting.transformation import transformation_function
 from gristmill.label.functions.preprocess import preprocessor
+from gristmill.label.models.majority import MajorityVote
+from gristmill.label.votes import Votes
 
 # Snorkel's shared test data: numbers, a function that squares and one that leaves some rows.
 NUMBERS = pl.DataFrame({"num": [1, 2, 3], "label": [0, 1, 0], "split": ["train", "test", "train"]})
@@ -218,3 +220,12 @@ def test_refusals():
         augment([square], NUMBERS, n_per_original=0)
     with pytest.raises(LabelError, match=r"^the table has a column 'augmented_from' already"):
         augment([square], augment([square], NUMBERS))
+
+
+def test_carry_labels_takes_labels():
+    votes = Votes.from_matrix([[0], [1], [1]], classes=2)
+    labels = MajorityVote(2).predict(votes)
+    made = augment([square], NUMBERS)
+    assert carry_labels(labels, made).equals(carry_labels(labels.table, made))
+    with pytest.raises(LabelError, match=r"^expected labels and an augmented table, found Labels"):
+        carry_labels(made, labels)

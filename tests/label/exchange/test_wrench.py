@@ -88,7 +88,7 @@ def test_what_is_no_such_folder_is_refused(
 
 
 def test_missing_and_broken_files_are_named(folder: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(LabelError, match=r"label.json: this is no file of a WRENCH folder"):
+    with pytest.raises(LabelError, match=r"label.json: a WRENCH folder has label.json"):
         read_wrench(tmp_path)
     root = folder()
     (root / "train.json").write_bytes(b'{"0": {"weak_labels": [0, 1]')

@@ -299,3 +299,14 @@ def test_inside_a_project_vote_columns_are_kept_in_its_cache(tmp_path: Path) -> 
         again = apply([prize, keywords("hello", ["hi"], 0)], frame, classes=2)
     assert any("1 of 2 columns" in note and "hello" in note for note in again.notes)
     assert apply([prize, hello], frame, classes=2).notes != again.notes
+
+
+def test_one_function_alone_or_a_folder_for_a_cache_is_refused() -> None:
+    function = keywords("k", ["a"], 1)
+    table = pl.DataFrame({"text": ["a"]})
+    with pytest.raises(
+        LabelError, match=r"^expected a list of labelling functions, found 'k' alone"
+    ):
+        apply(function, table, classes=2)
+    with pytest.raises(LabelError, match=r"^expected a VoteCache, found str 'votes'"):
+        apply([function], table, classes=2, cache="votes")

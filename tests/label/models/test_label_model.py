@@ -224,6 +224,15 @@ def whole_votes(matrix: np.ndarray, start: int) -> Votes:
     return Votes.from_matrix(matrix, classes=2, row_ids=ids)
 
 
+def test_parts_without_votes_wait_for_one_that_has_some() -> None:
+    silent = whole_votes(np.full((3, 2), -1), 0)
+    model = LabelModel(2).partial_fit(silent)
+    with pytest.raises(LabelError, match=r"^no labelling function voted on any of the 3 rows\n"):
+        model.predict(silent)
+    model.partial_fit(whole_votes(np.array([[0, 1], [1, 1]]), 3))
+    assert model.fitted.rows == 5
+
+
 def test_what_was_loaded_cannot_go_on_learning(draw: Callable[..., Any], tmp_path: Path) -> None:
     votes = draw(50, [0.8] * 3, [0.8] * 3).votes
     LabelModel(2).fit(votes).save(tmp_path)

@@ -50,3 +50,11 @@ def test_functions_need_names_of_their_own() -> None:
         apply_multilabel([words, words], TABLE, labels=["a", "b"])
     with pytest.raises(LabelError, match="needs a name"):
         multilabel_function(lambda row: [])
+
+
+def test_a_function_without_the_decorator_is_refused() -> None:
+    with pytest.raises(
+        LabelError, match=r"^expected multi-label functions, found function"
+    ) as caught:
+        apply_multilabel([lambda row: None], pl.DataFrame({"text": ["a"]}), labels=["a", "b"])
+    assert caught.value.fix == "decorate it with @multilabel_function"

@@ -6,6 +6,7 @@ import pytest
 from gristmill.core.errors import LabelError
 from gristmill.label.multilabel.multilabel_model import MultiLabelModel
 from gristmill.label.multilabel.multilabel_votes import MultiLabelVotes
+from gristmill.label.votes import Votes
 
 
 def drawn(rows: int, labels: int, seed: int) -> tuple[MultiLabelVotes, np.ndarray]:
@@ -82,3 +83,9 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         labels.explain(0, "b")
     with pytest.raises(LabelError, match="no label 'z'"):
         labels.explain(0, "z")
+
+
+def test_votes_of_another_kind_are_refused() -> None:
+    votes = Votes.from_matrix([[0]], classes=2)
+    with pytest.raises(LabelError, match="expected multi-label votes, found Votes"):
+        MultiLabelModel(["a", "b"]).fit(votes)

@@ -169,3 +169,18 @@ def test_the_majority_shares_between_two_middle_votes() -> None:
         [0, 1, 0, 0, 0],
         [0.2] * 5,
     ]
+
+
+def test_the_majority_gives_labels_and_wants_its_classes() -> None:
+    votes = Votes.from_matrix([[0, 2], [1, 1], [-1, -1]], classes=3)
+    labels = OrdinalMajority(3).predict(votes, gold={2: 2})
+    assert labels.table["label"].to_list() == [-1, 1, 2]
+    assert labels.table["source"].to_list() == ["model", "model", "gold"]
+    assert labels.method == "ordinal majority"
+    with pytest.raises(LabelError, match="the model is for classes"):
+        OrdinalMajority(2).predict_proba(votes)
+
+
+def test_a_matrix_is_no_votes() -> None:
+    with pytest.raises(LabelError, match="expected votes, found list"):
+        OrdinalModel(3).fit([[0, 1]])

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gristmill.core.errors import LabelError
+from gristmill.label.models.majority import MajorityVote
 from gristmill.label.selection.cut_statistic import agreement, cut_statistic, keep_best
+from gristmill.label.votes import Votes
 
 
 def table(labels: list[int], **columns: list[object]) -> pl.DataFrame:
@@ -115,3 +117,19 @@ def test_refusals(clusters):
         cut_statistic(features[:20], labels[:20])
     with pytest.raises(LabelError, match=r"^share must be above 0 and at most 1, found 0$"):
         keep_best(pl.Series([0.0] * 80), labels, 0)
+
+
+def test_labels_are_taken_for_their_table():
+    votes = Votes.from_matrix([[0], [0], [1], [1]], classes=2)
+    labels = MajorityVote(2).predict(votes)
+    features = np.array([[1.0, 0], [1, 0.1], [0, 1], [0.1, 1]])
+    found = cut_statistic(features, labels, neighbors=1)
+    assert found.equals(cut_statistic(features, labels.table, neighbors=1))
+    with pytest.raises(LabelError, match=r"^expected labels or their table, found ndarray$"):
+        cut_statistic(labels, features)
+
+
+def test_scores_that_are_no_numbers_are_kept_last():
+    labels = table([0, 0, 1, 1])
+    scores = np.array([np.nan, 0.1, 0.2, np.nan])
+    assert keep_best(scores, labels, 0.5).tolist() == [False, True, True, False]

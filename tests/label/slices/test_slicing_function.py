@@ -76,3 +76,14 @@ def test_names_are_unique_and_not_taken() -> None:
 
 def test_no_rows_give_no_members() -> None:
     assert slice_members([shouting, short], TABLE.head(0)).height == 0
+
+
+def test_errors_speak_of_slicing_functions() -> None:
+    @slicing_function
+    def broken(row):
+        return 1 / 0
+
+    with pytest.raises(LabelError) as caught:
+        slice_members([broken], pl.DataFrame({"text": ["a"]}))
+    assert caught.value.where == "slicing function 'broken', row 0"
+    assert caught.value.fix == "answer True or False for every row"

@@ -31,3 +31,12 @@ def test_what_is_no_document_is_refused() -> None:
         Documents.from_table(pl.DataFrame({"x": [1]}), "x")
     with pytest.raises(LabelError, match="expected 1 row ids, found 2"):
         Documents.of([["a"]], [1, 2])
+
+
+@pytest.mark.parametrize(("token", "found"), [(None, "None"), (["a", 1], r"\['a', 1\]")])
+def test_documents_that_are_no_lists_of_texts_are_refused(token, found) -> None:
+    with pytest.raises(
+        LabelError, match=f"expected a list of texts, the tokens, found {found}"
+    ) as e:
+        Documents.of([["a"], token])
+    assert e.value.where == "document 1"

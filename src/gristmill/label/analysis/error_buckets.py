@@ -14,8 +14,10 @@ from gristmill.core.intervals import wilson
 from gristmill.data.table import ROW_ID, TableLike
 from gristmill.label.analysis.answers import Answers, Predicted, Truth, compare
 from gristmill.label.analysis.examples import example_rows
+from gristmill.label.analysis.printing import lined_up
 
 NO_ANSWER = "(no label)"
+_SOURCES_SHOWN = 10
 
 
 class Bucket(msgspec.Struct, frozen=True):
@@ -83,6 +85,35 @@ class Buckets:
     sources: tuple[SourceErrors, ...]
     examples: pl.DataFrame
     _answers: Answers
+
+    def __str__(self) -> str:
+        right = sum(each.rows for each in self.buckets if each.right)
+        if not self.gold_rows:
+            return "no gold rows: nothing to compare the labels with"
+        head = f"{right:,} of {self.gold_rows:,} gold rows are right ({right / self.gold_rows:.1%})"
+        header = ["predicted", "truth", "rows", "share"]
+        lines = [
+            [each.predicted, each.truth, f"{each.rows:,}", f"{each.share:.1%}"]
+            for each in self.buckets
+            if not each.right
+        ]
+        worst = [["source", "votes for", "truth", "rows", "label wrong too"]] + [
+            [
+                each.source,
+                each.voted,
+                each.truth,
+                f"{each.rows:,} of {each.votes:,}",
+                str(each.harm),
+            ]
+            for each in self.sources[:_SOURCES_SHOWN]
+        ]
+        tables = [
+            line
+            for each in ([header, *lines], worst)
+            if len(each) > 1
+            for line in ("", *lined_up(each))
+        ]
+        return "\n".join([head, *tables])
 
     @property
     def frame(self) -> pl.DataFrame:

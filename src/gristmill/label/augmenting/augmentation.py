@@ -16,6 +16,7 @@ from gristmill.label.augmenting.answers import batch_answers, row_answers
 from gristmill.label.augmenting.policies import ApplyOne, Policy
 from gristmill.label.augmenting.row_hashes import copy_ids, row_words, uniform
 from gristmill.label.augmenting.transformation import TransformationFunction
+from gristmill.label.labels import Labels
 
 ORIGIN = "augmented_from"
 APPLIED = "augmented_by"
@@ -69,18 +70,25 @@ def augment(
     return _beside(frame, made) if keep_original else made.drop(_PLACE)
 
 
-def carry_labels(labels: pl.DataFrame, augmented: pl.DataFrame) -> pl.DataFrame:
+def carry_labels(labels: pl.DataFrame | Labels, augmented: pl.DataFrame) -> pl.DataFrame:
     """Return a labels table for an augmented table: a copy has what its original has.
 
     Rows whose original has no label are left out.
 
     Args:
-        labels: a labels table with `row_id`.
+        labels: labels, or a table of labels with `row_id`.
         augmented: what `augment` returned.
 
     Raises:
-        LabelError: it is not what `augment` returned.
+        LabelError: it is not what `augment` returned, or these are no labels.
     """
+    labels = labels.table if isinstance(labels, Labels) else labels
+    for each in (labels, augmented):
+        if not isinstance(each, pl.DataFrame):
+            raise LabelError(
+                f"expected labels and an augmented table, found {type(each).__name__}",
+                fix="carry_labels(labels, augment(...))",
+            )
     if ORIGIN not in augmented.columns or ROW_ID not in augmented.columns:
         raise LabelError(f"expected a table that augment returned, with a column {ORIGIN!r}")
     return (

@@ -77,8 +77,17 @@ def _arrays(path: Path) -> dict[str, NDArray[np.int64]]:
         with stored:
             wanted = [name for name in stored.files if name[:2] in (_VOTES, _GOLD)]
             arrays = {name: stored[name] for name in wanted}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise LabelError(f"this file cannot be read: {error}", where=str(path)) from error
+    except OSError as error:
+        raise LabelError(
+            f"this file cannot be read: {error.strerror or error}", where=str(path)
+        ) from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        # What numpy says of other files advises to unpickle them.
+        raise LabelError(
+            "expected an .npz file of arrays of numbers, found something else",
+            where=str(path),
+            fix="write it with write_npz(...) or numpy.savez(path, L_train=..., Y_train=...)",
+        ) from error
     return {name: _whole(array, f"{path}, {name}") for name, array in arrays.items()}
 
 

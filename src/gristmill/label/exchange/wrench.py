@@ -164,6 +164,12 @@ def _row(path: Path, row_id: str, text: msgspec.Raw) -> _Row:
 
 
 def _decode(path: Path, kind: Any) -> Any:
+    if not path.is_file():
+        raise LabelError(
+            "a WRENCH folder has label.json and a file for each split, this one is not there",
+            where=str(path),
+            fix="name the folder that holds label.json, train.json, valid.json and test.json",
+        )
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError, RecursionError) as error:

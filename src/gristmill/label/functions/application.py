@@ -60,6 +60,16 @@ def apply(
             the engine's workers. The message names function and row.
         DataError: the table cannot be used.
     """
+    if isinstance(functions, LabelingFunction):
+        raise LabelError(
+            f"expected a list of labelling functions, found {functions.name!r} alone",
+            fix="apply([function], ...)",
+        )
+    if cache is not None and not isinstance(cache, VoteCache):
+        raise LabelError(
+            f"expected a VoteCache, found {type(cache).__name__} {cache!r}",
+            fix="pass VoteCache(folder)",
+        )
     chosen = tuple(functions)
     _check(chosen, on_error, partition_rows)
     job = Application(

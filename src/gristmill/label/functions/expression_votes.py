@@ -133,7 +133,10 @@ def _alone(
 
 
 def _unfit(function: LabelingFunction, error: Exception, codes: VoteCodes) -> LabelError:
-    fix = None
+    import polars as pl
+
+    missing = isinstance(error, pl.exceptions.ColumnNotFoundError)
+    fix = "name a column that the table has: column=..." if missing else None
     for name in codes.classes:
         if f'"{name}"' in str(error):
             fix = f"Polars takes a text in then() for a column: write pl.lit({name!r})"

@@ -301,7 +301,7 @@ class OneFitModel(AdditiveModel):
                 not fit the votes.
         """
         self._check_classes(votes)
-        check_voted(votes)
+        check_voted(len(votes), bool(votes.covered.any()))
         known = gold_codes(gold, votes)
         learned = self._learn(votes, known)
         self._fitted = Fitted(
@@ -353,12 +353,12 @@ def answers_of(votes: Votes) -> Floats:
     return np.roll(np.array(counts, np.float64), -1, axis=1)
 
 
-def check_voted(votes: Votes) -> None:
+def check_voted(rows: int, voted: bool) -> None:
     """Raise `LabelError` if there are no rows, or no source voted on any."""
-    if len(votes) == 0:
+    if rows == 0:
         raise LabelError("expected votes on at least one row, found none")
-    if not votes.covered.any():
+    if not voted:
         raise LabelError(
-            f"no labelling function voted on any of the {len(votes)} rows",
+            f"no labelling function voted on any of the {rows} rows",
             fix="look at votes.analyze(): every coverage is 0",
         )

@@ -123,7 +123,6 @@ class LabelModel(AdditiveModel):
                 not fit the votes.
         """
         self._check_classes(votes)
-        check_voted(votes)
         self._seen, self._fitted = Seen.of(votes, gold), None
         _ = self.fitted
         return self
@@ -207,6 +206,7 @@ class LabelModel(AdditiveModel):
         """Fit the readings, weigh gold, calibrate."""
         balance = None if self.prior is None else np.array(self.prior)
         patterns, rows = seen.sample.weighted()
+        check_voted(seen.sample.rows, bool((patterns.votes >= 0).any()))
         problem = Problem.of(Belief(balance, self.accuracy, self.strength), patterns, rows)
         trusted, left_out = problem.read(self.abstention)
 

@@ -87,6 +87,13 @@ def apply_multilabel(
             message names function and row.
         DataError: the table cannot be used.
     """
+    given: Sequence[object] = functions
+    stranger = next((each for each in given if not isinstance(each, MultiLabelFunction)), None)
+    if stranger is not None:
+        raise LabelError(
+            f"expected multi-label functions, found {type(stranger).__name__} {stranger!r}",
+            fix="decorate it with @multilabel_function",
+        )
     names = [function.name for function in functions]
     if not functions or len(set(names)) < len(names):
         raise LabelError(f"expected multi-label functions of different names, found {names}")

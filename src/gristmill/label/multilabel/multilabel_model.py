@@ -141,6 +141,11 @@ class MultiLabelModel:
         return MultiLabels(self.labels, votes.row_ids, probs, by_label)
 
     def _check(self, votes: MultiLabelVotes) -> None:
+        if not isinstance(votes, MultiLabelVotes):
+            raise LabelError(
+                f"expected multi-label votes, found {type(votes).__name__}",
+                fix="make them with apply_multilabel(...) or MultiLabelVotes.of(...)",
+            )
         if votes.labels != self.labels:
             raise LabelError(
                 f"the model is for labels {describe_classes(self.labels)}; "

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gristmill.core.errors import LabelError
-from gristmill.core.fingerprint import fingerprint_bytes
+from gristmill.core.fingerprint import fingerprint, fingerprint_bytes
 from gristmill.data.table import ROW_ID
 from gristmill.label.codes import check_classes
 from gristmill.label.explain import Scoring
@@ -282,11 +282,7 @@ class OrdinalModel:
         return msgspec.json.encode(_Stored(self.classes, *settings, self._fitted))
 
     def _check(self, votes: Votes) -> None:
-        if votes.classes != self.classes:
-            raise LabelError(
-                f"the model is for classes {list(self.classes)}, "
-                f"these votes are on {list(votes.classes)}"
-            )
+        _check_votes(votes, self.classes)
 
     def _balance(
         self, gold: NDArray[np.int64], answers: NDArray[np.float64]
@@ -337,7 +333,12 @@ class OrdinalMajority:
         self.classes = check_classes(classes)
 
     def predict_proba(self, votes: Votes) -> NDArray[np.float64]:
-        """Return float64[n, k]; uniform where nobody voted."""
+        """Return float64[n, k]; uniform where nobody voted.
+
+        Raises:
+            LabelError: the votes have other classes.
+        """
+        _check_votes(votes, self.classes)
         low, high = vote_median(votes.matrix, len(self.classes))
         probs = np.zeros((len(votes), len(self.classes)))
         rows = np.flatnonzero(votes.covered)
@@ -345,6 +346,33 @@ class OrdinalMajority:
         np.add.at(probs, (rows, high[rows]), 0.5)
         probs[~votes.covered] = 1 / len(self.classes)
         return probs
+
+    def predict(self, votes: Votes, gold: Gold | None = None) -> Labels:
+        """Return labels; rows with gold keep it.
+
+        Raises:
+            LabelError: the votes have other classes, or gold does not fit.
+        """
+        return build_labels(
+            votes,
+            self.predict_proba(votes),
+            votes.covered,
+            gold_codes(gold, votes),
+            method="ordinal majority",
+            model=fingerprint([type(self).__name__, list(self.classes)]),
+        )
+
+
+def _check_votes(votes: Votes, classes: tuple[str, ...]) -> None:
+    if not isinstance(votes, Votes):
+        raise LabelError(
+            f"expected votes, found {type(votes).__name__}",
+            fix="make them with apply(...) or Votes.from_matrix(...)",
+        )
+    if votes.classes != classes:
+        raise LabelError(
+            f"the model is for classes {list(classes)}, these votes are on {list(votes.classes)}"
+        )
 
 
 def _answers(patterns: Patterns) -> NDArray[np.float64]:

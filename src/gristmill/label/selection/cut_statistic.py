@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gristmill.core.errors import LabelError
 from gristmill.core.seeds import derive_seed
 from gristmill.data.table import ROW_ID
+from gristmill.label.labels import Labels
 from gristmill.label.selection.neighbors import nearest, unit_rows
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -21,7 +22,7 @@ UNLABELLED = -1
 
 def cut_statistic(
     features: NDArray[Any],
-    labels: pl.DataFrame,
+    labels: pl.DataFrame | Labels,
     *,
     neighbors: int = 20,
     most_rows: int = 50_000,
@@ -37,7 +38,7 @@ def cut_statistic(
     Args:
         features: float[n, width], of the rows of `labels` in that order: embeddings, or any
             numbers whose angle says how alike two rows are.
-        labels: a labels table; its columns `row_id` and `label` (-1: no label) are read.
+        labels: labels, or their table; `row_id` and `label` (-1: no label) are read.
         neighbors: of a row, among the rows that have a label.
         most_rows: with more labelled rows, neighbours are looked for in a sample of so many.
         seed: of that sample.
@@ -49,7 +50,7 @@ def cut_statistic(
         LabelError: features and labels are of unequal length, columns are missing, features are
             not finite numbers, or there are not more labelled rows than neighbours.
     """
-    _check(labels, len(features))
+    labels = _table(labels, len(features))
     if not 1 <= neighbors < most_rows:
         raise LabelError(
             f"neighbors must be at least 1 and below most_rows, found {neighbors} and {most_rows}"
@@ -88,14 +89,16 @@ def agreement(labels: Ints, neighbors: Ints, weights: Floats) -> Floats:
     return np.where(fine, (mean - cut) / np.where(fine, spread, 1), 0.0)
 
 
-def keep_best(scores: pl.Series, labels: pl.DataFrame, share: float) -> NDArray[np.bool_]:
+def keep_best(
+    scores: pl.Series | NDArray[np.floating], labels: pl.DataFrame | Labels, share: float
+) -> NDArray[np.bool_]:
     """Return which rows are among the best `share` of their class, bool[n]; gold rows always are.
 
     Taking a share of each class keeps the balance of the weak labels. Ties go by row id.
 
     Args:
-        scores: of the rows of `labels`, null where there is none; such rows are not kept.
-        labels: a labels table, of which `row_id`, `label` and, if there, `source` are read.
+        scores: of the rows of `labels`, null or NaN where there is none; such rows are not kept.
+        labels: labels, or their table: `row_id`, `label` and, if there, `source` are read.
         share: above 0, up to 1; the number kept is rounded up.
 
     Raises:
@@ -103,9 +106,10 @@ def keep_best(scores: pl.Series, labels: pl.DataFrame, share: float) -> NDArray[
     """
     if not 0 < share <= 1:
         raise LabelError(f"share must be above 0 and at most 1, found {share!r}")
-    _check(labels, len(scores))
+    labels = _table(labels, len(scores))
+    scores = pl.Series("score", scores).cast(pl.Float64).fill_nan(None)
     gold = pl.lit(value=False) if "source" not in labels.columns else pl.col("source") == "gold"
-    frame = labels.select(ROW_ID, "label", gold.alias("gold"), scores.alias("score"))
+    frame = labels.select(ROW_ID, "label", gold.alias("gold"), scores)
     weak = frame.with_row_index("place").filter(~pl.col("gold"), pl.col("score").is_not_null())
     rank = pl.int_range(pl.len()).over("label")
     best = weak.sort(["score", ROW_ID], descending=[True, False]).filter(
@@ -124,7 +128,10 @@ def _sample(ids: pl.Series, most: int, seed: int) -> Ints:
     return np.sort(np.argpartition(keys, most)[:most])
 
 
-def _check(labels: pl.DataFrame, rows: int) -> None:
+def _table(labels: pl.DataFrame | Labels, rows: int) -> pl.DataFrame:
+    labels = labels.table if isinstance(labels, Labels) else labels
+    if not isinstance(labels, pl.DataFrame):
+        raise LabelError(f"expected labels or their table, found {type(labels).__name__}")
     if not {ROW_ID, "label"} <= set(labels.columns):
         raise LabelError(
             f"a labels table needs columns {ROW_ID!r} and 'label', "
@@ -132,3 +139,4 @@ def _check(labels: pl.DataFrame, rows: int) -> None:
         )
     if rows != labels.height:
         raise LabelError(f"expected {labels.height} rows, one a label, found {rows}")
+    return labels

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gristmill.core.errors import LabelError
 from gristmill.data.table import ROW_ID, TableLike, as_table
@@ -141,8 +142,20 @@ def slice_members(functions: Iterable[SlicingFunction], table: TableLike) -> pl.
     frame = as_table(table)
     if not chosen:
         raise LabelError("no slicing functions", fix="decorate some with @slicing_function")
-    answers = apply([each.rule for each in chosen], frame, classes=2).matrix == _MEMBER
+    answers = _answers(chosen, frame) == _MEMBER
     return pl.DataFrame({ROW_ID: frame[ROW_ID]} | dict(zip(names, answers.T, strict=True)))
+
+
+def _answers(functions: Sequence[SlicingFunction], frame: pl.DataFrame) -> NDArray[np.integer]:
+    try:
+        return apply([each.rule for each in functions], frame, classes=2).matrix
+    except LabelError as error:
+        # Whoever wrote a slicing function knows nothing of the labelling function within it.
+        if error.where is not None:
+            error.where = error.where.replace("labelling function", "slicing function", 1)
+        if error.fix is not None and "on_error" in error.fix:
+            error.fix = "answer True or False for every row"
+        raise
 
 
 def _of_row(row: object, test: LabelingFunction) -> int | None:

@@ -67,6 +67,13 @@ class Documents:
                 f"expected lists of tokens, found the text {whole[:60]!r}",
                 fix="cut it with tokenize(text)",
             )
+        given: Sequence[object] = tokens
+        for place, each in enumerate(given):
+            if not isinstance(each, Sequence) or not all(isinstance(token, str) for token in each):
+                raise LabelError(
+                    f"expected a list of texts, the tokens, found {each!r:.60}",
+                    where=f"document {place}",
+                )
         return cls(tuple(map(tuple, tokens)), check_row_ids(row_ids, len(tokens)))
 
     @classmethod

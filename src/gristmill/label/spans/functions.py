@@ -142,6 +142,11 @@ def apply_spans(
     """
     if not functions:
         raise LabelError("no span functions", fix="decorate some with @span_function")
+    if not isinstance(documents, Documents):
+        raise LabelError(
+            f"expected documents, found {type(documents).__name__}",
+            fix="make them with Documents.from_table(table, column) or Documents.of(tokens)",
+        )
     check_names([function.name for function in functions])
     known = check_span_classes(classes)
     codes: dict[object, int] = {name: code for code, name in enumerate(known)}
