@@ -174,7 +174,11 @@ def test_no_rows_are_profiled_checked_and_answered(refused: Refused) -> None:
         ("import no_such_package\n", 2, "ModuleNotFoundError"),
         (RULES.replace('["ham", "spam"]', '["spam"]'), 5, "expected at least two classes, found 1"),
         (RULES.replace('"spam")', '"eggs")'), 5, "function 'prizes', row 0: voted 'eggs'"),
-        (RULES.replace('"win"', '"zzz"').replace('"hi"', '"yyy"'), 5, "good.csv: no labelling"),
+        (
+            RULES.replace('"win"', '"zzz"').replace('"hi"', '"yyy"'),
+            5,
+            "rules_bad.py: no labelling function votes on any of the 60 rows of good.csv",
+        ),
         (
             f"{RULES}\n@labeling_function\ndef f(row):\n    return 9\n",
             5,

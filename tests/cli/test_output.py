@@ -66,7 +66,7 @@ def test_markup_in_cells_is_text(capsys):
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
 def test_a_table_fits_a_terminal_and_folds_without_losing_a_letter(monkeypatch, capsys, columns):
-    monkeypatch.setattr("gristmill.cli.output._width", lambda: columns)
+    monkeypatch.setattr("gristmill.cli.output.terminal_width", lambda: columns)
     table("", ["step", "why"], [["x", "abcdefghij" * 30]])
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= columns

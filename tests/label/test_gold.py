@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gristmill.core.errors import DataError, LabelError
+from gristmill.core.errors import LabelError
 from gristmill.label.gold import gold_codes, read_gold
 from gristmill.label.votes import Votes
 
@@ -168,5 +168,7 @@ def test_gold_without_any_label() -> None:
 
 
 def test_what_is_no_gold() -> None:
-    with pytest.raises(DataError, match=r"^expected a data frame or a path, found list$"):
+    with pytest.raises(
+        LabelError, match=r"^expected gold as a mapping, a data frame or a path, fo"
+    ):
         read_gold([1, 2], VOTES)  # type: ignore[arg-type]

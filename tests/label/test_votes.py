@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,8 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from gristmill.core.errors import LabelError
+from gristmill.label.analysis.summary import analyze
 from gristmill.label.functions.application import apply
 from gristmill.label.functions.function import labeling_function
+from gristmill.label.models.dawid_skene import DawidSkene
+from gristmill.label.models.label_model import LabelModel
+from gristmill.label.models.majority import MajorityVote
 from gristmill.label.votes import Votes, stack
 
 
@@ -146,8 +151,6 @@ def test_parts_that_do_not_stack() -> None:
     part = Votes.from_matrix([[0]])
     with pytest.raises(LabelError, match=r"^expected votes on the same classes\n"):
         stack([part, Votes.from_matrix([[0]], classes=3)])
-    with pytest.raises(LabelError, match=r"^expected votes on the same classes\n"):
-        stack([])
     with pytest.raises(Exception, match="has value 0 more than once"):
         stack([part, part])
 
@@ -214,3 +217,34 @@ def test_sparse_votes_are_small_on_disk(tmp_path: Path) -> None:
     matrix = np.where(rng.random((20_000, 10)) < 0.05, rng.integers(0, 2, (20_000, 10)), -1)
     Votes.from_matrix(matrix).to_parquet(tmp_path / "v.parquet")
     assert (tmp_path / "v.parquet").stat().st_size < 7 * (matrix >= 0).sum()
+
+
+@pytest.mark.parametrize("ids", [[1, 2, float("nan")], [1, 2, "x"]])
+def test_row_ids_of_two_kinds(ids: list[Any]) -> None:
+    with pytest.raises(LabelError, match=r"^expected row ids that are all whole numbers or all te"):
+        Votes.from_matrix([[0], [1], [1]], row_ids=ids)
+
+
+def test_rows_of_two_lengths_and_no_tables() -> None:
+    with pytest.raises(LabelError, match=r"^expected rows of votes of one length"):
+        Votes.from_matrix([[0, 1], [1]])
+    with pytest.raises(LabelError, match=r"^expected the votes of one table or more, found none$"):
+        stack([])
+
+
+def test_a_matrix_is_no_votes() -> None:
+    for ask in (LabelModel(2).fit, MajorityVote(2).predict, DawidSkene(2).fit, analyze):
+        with pytest.raises(LabelError, match=r"^expected votes, found ndarray\n.*from_matrix"):
+            ask(np.zeros((2, 2), int))  # type: ignore[operator]
+
+
+def test_folders_may_be_texts(tmp_path: Path) -> None:
+    votes = Votes.from_matrix([[0, 1], [1, 1]])
+    model = LabelModel(2).fit(votes)
+    labels = model.predict(votes)
+    for stored in (votes, model, labels):
+        folder = tmp_path / type(stored).__name__
+        folder.mkdir()
+        stored.save(str(folder))
+        again = type(stored).load(str(folder))
+        assert again.__fingerprint__() == stored.__fingerprint__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
 import numpy as np
@@ -138,7 +139,12 @@ def _frame(gold: Any) -> pl.DataFrame:
 
     try:
         frame = nw.from_native(gold)
-    except TypeError:
+    except TypeError as error:
+        if not isinstance(gold, str | Path):
+            raise LabelError(
+                f"expected gold as a mapping, a data frame or a path, found {type(gold).__name__}",
+                fix="hand in {row_id: class, ...}, or a frame with the columns row_id and label",
+            ) from error
         frame = nw.from_native(as_table(gold))
     if not {ROW_ID, LABEL} <= set(frame.collect_schema().names()):
         raise LabelError(

@@ -127,8 +127,9 @@ class Labels:
             "functions": dict(zip(self.votes.names, self.votes.fingerprints, strict=True)),
         }
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write `labels.parquet`, `labels.json` and a folder `votes` into an empty folder."""
+        folder = Path(folder)
         self.table.write_parquet(folder / "labels.parquet")
         header = _Header(self.method, self.model, dict(self.facts), self.scoring)
         (folder / "labels.json").write_bytes(msgspec.json.encode(header))
@@ -136,12 +137,13 @@ class Labels:
         self.votes.save(folder / "votes")
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path | str) -> Self:
         """Read what `save` wrote.
 
         Raises:
             LabelError: the files are not there or do not belong together.
         """
+        folder = Path(folder)
         try:
             header = msgspec.json.decode((folder / "labels.json").read_bytes(), type=_Header)
             table = pl.read_parquet(folder / "labels.parquet", hive_partitioning=False)

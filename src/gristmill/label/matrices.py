@@ -21,7 +21,10 @@ def dense(matrix: ArrayLike) -> NDArray[np.integer]:
     Raises:
         LabelError: it is not two-dimensional, or not of whole numbers.
     """
-    array = np.asarray(matrix)
+    try:
+        array = np.asarray(matrix)
+    except ValueError as error:
+        raise LabelError(f"expected rows of votes of one length: {error}") from error
     if array.ndim != 2 or array.shape[1] == 0:
         raise LabelError(f"expected votes of shape [rows, sources], found {array.shape}")
     return _integers(array)

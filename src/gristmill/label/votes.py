@@ -187,15 +187,16 @@ class Votes:
 
         return write_table(self.table, Path(path))
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write `votes.parquet`, `silent.parquet` and `votes.json` into an empty folder."""
+        folder = Path(folder)
         self.table.write_parquet(folder / "votes.parquet")
         self.silent.write_parquet(folder / "silent.parquet")
         header = _Header(list(self.classes), list(self.names), list(self.fingerprints))
         (folder / "votes.json").write_bytes(msgspec.json.encode(header))
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path | str) -> Self:
         """Read what `save` wrote.
 
         Raises:
@@ -203,6 +204,7 @@ class Votes:
         """
         import polars as pl
 
+        folder = Path(folder)
         try:
             header = msgspec.json.decode((folder / "votes.json").read_bytes(), type=_Header)
             table = pl.read_parquet(folder / "votes.parquet", hive_partitioning=False)
@@ -311,7 +313,9 @@ def stack(parts: Sequence[Votes]) -> Votes:
     """
     import polars as pl
 
-    if not parts or any(part.classes != parts[0].classes for part in parts):
+    if not parts:
+        raise LabelError("expected the votes of one table or more, found none")
+    if any(part.classes != parts[0].classes for part in parts):
         raise LabelError("expected votes on the same classes", fix="apply with the same classes=")
     marks = {
         name: m for part in parts for name, m in zip(part.names, part.fingerprints, strict=True)
@@ -370,7 +374,12 @@ def check_row_ids(ids: Sequence[int] | Sequence[str] | pl.Series | None, count: 
 
     from gristmill.data.table import with_row_id
 
-    series = pl.Series(ROW_ID, range(count) if ids is None else ids, strict=True)
+    try:
+        series = pl.Series(ROW_ID, range(count) if ids is None else ids, strict=True)
+    except TypeError as error:
+        raise LabelError(
+            f"expected row ids that are all whole numbers or all texts: {error}"
+        ) from error
     if len(series) != count:
         raise LabelError(f"expected {count} row ids, found {len(series)}")
     if count == 0:
@@ -392,3 +401,13 @@ def _stored_matrix(table: pl.DataFrame, header: _Header) -> NDArray[np.integer]:
 
 def _same_kind(ids: pl.Series, row_id: object) -> bool:
     return isinstance(row_id, int if ids.dtype.is_integer() else str)
+
+
+def require_votes(votes: object) -> None:
+    """Raise `LabelError` if something else was handed in, such as the matrix alone."""
+    if not isinstance(votes, Votes):
+        raise LabelError(
+            f"expected votes, found {type(votes).__name__}",
+            fix="make them with apply(functions, table, classes=...), or of a matrix with "
+            "Votes.from_matrix(matrix, classes=...)",
+        )

@@ -18,7 +18,7 @@ from gristmill.label.analysis.counts import count_votes
 from gristmill.label.analysis.figures import SourceFigures, source_figures
 from gristmill.label.analysis.pairs import SourcePair, SourcePairs, source_pairs
 from gristmill.label.analysis.printing import fitted_columns, lined_up, source_columns
-from gristmill.label.votes import Votes
+from gristmill.label.votes import Votes, require_votes
 
 _FILE = "analysis.json"
 _ON_GOLD = ("correct", "incorrect", "accuracy", "low", "high")
@@ -254,6 +254,7 @@ def analyze(
     Raises:
         LabelError: gold or the model does not fit the votes.
     """
+    require_votes(votes)
     truth = true_classes(gold, votes)
     counts = count_votes(votes.matrix, len(votes.classes))
     probs = None if model is None else model_probs(model, votes)

@@ -24,7 +24,7 @@ from gristmill.label.codes import check_classes
 from gristmill.label.explain import Scoring
 from gristmill.label.gold import Gold, gold_codes
 from gristmill.label.labels import Labels, build_labels
-from gristmill.label.votes import Votes
+from gristmill.label.votes import Votes, require_votes
 
 Floats: TypeAlias = NDArray[np.float64]
 Options: TypeAlias = dict[str, dict[str, float] | list[float] | str | float | bool | int | None]
@@ -245,19 +245,19 @@ class AdditiveModel(ABC):
             }
         return told
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write `model.json` into an empty folder."""
-        (folder / _FILE).write_bytes(self._bytes())
+        (Path(folder) / _FILE).write_bytes(self._bytes())
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path | str) -> Self:
         """Read what `save` wrote.
 
         Raises:
             LabelError: the file is not there, or is of no such model.
         """
         try:
-            stored = msgspec.json.decode((folder / _FILE).read_bytes(), type=_Stored)
+            stored = msgspec.json.decode((Path(folder) / _FILE).read_bytes(), type=_Stored)
             model = None if stored.method != cls.method else cls(stored.classes, **stored.options)
         except (OSError, msgspec.DecodeError, TypeError) as error:
             raise LabelError(
@@ -275,6 +275,7 @@ class AdditiveModel(ABC):
         return msgspec.json.encode(stored)
 
     def _check_classes(self, votes: Votes) -> None:
+        require_votes(votes)
         if votes.classes != self.classes:
             raise LabelError(
                 f"the model is for classes {list(self.classes)}, "

@@ -12,7 +12,7 @@ from gristmill.core.fingerprint import fingerprint
 from gristmill.label.codes import check_classes, describe_classes
 from gristmill.label.gold import Gold, gold_codes
 from gristmill.label.labels import Labels, build_labels
-from gristmill.label.votes import Votes
+from gristmill.label.votes import Votes, require_votes
 
 _BLOCK_ROWS = 16_384
 
@@ -80,6 +80,7 @@ class MajorityVote:
             probs[winners > 1] = np.arange(len(self.classes)) == self.default
 
     def _check_classes(self, votes: Votes) -> None:
+        require_votes(votes)
         if votes.classes != self.classes:
             raise LabelError(
                 f"votes have classes {list(votes.classes)}, expected {list(self.classes)}"
