@@ -31,14 +31,27 @@ def small() -> SpanVotes:
 @pytest.mark.parametrize("kind", ["news", "medicine", "many", "clean", "copies"])
 def test_the_model_does_not_lose_to_the_majority(kind: str, draw_spans: Draw) -> None:
     gains = []
-    for seed in range(3):
+    for seed in range(8):
         drawn = draw_spans(kind, seed)
         votes, gold = drawn.votes, drawn.gold  # type: ignore[attr-defined]
         model = SpanModel(votes.classes).fit(votes).predict(votes)
         simple = SpanMajority(votes.classes).predict(votes)
         gains.append(score_spans(model, gold)["all"].f1 - score_spans(simple, gold)["all"].f1)
-    # Where sources hardly meet and are right, there is nothing to win, and a little noise.
-    assert np.mean(gains) > (-0.02 if kind == "clean" else 0.005)
+    # Where sources hardly meet and are right, there is little to win, and a little noise.
+    assert np.mean(gains) > (0.0 if kind == "clean" else 0.02)
+    assert min(gains) > -0.02
+
+
+def test_a_belief_that_overturns_unanimous_spans_is_made_firmer(draw_spans: Draw) -> None:
+    calm, torn = (draw_spans("clean", seed).votes for seed in (0, 1))  # type: ignore[attr-defined]
+    facts = [SpanModel(votes.classes).fit(votes).describe() for votes in (calm, torn)]
+    assert [(fact["firmness"], fact["overturned"]) for fact in facts] == [(1.0, 0.0), (3.0, 0.0)]
+
+
+def test_no_token_has_a_tag_that_no_source_gave(draw_spans: Draw) -> None:
+    votes = draw_spans("clean", 7).votes  # type: ignore[attr-defined]
+    tags = SpanModel(votes.classes).fit(votes).predict(votes).tags
+    assert ((tags == 0) | (votes.tags == tags[:, None]).any(axis=1)).all()
 
 
 def test_copies_share_one_weight(draw_spans: Draw) -> None:

@@ -63,9 +63,13 @@ class Answers:
         return cls(patterns, counts.reshape(-1, 2, states).astype(np.float64), share, states)
 
     @property
-    def voted(self) -> NDArray[np.bool_]:
-        """The patterns in which some source names a class: bool[p]."""
-        return np.asarray((self.patterns.votes % self.states != OUTSIDE).any(axis=1))
+    def proposed(self) -> NDArray[np.bool_]:
+        """The tags that some source gives in a pattern, and O always: bool[p, s]."""
+        found = np.zeros((len(self.patterns), self.states), bool)
+        found[:, OUTSIDE] = True
+        for tags in (self.patterns.votes % self.states).T:
+            found[np.arange(len(found)), tags] = True
+        return found
 
     def scores(self, log_emission: Floats) -> Floats:
         """Return log P(answers | state), float64[p, s], copies sharing one weight."""
