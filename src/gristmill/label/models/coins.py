@@ -11,6 +11,7 @@ Legend: m sources, k classes, p patterns of votes, v votes on them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ class Belief:
     strength: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CoinFit:
     """A fitted model.
 
@@ -60,9 +61,9 @@ class CoinFit:
     rounds: int
     converged: bool
 
-    @property
+    @cached_property
     def log_emission(self) -> Floats:
-        """Log P(answer | class), float64[m, k + 1, k], made anew; abstain is the last answer."""
+        """Log P(answer | class), float64[m, k + 1, k]; abstain is the last answer."""
         return self.tied.logs()
 
 
