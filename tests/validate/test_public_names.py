@@ -37,6 +37,6 @@ def test_columns_of_other_types_are_profiled_and_checked_for_presence_only() -> 
     assert stats.features["tags"].distinct_count.value == 2
     schema = Schema.infer(stats)
     kinds = {name: spec.type for name, spec in schema.features.items()}
-    assert kinds == {"tags": "any", "raw": "any", "sum": "float", "size": "string"}
+    assert kinds == {"tags": "any", "raw": "bytes", "sum": "float", "size": "string"}
     assert schema.check(frame, baseline=stats).findings == []
     assert [field["name"] for field in schema.signature_fields()] == ["sum", "size"]

@@ -46,6 +46,7 @@ def _missing_package(name: str) -> GristmillError:
         "train": {"torch", "safetensors", "optuna"},
         "serve": {"starlette", "uvicorn", "uvloop", "httptools", "orjson"},
         "postgres": {"psycopg"},
+        "validate": {"duckdb", "hypothesis", "PIL", "tensorflow_metadata", "google"},
     }
     for extra, packages in extras.items():
         if root in packages:

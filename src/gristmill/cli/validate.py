@@ -11,10 +11,10 @@ from gristmill.cli.output import HELP, emit, json_option, say, table
 from gristmill.core.errors import DataError, FindingsError
 
 if TYPE_CHECKING:
-    from gristmill.validate.feature import Feature
-    from gristmill.validate.report import Report
-    from gristmill.validate.schema import Schema
-    from gristmill.validate.statistics import Statistics
+    from gristmill.validate.checks.report import Report
+    from gristmill.validate.schemas.schema import Schema
+    from gristmill.validate.statistics.feature import Feature
+    from gristmill.validate.statistics.statistics import Statistics
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -63,7 +63,7 @@ def command(
         return
     if infer_file is not None:
         raise click.UsageError("--schema checks and --infer infers: give one of them")
-    from gristmill.validate.schema import Schema
+    from gristmill.validate.schemas.schema import Schema
 
     schema = Schema.read(schema_file)
     report = schema.check(data, baseline=baseline, environment=environment)
@@ -92,8 +92,8 @@ def _refuse_check_options(
 
 
 def _profile(data: Path, infer_file: Path | None, as_json: bool) -> None:
-    from gristmill.validate.profiler import profile
-    from gristmill.validate.schema import Schema
+    from gristmill.validate.schemas.schema import Schema
+    from gristmill.validate.statistics.profiler import profile
 
     statistics = profile(data, name=data.name)
     if infer_file is not None:
@@ -115,8 +115,8 @@ def _set_aside(
     if bad_file is None and good_file is None:
         return
     from gristmill.data.formats import write_table
-    from gristmill.validate.set_aside import quarantine
-    from gristmill.validate.subject import conform
+    from gristmill.validate.checks.subject import conform
+    from gristmill.validate.rows.set_aside import quarantine
 
     good, bad = quarantine(data, report)
     if good_file is not None:
@@ -156,7 +156,7 @@ def _short(number: float | None) -> str:
 
 
 def _show_report(report: Report) -> None:
-    from gristmill.validate.report import evidence_lines
+    from gristmill.validate.checks.report import evidence_lines
 
     say(report.verdict)
     rows = [[f.severity, f.code, f.feature or "(table)", f.message] for f in report.findings]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
 
-Kind = Literal["string", "int", "float", "bool", "time"]
-KINDS: tuple[Kind, ...] = ("string", "int", "float", "bool", "time")
+Kind = Literal["string", "int", "float", "bool", "time", "bytes"]
+KINDS: tuple[Kind, ...] = ("string", "int", "float", "bool", "time", "bytes")
 
 _WORDS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 _TIME_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
@@ -24,7 +25,7 @@ class Cast:
 
 
 def kind_of(dtype: pl.DataType) -> str:
-    """Name the kind of a Polars type: one of `KINDS`, or "other" for nested and binary types."""
+    """Name the kind of a Polars type: one of `KINDS`, or "other" for nested types."""
     if dtype in (pl.String, pl.Categorical, pl.Enum):
         return "string"
     if dtype.is_integer():
@@ -33,6 +34,8 @@ def kind_of(dtype: pl.DataType) -> str:
         return "float"
     if dtype == pl.Boolean:
         return "bool"
+    if dtype == pl.Binary:
+        return "bytes"
     return "time" if dtype in (pl.Date, pl.Datetime) else "other"
 
 
@@ -110,11 +113,18 @@ def _parse_time(column: pl.Series) -> pl.Series:
     return result
 
 
-_PARSERS = {"int": _parse_int, "float": _parse_float, "bool": _parse_bool, "time": _parse_time}
+_PARSERS: dict[Kind, Callable[[pl.Series], pl.Series]] = {
+    "bytes": lambda column: column.cast(pl.Binary),
+    "int": _parse_int,
+    "float": _parse_float,
+    "bool": _parse_bool,
+    "time": _parse_time,
+}
 _TYPES: dict[Kind, pl.DataType | type[pl.DataType]] = {
     "string": pl.String,
     "int": pl.Int64,
     "float": pl.Float64,
     "bool": pl.Boolean,
     "time": pl.Datetime("us"),
+    "bytes": pl.Binary,
 }

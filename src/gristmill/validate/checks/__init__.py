@@ -1,0 +1,1 @@
+"""A table against its schema and its baseline: rules, findings, the report."""

@@ -1,0 +1,173 @@
+"""The report of a check: findings, the distances of every feature, and the rows to set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import polars as pl
+
+from gristmill.core.atomic import write_atomic
+from gristmill.core.errors import DataError
+from gristmill.data.table import ROW_ID
+from gristmill.validate.checks.findings import Finding
+from gristmill.validate.drifts.drift import Drift
+from gristmill.validate.schemas.edit import Edit
+
+REASONS = "reasons"
+_REPORT = "report.json"
+_ROWS = "rows.json"
+_ORDER = {"error": 0, "warning": 1, "info": 2}
+_SHOWN_BINS = 5
+
+
+def no_unreadable() -> pl.DataFrame:
+    """An empty table of unreadable lines."""
+    return pl.DataFrame(schema={"line": pl.Int64, "text": pl.String, "reason": pl.String})
+
+
+def no_rows() -> pl.DataFrame:
+    """An empty table of bad rows."""
+    return pl.DataFrame(schema={ROW_ID: pl.Int64, REASONS: pl.List(pl.String)})
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Attributes:
+        name: what the checked table is called.
+        checked_rows: how many rows it has.
+        findings: what is wrong, errors first.
+        drift: the distance of every feature to the baseline, alarming or not.
+        rows: the bad rows: `row_id`, `reasons` (list of "code: feature"), in table order; empty
+            when only statistics were checked.
+        unreadable: what of a text file cannot be read as rows: `line` (from 1), `text`, `reason`.
+    """
+
+    name: str
+    checked_rows: int
+    findings: list[Finding]
+    drift: list[Drift] = field(default_factory=list)
+    rows: pl.DataFrame = field(default_factory=no_rows)
+    unreadable: pl.DataFrame = field(default_factory=no_unreadable)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no finding is an error."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def edits(self) -> list[Edit]:
+        """The schema changes that would accept what was found; for a person to judge."""
+        return [finding.edit for finding in self.findings if finding.edit is not None]
+
+    @property
+    def verdict(self) -> str:
+        """One line: `5,001 rows: 2 errors, 1 warning; 17 bad rows`."""
+        found = [f.severity for f in self.findings]
+        parts = [_many(found.count(word), word) for word in _ORDER if word in found]
+        bad = f"; {_many(self.rows.height, 'bad row')}" if self.rows.height else ""
+        return f"{_many(self.checked_rows, 'row')}: {', '.join(parts) or 'no findings'}{bad}"
+
+    def __str__(self) -> str:
+        return "\n".join([self.verdict, *(line for f in self.findings for line in _lines(f))])
+
+    def describe(self) -> dict[str, object]:
+        """Summarise, JSON-able."""
+        return {
+            "name": self.name,
+            "rows": self.checked_rows,
+            "ok": self.ok,
+            "verdict": self.verdict,
+            "bad_rows": self.rows.height,
+            "findings": [[f.severity, f.code, f.feature, f.message] for f in self.findings],
+            "drift": {d.feature: round(d.distance, 6) for d in self.drift},
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write `report.json` and `rows.json` into a folder."""
+        document = _Document(self.name, self.checked_rows, self.findings, self.drift)
+        write_atomic(folder / _REPORT, msgspec.json.format(msgspec.json.encode(document), indent=1))
+        lines = [tuple(line) for line in self.unreadable.iter_rows()]
+        rows = _Rows(self.rows[ROW_ID].to_list(), self.rows[REASONS].to_list(), lines)
+        write_atomic(folder / _ROWS, msgspec.json.encode(rows))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: the folder holds no report, or a damaged one.
+        """
+        try:
+            document = msgspec.json.decode((folder / _REPORT).read_bytes(), type=_Document)
+            rows = msgspec.json.decode((folder / _ROWS).read_bytes(), type=_Rows)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise DataError(
+                f"expected a saved report, found something unreadable: {error}", where=str(folder)
+            ) from error
+        bad = bad_rows(rows.row_id, rows.reasons)
+        lines = pl.DataFrame(rows.unreadable, schema=no_unreadable().schema, orient="row")
+        return cls(document.name, document.rows, document.findings, document.drift, bad, lines)
+
+
+class _Document(msgspec.Struct):
+    name: str
+    rows: int
+    findings: list[Finding]
+    drift: list[Drift]
+
+
+class _Rows(msgspec.Struct):
+    row_id: list[int | str]
+    reasons: list[list[str]]
+    unreadable: list[tuple[int, str, str]]
+
+
+def bad_rows(ids: Sequence[int | str], reasons: Sequence[Sequence[str]]) -> pl.DataFrame:
+    """Put bad rows into a table: `row_id` and `reasons` (list of strings)."""
+    kind = pl.String if ids and isinstance(ids[0], str) else pl.Int64
+    columns = [
+        pl.Series(ROW_ID, ids, dtype=kind),
+        pl.Series(REASONS, reasons, dtype=pl.List(pl.String)),
+    ]
+    return pl.DataFrame(columns)
+
+
+def by_severity(findings: Sequence[Finding]) -> list[Finding]:
+    """Order findings: errors first, otherwise as found."""
+    return sorted(findings, key=lambda finding: _ORDER[finding.severity])
+
+
+def _lines(finding: Finding) -> list[str]:
+    place = "" if finding.feature is None else f" {finding.feature}"
+    head = f"{finding.severity}: {finding.code}{place}: {finding.message}"
+    return [head, *(f"  {line}" for line in evidence_lines(finding))]
+
+
+def evidence_lines(finding: Finding) -> list[str]:
+    """Spell out what a finding rests on: row ids, shifted bins, the edit that would accept it."""
+    evidence, lines = finding.evidence, []
+    if evidence.rows:
+        more = ", ..." if evidence.count > len(evidence.rows) else ""
+        lines.append(f"rows: {', '.join(map(str, evidence.rows))}{more}")
+    if evidence.distribution is not None:
+        lines.extend(largest_shifts(evidence.distribution))
+    if finding.edit is not None:
+        lines.append(f"to accept: {finding.edit}")
+    return lines
+
+
+def largest_shifts(drift: Drift) -> list[str]:
+    """Name the bins that moved most: `<= 61: 5.0 % -> 20.1 %`."""
+    moves = zip(drift.bins, drift.baseline, drift.current, strict=True)
+    ranked = sorted(moves, key=lambda move: -abs(move[2] - move[1]))[:_SHOWN_BINS]
+    return [f"{name}: {100 * old:.1f} % -> {100 * new:.1f} %" for name, old, new in ranked]
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"

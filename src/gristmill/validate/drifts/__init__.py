@@ -1,0 +1,1 @@
+"""How far distributions have moved: distances, their floors, and what moved together."""

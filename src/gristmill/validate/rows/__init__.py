@@ -1,0 +1,1 @@
+"""Good rows and bad rows: whole tables at once, or one record at a time."""

@@ -1,0 +1,1 @@
+"""What a table must look like: the schema, its text, how it is inferred and edited."""

@@ -1,0 +1,1 @@
+"""States that add up, and the figures computed from them."""

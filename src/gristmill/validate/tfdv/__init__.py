@@ -1,0 +1,1 @@
+"""Coming from TensorFlow Data Validation: schema, statistics and anomalies files."""

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gristmill.validate import FeatureSpec, Schema, profile
+from gristmill.validate.schemas.infer import infer_feature
+from gristmill.validate.statistics.feature import Feature
+
+
+def _infer(cells: object, name: str = "x") -> FeatureSpec:
+    return infer_feature(name, Feature.of(pl.Series(cells)))
+
+
+def test_every_kind_is_inferred(orders: Callable[..., pl.DataFrame]) -> None:
+    schema = Schema.infer(profile(orders()))
+    assert {name: spec.type for name, spec in schema.features.items()} == {
+        "order_id": "int",
+        "price": "float",
+        "hour": "int",
+        "paid": "string",
+        "note": "string",
+        "gift": "bool",
+        "day": "time",
+    }
+    assert schema.features["order_id"].unique
+    assert not schema.features["price"].unique
+    assert schema.features["paid"].domain == ("card", "cash", "voucher")
+    assert schema.features["paid"].max_unseen == 0.0
+    assert (schema.features["hour"].min, schema.features["hour"].max) == (0, 23)
+    assert 0.86 < schema.features["price"].min_present < 0.90
+    assert schema.table.inferred_from_rows == 2000
+
+
+def test_presence_leaves_room_for_chance() -> None:
+    assert 0.98 < _infer(["a", "b"] * 500).min_present < 1.0
+    assert _infer(["a", "b"] * 5).min_present < 0.6
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("draw", ["normal", "exponential", "lognormal", "uniform"])
+def test_ranges_hold_a_fresh_sample(seed: int, draw: str) -> None:
+    rng = np.random.default_rng(seed)
+    spec = _infer(getattr(rng, draw)(size=2000))
+    fresh = getattr(rng, draw)(size=2000)
+    assert spec.min is not None
+    assert spec.max is not None
+    assert ((fresh < spec.min) | (fresh > spec.max)).mean() <= spec.max_outside
+
+
+def test_ranges_of_light_tails_are_tight() -> None:
+    spec = _infer(np.random.default_rng(0).normal(size=5000))
+    assert -20 < spec.min < -4
+    assert 4 < spec.max < 20
+    assert spec.negative
+
+
+def test_zero_is_a_wall_where_numbers_lean_on_it() -> None:
+    assert not _infer(np.random.default_rng(0).exponential(size=1000)).negative
+    assert _infer(np.random.default_rng(0).normal(3, 0.5, size=1000)).negative
+
+
+def test_rare_values_open_a_domain() -> None:
+    common, rare = ["a"] * 900 + ["b"] * 97, ["c", "d", "e"]
+    assert _infer(common + rare).max_unseen == pytest.approx(0.009)
+    assert _infer(common + ["b"] * 3).max_unseen == 0.0
+
+
+def test_free_text_has_lengths_and_no_domain() -> None:
+    spec = _infer([f"message number {i} {'x' * (i % 40)}" for i in range(500)])
+    assert spec.domain is None
+    assert spec.min_length is not None
+    assert spec.max_length > 55
+    assert not spec.unique
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "unique"),
+    [
+        ("user_id", [f"u{i}" for i in range(200)], True),
+        ("code", [f"{i:012d}" for i in range(200)], True),
+        ("n", list(range(200)), True),
+        ("seconds", [i * 977 for i in range(200)], False),
+        ("user_id", ["u1", *(f"u{i}" for i in range(199))], False),
+    ],
+)
+def test_keys_are_told_from_columns_without_repeats(
+    name: str, cells: list[object], unique: bool
+) -> None:
+    assert _infer(cells, name).unique is unique
+
+
+def test_empty_and_mixed_columns_expect_nothing_of_cells() -> None:
+    empty = infer_feature("x", Feature.of(pl.Series([None, None], dtype=pl.String)))
+    assert empty == FeatureSpec(type="any", required=False)
+    mixed = Feature.of(pl.Series([1])) + Feature.of(pl.Series(["a"]))
+    assert infer_feature("x", mixed) == FeatureSpec(type="any")
+
+
+def test_tolerated_faults_stay_tolerated() -> None:
+    spec = _infer([float("nan")] * 20 + list(np.random.default_rng(0).normal(size=980)))
+    assert 0.02 < spec.max_nan < 0.05
+    assert _infer(["caf\ufffd"] * 20 + [f"tea {i}" for i in range(980)]).max_broken > 0.02
+
+
+def test_a_text_is_never_asked_to_be_shorter_than_nothing() -> None:
+    # Lengths 2 to 300 with a long tail: the lower tail, extrapolated, would end below zero.
+    texts = ["x" * (2 + 298 * number**3 // 400**3) for number in range(400)]
+    frame = pl.DataFrame({"text": texts})
+    schema = Schema.infer(profile(frame))
+    assert schema.features["text"].min_length in (None, 1, 2)
+    assert schema.check(frame).findings == []
+
+
+def test_lengths_are_compared_with_any_bound_that_a_person_writes() -> None:
+    frame = pl.DataFrame({"text": [f"text {number}" for number in range(200)]})
+    spec = FeatureSpec(type="string", min_length=-3, max_length=5_000_000_000)
+    assert Schema(features={"text": spec}).check(frame).findings == []

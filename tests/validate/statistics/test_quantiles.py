@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gristmill.core.errors import DataError
+from gristmill.validate.statistics.quantiles import MAX_EXACT, Quantiles
+
+RANKS = [0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0]
+
+
+def _by_sorting(numbers: list[float], rank: float) -> float:
+    place = max(1, int(np.ceil(rank * len(numbers) - 1e-9)))
+    return sorted(numbers)[place - 1]
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=80), st.integers(0, 80))
+@settings(max_examples=150, deadline=None)
+def test_exact_quantiles_are_those_of_the_sorted_numbers(numbers: list[float], cut: int) -> None:
+    data = np.array(numbers)
+    merged = Quantiles.of(data[:cut]) + Quantiles.of(data[cut:])
+    assert merged.exact
+    assert merged.rank_error == 0.0
+    assert merged.quantiles(RANKS).tolist() == [_by_sorting(numbers, rank) for rank in RANKS]
+    marks = np.unique(data)[:5]
+    assert merged.ranks(marks).tolist() == [float(np.mean(data <= mark)) for mark in marks]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sketched_ranks_lie_within_the_stated_bound_after_merging(seed: int) -> None:
+    numbers = np.random.default_rng(seed).lognormal(size=3 * MAX_EXACT)
+    parts = [Quantiles.of(part) for part in np.array_split(numbers, 4)]
+    merged = (parts[0] + parts[1]) + (parts[2] + parts[3])
+    assert not merged.exact
+    assert merged.n == len(numbers)
+    assert 0 < merged.rank_error < 0.01
+    ordered = np.sort(numbers)
+    found = np.searchsorted(ordered, merged.quantiles(RANKS), side="right") / len(numbers)
+    # The bound holds with 99 % each; twice the bound holds for all practical purposes.
+    assert np.abs(found - RANKS).max() <= 2 * merged.rank_error
+
+
+def test_merging_leaves_both_sides_alone() -> None:
+    big = Quantiles.of(np.arange(2.0 * MAX_EXACT))
+    small = Quantiles.of(np.arange(10.0))
+    before = big.to_bytes(), small.to_bytes()
+    big + small
+    small + big
+    assert (big.to_bytes(), small.to_bytes()) == before
+
+
+@pytest.mark.parametrize("size", [0, 5, 2 * MAX_EXACT])
+def test_bytes_round_trip(size: int) -> None:
+    made = Quantiles.of(np.arange(float(size)))
+    again = Quantiles.from_bytes(made.to_bytes())
+    assert again.to_bytes() == made.to_bytes()
+    assert again.n == size
+    assert again.exact == made.exact
+
+
+def test_foreign_bytes_are_refused() -> None:
+    with pytest.raises(DataError, match="expected the bytes of a quantile sketch"):
+        Quantiles.from_bytes(b"nonsense")
+
+
+def test_counts_between_edges_cover_everything() -> None:
+    made = Quantiles.of(np.array([0.0, 1.0, 1.0, 2.0, 5.0]))
+    assert made.counts_between(np.array([0.0, 1.0])).tolist() == pytest.approx([1, 2, 2])
