@@ -90,5 +90,6 @@ def test_unknown_name():
         load("sms_span")
     assert str(error.value) == (
         "there is no data set 'sms_span'\n"
-        "  fix: did you mean 'sms_spam'? known: adult, sms_spam, titanic, us_accidents"
+        "  fix: did you mean 'sms_spam'? known: acs_employment_2015, acs_employment_2016_2018, "
+        "adult, sms_spam, titanic, us_accidents"
     )

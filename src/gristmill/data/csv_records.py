@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gristmill.data.csv_record_reader import LONE_RETURN, NEVER_CLOSES, TEXT_AFTER_QUOTE
+
 _SURROGATE = re.compile("[\udc80-\udcff]")
 _REASONS = {
-    "unexpected end of data": "a quote opens here and never closes",
-    "expected after": "text follows a closing quote (a quote inside a cell is written twice)",
-    "new-line character": "a carriage return stands inside an unquoted cell",
+    "unexpected end of data": NEVER_CLOSES,
+    "expected after": TEXT_AFTER_QUOTE,
+    "new-line character": LONE_RETURN,
     "field limit": "a cell is longer than 131,072 characters, perhaps a quote that never closes",
 }
 

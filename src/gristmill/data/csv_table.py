@@ -17,10 +17,10 @@ from gristmill.core.errors import DataError, UsageError
 from gristmill.data import cell_types, files
 from gristmill.data.csv_layout import Layout, clean_layout
 from gristmill.data.csv_records import Record, field_count_problem, records
+from gristmill.data.read_log import REJECTS_SCHEMA
 
 _SUSPECTS = {";": "a semicolon", "\t": "a tab", "|": "a bar", ",": "a comma"}
 _HEADER_BYTES = 1 << 20
-REJECTS_SCHEMA = {"line": pl.Int64, "text": pl.String, "reason": pl.String}
 
 
 @dataclass(frozen=True)

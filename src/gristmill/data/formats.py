@@ -19,6 +19,7 @@ from gristmill.data.cell_types import casts
 from gristmill.data.csv_table import CsvParts, Dialect, read_csv, read_csv_with_rejects
 from gristmill.data.files import existing_file
 from gristmill.data.json_lines import read_json_lines, read_json_lines_with_rejects
+from gristmill.data.read_log import REJECTS_SCHEMA
 
 Format: TypeAlias = Literal["csv", "tsv", "jsonl", "parquet", "arrow"]
 
@@ -118,8 +119,7 @@ def read_table_with_rejects(
     path = existing_file(path)
     kind = format_of(path, format)
     if kind in _BINARY:
-        nothing = pl.DataFrame(schema={"line": pl.Int64, "text": pl.String, "reason": pl.String})
-        return _read_binary(path, kind), nothing
+        return _read_binary(path, kind), pl.DataFrame(schema=REJECTS_SCHEMA)
     if kind == "jsonl":
         return read_json_lines_with_rejects(path, as_text=columns_as_text)
     dialect = _dialect(kind, delimiter, encoding)
@@ -138,7 +138,7 @@ def scan_table(path: str | Path) -> pl.LazyFrame:
     path = existing_file(path)
     kind = format_of(path)
     if kind in _BINARY:
-        return _scan_binary(path, kind)
+        return scan_binary(path, kind)
     parts = _parts(path, kind, _PART_ROWS)
     if parts is None:
         return read_table(path).lazy()
@@ -236,7 +236,12 @@ def _parts(path: Path, kind: Format, rows: int) -> CsvParts | None:
     return CsvParts.open(path, _dialect(kind, None, "utf-8"), rows)
 
 
-def _scan_binary(path: Path, kind: Format) -> pl.LazyFrame:
+def scan_binary(path: Path, kind: Format) -> pl.LazyFrame:
+    """Return a lazy frame over a Parquet or Arrow file whose beginning and schema were checked.
+
+    Raises:
+        DataError: the file is of another format, cut short or damaged.
+    """
     magic = _BINARY[kind]
     with path.open("rb") as file:
         found = file.read(len(magic))
@@ -256,7 +261,7 @@ def _scan_binary(path: Path, kind: Format) -> pl.LazyFrame:
 
 def _read_binary(path: Path, kind: Format) -> pl.DataFrame:
     try:
-        return _scan_binary(path, kind).collect()
+        return scan_binary(path, kind).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _damaged(path, kind, error) from error
 

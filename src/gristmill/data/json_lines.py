@@ -11,8 +11,9 @@ import polars as pl
 
 from gristmill.core.errors import DataError
 from gristmill.data import files
-from gristmill.data.csv_table import REJECTS_SCHEMA
+from gristmill.data.read_log import REJECTS_SCHEMA
 
+_DECODE = msgspec.json.Decoder().decode
 _SCALARS = {str, int, float, bool}
 _NUMBERS = {int, float}
 
@@ -52,18 +53,21 @@ def read_json_lines_with_rejects(
 
 def _objects(data: bytes) -> Iterator[tuple[int, bytes, dict[str, object] | str]]:
     """Yield (line number, line, object or what is wrong with it), blank lines left out."""
-    decode = msgspec.json.Decoder().decode
     for number, line in enumerate(data.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            value = decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            yield number, line, f"the line is not JSON: {error}"
-            continue
-        found = "an array" if isinstance(value, list) else type(value).__name__
-        wrong = f"expected a JSON object on the line, found {found}"
-        yield number, line, value if isinstance(value, dict) else wrong
+        if line.strip():
+            yield number, line, decoded_line(line)
+
+
+def decoded_line(line: bytes) -> dict[str, object] | str:
+    """Return the object on a line, or what is wrong with it."""
+    try:
+        value = _DECODE(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return f"the line is not JSON: {error}"
+    if isinstance(value, dict):
+        return value
+    found = "an array" if isinstance(value, list) else type(value).__name__
+    return f"expected a JSON object on the line, found {found}"
 
 
 def _to_frame(rows: dict[int, dict[str, object]], where: str, *, as_text: bool) -> pl.DataFrame:

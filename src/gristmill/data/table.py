@@ -27,7 +27,7 @@ def as_table(data: TableLike) -> pl.DataFrame:
         DataError: the data is of no known kind, its row ids are null or not unique, or the file
             cannot be read.
     """
-    return with_row_id(_to_polars(data))
+    return with_row_id(to_polars(data))
 
 
 def with_row_id(frame: pl.DataFrame) -> pl.DataFrame:
@@ -52,7 +52,12 @@ def with_row_id(frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
-def _to_polars(data: TableLike) -> pl.DataFrame:
+def to_polars(data: TableLike) -> pl.DataFrame:
+    """Return any data frame, or the file at a path, as a Polars frame with its own columns.
+
+    Raises:
+        DataError: the data is of no known kind, or the file cannot be read.
+    """
     import narwhals as nw
     import polars as pl
 

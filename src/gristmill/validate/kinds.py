@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import polars as pl
@@ -13,6 +14,7 @@ KINDS: tuple[Kind, ...] = ("string", "int", "float", "bool", "time", "bytes")
 
 _WORDS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 _TIME_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+_WIDE = (pl.Int128, pl.UInt128)
 _ZONED_FORMAT = "%Y-%m-%d %H:%M:%S%.f%#z"
 
 
@@ -24,6 +26,7 @@ class Cast:
     bad: pl.Series
 
 
+@lru_cache(maxsize=1024)
 def kind_of(dtype: pl.DataType) -> str:
     """Name the kind of a Polars type: one of `KINDS`, or "other" for nested types."""
     if dtype in (pl.String, pl.Categorical, pl.Enum):
@@ -57,18 +60,32 @@ def cast(column: pl.Series, kind: Kind) -> Cast:
 
 
 def normalised(column: pl.Series) -> pl.Series:
-    """Bring the many types of one kind to one: text, Float64, Int64 or UInt64, microseconds UTC."""
+    """Bring the many types of one kind to one: text, Float64, microseconds UTC.
+
+    Integers become Int64 or UInt64, and stay of 128 bits where those do not hold them.
+    """
     kind = kind_of(column.dtype)
     if kind == "string":
         return column.cast(pl.String)
     if kind == "float":
         return column.cast(pl.Float64)
     if kind == "int":
-        return column if column.dtype == pl.UInt64 else column.cast(pl.Int64)
+        if column.dtype in (pl.Int64, pl.UInt64):
+            return column
+        return _narrowed(column) if column.dtype in _WIDE else column.cast(pl.Int64)
     if kind == "time":
         zoned = isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is not None
         utc = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zoned else column
         return utc.cast(pl.Datetime("us"))
+    return column
+
+
+def _narrowed(column: pl.Series) -> pl.Series:
+    """Bring 128-bit integers to 64 bits where all of them fit."""
+    for dtype in (pl.Int64, pl.UInt64):
+        narrow = column.cast(dtype, strict=False)
+        if narrow.null_count() == column.null_count():
+            return narrow
     return column
 
 

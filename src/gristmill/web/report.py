@@ -118,7 +118,7 @@ class Report(Section):
                 report=self,
                 style=Markup(style),  # noqa: S704
                 script=Markup(script),  # noqa: S704
-                policy=_policy(style, script),
+                policy=content_policy(style, script),
             )
         )
 
@@ -142,7 +142,7 @@ class Report(Section):
         return Path(path)
 
 
-def _policy(style: str, script: str) -> str:
+def content_policy(style: str, script: str) -> str:
     """Return a content policy that allows this style and this script, and no request at all."""
     return (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "

@@ -73,8 +73,8 @@ def test_a_written_schema_is_read_back(tmp_path: Path) -> None:
         (
             "max = 120",
             "max_length = 120",
-            "s.toml, line 9, features.age.max_length: 'max_length' is for string features, "
-            "this one is int",
+            "s.toml, line 9, features.age.max_length: 'max_length' is for string and bytes "
+            "features, this one is int",
         ),
         (
             "format = 1",

@@ -59,3 +59,31 @@ def test_merging_keeps_the_moments_of_numbers_far_from_zero() -> None:
 def test_extremes_of_big_integers_stay_exact() -> None:
     numbers = Numbers.of(pl.Series([0, 2**63 + 5], dtype=pl.UInt64))
     assert (numbers.low, numbers.high) == (0, 2**63 + 5)
+
+
+def test_extremes_of_integers_beyond_64_bits_stay_exact() -> None:
+    numbers = Numbers.of(pl.Series([-(2**90), 5, 2**100 + 1], dtype=pl.Int128))
+    assert (numbers.low, numbers.high, numbers.n) == (-(2**90), 2**100 + 1, 3)
+
+
+def test_neighbouring_large_integers_are_one_float_and_all_counted() -> None:
+    numbers = Numbers.of(pl.Series([2**60, 2**60 + 1, 2**60 + 1]))
+    assert (numbers.n, numbers.high) == (3, 2**60 + 1)
+    assert numbers.quantiles.value_counts()[1].tolist() == [3]
+
+
+def test_the_largest_floats_have_a_finite_mean_and_spread() -> None:
+    one, two = (Numbers.of(pl.Series([sign * 1.7e308])) for sign in (1, -1))
+    for state in (Numbers.of(pl.Series([1.7e308, -1.7e308])), one + two):
+        assert state.mean == pytest.approx(0.0, abs=1e300)
+        assert math.isfinite(state.std)
+
+
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=50))
+@settings(max_examples=60, deadline=None)
+def test_counts_give_the_figures_of_the_cells(cells: list[int]) -> None:
+    values, counts = np.unique(np.array(cells), return_counts=True)
+    state = Numbers.of_counts(values, counts)
+    assert state.figures() == Numbers.of(pl.Series(cells)).figures()
+    assert state.mean == pytest.approx(np.mean(cells), abs=1e-12)
+    assert state.std == pytest.approx(np.std(cells), abs=1e-12)

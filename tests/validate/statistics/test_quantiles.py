@@ -68,3 +68,36 @@ def test_foreign_bytes_are_refused() -> None:
 def test_counts_between_edges_cover_everything() -> None:
     made = Quantiles.of(np.array([0.0, 1.0, 1.0, 2.0, 5.0]))
     assert made.counts_between(np.array([0.0, 1.0])).tolist() == pytest.approx([1, 2, 2])
+
+
+@pytest.mark.parametrize("size", [MAX_EXACT + 1, 1 << 17, (1 << 18) - 1, 300_001])
+def test_sorted_numbers_laid_out_as_a_sketch_keep_count_extremes_and_ranks(size: int) -> None:
+    numbers = np.random.default_rng(size).normal(size=size)
+    made = Quantiles.of(numbers)
+    assert not made.exact
+    assert made.n == size
+    assert made.quantiles([0.0, 1.0]).tolist() == [numbers.min(), numbers.max()]
+    ordered = np.sort(numbers)
+    marks = ordered[:: size // 997]
+    truth = np.searchsorted(ordered, marks, side="right") / size
+    assert np.abs(made.ranks(marks) - truth).max() <= 1 / 1200
+
+
+def test_heavy_counts_cost_no_more_than_light_ones() -> None:
+    values = np.arange(MAX_EXACT + 1.0)
+    heavy = Quantiles.of_counts(values, np.full(len(values), 10**12))
+    assert heavy.n == (MAX_EXACT + 1) * 10**12
+    assert heavy.quantiles([0.5])[0] == pytest.approx(MAX_EXACT / 2, rel=2 * heavy.rank_error)
+
+
+def test_many_partitions_merged_in_any_order_stay_within_the_bound() -> None:
+    rng = np.random.default_rng(7)
+    parts = [np.sort(rng.gamma(1.0, 5.0, int(n))) for n in rng.integers(100, 90_000, 30)]
+    ordered = np.sort(np.concatenate(parts))
+    for order in (range(30), rng.permutation(30)):
+        total = Quantiles.empty()
+        for place in order:
+            total = total + Quantiles.of(parts[place])
+        found = np.searchsorted(ordered, total.quantiles(RANKS), side="right") / len(ordered)
+        assert total.n == len(ordered)
+        assert np.abs(found - RANKS).max() <= 2 * total.rank_error

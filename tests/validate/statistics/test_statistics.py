@@ -58,8 +58,8 @@ def test_damaged_statistics_are_refused(orders: Orders, tmp_path: Path) -> None:
 def test_another_format_is_refused(orders: Orders, tmp_path: Path) -> None:
     profile(orders()).save(tmp_path)
     figures = tmp_path / "statistics.json"
-    figures.write_text(figures.read_text().replace('"format": 1', '"format": 9'))
-    with pytest.raises(DataError, match="statistics of format 9, this version reads 1"):
+    figures.write_text(figures.read_text().replace('"format": 2', '"format": 9'))
+    with pytest.raises(DataError, match="statistics of format 9, this version reads 2"):
         Statistics.load(tmp_path)
 
 
@@ -70,3 +70,25 @@ def test_merging_is_associative_to_the_byte_for_counts(orders: Orders, tmp_path:
     for name, feature in left.features.items():
         assert feature.distinct.to_bytes() == right.features[name].distinct.to_bytes()
         assert feature.top() == right.features[name].top()
+
+
+def test_every_part_survives_saving(tmp_path: Path, orders: Orders) -> None:
+    frame = orders(300).with_columns(
+        tags=pl.concat_list("paid", "paid"),
+        vector=pl.concat_list([pl.col("hour").cast(pl.Float64)] * 8),
+        big=pl.lit(2**64 - 1, dtype=pl.UInt64),
+    )
+    made = profile(frame, weight="hour", slices=["paid"], cross_features=True)
+    made.save(tmp_path)
+    loaded = Statistics.load(tmp_path)
+    assert loaded.describe() == made.describe()
+    assert loaded.features["big"].numbers.high == 2**64 - 1
+    assert loaded.features["vector"].embedding is not None
+    assert loaded.sample.to_bytes() == made.sample.to_bytes()
+    assert (loaded + made).rows == 600
+
+
+def test_integers_of_any_size_survive_saving(tmp_path: Path) -> None:
+    made = profile(pl.DataFrame({"n": [str(2**100), "1"]}), kinds={"n": "int"})
+    made.save(tmp_path)
+    assert Statistics.load(tmp_path).features["n"].numbers.high == 2**100

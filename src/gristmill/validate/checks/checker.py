@@ -2,177 +2,122 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator
-from dataclasses import replace
+import datetime as dt
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from gristmill.core.errors import DataError
-from gristmill.data.table import TableLike
+from gristmill.core.errors import UsageError
+from gristmill.core.progress import task
 from gristmill.validate.checks.collect import Collector
-from gristmill.validate.checks.duplicates import check_duplicates
-from gristmill.validate.checks.observe import Seen
-from gristmill.validate.checks.report import Report, largest_shifts
-from gristmill.validate.checks.rules import Draft, check_column
-from gristmill.validate.checks.subject import Subject, subject_of
-from gristmill.validate.drifts.drift import Drift, measure
-from gristmill.validate.schemas.edit import Edit
+from gristmill.validate.checks.inspection import Inspection
+from gristmill.validate.checks.report import Report
+from gristmill.validate.checks.shifts import add_shifts
+from gristmill.validate.checks.subject import Checkable, TypedStream, profile_typed
 from gristmill.validate.schemas.feature_spec import FeatureSpec
-from gristmill.validate.schemas.infer import infer_feature
 from gristmill.validate.schemas.schema import Schema
-from gristmill.validate.statistics.feature import Feature
 from gristmill.validate.statistics.statistics import Statistics
 
-_EXPLAINED = 0.8
-_MOVES_CELLS = (
-    "unseen_value",
-    "out_of_range",
-    "not_finite",
-    "length_out_of_range",
-    "constant_column",
-)
+if TYPE_CHECKING:
+    from gristmill.validate.drifts.comparators import Measures, Role
 
 
 def check(
     schema: Schema,
-    data: TableLike | Statistics,
+    data: Checkable,
     *,
-    baseline: TableLike | Statistics | None = None,
+    baseline: Checkable | None = None,
     environment: str | None = None,
+    serving: Checkable | None = None,
+    now: dt.datetime | None = None,
+    tfdv_measures: Measures | None = None,
 ) -> Report:
-    """Check a table, or its statistics, against a schema.
+    """Check a table, or its statistics, against a schema, in one pass and bounded memory.
 
-    Types are decided against the schema first: each cell is cast on its own, so one bad cell is one
-    bad cell with its row id. Statistics have no rows, so their report has counts only.
+    Types are decided against the schema first: each cell is cast on its own, so one bad cell is
+    one bad cell with its row id. Each rule looks at the table part by part and judges once, on the
+    totals. Statistics have no rows, so their report has counts only.
+
+    Memory: one part (262,144 rows), the statistics, 128 MiB for every key and for the duplicates
+    of a table (exact up to 16.7 million different rows, a lower bound beyond), and at most one
+    bit per row for each reason (5 million rows are listed for a reason at most).
 
     Args:
-        data: a data frame, a path, or statistics.
+        data: a data frame, a path, paths that are one table together, or statistics.
         baseline: what distributions are compared with; None compares none.
         environment: one of the schema's environments; None checks every feature.
+        serving: what a model is served with, compared by the schema's `skew_comparator`s.
+        now: the time of the check, for `max_age`; the clock's when not given. Without a time zone
+            it is taken as UTC.
+        tfdv_measures: computes TFDV's own figures, where the schema compares by those.
 
     Raises:
-        DataError: the data cannot be read.
-        UsageError: the schema knows no such environment.
+        DataError: the data cannot be read, or a baseline has no rows.
+        UsageError: the schema knows no such environment, or holds a pattern, time or duration
+            that cannot be read.
     """
     active = schema.active(environment)
-    subject = subject_of(data, schema)
-    found = Collector(schema, subject.ids)
-    for draft in (*_check_reading(subject), *_check_rows(schema, subject)):
-        found.add(None, draft)
-    if subject.rows:
-        _check_columns(active, schema, environment, subject, found)
-        before = None if baseline is None else subject_of(baseline, schema)
-        repeated = check_duplicates(schema, subject, before)
-        if repeated is not None:
-            found.add(None, repeated)
-        if before is not None:
-            _check_drift(active, subject, before, found)
-    return found.report(subject)
+    inspection = Inspection(schema, active, environment, _utc(now))
+    before = None if baseline is None else profile_typed(baseline, schema, "baseline")
+    served = None if serving is None else profile_typed(serving, schema, "serving")
+    source = None
+    if isinstance(data, Statistics):
+        inspection.recall(data)
+    else:
+        source = _inspect(inspection, TypedStream(data, schema))
+    found = Collector(schema)
+    if source is not None:
+        inspection.judge_reading(found, source.source)
+    current = inspection.judge(found, before)
+    if current.rows:
+        _compare(found, schema, active, current, before, served, tfdv_measures)
+    return _report(found, current, before, source)
 
 
-def _check_rows(schema: Schema, subject: Subject) -> Iterator[Draft]:
-    least = schema.table.min_rows
-    if not subject.rows:
-        yield Draft("no_data", "there are no rows", Seen(0, 0))
-    elif subject.rows < least:
-        message = f"{subject.rows:,} rows, expected at least {least:,}"
-        edit = Edit(None, "min_rows", least, subject.rows)
-        yield Draft("few_rows", message, Seen(subject.rows, least), edit)
+def _inspect(inspection: Inspection, stream: TypedStream) -> TypedStream:
+    with task("check", None, "rows") as work:
+        for part in stream.parts():
+            inspection.observe(part, stream.source.name)
+            work.advance(part.part.rows)
+    return stream
 
 
-def _check_reading(subject: Subject) -> Iterator[Draft]:
-    lines = subject.unreadable
-    if lines.height:
-        total = subject.rows + lines.height
-        message = (
-            f"{lines.height:,} of {total:,} records cannot be read as rows, "
-            f"the first at line {lines['line'][0]}: {lines['reason'][0]}"
-        )
-        yield Draft("unreadable_row", message, Seen(lines.height, total, tuple(lines["text"][:5])))
-
-
-def _check_columns(
-    active: dict[str, FeatureSpec],
-    schema: Schema,
-    environment: str | None,
-    subject: Subject,
+def _compare(
     found: Collector,
+    schema: Schema,
+    active: Mapping[str, FeatureSpec],
+    current: Statistics,
+    before: Statistics | None,
+    served: Statistics | None,
+    measures: Measures | None,
 ) -> None:
-    missing = [name for name in active if name not in subject.columns]
-    new = [name for name in subject.columns if name not in active]
-    for name in missing:
-        if active[name].required:
-            found.add(name, _missing_column(name, new))
-    for name in new:
-        known = name in schema.features
-        feature = subject.statistics.features[name]
-        found.add(name, _excluded(environment) if known else _new_column(name, feature, missing))
-    for name, spec in active.items():
-        if name in subject.columns:
-            for draft in check_column(name, spec, subject.observe(name, spec)):
-                found.add(name, draft)
+    if before is not None:
+        add_shifts(found, before, current, active, schema.table, tfdv_measures=measures)
+    if served is not None:
+        limited = {n: spec for n, spec in active.items() if spec.skew_comparator is not None}
+        shared = {n: spec for n, spec in active.items() if n in served.features}
+        features = shared | limited
+        skew: Role = "skew_comparator"
+        add_shifts(
+            found, served, current, features, schema.table, role=skew, tfdv_measures=measures
+        )
 
 
-def _missing_column(name: str, new: list[str]) -> Draft:
-    message = f"the column is missing{_similar(name, new, 'found')}"
-    return Draft("missing_column", message, Seen(0, 0), Edit(name, "required", old=True, new=False))
+def _report(
+    found: Collector, current: Statistics, before: Statistics | None, source: TypedStream | None
+) -> Report:
+    report = Report(
+        current.name, current.rows, found.ranked(), found.drift, found.rows(),
+        current=current, before=before,
+    )  # fmt: skip
+    if source is None:
+        return report
+    notes = [f"{note.code}: {note.message}" for note in source.source.notes]
+    return report.read_as(source.source.unreadable, notes)
 
 
-def _new_column(name: str, feature: Feature, missing: list[str]) -> Draft:
-    message = f"the schema does not know this column{_similar(name, missing, 'missing')}"
-    edit = Edit(name, "", None, infer_feature(name, feature))
-    return Draft("new_column", message, Seen(0, 0), edit)
-
-
-def _excluded(environment: str | None) -> Draft:
-    message = f"the schema says that {environment!r} data does not have this column"
-    return Draft("new_column", message, Seen(0, 0))
-
-
-def _similar(name: str, others: list[str], word: str) -> str:
-    folded = {other.strip("\ufeff ").casefold(): other for other in others}
-    near = difflib.get_close_matches(name.strip("\ufeff ").casefold(), folded, 1, cutoff=0.7)
-    return f"; {word}: {folded[near[0]]!r}, a new name for it?" if near else ""
-
-
-def _check_drift(
-    active: dict[str, FeatureSpec], subject: Subject, baseline: Subject, found: Collector
-) -> None:
-    if not baseline.rows:
-        raise DataError("the baseline has no rows", fix="compare with a table that has rows")
-    for name, spec in active.items():
-        before = baseline.statistics.features.get(name)
-        after = subject.statistics.features.get(name)
-        if before is None or after is None:
-            continue
-        drift = measure(name, *_unexplained(before, after, found, name), spec.drift)
-        if drift is None:
-            continue
-        found.drift.append(drift)
-        # What bad cells moved has been told already; a few bad cells must not hide a shift.
-        told = found.bad_cells(name, _MOVES_CELLS) / subject.rows
-        if drift.alarm and told < _EXPLAINED * drift.moved:
-            found.add(name, _drifted(drift), drift)
-
-
-def _unexplained(
-    before: Feature, after: Feature, found: Collector, name: str
-) -> tuple[Feature, Feature]:
-    """Leave out of the comparison what other findings say of missing and unparsed cells."""
-    if found.bad_cells(name, ("missing_values",)):
-        return _without_missing(before, before.missing), _without_missing(after, after.missing)
-    return before, _without_missing(after, found.bad_cells(name, ("wrong_type",)))
-
-
-def _without_missing(feature: Feature, cells: int) -> Feature:
-    cells = min(cells, feature.missing)
-    return replace(feature, rows=feature.rows - cells, missing=feature.missing - cells)
-
-
-def _drifted(drift: Drift) -> Draft:
-    over = "" if drift.over in ("numbers", "values", "times") else f" of {drift.over}"
-    message = (
-        f"the distribution{over} has shifted: distance {drift.distance:.3f}, more than "
-        f"{drift.threshold:g} matters and chance reaches {drift.floor:.3f} "
-        f"(most: {largest_shifts(drift)[0]})"
-    )
-    return Draft("drift", message, Seen(drift.current_rows, drift.current_rows))
+def _utc(now: dt.datetime | None) -> dt.datetime:
+    if now is None:
+        return dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    if not isinstance(now, dt.datetime):
+        raise UsageError(f"expected now as a datetime, found {type(now).__name__}")
+    return now if now.tzinfo is None else now.astimezone(dt.UTC).replace(tzinfo=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -11,15 +11,18 @@ import msgspec
 import polars as pl
 
 from gristmill.core.atomic import write_atomic
-from gristmill.core.errors import DataError
+from gristmill.core.errors import DataError, FindingsError
 from gristmill.data.table import ROW_ID
 from gristmill.validate.checks.findings import Finding
 from gristmill.validate.drifts.drift import Drift
 from gristmill.validate.schemas.edit import Edit
+from gristmill.validate.statistics.statistics import Statistics
 
 REASONS = "reasons"
 _REPORT = "report.json"
 _ROWS = "rows.json"
+_CURRENT = "current"
+_BEFORE = "before"
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 _SHOWN_BINS = 5
 
@@ -45,7 +48,10 @@ class Report:
         drift: the distance of every feature to the baseline, alarming or not.
         rows: the bad rows: `row_id`, `reasons` (list of "code: feature"), in table order; empty
             when only statistics were checked.
-        unreadable: what of a text file cannot be read as rows: `line` (from 1), `text`, `reason`.
+        unreadable: what of a text file cannot be read as rows: `line` (from 1), `text`, `reason`;
+            the first 1,000.
+        current, before: the statistics of the checked table and of its baseline, for the page.
+        notes: what was seen and mended while reading, "code: sentence".
     """
 
     name: str
@@ -54,11 +60,23 @@ class Report:
     drift: list[Drift] = field(default_factory=list)
     rows: pl.DataFrame = field(default_factory=no_rows)
     unreadable: pl.DataFrame = field(default_factory=no_unreadable)
+    current: Statistics | None = None
+    before: Statistics | None = None
+    notes: tuple[str, ...] = ()
+
+    def read_as(self, unreadable: pl.DataFrame, notes: Sequence[str]) -> Report:
+        """Return the report with what was seen while reading."""
+        return replace(self, unreadable=unreadable, notes=tuple(notes))
 
     @property
     def ok(self) -> bool:
         """Whether no finding is an error."""
         return not any(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def exit_code(self) -> int:
+        """What a command that checks should exit with: 0, or 3 where a finding is an error."""
+        return 0 if self.ok else FindingsError.exit_code
 
     @property
     def edits(self) -> list[Edit]:
@@ -77,24 +95,33 @@ class Report:
         return "\n".join([self.verdict, *(line for f in self.findings for line in _lines(f))])
 
     def describe(self) -> dict[str, object]:
-        """Summarise, JSON-able."""
+        """Say all but the bad rows themselves, JSON-able, in a form that stays."""
         return {
             "name": self.name,
             "rows": self.checked_rows,
             "ok": self.ok,
+            "exit_code": self.exit_code,
             "verdict": self.verdict,
             "bad_rows": self.rows.height,
-            "findings": [[f.severity, f.code, f.feature, f.message] for f in self.findings],
+            "unreadable": self.unreadable.height,
+            "findings": [_described(finding) for finding in self.findings],
             "drift": {d.feature: round(d.distance, 6) for d in self.drift},
+            "notes": list(self.notes),
         }
 
     def save(self, folder: Path) -> None:
-        """Write `report.json` and `rows.json` into a folder."""
-        document = _Document(self.name, self.checked_rows, self.findings, self.drift)
+        """Write `report.json` and `rows.json` into a folder, and the statistics beside them."""
+        document = _Document(
+            self.name, self.checked_rows, self.findings, self.drift, list(self.notes)
+        )
         write_atomic(folder / _REPORT, msgspec.json.format(msgspec.json.encode(document), indent=1))
         lines = [tuple(line) for line in self.unreadable.iter_rows()]
         rows = _Rows(self.rows[ROW_ID].to_list(), self.rows[REASONS].to_list(), lines)
         write_atomic(folder / _ROWS, msgspec.json.encode(rows))
+        for name, statistics in ((_CURRENT, self.current), (_BEFORE, self.before)):
+            if statistics is not None:
+                (folder / name).mkdir(exist_ok=True)
+                statistics.save(folder / name)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -112,7 +139,10 @@ class Report:
             ) from error
         bad = bad_rows(rows.row_id, rows.reasons)
         lines = pl.DataFrame(rows.unreadable, schema=no_unreadable().schema, orient="row")
-        return cls(document.name, document.rows, document.findings, document.drift, bad, lines)
+        return cls(
+            document.name, document.rows, document.findings, document.drift, bad, lines,
+            _statistics(folder / _CURRENT), _statistics(folder / _BEFORE), tuple(document.notes),
+        )  # fmt: skip
 
 
 class _Document(msgspec.Struct):
@@ -120,6 +150,7 @@ class _Document(msgspec.Struct):
     rows: int
     findings: list[Finding]
     drift: list[Drift]
+    notes: list[str] = []
 
 
 class _Rows(msgspec.Struct):
@@ -138,9 +169,27 @@ def bad_rows(ids: Sequence[int | str], reasons: Sequence[Sequence[str]]) -> pl.D
     return pl.DataFrame(columns)
 
 
+def _statistics(folder: Path) -> Statistics | None:
+    return Statistics.load(folder) if folder.is_dir() else None
+
+
+def _described(finding: Finding) -> dict[str, object]:
+    evidence = msgspec.structs.asdict(finding.evidence)
+    whole = msgspec.structs.asdict(finding) | {"evidence": evidence}
+    accept = None if finding.edit is None else str(finding.edit)
+    # Through JSON and back: what is described is what will be read.
+    plain: dict[str, object] = msgspec.json.decode(msgspec.json.encode(whole | {"accept": accept}))
+    return plain
+
+
 def by_severity(findings: Sequence[Finding]) -> list[Finding]:
     """Order findings: errors first, otherwise as found."""
     return sorted(findings, key=lambda finding: _ORDER[finding.severity])
+
+
+def ranked(findings: Sequence[Finding]) -> list[Finding]:
+    """Order findings: errors first, then by the share of cells or rows hit; ties as found."""
+    return sorted(findings, key=lambda f: (_ORDER[f.severity], -round(f.evidence.share, 6)))
 
 
 def _lines(finding: Finding) -> list[str]:

@@ -1,54 +1,111 @@
-"""What is checked: a table together with its statistics, or statistics alone."""
+"""Reading a table as its schema says: its cells cast, its bad cells known, its figures taken."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import polars as pl
 
+from gristmill.data.stream import TableStream, open_stream
 from gristmill.data.table import ROW_ID, TableLike, as_table
-from gristmill.validate.checks.observe import Cells, Figures, Observed
+from gristmill.validate.checks.cells import Cells
+from gristmill.validate.checks.places import Part
 from gristmill.validate.checks.report import no_unreadable
-from gristmill.validate.kinds import cast
+from gristmill.validate.kinds import KINDS, cast
 from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.schemas.schema import Schema
-from gristmill.validate.statistics.profiler import profile
+from gristmill.validate.statistics.profiler import profile_partition
 from gristmill.validate.statistics.statistics import Statistics
 
-
-@dataclass
-class Subject:
-    """What is checked: a table with its statistics, or statistics alone."""
-
-    name: str
-    rows: int
-    columns: list[str]
-    frame: pl.DataFrame | None
-    ids: pl.Series | None
-    statistics: Statistics
-    unreadable: pl.DataFrame = field(default_factory=no_unreadable)
-
-    def observe(self, name: str, spec: FeatureSpec) -> Observed:
-        """Look at one column as its schema says."""
-        if self.frame is None:
-            return Figures(self.statistics.features[name], spec.type)
-        return Cells(self.frame[name], spec.type)
+Checkable: TypeAlias = TableLike | Sequence[str | Path] | Statistics
+"""What can be checked: a table, files that are one table together, or statistics alone."""
 
 
-def subject_of(data: TableLike | Statistics, schema: Schema) -> Subject:
-    """Read, cast and profile what is to be checked.
+@dataclass(frozen=True)
+class TypedPart:
+    """One part of a table, read as its schema says.
+
+    Attributes:
+        part: its number and row ids.
+        cells: the columns that the schema knows, with their bad cells.
+        frame: all columns, cast, without row ids; cells that do not fit are null.
+        ids: the row ids.
+    """
+
+    part: Part
+    cells: dict[str, Cells]
+    frame: pl.DataFrame
+    ids: pl.Series
+
+
+class TypedStream:
+    """A table in typed parts; at least one part, which is empty where the table is."""
+
+    def __init__(
+        self,
+        data: TableLike | Sequence[str | Path],
+        schema: Schema,
+        rows: int | None = None,
+    ) -> None:
+        kinds = {n: spec.type for n, spec in schema.features.items() if spec.type != "any"}
+        options = {} if rows is None else {"rows": rows}
+        self.source: TableStream = open_stream(data, kinds=kinds, **options)
+        self._features = schema.features
+        known = [*schema.features]
+        self.columns = [name for name in self.source.columns if name != ROW_ID]
+        self._guessed = {
+            name: kind for name, kind in self.source.kinds.items() if name not in known
+        }
+
+    def parts(self) -> Iterator[TypedPart]:
+        """Yield the parts in order."""
+        number = 0
+        for frame in self.source.parts():
+            yield self._typed(number, frame)
+            number += 1
+        if not number:
+            empty = dict.fromkeys(self.columns, pl.String)
+            yield self._typed(0, pl.DataFrame(schema={ROW_ID: pl.Int64, **empty}))
+
+    def _typed(self, number: int, frame: pl.DataFrame) -> TypedPart:
+        ids = frame[ROW_ID]
+        part = Part.of(number, ids)
+        cells, columns = {}, []
+        for column in frame.drop(ROW_ID).iter_columns():
+            spec = self._features.get(column.name)
+            if spec is None:
+                columns.append(_as_guessed(column, self._guessed))
+                continue
+            cells[column.name] = Cells(column, spec, part)
+            columns.append(cells[column.name].rebuilt())
+        return TypedPart(part, cells, pl.DataFrame(columns), ids)
+
+
+def profile_typed(data: Checkable, schema: Schema, name: str | None = None) -> Statistics:
+    """Profile a table whose cells are cast to the types of a schema; pass statistics through.
 
     Raises:
         DataError: the data cannot be read.
     """
     if isinstance(data, Statistics):
-        return Subject(data.name, data.rows, list(data.features), None, None, data)
-    frame, unreadable = read_cells(data)
-    body = frame.drop(ROW_ID)
-    name = Path(data).name if isinstance(data, str | Path) else "data"
-    statistics = profile(conform(body, schema), name=name)
-    return Subject(name, body.height, body.columns, body, frame[ROW_ID], statistics, unreadable)
+        return data
+    stream = TypedStream(data, schema)
+    total: Statistics | None = None
+    for part in stream.parts():
+        state = profile_partition(part.frame, name or stream.source.name)
+        total = state if total is None else total + state
+    return total if total is not None else profile_partition(pl.DataFrame(), name or "data")
+
+
+def _as_guessed(column: pl.Series, kinds: Mapping[str, str]) -> pl.Series:
+    """Cast a column that no schema knows to what most of it is, so that all parts are alike."""
+    kind = next((kind for kind in KINDS if kind == kinds.get(column.name)), None)
+    if kind is None or column.dtype != pl.String or kind == "string":
+        return column
+    return cast(column, kind).column
 
 
 def read_cells(data: TableLike) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -68,6 +125,16 @@ def read_cells(data: TableLike) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def conform(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     """Cast the columns that a schema knows to its types; cells that do not fit become null."""
-    known = [(name, spec.type) for name, spec in schema.features.items() if name in frame.columns]
-    typed = [cast(frame[name], kind).column for name, kind in known if kind != "any"]
+    part = Part(0, frame.height, 0)
+    typed = [
+        Cells(frame[name], spec, part).rebuilt()
+        for name, spec in schema.features.items()
+        if name in frame.columns and spec.type != "any"
+    ]
     return frame.with_columns(typed)
+
+
+def known_columns(columns: Sequence[str], active: Mapping[str, FeatureSpec]) -> list[str]:
+    """The columns of a table that an environment's schema knows, in the schema's order."""
+    there = set(columns)
+    return [name for name in active if name in there]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -15,8 +16,11 @@ from gristmill.validate.schemas.feature_spec import FeatureSpec, Severity
 from gristmill.validate.schemas.table_spec import RuleSpec, TableSpec
 
 if TYPE_CHECKING:
-    from gristmill.data.table import TableLike
+    import datetime as dt
+
     from gristmill.validate.checks.report import Report
+    from gristmill.validate.checks.subject import Checkable
+    from gristmill.validate.drifts.comparators import Measures
     from gristmill.validate.statistics.statistics import Statistics
 
 FORMAT = 1
@@ -43,7 +47,7 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 
     @classmethod
     def infer(cls, statistics: Statistics) -> Schema:
-        """Infer a schema that a clean sample of the same source passes (see `validate.infer`)."""
+        """Infer a schema that a clean sample of the same source passes (see `schemas.infer`)."""
         from gristmill.validate.schemas.infer import infer_schema
 
         return infer_schema(statistics)
@@ -74,7 +78,7 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     @classmethod
     def parse(cls, text: str, *, where: str = "schema") -> Schema:
         """Parse the text of a schema; raises as `read` does."""
-        from gristmill.validate.schemas.schema_text import parse_schema
+        from gristmill.validate.schemas.reader import parse_schema
 
         return parse_schema(text, where)
 
@@ -96,33 +100,42 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         )
         return "\n".join(lines)
 
-    def apply(self, edits: list[Edit]) -> Schema:
+    def apply(self, edits: Sequence[Edit]) -> Schema:
         """Return the schema with edits made.
 
         Raises:
             UsageError: an edit names a feature or key that does not exist, or leads to a
                 contradiction.
         """
-        from gristmill.validate.schemas.schema_text import parse_schema
+        from gristmill.validate.schemas.edited import edited_schema
 
-        document: dict[str, dict[str, object]] = msgspec.to_builtins(self)
-        for edit in edits:
-            _edit(document, edit)
-        import tomlkit
-
-        return parse_schema(tomlkit.dumps(_without_none(document)), "edited schema")
+        return edited_schema(self, edits)
 
     def check(
         self,
-        data: TableLike | Statistics,
+        data: Checkable,
         *,
-        baseline: TableLike | Statistics | None = None,
+        baseline: Checkable | None = None,
         environment: str | None = None,
+        serving: Checkable | None = None,
+        now: dt.datetime | None = None,
+        tfdv_measures: Measures | None = None,
     ) -> Report:
-        """Check a table, or its statistics, and report what is wrong (see `validate.checker`)."""
+        """Check a table, or its statistics, and report what is wrong.
+
+        See `gristmill.validate.check` for the arguments.
+        """
         from gristmill.validate.checks.checker import check
 
-        return check(self, data, baseline=baseline, environment=environment)
+        return check(
+            self,
+            data,
+            baseline=baseline,
+            environment=environment,
+            serving=serving,
+            now=now,
+            tfdv_measures=tfdv_measures,
+        )
 
     def active(self, environment: str | None = None) -> dict[str, FeatureSpec]:
         """Return the features of one environment; of the whole schema with None.
@@ -138,7 +151,7 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
                 fix=f"use one of {', '.join(sorted(self.environments)) or '(none declared)'}, or "
                 "declare it under [environments] in the schema",
             )
-        return {n: spec for n, spec in self.features.items() if environment not in spec.not_in}
+        return {name: spec for name, spec in self.features.items() if _is_in(environment, spec)}
 
     def signature_fields(self, environment: str | None = None) -> list[dict[str, object]]:
         """Return what a model's input signature needs, one plain dict per feature.
@@ -146,12 +159,11 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         Keys: name, kind ("string", "int", "float", "bool"), required, max_length, domain (list of
         strings, only where nothing unseen is allowed), min, max (only where nothing outside is
         allowed, or 0.0 where negative numbers are not). Times are strings (ISO 8601);
-        features of type "any" are left out.
+        lists, bytes and features of type "any" are left out.
         """
-        active = self.active(environment)
-        return [
-            _field(name, spec) for name, spec in active.items() if spec.type not in ("any", "bytes")
-        ]
+        from gristmill.validate.schemas.signature import fields_of
+
+        return fields_of(self.active(environment))
 
     def save(self, folder: Path) -> None:
         """Write `schema.toml` into a folder."""
@@ -168,44 +180,7 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         return {"features": types, "environments": sorted(self.environments)}
 
 
-def _field(name: str, spec: FeatureSpec) -> dict[str, object]:
-    strict = spec.type == "string" and spec.domain is not None and not spec.max_unseen
-    least = _limit(spec, spec.min)
-    return {
-        "name": name,
-        "kind": "string" if spec.type == "time" else spec.type,
-        "required": spec.required and spec.min_present > 0,
-        "max_length": None if spec.max_outside else spec.max_length,
-        "domain": [str(value) for value in spec.domain or ()] if strict else None,
-        "min": 0.0 if least is None and not spec.negative else least,
-        "max": _limit(spec, spec.max),
-    }
-
-
-def _limit(spec: FeatureSpec, bound: float | None) -> float | None:
-    """A bound that a single record can be refused by; a tolerated one is no such bound."""
-    return None if bound is None or spec.max_outside else float(bound)
-
-
-def _edit(document: dict[str, dict[str, object]], edit: Edit) -> None:
-    if edit.feature is None:
-        document.setdefault("table", {})[edit.key] = edit.new
-    elif not edit.key:
-        document["features"][edit.feature] = _plain(edit.new)
-    elif edit.feature not in document["features"]:
-        raise UsageError(f"the schema has no feature {edit.feature!r} to edit")
-    else:
-        _plain(document["features"][edit.feature])[edit.key] = edit.new
-
-
-def _plain(value: object) -> dict[str, object]:
-    plain: dict[str, object] = value if isinstance(value, dict) else msgspec.to_builtins(value)
-    return plain
-
-
-def _without_none(value: object) -> dict[str, object]:
-    return {
-        key: _without_none(item) if isinstance(item, dict) else item
-        for key, item in _plain(value).items()
-        if item is not None
-    }
+def _is_in(environment: str, spec: FeatureSpec) -> bool:
+    if spec.only_in:
+        return environment in spec.only_in
+    return environment not in spec.not_in

@@ -1,27 +1,36 @@
-"""How many different values there are, and how often rows repeat: theta and tuple sketches.
+"""How many different values there are, and how often rows repeat: the k smallest hashes.
 
-Both keep the k smallest hashes seen (Dasgupta, Lang, Rhodes, Thaler 2016), trimmed to exactly k,
-so the state is a function of the set of values alone: the order of rows, the partitions and the
-order of merging leave no trace. Up to k distinct values the answer is exact.
+A theta sketch (Dasgupta, Lang, Rhodes, Thaler 2016) kept at exactly k hashes: the state is a
+function of the set of values alone, so the order of rows, the partitions and the order of merging
+leave no trace. Up to k distinct values the answer is exact. The estimate and its bounds are those
+of datasketches, which gets the state in its own compact form.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
 
 import datasketches as ds
 import numpy as np
 
+from gristmill.validate.statistics.hashing import hash_numbers
+from gristmill.validate.statistics.runs import count_values, merge_counts, merged_values
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LOG_VALUES = 12
-_LOG_ROWS = 16
-_POLICY = ds.AccumulatorPolicy()
+    Words = NDArray[np.uint64]
+    Counts = NDArray[np.int64]
+
+_MOST_VALUES = 1 << 12
+_MOST_ROWS = 1 << 16
+_ALL = 1 << 63
 _DEVIATIONS = 2
+_EMPTY = bytes(ds.update_theta_sketch().compact().serialize())
+_REPEATS_MAGIC = b"GRR2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,91 +55,174 @@ class Bounded:
 class Distinct:
     """Counts distinct hashes; exact up to 4,096, beyond that within about 3.1 % (95 %)."""
 
-    def __init__(self, sketch: ds.compact_theta_sketch | None = None) -> None:
-        self._sketch = sketch or ds.update_theta_sketch(_LOG_VALUES).compact()
+    def __init__(self, kept: Words | None = None, theta: int = _ALL) -> None:
+        """Keep hashes of 63 bits, ascending, all below `theta`."""
+        self._hashed = np.empty(0, dtype=np.uint64) if kept is None else kept
+        self._numbers: NDArray[Any] | None = None
+        self._theta = theta
 
     @classmethod
-    def of(cls, hashes: NDArray[np.uint64]) -> Self:
-        """Count the hashes of one partition (uint64[n], repeats allowed)."""
-        sketch = ds.update_theta_sketch(_LOG_VALUES)
-        for word in np.unique(hashes).view(np.int64).tolist():
-            sketch.update(word)
-        sketch.trim()
-        return cls(sketch.compact())
+    def of(cls, hashes: Words) -> Self:
+        """Count the hashes of one partition (well mixed, uint64[n], repeats allowed)."""
+        kept = count_values(_least(hashes >> np.uint64(1), _MOST_VALUES))[0]
+        return cls(*_cut(kept, _ALL, _MOST_VALUES))
+
+    @classmethod
+    def of_numbers(cls, numbers: NDArray[Any]) -> Self:
+        """Count the numbers of one partition, each given once; few are hashed only when needed."""
+        if len(numbers) > _MOST_VALUES:
+            return cls.of(hash_numbers(numbers))
+        made = cls()
+        made._numbers = numbers
+        return made
 
     def __add__(self, other: Distinct) -> Distinct:
-        union = ds.theta_union(_LOG_VALUES)
-        union.update(self._sketch)
-        union.update(other._sketch)
-        return Distinct(union.get_result())
+        theta = min(self._theta, other._theta)
+        kept = merged_values(self._kept, other._kept)
+        return Distinct(*_cut(kept, theta, _MOST_VALUES))
 
     @property
+    def _kept(self) -> Words:
+        if self._numbers is not None:
+            self._hashed = count_values(hash_numbers(self._numbers) >> np.uint64(1))[0]
+            self._numbers = None
+        return self._hashed
+
+    @cached_property
     def count(self) -> Bounded:
         """The distinct count with its two-standard-deviation (95 %) bounds."""
-        return _bounded(self._sketch)
+        if self._numbers is not None:
+            exact = float(len(self._numbers))
+            return Bounded(exact, exact, exact)
+        return _bounded(self._kept, self._theta)
 
     def to_bytes(self) -> bytes:
-        """Serialise; equal sets give equal bytes."""
-        return bytes(self._sketch.serialize())
+        """Serialise as a compact theta sketch; equal sets give equal bytes."""
+        return _compact(self._kept, self._theta)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Read what `to_bytes` wrote."""
-        return cls(ds.compact_theta_sketch.deserialize(data))
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            ValueError: the bytes are something else.
+        """
+        if data == _EMPTY:
+            return cls()
+        if len(data) < 16 or data[1:3] != b"\x03\x03" or data[6:8] != _EMPTY[6:8]:
+            raise ValueError(f"expected a compact theta sketch, found {data[:8]!r}")
+        theta = struct.unpack_from("<Q", data, 16)[0] if data[0] == 3 else _ALL
+        kept = np.frombuffer(data[8 * data[0] :], dtype="<u8").astype(np.uint64)
+        return cls(*_ordered(kept, theta))
 
 
 class Repeats:
     """Counts distinct rows and how often each is repeated; exact up to 65,536 distinct rows."""
 
-    def __init__(self, sketch: ds.compact_tuple_sketch | None = None) -> None:
-        self._sketch = sketch or ds.update_tuple_sketch(_POLICY, _LOG_ROWS).compact()
+    def __init__(
+        self, kept: Words | None = None, times: Counts | None = None, theta: int = _ALL
+    ) -> None:
+        """Keep hashes of 63 bits, ascending, all below `theta`, and how often each occurred."""
+        self._kept = np.empty(0, dtype=np.uint64) if kept is None else kept
+        self._times = np.empty(0, dtype=np.int64) if times is None else times
+        self._theta = theta
 
     @classmethod
-    def of(cls, hashes: NDArray[np.uint64]) -> Self:
-        """Count the row hashes of one partition (uint64[n])."""
-        sketch = ds.update_tuple_sketch(_POLICY, _LOG_ROWS)
-        words, counts = np.unique(hashes, return_counts=True)
-        for word, count in zip(words.view(np.int64).tolist(), counts.tolist(), strict=True):
-            sketch.update(word, count)
-        sketch.trim()
-        return cls(sketch.compact())
+    def of(cls, hashes: Words) -> Self:
+        """Count the row hashes of one partition (well mixed, uint64[n])."""
+        # Rows below a threshold keep all their repeats, so cutting first loses no count.
+        kept, times = count_values(_least(hashes >> np.uint64(1), _MOST_ROWS))
+        return cls._cut(kept, times, _ALL)
+
+    @classmethod
+    def _cut(cls, kept: Words, times: Counts, theta: int) -> Self:
+        kept, theta = _cut(kept, theta, _MOST_ROWS)
+        return cls(kept, times[: len(kept)], theta)
 
     def __add__(self, other: Repeats) -> Repeats:
-        union = ds.tuple_union(_POLICY, _LOG_ROWS)
-        union.update(self._sketch)
-        union.update(other._sketch)
-        return Repeats(union.get_result())
+        kept, times = merge_counts(
+            np.concatenate([self._kept, other._kept]), np.concatenate([self._times, other._times])
+        )
+        return Repeats._cut(kept, times, min(self._theta, other._theta))
 
-    @property
+    @cached_property
     def count(self) -> Bounded:
         """How many different rows there are, with 95 % bounds."""
-        return _bounded(self._sketch)
+        return _bounded(self._kept, self._theta)
 
     def multiplicities(self) -> dict[int, float]:
         """How many distinct rows occur once, twice, ...: {times: estimated distinct rows}."""
-        seen = Counter(int(times) for _, times in self._entries())
-        return {times: seen[times] / self._sketch.theta for times in sorted(seen)}
-
-    def _entries(self) -> Iterable[tuple[int, int]]:
-        entries: Iterable[tuple[int, int]] = iter(self._sketch)
-        return entries
+        times, rows = count_values(self._times)
+        share = self._theta / _ALL
+        return {n: found / share for n, found in zip(times.tolist(), rows.tolist(), strict=True)}
 
     def to_bytes(self) -> bytes:
         """Serialise; equal multisets of rows give equal bytes."""
-        return bytes(self._sketch.serialize(ds.PyLongsSerDe()))
+        return (
+            _REPEATS_MAGIC
+            + struct.pack("<Q", self._theta)
+            + self._kept.astype("<u8").tobytes()
+            + self._times.astype("<i8").tobytes()
+        )
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Read what `to_bytes` wrote."""
-        return cls(ds.compact_tuple_sketch.deserialize(data, ds.PyLongsSerDe()))
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            ValueError: the bytes are something else.
+        """
+        if data[:4] != _REPEATS_MAGIC or len(data) < 12 or len(data) % 16 != 12:
+            raise ValueError(f"expected the bytes of row counts, found {data[:8]!r}")
+        half = (len(data) - 12) // 2
+        kept = np.frombuffer(data[12 : 12 + half], dtype="<u8").astype(np.uint64)
+        times = np.frombuffer(data[12 + half :], dtype="<i8").astype(np.int64)
+        kept, theta = _ordered(kept, struct.unpack_from("<Q", data, 4)[0])
+        return cls(kept, times, theta)
 
 
-def _bounded(sketch: ds.compact_theta_sketch | ds.compact_tuple_sketch) -> Bounded:
+def _least(hashes: Words, most: int) -> Words:
+    """Drop hashes that cannot be among the `most` + 1 least distinct ones."""
+    if len(hashes) <= 4 * most:
+        return hashes
+    few = hashes[hashes <= np.uint64(_ALL // len(hashes) * 2 * most)]
+    # Repeated values can leave too few different ones: then all must be looked at.
+    return few if len(few) > most and len(count_values(few)[0]) > most else hashes
+
+
+def _cut(kept: Words, theta: int, most: int) -> tuple[Words, int]:
+    if len(kept) > most:
+        theta = min(theta, int(kept[most]))
+    if theta == _ALL:
+        return kept, theta
+    return kept[: np.searchsorted(kept, np.uint64(theta))], theta
+
+
+def _ordered(kept: Words, theta: int) -> tuple[Words, int]:
+    if len(kept) and (bool((kept[1:] <= kept[:-1]).any()) or int(kept[-1]) >= theta):
+        raise ValueError("expected ascending hashes below theta")
+    return kept, theta
+
+
+def _bounded(kept: Words, theta: int) -> Bounded:
+    if theta == _ALL:
+        return Bounded(float(len(kept)), float(len(kept)), float(len(kept)))
+    sketch = ds.compact_theta_sketch.deserialize(_compact(kept, theta))
     return Bounded(
         float(sketch.get_estimate()),
         float(sketch.get_lower_bound(_DEVIATIONS)),
         float(sketch.get_upper_bound(_DEVIATIONS)),
     )
+
+
+def _compact(kept: Words, theta: int) -> bytes:
+    """Lay hashes out as an ordered compact theta sketch (serial version 3, default seed)."""
+    if not len(kept) and theta == _ALL:
+        return _EMPTY
+    long = theta != _ALL
+    head = struct.pack("<BBBBBB", 3 if long else 2, 3, 3, 0, 0, 0x1A) + _EMPTY[6:8]
+    head += struct.pack("<II", len(kept), 0)
+    return head + (struct.pack("<Q", theta) if long else b"") + kept.astype("<u8").tobytes()
 
 
 def expected_duplicates(multiplicities: dict[int, float], rows: int) -> float:

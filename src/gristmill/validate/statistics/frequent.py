@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import datasketches as ds
 import msgspec
+import numpy as np
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
 
 MAX_EXACT = 1 << 12
 _LOG_MAP = 12
 _LONGEST = 256
+_SKETCH_HEAD = struct.Struct("<qq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +32,54 @@ class Frequent:
     high: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Sketch:
+    """A frequent-items sketch as bytes: reading and writing it again would shuffle its entries.
+
+    Attributes:
+        total: how many values were counted, repeats included.
+        left_out: how often at most a value occurred that was left out of the sketch.
+    """
+
+    data: bytes
+    total: int
+    left_out: int
+
+
 class FrequentValues:
     """Counts texts; exact up to 4,096 distinct ones.
 
     Beyond that it is the weighted Misra-Gries summary of Anderson et al. 2017 ("A High-Performance
-    Algorithm for Identifying Frequent Items in Data Streams"): a count is off by at most
-    0.09 % of all values. Texts over 256 characters are cut and carry a hash of the whole.
+    Algorithm for Identifying Frequent Items in Data Streams"), fed with the 4,096 most frequent
+    texts of each partition: a count is off by at most 0.12 % of all values. Texts over 256
+    characters are cut and carry a hash of the whole.
     """
 
-    def __init__(self, counts: dict[str, int], sketched: bytes | None = None) -> None:
-        # The sketch is kept as bytes: reading and writing it again would shuffle its entries.
-        self._counts, self._bytes = counts, sketched
+    def __init__(self, counts: dict[str, int], sketched: _Sketch | None = None) -> None:
+        self._counts, self._sketched = counts, sketched
 
     @classmethod
-    def of(cls, counts: dict[str, int]) -> Self:
+    def of(cls, counts: Mapping[str, int]) -> Self:
         """Summarise the value counts of one partition."""
-        short = {shorten(text): count for text, count in counts.items()}
+        short: dict[str, int] = {}
+        for text, count in counts.items():
+            cut = shorten(text)
+            short[cut] = short.get(cut, 0) + count
         if len(short) <= MAX_EXACT:
             return cls(short)
-        return cls({}, bytes(_sketched(short).serialize()))
+        ranked = _ranked(short)
+        return cls({}, _sketch_of(ranked[:MAX_EXACT], sum(short.values()), ranked[MAX_EXACT][1]))
+
+    @classmethod
+    def of_columns(
+        cls, texts: pl.Series, counts: NDArray[np.int64], words: NDArray[np.uint64]
+    ) -> Self:
+        """Summarise distinct texts with their counts and hashes, of one partition."""
+        if len(texts) <= MAX_EXACT:
+            return cls.of(dict(zip(texts.to_list(), counts.tolist(), strict=True)))
+        kept, left_out = _most_frequent(counts, words)
+        pairs = zip(map(shorten, texts.gather(kept)), counts[kept].tolist(), strict=True)
+        return cls({}, _sketch_of(_ranked(dict(pairs)), int(counts.sum()), left_out))
 
     def __add__(self, other: FrequentValues) -> FrequentValues:
         if self.exact and other.exact:
@@ -50,24 +87,27 @@ class FrequentValues:
             for text, count in other._counts.items():
                 joined[text] = joined.get(text, 0) + count
             return FrequentValues.of(joined)
-        sketch = self._sketch()
-        sketch.merge(other._sketch())
-        return FrequentValues({}, bytes(sketch.serialize()))
+        one, two = self._as_sketch(), other._as_sketch()
+        sketch = ds.frequent_strings_sketch.deserialize(one.data)
+        sketch.merge(ds.frequent_strings_sketch.deserialize(two.data))
+        left_out = one.left_out + two.left_out
+        merged = _Sketch(bytes(sketch.serialize()), one.total + two.total, left_out)
+        return FrequentValues({}, merged)
 
-    def _sketch(self) -> ds.frequent_strings_sketch:
-        if self._bytes is None:
-            return _sketched(self._counts)
-        return ds.frequent_strings_sketch.deserialize(self._bytes)
+    def _as_sketch(self) -> _Sketch:
+        if self._sketched is not None:
+            return self._sketched
+        return _sketch_of(_ranked(self._counts), self.total, 0)
 
     @property
     def exact(self) -> bool:
         """Whether every value is still counted."""
-        return self._bytes is None
+        return self._sketched is None
 
     @property
     def total(self) -> int:
         """How many values were counted, repeats included."""
-        return sum(self._counts.values()) if self.exact else int(self._sketch().total_weight)
+        return sum(self._counts.values()) if self._sketched is None else self._sketched.total
 
     def counts(self) -> dict[str, int] | None:
         """Every value with its exact count, the most frequent first; None once sketched."""
@@ -75,24 +115,36 @@ class FrequentValues:
 
     def top(self, k: int = 20) -> list[Frequent]:
         """The k most frequent values, ties by value, with bounds on each count."""
-        if self.exact:
+        if self._sketched is None:
             return [Frequent(text, n, n, n) for text, n in _ranked(self._counts)[:k]]
         wanted = ds.frequent_items_error_type.NO_FALSE_NEGATIVES
-        rows = self._sketch().get_frequent_items(wanted)
+        sketch = ds.frequent_strings_sketch.deserialize(self._sketched.data)
+        over = self._sketched.left_out
+        rows = sketch.get_frequent_items(wanted)
         rows = sorted(rows, key=lambda row: (-row[1], row[0]))[:k]
-        return [Frequent(text, count, low, high) for text, count, low, high in rows]
+        return [Frequent(text, count, low, high + over) for text, count, low, high in rows]
 
     def to_bytes(self) -> bytes:
         """Serialise; equal objects give equal bytes."""
-        if self._bytes is not None:
-            return b"S" + self._bytes
+        if self._sketched is not None:
+            head = _SKETCH_HEAD.pack(self._sketched.total, self._sketched.left_out)
+            return b"S" + head + self._sketched.data
         return b"X" + msgspec.json.encode(_ranked(self._counts))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Read what `to_bytes` wrote."""
-        if data[:1] == b"S":
-            return cls({}, data[1:])
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            ValueError: the bytes are something else.
+        """
+        if data[:1] == b"S" and len(data) > _SKETCH_HEAD.size:
+            total, left_out = _SKETCH_HEAD.unpack_from(data, 1)
+            body = data[1 + _SKETCH_HEAD.size :]
+            ds.frequent_strings_sketch.deserialize(body)
+            return cls({}, _Sketch(body, total, left_out))
+        if data[:1] != b"X":
+            raise ValueError(f"expected the bytes of frequent values, found {data[:8]!r}")
         return cls(dict(msgspec.json.decode(data[1:], type=list[tuple[str, int]])))
 
 
@@ -108,8 +160,22 @@ def _ranked(counts: dict[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def _sketched(counts: dict[str, int]) -> ds.frequent_strings_sketch:
+def _most_frequent(
+    counts: NDArray[np.int64], words: NDArray[np.uint64]
+) -> tuple[NDArray[np.int64], int]:
+    """Return the places of the most frequent texts, ties by hash, and the largest count left."""
+    edge = int(np.partition(counts, -MAX_EXACT)[-MAX_EXACT])
+    above = np.flatnonzero(counts > edge)
+    level = np.flatnonzero(counts == edge)
+    room = MAX_EXACT - len(above)
+    if room >= len(level):
+        return np.concatenate([above, level]), int(counts[counts < edge].max(initial=0))
+    chosen = level[np.argpartition(words[level], room)[:room]]
+    return np.concatenate([above, chosen]), edge
+
+
+def _sketch_of(ranked: list[tuple[str, int]], total: int, left_out: int) -> _Sketch:
     sketch = ds.frequent_strings_sketch(_LOG_MAP)
-    for text, count in _ranked(counts):
+    for text, count in ranked:
         sketch.update(text, count)
-    return sketch
+    return _Sketch(bytes(sketch.serialize()), total, left_out)

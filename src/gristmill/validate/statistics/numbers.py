@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import polars as pl
 
 from gristmill.validate.statistics.quantiles import Quantiles
+from gristmill.validate.statistics.runs import count_values, merge_counts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_MOST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,7 @@ class Numbers:
     Attributes:
         n: how many finite numbers.
         mean: their mean (float64); 0.0 when there are none.
-        m2: the sum of squared deviations from the mean.
+        m2: the sum of squared deviations from the mean; the largest float where it is larger.
         low, high: the least and greatest; None when there are none.
     """
 
@@ -41,35 +48,50 @@ class Numbers:
     def of(cls, column: pl.Series) -> Self:
         """Compute the state of one partition of a numeric column; nulls are left out."""
         present = column.drop_nulls()
+        if present.dtype in (pl.Int128, pl.UInt128):
+            state = cls.of_counts(*count_values(present.cast(pl.Float64).to_numpy()))
+            low, high = _integer(present.min()), _integer(present.max())
+            figures: dict[str, Any] = state.figures() | {"low": low, "high": high}
+            return cls(quantiles=state.quantiles, **figures)
+        if present.dtype.is_decimal():
+            present = present.cast(pl.Float64)
+        return cls.of_counts(*count_values(present.to_numpy()))
+
+    @classmethod
+    def of_counts(cls, values: NDArray[Any], counts: NDArray[np.int64]) -> Self:
+        """Compute the state of distinct numbers, ascending (NaN last), with their counts.
+
+        Args:
+            values: float64, or integers of any width, [m].
+            counts: int64[m].
+        """
         nan = pos_inf = neg_inf = 0
-        if present.dtype.is_float():
-            nan = int(present.is_nan().sum())
-            pos_inf, neg_inf = int((present == math.inf).sum()), int((present == -math.inf).sum())
-            present = present.filter(present.is_finite())
-        floats = present.cast(pl.Float64).to_numpy()
-        mean = float(floats.mean()) if len(floats) else 0.0
-        return cls(
-            n=len(floats),
-            mean=mean,
-            m2=float(np.square(floats - mean).sum()),
-            low=_scalar(present.min()),
-            high=_scalar(present.max()),
-            zeros=int((present == 0).sum()),
-            nan=nan,
-            pos_inf=pos_inf,
-            neg_inf=neg_inf,
-            quantiles=Quantiles.of(floats),
-        )
+        if values.dtype.kind == "f":
+            values = values + 0.0 if values.dtype == np.float64 else values.astype(np.float64)
+            values, counts, (neg_inf, pos_inf, nan) = _finite(values, counts)
+        low, high = (values[0].item(), values[-1].item()) if len(values) else (None, None)
+        floats = values.astype(np.float64, copy=False)
+        if low is not None and max(-low, high) > 2**53 and values.dtype.kind != "f":
+            floats, counts = merge_counts(floats, counts)
+        n = int(counts.sum())
+        mean, m2 = _moments(floats, counts, n)
+        zero = int(floats.searchsorted(0.0))
+        zeros = int(counts[zero]) if zero < len(floats) and floats[zero] == 0 else 0
+        quantiles = Quantiles.of_counts(floats, counts)
+        return cls(n, mean, m2, low, high, zeros, nan, pos_inf, neg_inf, quantiles)
 
     def __add__(self, other: Numbers) -> Numbers:
         """Merge by the update of Chan, Golub, LeVeque 1979 (equations 2.1)."""
         n = self.n + other.n
-        gap = other.mean - self.mean
         share = other.n / n if n else 0.0
+        gap = other.mean - self.mean
+        mean = self.mean + gap * share
+        if not math.isfinite(gap):  # two means near either end of the floats
+            mean = self.mean * (1 - share) + other.mean * share
         return Numbers(
             n=n,
-            mean=self.mean + gap * share,
-            m2=self.m2 + other.m2 + gap * gap * self.n * share,
+            mean=mean,
+            m2=min(_MOST, self.m2 + other.m2 + gap * gap * self.n * share),
             low=min((x for x in (self.low, other.low) if x is not None), default=None),
             high=max((x for x in (self.high, other.high) if x is not None), default=None),
             zeros=self.zeros + other.zeros,
@@ -90,10 +112,37 @@ class Numbers:
         return self.nan + self.pos_inf + self.neg_inf
 
     def figures(self) -> dict[str, object]:
-        """The scalar figures, JSON-able: what `from_figures` needs besides the quantiles."""
+        """The scalar figures, JSON-able: all that a state holds besides the quantiles."""
         names = ("n", "mean", "m2", "low", "high", "zeros", "nan", "pos_inf", "neg_inf")
         return {name: getattr(self, name) for name in names}
 
 
-def _scalar(value: object) -> float | int | None:
-    return value if isinstance(value, int | float) else None
+def _moments(values: NDArray[np.float64], counts: NDArray[np.int64], n: int) -> tuple[float, float]:
+    if not n:
+        return 0.0, 0.0
+    # Shares before sums, so that a mean of the largest floats does not overflow.
+    shares = counts / n
+    mean = float(values @ shares)
+    # The mean is right to a rounding of the numbers' size; the second sum mends what that leaves.
+    gaps = values - mean
+    mean += float(gaps @ shares)
+    with np.errstate(over="ignore"):
+        m2 = float(np.square(gaps, out=gaps) @ shares) * n
+    return mean, min(_MOST, m2)
+
+
+def _finite(
+    values: NDArray[np.float64], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], tuple[int, int, int]]:
+    """Split -inf, inf and NaN off the ends of ascending floats."""
+    if not len(values) or (values[0] > -math.inf and values[-1] < math.inf):
+        return values, counts, (0, 0, 0)
+    first = int(values.searchsorted(-math.inf, side="right"))
+    end = int(values.searchsorted(math.inf))
+    past = int(values.searchsorted(math.inf, side="right"))
+    apart = (int(counts[:first].sum()), int(counts[end:past].sum()), int(counts[past:].sum()))
+    return values[first:end], counts[first:end], apart
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) else None

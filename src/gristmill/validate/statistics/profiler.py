@@ -2,53 +2,173 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from gristmill.core.errors import UsageError
 from gristmill.core.progress import task
-from gristmill.data.table import ROW_ID, TableLike, as_table
+from gristmill.data.stream import open_stream
+from gristmill.data.table import ROW_ID, TableLike
+from gristmill.validate.kinds import KINDS, Kind
+from gristmill.validate.statistics.column import profile_column
+from gristmill.validate.statistics.cross_features import CrossFeatures
 from gristmill.validate.statistics.distinct import Repeats
 from gristmill.validate.statistics.feature import Feature
 from gristmill.validate.statistics.hashing import hash_rows
+from gristmill.validate.statistics.null_patterns import NullPatterns
+from gristmill.validate.statistics.row_sample import SAMPLE_ROWS, RowSample
+from gristmill.validate.statistics.slicing import Slicer, Spec
 from gristmill.validate.statistics.statistics import Statistics
+from gristmill.validate.statistics.weights import WeightedFigures
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Words = NDArray[np.uint64]
 
 PARTITION_ROWS = 1 << 18
+_PART_BYTES = 48 << 20
 
 
 def profile(
-    data: TableLike, *, name: str | None = None, partition_rows: int = PARTITION_ROWS
+    data: TableLike | Sequence[str | Path],
+    *,
+    name: str | None = None,
+    partition_rows: int = PARTITION_ROWS,
+    weight: str | None = None,
+    slices: Sequence[Spec] | None = None,
+    cross_features: bool = False,
+    sample_rows: int = SAMPLE_ROWS,
+    kinds: Mapping[str, str] | None = None,
 ) -> Statistics:
     """Profile a table: figures with error bounds for every column but `row_id`.
 
     Args:
-        data: a data frame of any kind, or a path.
+        data: a data frame of any kind, a path, a pattern of paths, or several of them.
         name: what the statistics are called; "data" when not given.
-        partition_rows: how many rows are taken at a time; the figures do not depend on it, beyond
-            rounding and the bounds they state.
+        partition_rows: how many rows are taken at a time, at most; the figures do not depend on
+            it, beyond rounding and the bounds they state.
+        weight: the column that weighs the rows; every feature then has weighted figures, too.
+        slices: parts of the table that get statistics of their own; see `Slicer`.
+        cross_features: whether to add covariances and correlations of the numeric columns.
+        sample_rows: how many rows the row sample holds; 0 for no sample.
+        kinds: what columns are, where the data must not tell: name -> kind.
 
     Raises:
-        DataError: the data cannot be read.
-        UsageError: `partition_rows` is less than 1.
+        DataError: the data cannot be read, or a weight is missing, negative or not finite.
+        UsageError: `partition_rows` is less than 1 or `sample_rows` less than 0; there is no such
+            column of weights, or a slice cannot be made.
     """
     if partition_rows < 1:
         raise UsageError(f"expected partition_rows of at least 1, found {partition_rows}")
-    frame = as_table(data).drop(ROW_ID)
+    if sample_rows < 0:
+        raise UsageError(f"expected sample_rows of at least 0, found {sample_rows}")
+    stream = open_stream(data, kinds=kinds, rows=partition_rows)
+    if weight is not None and weight not in stream.columns:
+        raise UsageError(f"expected a column of weights, found no column {weight!r}")
+    slicer = Slicer(slices) if slices else None
     total: Statistics | None = None
-    with task("profile", frame.height, "rows") as work:
-        for part in _partitions(frame, partition_rows):
-            state = profile_partition(part, name or "data")
-            total = state if total is None else total + state
+    with task("profile", None, "rows") as work:
+        for part in _bounded(stream.parts()):
+            state = profile_partition(
+                part, name or "data", kinds=stream.kinds, weight=weight, slicer=slicer,
+                cross_features=cross_features, sample_rows=sample_rows,
+            )  # fmt: skip
+            total = state if total is None else _trimmed(total + state)
             work.advance(part.height)
-    return total if total is not None else profile_partition(frame, name or "data")
+    if total is not None:
+        return total
+    empty = pl.DataFrame(schema=dict.fromkeys(stream.columns, pl.String))
+    return profile_partition(empty, name or "data")
 
 
-def profile_partition(frame: pl.DataFrame, name: str) -> Statistics:
-    """Compute the state of one partition: a Polars frame without row ids."""
-    features = {column.name: Feature.of(column) for column in frame.iter_columns()}
-    return Statistics(name, frame.height, features, Repeats.of(hash_rows(frame)))
+def profile_partition(
+    frame: pl.DataFrame,
+    name: str,
+    *,
+    kinds: Mapping[str, str] | None = None,
+    weight: str | None = None,
+    slicer: Slicer | None = None,
+    cross_features: bool = False,
+    sample_rows: int = SAMPLE_ROWS,
+) -> Statistics:
+    """Compute the state of one partition: a Polars frame; row ids are left out.
+
+    The arguments are those of `profile`; `slicer` goes from one partition to the next.
+    """
+    body = frame.drop(ROW_ID, strict=False)
+    features: dict[str, Feature] = {}
+    columns: list[pl.Series] = []
+    words: dict[str, Words] = {}
+    for column in body.iter_columns():
+        found = profile_column(column, _kind((kinds or {}).get(column.name)))
+        features[column.name] = found.feature
+        columns.append(found.column.alias(column.name))
+        if found.words is not None:
+            words[column.name] = found.words
+    plain = pl.DataFrame(columns) if columns else body
+    if weight is not None:
+        features = _weighed(features, plain, weight)
+    rows = hash_rows(plain, words)
+    ids = [frame[ROW_ID]] if ROW_ID in frame.columns else []
+    cut = pl.DataFrame([*ids, *plain.get_columns()]) if slicer else plain
+    return Statistics(
+        name=name,
+        rows=frame.height,
+        features=features,
+        repeats=Repeats.of(rows),
+        sample=_sampled(plain, rows, sample_rows),
+        nulls=NullPatterns.of(plain),
+        pairs=CrossFeatures.of(plain) if cross_features else None,
+        slices=_sliced(cut, slicer, weight) if slicer else {},
+        weight=weight,
+    )
 
 
-def _partitions(frame: pl.DataFrame, rows: int) -> Iterator[pl.DataFrame]:
-    return frame.iter_slices(rows)
+def _weighed(features: dict[str, Feature], frame: pl.DataFrame, weight: str) -> dict[str, Feature]:
+    weights = frame[weight]
+    return {
+        name: replace(feature, weighted=WeightedFigures.of(frame[name], weights))
+        for name, feature in features.items()
+    }
+
+
+def _sliced(frame: pl.DataFrame, slicer: Slicer, weight: str | None) -> dict[str, Statistics]:
+    return {
+        name: profile_partition(part, name, weight=weight, sample_rows=0)
+        for name, part in slicer.parts(frame)
+    }
+
+
+def _sampled(frame: pl.DataFrame, words: Words, size: int) -> RowSample | None:
+    return _own(RowSample.of(frame, words, size)) if size else None
+
+
+def _trimmed(table: Statistics) -> Statistics:
+    return table if table.sample is None else replace(table, sample=_own(table.sample))
+
+
+def _own(sample: RowSample) -> RowSample:
+    """Copy the texts of a sample: chosen rows of a frame keep all of its texts in memory."""
+    texts = [
+        pl.Series(column.name, column.to_list(), dtype=pl.String)
+        for column in sample.frame.iter_columns()
+        if column.dtype == pl.String
+    ]
+    return replace(sample, frame=sample.frame.with_columns(texts)) if texts else sample
+
+
+def _kind(kind: str | None) -> Kind | None:
+    return next((known for known in KINDS if known == kind), None)
+
+
+def _bounded(parts: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Cut parts of very long cells or very many columns, so that memory stays bounded."""
+    for part in parts:
+        pieces = int(part.estimated_size() // _PART_BYTES) + 1
+        yield from part.iter_slices(max(1, -(-part.height // pieces)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,16 +10,18 @@ import msgspec
 
 from gristmill.core.atomic import write_atomic
 from gristmill.core.errors import DataError
+from gristmill.validate.statistics.cross_features import CrossFeatures
 from gristmill.validate.statistics.distinct import Bounded, Distinct, Repeats
-from gristmill.validate.statistics.feature import Feature
+from gristmill.validate.statistics.feature import FIGURES, STATES, Feature, join
 from gristmill.validate.statistics.frequent import FrequentValues
+from gristmill.validate.statistics.null_patterns import NullPatterns
 from gristmill.validate.statistics.numbers import Numbers
 from gristmill.validate.statistics.quantiles import Quantiles
+from gristmill.validate.statistics.row_sample import RowSample
 
-_FORMAT = 1
+_FORMAT = 2
 _FIGURES = "statistics.json"
 _SKETCHES = "sketches.bin"
-_PARTS = ("numbers", "lengths", "times")
 
 
 @dataclass(frozen=True)
@@ -35,18 +37,37 @@ class Statistics:
         rows: how many rows were seen.
         features: the state of each column, in the order of the first table.
         repeats: sketch of the rows' hashes.
+        sample: a uniform sample of the distinct rows.
+        nulls: which columns are missing together.
+        pairs: covariances and correlations of numeric columns, where asked for.
+        slices: the statistics of chosen rows, by the slice's name.
+        weight: the column that weighs the rows.
     """
 
     name: str
     rows: int
     features: dict[str, Feature]
     repeats: Repeats
+    sample: RowSample | None = None
+    nulls: NullPatterns | None = None
+    pairs: CrossFeatures | None = None
+    slices: dict[str, Statistics] = field(default_factory=dict)
+    weight: str | None = None
 
     def __add__(self, other: Statistics) -> Statistics:
-        names = list(dict.fromkeys([*self.features, *other.features]))
-        features = {name: self._feature(name) + other._feature(name) for name in names}
-        rows = self.rows + other.rows
-        return Statistics(self.name, rows, features, self.repeats + other.repeats)
+        names = dict.fromkeys([*self.features, *other.features])
+        slices = dict.fromkeys([*self.slices, *other.slices])
+        return Statistics(
+            name=self.name,
+            rows=self.rows + other.rows,
+            features={name: self._feature(name) + other._feature(name) for name in names},
+            repeats=self.repeats + other.repeats,
+            sample=join(self.sample, other.sample),
+            nulls=join(self.nulls, other.nulls),
+            pairs=join(self.pairs, other.pairs),
+            slices={n: join(self.slices.get(n), other.slices.get(n)) for n in slices},
+            weight=self.weight or other.weight,
+        )
 
     def _feature(self, name: str) -> Feature:
         return self.features.get(name) or Feature.absent(self.rows)
@@ -61,25 +82,24 @@ class Statistics:
     def describe(self) -> dict[str, object]:
         """Summarise rows, duplicates and every feature, JSON-able."""
         duplicates = self.duplicates
-        return {
+        summary: dict[str, object] = {
             "name": self.name,
             "rows": self.rows,
             "duplicates": [round(duplicates.value), round(duplicates.low), round(duplicates.high)],
             "features": {name: feature.describe() for name, feature in self.features.items()},
         }
+        for name in ("nulls", "pairs"):
+            part: NullPatterns | CrossFeatures | None = getattr(self, name)
+            if part is not None:
+                summary[name] = part.describe()
+        if self.slices:
+            summary["slices"] = {name: part.describe() for name, part in self.slices.items()}
+        return summary
 
     def save(self, folder: Path) -> None:
         """Write `statistics.json` and `sketches.bin` into a folder; equal states, equal bytes."""
         blob = _Blob()
-        document = {
-            "format": _FORMAT,
-            "name": self.name,
-            "rows": self.rows,
-            "repeats": blob.put(self.repeats.to_bytes()),
-            "features": [
-                [name, _feature_document(feature, blob)] for name, feature in self.features.items()
-            ],
-        }
+        document = {"format": _FORMAT, "statistics": _table_document(self, blob)}
         write_atomic(folder / _SKETCHES, blob.joined())
         write_atomic(
             folder / _FIGURES, msgspec.json.format(msgspec.json.encode(document), indent=1)
@@ -90,20 +110,25 @@ class Statistics:
         """Read what `save` wrote.
 
         Raises:
-            DataError: the folder holds no statistics, or damaged ones, or another format's.
+            DataError: the folder holds no statistics, or damaged ones, or another version's.
         """
         try:
-            document = msgspec.json.decode((folder / _FIGURES).read_bytes(), type=_Document)
-            blob = (folder / _SKETCHES).read_bytes()
-            features = {name: _feature(part, blob) for name, part in document.features}
-            repeats = Repeats.from_bytes(_cut(blob, document.repeats))
-        except (OSError, msgspec.MsgspecError, ValueError, RuntimeError, IndexError) as error:
+            figures = (folder / _FIGURES).read_bytes()
+            found = msgspec.json.decode(figures, type=_Format).format
+            if found != _FORMAT:
+                raise ValueError(f"statistics of format {found}, this version reads {_FORMAT}")
+            document = msgspec.json.decode(figures, type=_Document).statistics
+            parts = _table(document, (folder / _SKETCHES).read_bytes())
+        except _DAMAGE as error:
             raise DataError(
                 f"expected saved statistics, found something unreadable: {error}",
                 where=str(folder),
                 fix="profile the data again",
             ) from error
-        return cls(document.name, document.rows, features, repeats)
+        return cls(**parts)
+
+
+_DAMAGE = (OSError, msgspec.MsgspecError, ValueError, RuntimeError, IndexError, DataError)
 
 
 class _Blob:
@@ -138,48 +163,92 @@ class _NumbersDocument(msgspec.Struct, forbid_unknown_fields=True):
     quantiles: _Span
 
 
-class _FeatureDocument(msgspec.Struct, forbid_unknown_fields=True):
+class _FeatureDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     rows: int
     missing: int
     kinds: dict[str, int]
-    empty: int
-    broken: int
     distinct: _Span
-    numbers: _NumbersDocument | None = None
-    lengths: _NumbersDocument | None = None
-    times: _NumbersDocument | None = None
+    empty: int = 0
+    broken: int = 0
+    invalid_utf8: int = 0
+    figures: dict[str, _NumbersDocument] = {}
+    states: dict[str, dict[str, object]] = {}
     values: _Span | None = None
 
+    def __post_init__(self) -> None:
+        strange = sorted({*self.figures} - {*FIGURES} | {*self.states} - {*STATES})
+        if strange:
+            raise ValueError(f"a feature with unknown parts {strange}")
 
-class _Document(msgspec.Struct, forbid_unknown_fields=True):
-    format: int
+
+class _TableDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     name: str
     rows: int
     repeats: _Span
     features: list[tuple[str, _FeatureDocument]]
+    sample: _Span | None = None
+    nulls: dict[str, object] | None = None
+    pairs: dict[str, object] | None = None
+    slices: list[_TableDocument] = []
+    weight: str | None = None
 
-    def __post_init__(self) -> None:
-        if self.format != _FORMAT:
-            raise ValueError(f"statistics of format {self.format}, this version reads {_FORMAT}")
+
+class _Format(msgspec.Struct):
+    format: int
+
+
+class _Document(msgspec.Struct, forbid_unknown_fields=True):
+    format: int
+    statistics: _TableDocument
+
+
+def _table_document(table: Statistics, blob: _Blob, name: str | None = None) -> _TableDocument:
+    return _TableDocument(
+        name=table.name if name is None else name,
+        rows=table.rows,
+        repeats=blob.put(table.repeats.to_bytes()),
+        features=[(name, _feature_document(part, blob)) for name, part in table.features.items()],
+        sample=None if table.sample is None else blob.put(table.sample.to_bytes()),
+        nulls=None if table.nulls is None else table.nulls.to_document(),
+        pairs=None if table.pairs is None else table.pairs.to_document(),
+        slices=[_table_document(part, blob, name) for name, part in table.slices.items()],
+        weight=table.weight,
+    )
+
+
+def _table(document: _TableDocument, blob: bytes) -> dict[str, Any]:
+    sample, nulls, pairs = document.sample, document.nulls, document.pairs
+    return {
+        "name": document.name,
+        "rows": document.rows,
+        "features": {name: _feature(part, blob) for name, part in document.features},
+        "repeats": Repeats.from_bytes(_cut(blob, document.repeats)),
+        "sample": None if sample is None else RowSample.from_bytes(_cut(blob, sample)),
+        "nulls": None if nulls is None else NullPatterns.from_document(nulls),
+        "pairs": None if pairs is None else CrossFeatures.from_document(pairs),
+        "slices": {part.name: Statistics(**_table(part, blob)) for part in document.slices},
+        "weight": document.weight,
+    }
 
 
 def _feature_document(feature: Feature, blob: _Blob) -> _FeatureDocument:
-    parts = {name: _numbers_document(getattr(feature, name), blob) for name in _PARTS}
+    figures = {name: getattr(feature, name) for name in FIGURES}
+    states = {name: getattr(feature, name) for name in STATES}
     return _FeatureDocument(
         rows=feature.rows,
         missing=feature.missing,
         kinds=feature.kinds,
+        distinct=blob.put(feature.distinct.to_bytes()),
         empty=feature.empty,
         broken=feature.broken,
-        distinct=blob.put(feature.distinct.to_bytes()),
+        invalid_utf8=feature.invalid_utf8,
+        figures={n: _numbers_document(part, blob) for n, part in figures.items() if part},
+        states={name: part.to_document() for name, part in states.items() if part is not None},
         values=None if feature.values is None else blob.put(feature.values.to_bytes()),
-        **parts,
     )
 
 
-def _numbers_document(numbers: Numbers | None, blob: _Blob) -> _NumbersDocument | None:
-    if numbers is None:
-        return None
+def _numbers_document(numbers: Numbers, blob: _Blob) -> _NumbersDocument:
     figures: dict[str, object] = numbers.figures()
     return msgspec.convert(
         figures | {"quantiles": blob.put(numbers.quantiles.to_bytes())}, _NumbersDocument
@@ -188,23 +257,23 @@ def _numbers_document(numbers: Numbers | None, blob: _Blob) -> _NumbersDocument 
 
 def _feature(document: _FeatureDocument, blob: bytes) -> Feature:
     values = document.values
+    parts: dict[str, Any] = {
+        name: _numbers(part, blob) for name, part in document.figures.items()
+    } | {name: STATES[name].from_document(part) for name, part in document.states.items()}
     return Feature(
         rows=document.rows,
         missing=document.missing,
         kinds=document.kinds,
         distinct=Distinct.from_bytes(_cut(blob, document.distinct)),
-        numbers=_numbers(document.numbers, blob),
-        lengths=_numbers(document.lengths, blob),
-        times=_numbers(document.times, blob),
         values=None if values is None else FrequentValues.from_bytes(_cut(blob, values)),
         empty=document.empty,
         broken=document.broken,
+        invalid_utf8=document.invalid_utf8,
+        **parts,
     )
 
 
-def _numbers(document: _NumbersDocument | None, blob: bytes) -> Numbers | None:
-    if document is None:
-        return None
+def _numbers(document: _NumbersDocument, blob: bytes) -> Numbers:
     figures: dict[str, Any] = msgspec.structs.asdict(document)
     return Numbers(**figures | {"quantiles": Quantiles.from_bytes(_cut(blob, document.quantiles))})
 

@@ -1,0 +1,62 @@
+"""`gristmill validate import`: files of TensorFlow Data Validation, taken over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gristmill.cli.output import HELP, emit, json_option, say
+from gristmill.cli.validate_options import FILE, PLACE, SCHEMA_FILE, new_folder
+from gristmill.core.errors import UsageError
+
+
+@click.command("import", context_settings=HELP)
+@click.argument("kind", type=click.Choice(["schema", "statistics"]))
+@click.argument("file", type=FILE)
+@click.option("-o", "--output", type=PLACE, help="Write here: schema.toml, or a new folder.")
+@click.option("--force", is_flag=True, help="Replace a schema that is already there.")
+@json_option
+def command(kind: str, file: Path, output: Path | None, force: bool, as_json: bool) -> None:
+    """Take over a schema, or statistics, that TensorFlow Data Validation wrote.
+
+    A schema becomes a TOML file that checks under the same conditions; what it says beyond that is
+    kept in it and comes back with `validate export`. Statistics become a baseline.
+
+    \b
+    Examples:
+      gristmill validate import schema schema.pbtxt
+      gristmill validate import statistics stats.pbtxt -o baseline
+
+    \b
+    Exit codes:
+      0  written
+      2  wrong call, or there is a schema already (--force replaces it)
+      5  the file is damaged, or something else
+    """
+    target = output or Path(SCHEMA_FILE if kind == "schema" else "statistics")
+    count = _schema(file, target, force) if kind == "schema" else _statistics(file, target)
+    payload = {"output": str(target), "features": count}
+    emit(payload, as_json, lambda: say(f"{target}: {count:,} features"))
+
+
+def _schema(file: Path, target: Path, force: bool) -> int:
+    from gristmill.validate.tfdv.schema_files import import_schema
+
+    schema = import_schema(file)
+    if target.exists() and not force:
+        raise UsageError(
+            "there is a schema already",
+            where=str(target),
+            fix="write to another file with -o, or --force",
+        )
+    schema.write(target)
+    return len(schema.features)
+
+
+def _statistics(file: Path, target: Path) -> int:
+    from gristmill.validate.tfdv.statistics_files import import_statistics
+
+    first = import_statistics(file)[0]
+    first.save(new_folder(target))
+    return len(first.features)

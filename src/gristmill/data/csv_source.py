@@ -1,0 +1,168 @@
+"""One delimited text file as a source of a stream: header, delimiter, kinds and typed frames."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from gristmill.core.errors import DataError
+from gristmill.data import text_blocks
+from gristmill.data.column_kinds import decided_kind
+from gristmill.data.csv_blocks import CleanBlock, CsvBlocks
+from gristmill.data.csv_record_reader import ReadRecord, RecordReader
+from gristmill.data.read_log import ReadLog
+from gristmill.data.text_blocks import TextBlock, TextBlocks
+from gristmill.data.typed_cells import CellParser
+
+_SUSPECTS = ",;\t|"
+_SAMPLE_BYTES = 1 << 21
+_SEARCH_BYTES = 1 << 26
+_FIRST_LINES = 100
+
+
+class CsvSource:
+    """A CSV or TSV file; `columns` are its names, made unique."""
+
+    def __init__(self, path: Path, delimiter: str, block_bytes: int | None = None) -> None:
+        self._path, self._given = path, delimiter
+        self.where = path.name
+        self._block_bytes = block_bytes or text_blocks.BLOCK_BYTES
+        self.columns = self._opened(ReadLog(), _SAMPLE_BYTES).columns
+
+    def kinds(self) -> dict[str, str]:
+        """Decide the kinds of columns that have cells in the first 2 MiB, or else the first 64."""
+        run = self._opened(ReadLog(), min(self._block_bytes, _SAMPLE_BYTES))
+        found: dict[str, str] = {}
+        frames, size = list[pl.DataFrame](), 0
+        for block, frame in run.text_frames():
+            frames.append(frame)
+            size += len(block.data)
+            if size < _SAMPLE_BYTES:
+                continue
+            found |= _decided(frames, [name for name in self.columns if name not in found])
+            frames = []
+            if len(found) == len(self.columns) or size > _SEARCH_BYTES:
+                break
+        found |= _decided(frames, [name for name in self.columns if name not in found])
+        return found
+
+    def frames(self, kinds: Mapping[str, str], log: ReadLog) -> Iterator[pl.DataFrame]:
+        """Yield the file's good rows, each column typed where all of the frame's cells fit."""
+        return self._opened(log, self._block_bytes).frames(kinds)
+
+    def _opened(self, log: ReadLog, block_bytes: int) -> _Run:
+        return _Run(self._path, self._given, log, block_bytes)
+
+
+class _Run:
+    """One pass over a file, its header read."""
+
+    def __init__(self, path: Path, delimiter: str, log: ReadLog, block_bytes: int) -> None:
+        blocks = iter(TextBlocks(path, log, block_bytes))
+        block, record, start = _header(blocks, delimiter, str(path), log)
+        self.delimiter = _delimiter(block, start, delimiter)
+        if self.delimiter != delimiter:
+            log.note("delimiter", f"cells are separated by {self.delimiter!r}, "
+                     f"not by {delimiter!r}", line=block.line)  # fmt: skip
+            record = _first_record(block, start, self.delimiter)
+        self.columns = _unique([cell.decode("utf-8", "replace") for cell in record.cells], log)
+        skipped = block.data[: record.end].count(b"\n")
+        body = TextBlock(block.data[record.end :], block.line + skipped, block.last)
+        header = block.data[start : record.end]
+        self._records = CsvBlocks(self.delimiter, len(self.columns), header, log)
+        self._blocks: Iterable[TextBlock] = itertools.chain([body], blocks)
+        self._log, self._last = log, b""
+
+    def frames(self, kinds: Mapping[str, str]) -> Iterator[pl.DataFrame]:
+        """Yield typed frames."""
+        parser = CellParser(self.columns, kinds, self.delimiter)
+        for block in self._records.clean(self._blocks):
+            frame = parser.frame(block)
+            if frame is None:
+                frame = parser.frame(self._records.by_line(block))
+            if frame is not None and frame.height:
+                yield frame
+
+    def text_frames(self) -> Iterator[tuple[CleanBlock, pl.DataFrame]]:
+        """Yield the clean blocks with their frames of text."""
+        parser = CellParser(self.columns, {}, self.delimiter)
+        for block in self._records.clean(self._blocks):
+            frame = parser.text_frame(block)
+            if frame is None:
+                frame = parser.text_frame(self._records.by_line(block))
+            if frame is not None:
+                yield block, frame
+
+
+def _header(
+    blocks: Iterator[TextBlock], delimiter: str, where: str, log: ReadLog
+) -> tuple[TextBlock, ReadRecord, int]:
+    """Return the first block, enlarged until the header is in it, and the header's record."""
+    data, line = b"", 1
+    for block in blocks:
+        line = line if data else block.line
+        data += block.data
+        start = _first_content(data)
+        if start < len(data):
+            whole = TextBlock(data, line, block.last)
+            record = RecordReader(delimiter.encode()).read(data, start, last=block.last)
+            if record is not None:
+                return whole, _first_record(whole, start, delimiter), start
+    if log.unreadable_count:
+        raise DataError("expected a header, found one line longer than 8 MiB", where=where,
+                        fix="check what wrote it")  # fmt: skip
+    raise DataError("the file has only blank lines", where=where, fix="check what wrote it")
+
+
+def _first_record(block: TextBlock, start: int, delimiter: str) -> ReadRecord:
+    """Return the record at `start`; a line that is none is cut at its delimiters."""
+    record = RecordReader(delimiter.encode()).read(block.data, start, last=True)
+    if record is not None and not record.problem:
+        return record
+    end = block.data.find(b"\n", start) + 1 or len(block.data)
+    cells = block.data[start:end].rstrip(b"\r\n").split(delimiter.encode())
+    return ReadRecord(end, [cell.strip(b'"') for cell in cells])
+
+
+def _first_content(data: bytes) -> int:
+    return len(data) - len(data.lstrip(b"\r\n"))
+
+
+def _delimiter(block: TextBlock, start: int, given: str) -> str:
+    """Return the delimiter given, or the one that cuts all of the first lines alike."""
+    lines = [line for line in block.data[start : start + _SAMPLE_BYTES].split(b"\n", _FIRST_LINES)
+             [:_FIRST_LINES] if line.strip()]  # fmt: skip
+    if not lines or given.encode() in lines[0]:
+        return given
+    if not block.data.endswith(b"\n") and len(lines) > 1:
+        lines.pop()  # perhaps cut in the middle
+    for suspect in _SUSPECTS:
+        counts = {line.count(suspect.encode()) for line in lines}
+        if suspect != given and len(counts) == 1 and counts != {0}:
+            return suspect
+    return given
+
+
+def _unique(cells: list[str], log: ReadLog) -> list[str]:
+    """Return names that are neither empty nor the same twice."""
+    names: dict[str, None] = {}
+    for number, cell in enumerate(cells, start=1):
+        name = cell or f"column_{number}"
+        twin = 2
+        while name in names:
+            name, twin = f"{cell or f'column_{number}'}_{twin}", twin + 1
+        if name != cell:
+            log.note("renamed_column", f"column {number}, {cell!r}, is called {name!r}", line=1)
+        names[name] = None
+    return list(names)
+
+
+def _decided(frames: list[pl.DataFrame], names: list[str]) -> dict[str, str]:
+    if not frames:
+        return {}
+    table = pl.concat(frames)
+    kinds = {name: decided_kind(table[name]) for name in names}
+    return {name: kind for name, kind in kinds.items() if kind is not None}

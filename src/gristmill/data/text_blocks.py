@@ -1,0 +1,239 @@
+"""A text file as blocks of whole lines in UTF-8, whatever its size, encoding and line ends."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import itertools
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gristmill.data import files
+from gristmill.data.read_log import ReadLog
+
+BLOCK_BYTES = 1 << 23
+HEAD_BYTES = 1 << 22
+MAX_RECORD_BYTES = 1 << 23
+_PACKED_BYTES = 1 << 18
+_MULTIBYTE = re.compile(
+    rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
+)
+# cp1252 leaves five bytes undefined; Latin-1 has control characters there.
+_CP1252 = "".join(
+    bytes([i]).decode("latin-1" if i in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else "cp1252")
+    for i in range(256)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TextBlock:
+    """Whole lines of a file.
+
+    Attributes:
+        data: UTF-8; ends with a line feed, unless it is the end of the file.
+        line: number of the first line in the file, from 1.
+        last: whether the file ends here.
+    """
+
+    data: bytes
+    line: int
+    last: bool
+
+
+class TextBlocks:
+    """Reads one text file once; `log` hears of everything mended.
+
+    Memory is bounded: a line longer than `MAX_RECORD_BYTES` is set aside and skipped. Line ends
+    become line feeds where they are carriage returns alone, except on lines with quotes, where a
+    carriage return may be part of a cell.
+
+    Bytes that are not UTF-8: a file where none of the bytes above 127 form UTF-8 is read as cp1252
+    (Windows Latin-1); otherwise each bad byte becomes U+FFFD, and the row is kept.
+    """
+
+    def __init__(self, path: Path, log: ReadLog, block_bytes: int = BLOCK_BYTES) -> None:
+        self._path, self._log, self._size = path, log, block_bytes
+        self._encoding = "ascii"
+        self._utf16: codecs.IncrementalDecoder | None = None
+        self._cut = False
+        self._line = 1
+
+    def __iter__(self) -> Iterator[TextBlock]:
+        rest, skipping = b"", False
+        pending: bytes | None = None
+        for chunk in self._utf8_chunks():
+            if pending is not None:
+                rest, skipping, whole = self._whole_lines(rest + pending, skipping)
+                if whole:
+                    yield self._block(whole, last=False)
+            pending = chunk
+        final = rest + (pending or b"")
+        if skipping:
+            final = final.partition(b"\n")[2]
+            self._line += 1
+        if self._cut:
+            final = self._without_cut_line(final)
+        if final or self._line == 1:
+            yield self._block(final, last=True)
+
+    def _whole_lines(self, data: bytes, skipping: bool) -> tuple[bytes, bool, bytes]:
+        """Split into (the unfinished last line, whether it is being skipped, the lines before)."""
+        if skipping:
+            _, feed, data = data.partition(b"\n")
+            if not feed:
+                return b"", True, b""
+            self._line += 1
+        end = data.rfind(b"\n") + 1
+        whole, rest = data[:end], data[end:]
+        if len(rest) <= MAX_RECORD_BYTES:
+            return rest, False, whole
+        line = self._line + whole.count(b"\n")
+        self._log.reject(line, rest, _too_long())
+        return b"", True, whole
+
+    def _without_cut_line(self, data: bytes) -> bytes:
+        end = data.rfind(b"\n") + 1
+        if data[end:]:
+            line = self._line + data.count(b"\n")
+            self._log.reject(line, data[end:], "the file ends in the middle of this line")
+        return data[:end]
+
+    def _block(self, data: bytes, *, last: bool) -> TextBlock:
+        data = self._mend_returns(self._decoded(data))
+        block = TextBlock(data, self._line, last)
+        self._line += int(np.count_nonzero(np.frombuffer(data, np.uint8) == 10))
+        return block
+
+    def _utf8_chunks(self) -> Iterator[bytes]:
+        """Yield the bytes of the file, UTF-16 already decoded and marks taken off."""
+        chunks = self._chunks()
+        first = self._without_mark(next(chunks, b""))
+        if self._utf16 is not None:
+            first = self._utf16.decode(first).encode("utf-8", "replace")
+        elif b"\n" in first and not first.isascii():
+            self._encoding = self._decide(first[: first.rfind(b"\n") + 1])
+        mac = b"\r" in first and b"\n" not in first
+        if mac:
+            self._log.note("mixed_line_ends", "lines end with a carriage return alone")
+        rest = (self._plain(chunk) for chunk in chunks)
+        for chunk in itertools.chain(_cut_up(first, self._size), rest):
+            yield chunk.replace(b"\r", b"\n") if mac else chunk
+
+    def _plain(self, chunk: bytes) -> bytes:
+        if self._utf16 is None:
+            return chunk
+        return self._utf16.decode(chunk).encode("utf-8", "replace")
+
+    def _without_mark(self, first: bytes) -> bytes:
+        if first.startswith(codecs.BOM_UTF8):
+            self._log.note("byte_order_mark", "the file begins with a UTF-8 byte order mark")
+            return first[len(codecs.BOM_UTF8) :]
+        if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            self._log.note("byte_order_mark", "the file begins with a UTF-16 byte order mark")
+            self._log.note("encoding", "the file is UTF-16")
+            self._utf16 = codecs.getincrementaldecoder("utf-16")("replace")
+        return first
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Yield the bytes of the file unpacked: first the head, then blocks."""
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                if files.is_gzip(self._path):
+                    yield from self._unpacked(file)
+                    return
+                size = HEAD_BYTES
+                while chunk := file.read(size):
+                    yield chunk
+                    size = self._size
+        except OSError as error:
+            raise files.unreadable(self._path, error) from error
+
+    def _unpacked(self, file: io.RawIOBase) -> Iterator[bytes]:
+        unpacker, packed, size = zlib.decompressobj(31), b"", HEAD_BYTES
+        try:
+            while packed or (packed := file.read(_PACKED_BYTES) or b""):
+                if unpacker.eof:  # a gzip file may have several members
+                    unpacker = zlib.decompressobj(31)
+                if data := unpacker.decompress(packed, size):
+                    yield data
+                packed = unpacker.unconsumed_tail or unpacker.unused_data
+            damage = "" if unpacker.eof else "its end is missing"
+        except zlib.error as error:
+            damage = str(error)
+        if damage:
+            self._cut = True
+            self._log.note("cut_short", f"the gzip data is cut short or damaged: {damage}")
+
+    def _decoded(self, data: bytes) -> bytes:
+        if data.isascii():
+            return data
+        if self._encoding == "ascii":
+            self._encoding = self._decide(data)
+        if self._encoding == "cp1252":
+            return codecs.charmap_decode(data, "strict", _CP1252)[0].encode()
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            return self._replaced(data, error)
+        return data
+
+    def _decide(self, data: bytes) -> str:
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            high = int(np.count_nonzero(np.frombuffer(data, np.uint8) > 127))
+            # Accented letters before a quotation mark or a dash look like UTF-8 here and there.
+            if 2 * sum(len(found[0]) for found in _MULTIBYTE.finditer(data)) >= high:
+                return "utf-8"
+            line = self._line + data.count(b"\n", 0, error.start)
+            self._log.note("encoding", "the file is not UTF-8: read as cp1252 (Windows Latin-1)",
+                           line=line)  # fmt: skip
+            return "cp1252"
+        return "utf-8"
+
+    def _replaced(self, data: bytes, error: UnicodeDecodeError) -> bytes:
+        text = data.decode("utf-8", "replace")
+        count = text.count("\ufffd") - data.count(b"\xef\xbf\xbd")
+        line = self._line + data.count(b"\n", 0, error.start)
+        self._log.note("encoding", "bytes that are not UTF-8 are read as U+FFFD", count, line)
+        return text.encode()
+
+    def _mend_returns(self, data: bytes) -> bytes:
+        if b"\r" not in data:
+            return data
+        values = np.frombuffer(data, np.uint8)
+        returns = np.flatnonzero(values == 13)
+        after = np.append(values, 10)[returns + 1]
+        alone = returns[after != 10]
+        if len(alone):
+            alone = alone[_on_lines_without_quotes(values, alone)]
+        feeds = np.count_nonzero(values == 10)
+        if len(alone) or len(returns) < feeds:
+            self._log.note("mixed_line_ends", "lines end in different ways", line=self._line)
+        if not len(alone):
+            return data
+        mended = values.copy()
+        mended[alone] = 10
+        return mended.tobytes()
+
+
+def _on_lines_without_quotes(
+    values: NDArray[np.uint8], places: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    ends = np.flatnonzero(values == 10)
+    quoted = np.unique(np.searchsorted(ends, np.flatnonzero(values == 34)))
+    return ~np.isin(np.searchsorted(ends, places), quoted)
+
+
+def _cut_up(data: bytes, size: int) -> Iterator[bytes]:
+    yield from (data[start : start + size] for start in range(0, len(data), size))
+
+
+def _too_long() -> str:
+    return f"the record is longer than {MAX_RECORD_BYTES >> 20} MiB"

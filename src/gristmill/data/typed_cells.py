@@ -1,0 +1,126 @@
+"""Clean delimited bytes to typed columns, without losing what a cell says.
+
+Columns are parsed to the type of their kind at once. What a parser would silently change is found
+in the bytes first (`007`, `+44`, spaces around a number) or in the values afterwards (integers
+among decimals that a float cannot hold); such a column, and one with a cell that does not parse, is
+read as text and then fits the kind as a whole (`gristmill.data.cell_types`) or stays text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gristmill.data.column_kinds import fitted
+from gristmill.data.csv_blocks import CleanBlock
+
+_DIRECT = {"int": pl.Int64, "float": pl.Float64}
+_WINDOW = 1 << 17
+_EXACT = 2.0**53
+
+
+class CellParser:
+    """Parses the blocks of one file; columns that were odd in a block are read as text in later
+    ones at once."""
+
+    def __init__(self, names: list[str], kinds: Mapping[str, str], delimiter: str) -> None:
+        self._names, self._kinds, self._delimiter = names, kinds, delimiter
+        self._wary: set[str] = set()
+
+    def frame(self, block: CleanBlock) -> pl.DataFrame | None:
+        """Return the rows of a block, None where Polars reads other rows than were promised."""
+        odd = {self._names[number] for number in self._odd_columns(block)}
+        frame = self._read(block, self._wary | odd)
+        if frame is not None and (inexact := self._inexact(frame)):
+            self._wary |= inexact
+            frame = self._read(block, self._wary | odd)
+        if frame is None:
+            frame = self._read(block, self._names)
+            if frame is None:
+                return None
+            fits = self._fitted(frame)
+            self._wary |= {name for name in self._typed() if fits[name].dtype == pl.String}
+            return fits
+        return self._fitted(frame)
+
+    def text_frame(self, block: CleanBlock) -> pl.DataFrame | None:
+        """Return the rows of a block with every column as text."""
+        return self._read(block, self._names)
+
+    def _typed(self) -> set[str]:
+        return {name for name in self._names if self._kinds.get(name) in _DIRECT}
+
+    def _read(self, block: CleanBlock, as_text: Iterable[str]) -> pl.DataFrame | None:
+        texts = set(as_text)
+        schema = {
+            name: pl.String if name in texts else _DIRECT.get(self._kinds.get(name, ""), pl.String)
+            for name in self._names
+        }
+        quote = '"' if block.quoted else None
+        try:
+            frame = pl.read_csv(block.data, has_header=False, schema=schema,
+                                separator=self._delimiter, quote_char=quote)  # fmt: skip
+        except pl.exceptions.PolarsError:
+            return None
+        if block.rows not in (-1, frame.height):
+            return None
+        text = pl.col(pl.String)
+        return frame.with_columns(pl.when(text != "").then(text)) if block.quoted else frame
+
+    def _fitted(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.with_columns(
+            fitted(frame[name], self._kinds.get(name, "string"))
+            for name, dtype in frame.schema.items()
+            if dtype == pl.String and self._kinds.get(name, "string") != "string"
+        )
+
+    def _inexact(self, frame: pl.DataFrame) -> set[str]:
+        floats = [name for name, dtype in frame.schema.items() if dtype == pl.Float64]
+        large = frame.select((pl.col(name).abs().max() > _EXACT) for name in floats)
+        return {name for name in floats if large[name][0]}
+
+    def _odd_columns(self, block: CleanBlock) -> list[int]:
+        """Return the columns where a cell begins like a code, or has spaces around it."""
+        values = np.frombuffer(block.data, np.uint8)
+        mark, found = ord(self._delimiter), list[NDArray[np.int64]]()
+        plus, space = b"+" in block.data, b" " in block.data or b"\t" in block.data
+        before = np.full(1, 10, np.uint8)
+        for start in range(0, len(values), _WINDOW):
+            window = np.concatenate((before, values[start : start + _WINDOW + 3]))
+            odd = _odd(window, mark, quoted=block.quoted, plus=plus, space=space)
+            if odd.any():
+                found.append(np.flatnonzero(odd) + (start - 1))
+            before = window[_WINDOW : _WINDOW + 1]
+        if not found:
+            return []
+        if block.quoted:
+            return list(range(len(self._names)))
+        gaps = np.flatnonzero((values == 10) | (values == mark))
+        cells = np.searchsorted(gaps, np.concatenate(found), side="right")
+        return [int(column) for column in np.unique(cells % len(self._names))]
+
+
+def _odd(
+    window: NDArray[np.uint8], mark: int, *, quoted: bool, plus: bool, space: bool
+) -> NDArray[np.bool_]:
+    """Return bool[n]: whether the byte begins, or ends the gap before, an odd cell."""
+    gap = (window == 10) | (window == mark)
+    if quoted:
+        gap |= window == 34
+    if space:
+        gap |= window == 13
+    odd = np.zeros(len(window), dtype=np.bool_)
+    zero = window == 48
+    code = zero[:-1] & ((window[1:] - np.uint8(48)) < 10)
+    odd[:-2] = gap[:-2] & code[1:]
+    odd[:-3] |= gap[:-3] & (window[1:-2] == 45) & code[2:]
+    if plus:
+        odd[:-1] |= gap[:-1] & (window[1:] == 43)
+    if space:
+        blank = (window == 32) | (window == 9) if mark != 9 else window == 32
+        odd[:-1] |= gap[:-1] & blank[1:]
+        odd[:-1] |= blank[:-1] & gap[1:]
+    return odd

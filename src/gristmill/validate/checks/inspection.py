@@ -1,0 +1,126 @@
+"""One pass over a table: every rule looks at every part, and judges at the end."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+from gristmill.data.stream import TableStream
+from gristmill.validate.checks.collect import Collector
+from gristmill.validate.checks.column_rules import ColumnRules
+from gristmill.validate.checks.column_set import check_column_set
+from gristmill.validate.checks.expression_rules import ExpressionRule
+from gristmill.validate.checks.reading import check_reading
+from gristmill.validate.checks.rule import Whole
+from gristmill.validate.checks.sql_rules import SqlRules
+from gristmill.validate.checks.subject import TypedPart
+from gristmill.validate.checks.table_rules import CompoundKey, Duplicates, check_row_count
+from gristmill.validate.schemas.feature_spec import FeatureSpec
+from gristmill.validate.schemas.schema import Schema
+from gristmill.validate.schemas.table_spec import RuleSpec
+from gristmill.validate.statistics.profiler import profile_partition
+from gristmill.validate.statistics.statistics import Statistics
+
+
+class Inspection:
+    """What one check has seen of a table so far."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        active: Mapping[str, FeatureSpec],
+        environment: str | None,
+        now: dt.datetime,
+    ) -> None:
+        self._schema, self._active, self._environment = schema, active, environment
+        self._now = now
+        self._columns = {name: ColumnRules(name, spec, now) for name, spec in active.items()}
+        self._duplicates = Duplicates(schema.table)
+        self._key = CompoundKey(schema.table)
+        self._rules = {
+            name: rule for name, rule in schema.rules.items() if _applies(rule, environment)
+        }
+        self._expressions: list[ExpressionRule] | None = None
+        self._sql: SqlRules | None = None
+        self._current: Statistics | None = None
+
+    def observe(self, part: TypedPart, name: str) -> None:
+        """Look at one part: its statistics first, since they spare most rules a look at cells."""
+        state = profile_partition(part.frame, name)
+        self._current = state if self._current is None else self._current + state
+        for column, cells in part.cells.items():
+            if column in self._columns:
+                self._columns[column].observe(cells, state.features[column])
+        self._duplicates.observe(part.frame, part.part)
+        self._key.observe(part.frame, part.part)
+        self._observe_rules(part)
+
+    def _observe_rules(self, part: TypedPart) -> None:
+        if self._expressions is None or self._sql is None:
+            columns = part.frame.columns
+            self._expressions = [
+                ExpressionRule(name, rule, columns)
+                for name, rule in self._rules.items()
+                if rule.holds is not None
+            ]
+            queries = {n: rule for n, rule in self._rules.items() if rule.sql is not None}
+            self._sql = SqlRules(queries)
+        for rule in self._expressions:
+            rule.observe(part.frame, part.part)
+        self._sql.observe(part.frame, part.ids, part.part)
+
+    def recall(self, statistics: Statistics) -> None:
+        """Take statistics in place of rows; rules over several columns cannot be checked so."""
+        self._current = statistics
+        for name, column in self._columns.items():
+            if name in statistics.features:
+                column.recall(statistics.features[name])
+        self._duplicates.recall(statistics)
+
+    def judge_reading(self, found: Collector, stream: TableStream) -> None:
+        """Add what was seen while reading."""
+        rows = 0 if self._current is None else self._current.rows
+        drafts = check_reading(stream.unreadable, stream.unreadable_count, stream.notes, rows)
+        found.add_all(None, drafts)
+
+    def judge(self, found: Collector, before: Statistics | None) -> Statistics:
+        """Add what is wrong with the table and its columns; return its statistics."""
+        current = self._current
+        if current is None:
+            raise RuntimeError("nothing was observed")
+        found.add_all(None, check_row_count(self._schema.table, current.rows))
+        if current.rows:
+            self._judge_columns(found, current, before)
+            self._judge_rows(found, current, before)
+        elif self._sql is not None:
+            self._sql.close()
+        return current
+
+    def _judge_columns(
+        self, found: Collector, current: Statistics, before: Statistics | None
+    ) -> None:
+        columns = [*current.features]
+        sets = (self._schema, self._active, columns, current, self._environment)
+        for feature, draft in check_column_set(*sets):
+            found.add(feature, draft)
+        for name, rules in self._columns.items():
+            if name in current.features:
+                found.add_all(name, rules.judge(self._whole(name, current, before)))
+
+    def _whole(self, name: str, current: Statistics, before: Statistics | None) -> Whole:
+        baseline = None if before is None else before.features.get(name)
+        exact = self._schema.table.exact
+        return Whole(current.features[name], baseline, current.rows, exact, self._now)
+
+    def _judge_rows(self, found: Collector, current: Statistics, before: Statistics | None) -> None:
+        found.add_all(None, self._duplicates.judge(current.rows, before))
+        if self._expressions is not None:
+            found.add_all(None, self._key.judge([*current.features]))
+        for rule in self._expressions or ():
+            found.add_all(None, rule.judge(exact=self._schema.table.exact))
+        if self._sql is not None:
+            found.add_all(None, self._sql.judge())
+
+
+def _applies(rule: RuleSpec, environment: str | None) -> bool:
+    return not rule.environments or environment is None or environment in rule.environments

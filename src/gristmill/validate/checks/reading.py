@@ -1,0 +1,49 @@
+"""What was seen while reading: lines that are no rows, and what the reader had to mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+from gristmill.data.read_log import ReadNote
+from gristmill.validate.checks.rule import Draft
+from gristmill.validate.checks.seen import Seen
+from gristmill.validate.schemas.feature_spec import Severity
+
+_HARMLESS = ("byte_order_mark", "blank_lines", "mixed_line_ends")
+_CUT = "cut_short"
+
+
+def check_reading(
+    unreadable: pl.DataFrame, count: int, notes: Sequence[ReadNote], rows: int
+) -> Iterator[Draft]:
+    """Yield what of a file is no row, and one finding for each thing that was mended.
+
+    Args:
+        unreadable: the first unreadable lines: `line`, `text`, `reason`.
+        count: how many there are in all.
+        notes: what the reader says it saw.
+        rows: how many rows were read.
+    """
+    if count:
+        total = rows + count
+        noun = "1 line" if count == 1 else f"{count:,} lines"
+        message = (
+            f"{noun} of {total:,} cannot be read as rows, the first at line "
+            f"{unreadable['line'][0]}: {unreadable['reason'][0]}"
+        )
+        texts = tuple(unreadable["text"][:5].fill_null(""))
+        yield Draft("unreadable_row", message, Seen(count, total, texts))
+    for note in notes:
+        yield _noted(note, rows)
+
+
+def _noted(note: ReadNote, rows: int) -> Draft:
+    line = (
+        "" if note.line is None or f"line {note.line}" in note.message else f" (line {note.line})"
+    )
+    code = "truncated_table" if note.code == _CUT else "reading_note"
+    severity: Severity | None = "info" if note.code in _HARMLESS else None
+    seen = Seen(note.count, max(rows, note.count, 1))
+    return Draft(code, f"{note.message}{line}", seen, severity=severity)

@@ -1,0 +1,97 @@
+"""Rules of different values: keys, how many there are, columns in which nothing differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from gristmill.validate.checks.cells import Cells
+from gristmill.validate.checks.range_rules import ENOUGH_TO_VARY
+from gristmill.validate.checks.repeated import Memory, row_hashes
+from gristmill.validate.checks.rule import Draft, Rule, Whole
+from gristmill.validate.checks.seen import Seen, shown
+from gristmill.validate.checks.wording import listed, of, verb
+from gristmill.validate.schemas.feature_spec import FeatureSpec
+from gristmill.validate.statistics.feature import Feature
+
+
+class UniqueKey(Rule):
+    """Values of a key that were there before."""
+
+    code = "duplicate_key"
+
+    def __init__(self, name: str, spec: FeatureSpec) -> None:
+        super().__init__(name, spec)
+        self._memory = Memory()
+
+    def _observe(self, cells: Cells, part: Feature) -> None:
+        self.seen += cells.seen(self._mask(cells), cells.present)
+
+    def _mask(self, cells: Cells) -> pl.Series:
+        present = cells.values.is_not_null()
+        hashes = row_hashes(cells.values.drop_nulls().to_frame())
+        again = pl.Series(self._memory.seen_before(hashes), dtype=pl.Boolean)
+        if present.all():
+            return again
+        return pl.Series([False]).new_from_index(0, len(present)).scatter(present.arg_true(), again)
+
+    def _figures(self, feature: Feature) -> Seen:
+        distinct = feature.distinct_count
+        # Only what the bound proves is counted: an estimate must not accuse a key.
+        count = max(0, feature.present - int(distinct.high))
+        return Seen(count, feature.present, exact=distinct.exact)
+
+    def _judge(self, whole: Whole) -> Iterator[Draft]:
+        if self.seen.count:
+            exact = self.seen.exact and self._memory.exact
+            seen = Seen(self.seen.count, self.seen.total, self.seen.values, self.seen.places, exact)
+            message = (
+                f"{of(seen)} {verb(seen, 'repeats', 'repeat')} an earlier value of a key"
+                f"{listed(seen)}"
+            )
+            yield Draft(self.code, message, seen, self.edit("unique", new=False))
+
+
+class UniqueCount(Rule):
+    """Fewer or more different values than allowed; told where statistics are sure of it."""
+
+    code = "few_unique"
+
+    def _observe(self, cells: Cells, part: Feature) -> None:
+        """Statistics tell it all."""
+
+    def _judge(self, whole: Whole) -> Iterator[Draft]:
+        distinct = whole.feature.distinct_count
+        least, most = self.spec.min_unique, self.spec.max_unique
+        seen = Seen(round(distinct.value), whole.present, exact=distinct.exact)
+        if least is not None and distinct.high < least:
+            message = f"{distinct} different values, expected at least {least:,}"
+            yield Draft("few_unique", message, seen, self.edit("min_unique", int(distinct.low)))
+        if most is not None and distinct.low > most:
+            message = f"{distinct} different values, expected at most {most:,}"
+            yield Draft("many_unique", message, seen, self.edit("max_unique", int(distinct.high)))
+
+
+class Constant(Rule):
+    """One value everywhere, where they used to differ."""
+
+    code = "constant_column"
+
+    def _observe(self, cells: Cells, part: Feature) -> None:
+        """Statistics tell it all."""
+
+    def _judge(self, whole: Whole) -> Iterator[Draft]:
+        present = whole.present
+        if present < ENOUGH_TO_VARY or whole.feature.distinct_count.value != 1:
+            return
+        top = whole.feature.top(1)
+        value = _one(whole.feature, top[0].value if top else None)
+        message = f"all {present:,} values are {value}, where they used to differ"
+        yield Draft(self.code, message, Seen(present, present), self.edit("varies", new=False))
+
+
+def _one(feature: Feature, top: object) -> str:
+    if top is None:
+        return "the same"
+    return shown(top) if feature.kind == "string" else str(top)

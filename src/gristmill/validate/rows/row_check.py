@@ -1,0 +1,188 @@
+"""Good rows and bad rows of a table of any size, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from gristmill.core.progress import task
+from gristmill.data.stream import PART_ROWS, open_stream
+from gristmill.data.table import ROW_ID, TableLike
+from gristmill.validate.checks.report import REASONS, no_unreadable
+from gristmill.validate.kinds import cast
+from gristmill.validate.rows.limits import RARE, Limits, table_limits
+from gristmill.validate.rows.masks import column_masks
+from gristmill.validate.schemas.schema import Schema
+from gristmill.validate.statistics.hashing import hash_cells
+
+
+@dataclass(frozen=True)
+class RowCheck:
+    """What checking rows left.
+
+    Attributes:
+        good: rows that break nothing, their columns cast to the types of the schema.
+        bad: the other rows as they came, with `reasons` (list of "code: feature"), in order.
+        unreadable: what of text files is no row at all: `line`, `text`, `reason`.
+    """
+
+    good: pl.DataFrame
+    bad: pl.DataFrame
+    unreadable: pl.DataFrame = field(default_factory=no_unreadable)
+
+    @property
+    def rows(self) -> int:
+        """How many rows were checked."""
+        return self.good.height + self.bad.height
+
+    def counts(self) -> dict[str, int]:
+        """How many rows each reason was given for, the most frequent first."""
+        reasons = self.bad[REASONS].explode().value_counts()
+        ranked = sorted(reasons.iter_rows(), key=lambda pair: (-pair[1], pair[0]))
+        return dict(ranked)
+
+
+def check_rows(
+    schema: Schema,
+    data: TableLike | Sequence[str | Path],
+    *,
+    environment: str | None = None,
+    rare: float = RARE,
+) -> RowCheck:
+    """Check every row of a table on its own; nothing in the data ends it.
+
+    A cell is a fault if it does not fit its type, or breaks a limit that tolerates at most a share
+    of `rare`; so is a repeated key, and a row that breaks a rule (`holds`) of the schema.
+
+    Args:
+        schema: what every row must look like.
+        data: a data frame, a path, or paths.
+        environment: one of the schema's environments; None holds rows to every feature.
+        rare: limits that tolerate more than this share are not held against single rows.
+
+    Raises:
+        DataError: nothing of the data can be read.
+        UsageError: the schema knows no such environment.
+    """
+    parts = list(iter_row_checks(schema, data, environment=environment, rare=rare))
+    good = pl.concat([part.good for part in parts], how="diagonal_relaxed")
+    bad = pl.concat([part.bad for part in parts], how="diagonal_relaxed")
+    return RowCheck(good, bad, parts[-1].unreadable)
+
+
+def iter_row_checks(
+    schema: Schema,
+    data: TableLike | Sequence[str | Path],
+    *,
+    environment: str | None = None,
+    rare: float = RARE,
+    rows: int = PART_ROWS,
+) -> Iterator[RowCheck]:
+    """Check rows as `check_rows` does, yielding part by part; at least one part.
+
+    What cannot be read is known at the end: the last part has all of it in `unreadable`.
+    """
+    limits = table_limits(schema, environment, rare)
+    stream = open_stream(data, kinds=schema_kinds(schema), rows=rows)
+    judge = _Judge(schema, limits, environment)
+    checked: RowCheck | None = None
+    with task("check rows", None, "rows") as work:
+        for part in stream.parts():
+            if checked is not None:
+                yield checked
+            checked = judge.split(part)
+            work.advance(part.height)
+    last = checked if checked is not None else judge.split(_no_rows(stream.columns))
+    yield replace(last, unreadable=stream.unreadable)
+
+
+def schema_kinds(schema: Schema) -> dict[str, str]:
+    """What a schema says that columns are: name -> kind, where it says so."""
+    return {name: spec.type for name, spec in schema.features.items() if spec.type != "any"}
+
+
+def typed(part: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+    """Cast the columns that a schema knows to its types; cells that do not fit become null."""
+    kinds = {name: spec.type for name, spec in schema.features.items() if name in part.columns}
+    return part.with_columns(
+        cast(part[name], kind).column
+        for name, kind in kinds.items()
+        if kind != "any" and not part.schema[name].is_nested()
+    )
+
+
+class _Judge:
+    """Splits parts into good and bad rows; remembers the keys of earlier parts."""
+
+    def __init__(
+        self, schema: Schema, limits: Mapping[str, Limits], environment: str | None
+    ) -> None:
+        self.schema, self.limits = schema, limits
+        self.keys = {n: np.empty(0, np.uint64) for n in limits if schema.features[n].unique}
+        self.rules = {
+            name: pl.sql_expr(rule.holds)
+            for name, rule in schema.rules.items()
+            if rule.holds and (not rule.environments or environment in (None, *rule.environments))
+        }
+
+    def split(self, part: pl.DataFrame) -> RowCheck:
+        cells = typed(part, self.schema)
+        masks = [*self._cells(part), *self._keys(cells), *self._rules(cells)]
+        if not masks:
+            return RowCheck(cells, part.clear().with_columns(_no_reasons()))
+        hit = pl.Series(np.logical_or.reduce([mask.to_numpy() for _, mask in masks]))
+        reasons = _reasons(masks, hit)
+        return RowCheck(cells.filter(~hit), part.filter(hit).with_columns(reasons))
+
+    def _cells(self, part: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
+        for name, limits in self.limits.items():
+            if name in part.columns:
+                for code, mask in column_masks(part[name], limits):
+                    yield f"{code}: {name}", mask
+
+    def _keys(self, typed: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
+        for name in [name for name in self.keys if name in typed.columns]:
+            filled = typed[name].is_not_null()
+            hashes = hash_cells(typed[name].filter(filled))
+            again = np.isin(hashes, self.keys[name])
+            again |= ~pl.Series(hashes).is_first_distinct().to_numpy()
+            self.keys[name] = np.union1d(self.keys[name], hashes)
+            if again.any():
+                places = filled.arg_true().filter(pl.Series(again))
+                yield (
+                    f"duplicate_key: {name}",
+                    pl.int_range(typed.height, eager=True).is_in(places.implode()),
+                )
+
+    def _rules(self, typed: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
+        for name, holds in self.rules.items():
+            broken = typed.select(~holds.fill_null(value=True)).to_series()
+            if broken.any():
+                yield f"rule_broken: {name}", broken
+
+
+def _no_rows(columns: Sequence[str]) -> pl.DataFrame:
+    return pl.DataFrame(schema={ROW_ID: pl.Int64, **dict.fromkeys(columns, pl.String)})
+
+
+def _no_reasons() -> pl.Series:
+    return pl.Series(REASONS, [], dtype=pl.List(pl.String))
+
+
+def _reasons(masks: list[tuple[str, pl.Series]], hit: pl.Series) -> pl.Series:
+    """List the reasons of every row that was hit."""
+    told = pl.DataFrame([mask.filter(hit).alias(reason) for reason, mask in _merged(masks)])
+    each = [pl.when(pl.col(name)).then(pl.lit(name)) for name in told.columns]
+    return told.select(pl.concat_list(each).list.drop_nulls().alias(REASONS)).to_series()
+
+
+def _merged(masks: list[tuple[str, pl.Series]]) -> Iterator[tuple[str, pl.Series]]:
+    """One mask a reason: NaN and infinity, or two levels of a list, share theirs."""
+    joined: dict[str, pl.Series] = {}
+    for reason, mask in masks:
+        joined[reason] = joined[reason] | mask if reason in joined else mask
+    return iter(joined.items())

@@ -1,0 +1,63 @@
+"""Closed sets of values: categories of text, and codes that are spelled as numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gristmill.validate.drifts.drift import is_categorical
+from gristmill.validate.schemas.margins import ceil_share, most_share
+
+if TYPE_CHECKING:
+    from gristmill.validate.statistics.feature import Feature
+
+_SURE = 1000
+_OFTEN_SHARE = 0.02
+_OFTEN = 20
+_EVEN = 4
+_MOST_CODES = 50
+
+Domain = tuple[tuple[str | int, ...], float]
+
+
+def text_domain(feature: Feature) -> Domain | None:
+    """Return the categories of a text column and the share of others that is fine."""
+    counts = feature.values.counts() if feature.values else None
+    if not counts or not is_categorical(feature):
+        return None
+    return tuple(sorted(counts)), _unseen(list(counts.values()))
+
+
+def code_domain(feature: Feature) -> Domain | None:
+    """Return the values of integers that are clearly a closed set, such as codes 1 to 12."""
+    counted = feature.numbers.quantiles.value_counts() if feature.numbers else None
+    if counted is None or not 2 <= len(counted[0]) <= _MOST_CODES:
+        return None
+    counts = counted[1].tolist()
+    if not _is_closed(counts):
+        return None
+    return tuple(int(value) for value in counted[0].tolist()), 0.0
+
+
+def _unseen(counts: list[int]) -> float:
+    """Share of values never seen so far, bounded from above.
+
+    Where values are rare, by the singletons (Good 1953). Where each was seen often, one cell in
+    n; where they are about equally common too, a value that was never seen is one too many.
+    """
+    if _is_closed(counts):
+        return 0.0
+    present = sum(counts)
+    if present >= _SURE and min(counts) >= _OFTEN_SHARE * present:
+        return ceil_share(1 / present)
+    return most_share(sum(count == 1 for count in counts), present)
+
+
+def _is_closed(counts: list[int]) -> bool:
+    """Whether no value is rarer than a quarter of an even share, each seen often.
+
+    Rare values follow upon common ones in steps (Zipf 1949): where the rarest is a twentieth of the
+    commonest, the next may be a hundredth of it and unseen. An even set has no such tail.
+    """
+    present = sum(counts)
+    often = min(counts) >= _OFTEN and present >= _SURE
+    return often and _EVEN * len(counts) * min(counts) >= present

@@ -1,0 +1,108 @@
+"""Edits made to a schema, and to its text with all comments kept."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gristmill.core.atomic import write_atomic
+from gristmill.core.errors import UsageError
+from gristmill.validate.schemas.contradictions import near
+from gristmill.validate.schemas.feature_spec import FeatureSpec
+from gristmill.validate.schemas.reader import parse_schema, schema_of
+from gristmill.validate.schemas.schema_text import format_schema, plain
+from gristmill.validate.schemas.table_spec import TableSpec
+from gristmill.validate.schemas.text_lines import TextLines
+
+if TYPE_CHECKING:
+    from gristmill.validate.schemas.edit import Edit
+    from gristmill.validate.schemas.schema import Schema
+
+_TOP = ("environments", "severity", "rules")
+
+
+def edited_schema(schema: Schema, edits: Sequence[Edit]) -> Schema:
+    """Return a schema with edits made (see `Schema.apply`)."""
+    document = tomllib.loads(format_schema(schema)) if edits else {}
+    for edit in edits:
+        _set(document, path_of(edit, document), plain(edit.new))
+    return schema_of(document, "", "edited schema") if edits else schema
+
+
+def edit_text(text: str, edits: Sequence[Edit], *, where: str = "schema") -> str:
+    """Make edits in the text of a schema; order, comments and blank lines stay as they are.
+
+    A comment whose value goes away stays on a line of its own.
+
+    Raises:
+        UsageError: the text is no schema, an edit names an unknown feature or key, the result
+            contradicts itself, or the text is laid out so that it cannot be edited in place.
+    """
+    parse_schema(text, where)
+    document = tomllib.loads(text)
+    lines = TextLines(text)
+    for edit in edits:
+        path, new = path_of(edit, document), plain(edit.new)
+        _set(document, path, new)
+        lines.set(path, new)
+    result = lines.text
+    wanted = schema_of(document, result, where)
+    if parse_schema(result, where) != wanted:
+        raise UsageError(
+            "these edits cannot be made in this layout without rewriting it",
+            where=where,
+            fix="give each feature a table of its own, like [features.age]",
+        )
+    return result
+
+
+def update_file(path: str | Path, edits: Sequence[Edit]) -> str:
+    """Make edits in a schema file, whole or not at all; return its new text.
+
+    Raises:
+        UsageError: as `edit_text`, or the file cannot be read.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the schema cannot be read: {error}", where=str(path)) from error
+    result = edit_text(text, edits, where=str(path))
+    write_atomic(path, result.encode())
+    return result
+
+
+def path_of(edit: Edit, document: dict[str, Any]) -> tuple[str, ...]:
+    """Return where in a document an edit applies.
+
+    Raises:
+        UsageError: the feature or key does not exist.
+    """
+    keys = edit.key.split(".") if edit.key else []
+    if edit.feature is None:
+        if keys and keys[0] in _TOP:
+            return tuple(edit.key.split(".", 2 if keys[0] == "rules" else 1))
+        return ("table", *_known(keys, TableSpec.__struct_fields__, "table"))
+    features = document.get("features", {})
+    if keys and edit.feature not in features:
+        fix = near(edit.feature, features)
+        raise UsageError(f"the schema has no feature {edit.feature!r} to edit", fix=fix)
+    return ("features", edit.feature, *_known(keys, FeatureSpec.__struct_fields__, "feature"))
+
+
+def _known(keys: list[str], fields: Sequence[str], what: str) -> list[str]:
+    if keys and keys[0] not in fields:
+        fix = near(keys[0], fields, f"use one of {', '.join(fields)}")
+        raise UsageError(f"a {what} has no key {keys[0]!r} to edit", fix=fix)
+    return keys
+
+
+def _set(document: dict[str, Any], path: tuple[str, ...], value: object) -> None:
+    for part in path[:-1]:
+        document = document.setdefault(part, {})
+    if value is None:
+        document.pop(path[-1], None)
+    else:
+        document[path[-1]] = value
