@@ -25,7 +25,7 @@ LAZY = [
     name for name in PACKAGES
     if name not in ("gristmill.core", "gristmill.cli")
     # Their names are exported by the room around them.
-    and not name.startswith(("gristmill.label.", "gristmill.validate."))
+    and not name.startswith(("gristmill.label.", "gristmill.validate.", "gristmill.web.validation"))
 ]  # fmt: skip
 
 

@@ -1,22 +1,25 @@
+"""`gristmill validate` and its commands, as a user types them."""
+
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from click.testing import CliRunner
 
 from gristmill.cli.main import run
-from gristmill.cli.validate import command
-from gristmill.core.errors import FindingsError
+
+Say = Callable[..., str]
 
 
 def _messages(rows: int, seed: int) -> pl.DataFrame:
     rng = np.random.default_rng(seed)
     return pl.DataFrame(
         {
+            "id": np.arange(rows) + 10_000 * seed,
             "text": [f"{seed} {i} {'x' * int(n)}" for i, n in enumerate(rng.integers(5, 60, rows))],
             "label": rng.choice(["ham", "spam"], rows, p=[0.8, 0.2]),
             "hour": rng.integers(0, 24, rows),
@@ -25,82 +28,186 @@ def _messages(rows: int, seed: int) -> pl.DataFrame:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    _messages(2000, 1).write_csv(tmp_path / "train.csv")
-    _messages(800, 2).write_csv(tmp_path / "later.csv")
-    lines = (tmp_path / "later.csv").read_text().splitlines()
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with clean data, later data with one bad cell and a torn line, and a schema."""
+    monkeypatch.chdir(tmp_path)
+    _messages(2000, 1).write_csv("train.csv")
+    _messages(800, 2).write_csv("later.csv")
+    lines = Path("later.csv").read_text().splitlines()
     lines[8] = lines[8].rsplit(",", 1)[0] + ",7h"
-    (tmp_path / "bad.csv").write_text("\n".join([*lines, "torn"]) + "\n")
-    result = CliRunner().invoke(
-        command, [str(tmp_path / "train.csv"), "--infer", str(tmp_path / "schema.toml")]
-    )
-    assert result.exit_code == 0, result.output
+    Path("bad.csv").write_text("\n".join([*lines, "torn"]) + "\n")
+    assert run(["-q", "validate", "infer", "train.csv", "--statistics", "base"]) == 0
     return tmp_path
 
 
-def test_profile_prints_every_column(folder: Path) -> None:
-    result = CliRunner().invoke(command, [str(folder / "train.csv")])
-    assert result.exit_code == 0
-    assert "train.csv: 2,000 rows, 0 duplicates" in result.output
-    for word in ("text", "label", "hour", "ham (1,"):
-        assert word in result.output
+@pytest.fixture
+def say(folder: Path, capsys: pytest.CaptureFixture[str]) -> Say:
+    """Run a command line, check its exit code, and return what it printed."""
+
+    def run_it(line: str, code: int = 0) -> str:
+        capsys.readouterr()
+        found = run(["-q", "validate", *line.split()])
+        printed = capsys.readouterr()
+        assert found == code, printed.out + printed.err
+        return printed.out + printed.err
+
+    return run_it
 
 
-def test_profile_as_json(folder: Path) -> None:
-    result = CliRunner().invoke(command, [str(folder / "train.csv"), "--json"])
-    assert json.loads(result.output)["features"]["hour"]["kind"] == "int"
+def test_a_profile_prints_every_column(say: Say) -> None:
+    printed = say("train.csv")
+    assert printed.startswith("train.csv: 2,000 rows, 0 duplicates\n")
+    for word in ("text", "label", "hour", "string"):
+        assert word in printed
+    assert all(len(line) <= 80 for line in printed.splitlines())
 
 
-def test_clean_data_exits_with_zero(folder: Path) -> None:
-    train, schema = str(folder / "train.csv"), str(folder / "schema.toml")
-    args = [str(folder / "later.csv"), "--schema", schema, "--baseline", train]
-    result = CliRunner().invoke(command, args)
-    assert result.exit_code == 0, result.output
-    assert result.output == "800 rows: no findings\n"
+def test_a_profile_as_json_and_as_a_page(say: Say) -> None:
+    assert json.loads(say("train.csv --json"))["features"]["hour"]["kind"] == "int"
+    say("train.csv --baseline later.csv --page page.html")
+    assert "<html" in Path("page.html").read_text()
 
 
-def test_errors_exit_with_three_and_rows_are_set_aside(folder: Path) -> None:
-    good, bad = folder / "good.parquet", folder / "quarantine.parquet"
-    args = [str(folder / "bad.csv"), "--schema", str(folder / "schema.toml")]
-    result = CliRunner().invoke(command, [*args, "--good", str(good), "--quarantine", str(bad)])
-    assert isinstance(result.exception, FindingsError)
-    assert "2 errors; 1 bad row" in result.output
-    assert "(row 7)" in result.output
-    assert pl.read_parquet(good).height == 799
-    assert pl.read_parquet(good)["hour"].dtype == pl.Int64
-    set_aside = pl.read_parquet(bad)
+def test_kept_statistics_add_up(say: Say) -> None:
+    say("train.csv -o one")
+    say("later.csv -o two")
+    assert "2,800 rows" in say("one two")
+    assert "2,800 rows" in say("train.csv later.csv")
+    assert "found something there" in say("later.csv -o one", 2)
+
+
+def test_slices_are_listed(say: Say) -> None:
+    assert "slice label = spam: " in say("train.csv --slice label")
+
+
+def test_a_schema_is_not_overwritten(say: Say) -> None:
+    assert "there is a schema already" in say("infer train.csv", 2)
+    assert "4 features, inferred from 2,000 rows" in say("infer train.csv --force")
+
+
+def test_clean_data_exits_with_zero(say: Say) -> None:
+    printed = say("check later.csv --baseline train.csv")
+    assert printed.startswith("800 rows: no findings\n")
+    assert say("check later.csv --baseline base").startswith("800 rows: no findings\n")
+
+
+def test_errors_exit_with_three_and_rows_are_set_aside(say: Say) -> None:
+    printed = say("check bad.csv --good good.parquet --bad bad.parquet -o report", 3)
+    assert "2 errors" in printed
+    assert "'7h' (row 7)" in printed
+    assert pl.read_parquet("good.parquet").height == 799
+    assert pl.read_parquet("good.parquet")["hour"].dtype == pl.Int64
+    set_aside = pl.read_parquet("bad.parquet")
     assert set_aside["hour"].to_list() == ["7h"]
     assert set_aside["reasons"].to_list() == [["wrong_type: hour"]]
-    torn = pl.read_parquet(folder / "quarantine.unreadable.parquet")
-    assert torn["text"].to_list() == ["torn"]
+    assert pl.read_csv("bad.unreadable.csv")["text"].to_list() == ["torn"]
 
 
-def test_findings_as_json(folder: Path) -> None:
-    args = [str(folder / "bad.csv"), "--schema", str(folder / "schema.toml"), "--json"]
-    result = CliRunner().invoke(command, args)
-    assert isinstance(result.exception, FindingsError)
-    assert json.loads(result.stdout)["ok"] is False
+def test_a_report_is_kept_and_shown_again(say: Say) -> None:
+    first = say("check bad.csv --baseline base -o report --json", 3)
+    found = json.loads(first.partition("error: ")[0])
+    assert found["ok"] is False
+    assert json.loads(say("report report --json")) == found
+    printed = say("report report --page page.html --junit junit.xml")
+    assert "written: page.html" in printed
+    assert "<testsuites" in Path("junit.xml").read_text()
+    assert "expected a saved report" in say("report base", 5)
 
 
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        (["--baseline", "x.csv"], "--baseline needs --schema: it is part of a check"),
-        (["--schema", "s.toml", "--infer", "t.toml"], "--schema checks and --infer infers"),
-    ],
-)
-def test_options_that_do_not_go_together(folder: Path, args: list[str], message: str) -> None:
-    result = CliRunner().invoke(command, [str(folder / "train.csv"), *args])
-    assert result.exit_code == 2
-    assert message in result.output
+def test_changes_are_accepted_and_recorded(say: Say) -> None:
+    table = pl.read_csv("later.csv").with_columns(
+        label=pl.when(pl.col("hour") == 3).then(pl.lit("scam")).otherwise("label")
+    )
+    table.write_csv("new.csv")
+    say("check new.csv -o report", 3)
+    text = "# ours\n" + Path("schema.toml").read_text()
+    Path("schema.toml").write_text(text)
+    printed = say("accept report --code unseen_value --author ada --yes")
+    assert '"scam"' in printed
+    assert "1 accepted" in printed
+    assert Path("schema.toml").read_text().startswith("# ours\n")
+    assert '"author":"ada"' in Path("schema.accepted.jsonl").read_text()
+    say("check new.csv")
+    assert "no proposed edit has the code 'nix'" in say("accept report --code nix --yes", 2)
 
 
-def test_the_entry_point_gives_the_exit_codes(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    schema = str(folder / "schema.toml")
-    assert run(["validate", str(folder / "bad.csv"), "--schema", schema]) == 3
-    assert run(["validate", str(folder / "nothing.csv")]) == 5
-    (folder / "schema.toml").write_text('[features.a]\ntyp = "int"\n')
-    assert run(["validate", str(folder / "later.csv"), "--schema", schema]) == 2
-    assert "unknown key 'typ'" in capsys.readouterr().err
+def test_nothing_to_accept(say: Say) -> None:
+    say("check later.csv -o report")
+    assert "no changes to accept" in say("accept report")
+
+
+def test_schemas_are_compared(say: Say) -> None:
+    Path("new.toml").write_text(Path("schema.toml").read_text().replace('"spam"', '"scam"'))
+    assert "scam" in say("diff schema.toml new.toml")
+    assert say("diff schema.toml schema.toml") == "no difference\n"
+
+
+def test_versions_are_kept_in_a_project(say: Say, folder: Path) -> None:
+    assert "no project here" in say("versions trips", 7)
+    (folder / ".gristmill").mkdir()
+    assert "trips version 1 kept" in say("versions trips --save schema.toml -m first")
+    assert "first" in say("versions trips")
+    assert say("versions trips --show 1").strip() == Path("schema.toml").read_text().strip()
+    assert "fix: use one of" in say("versions trips --show 9", 2)
+
+
+def test_rows_are_parted(say: Say) -> None:
+    printed = say("rows bad.csv --good good.csv --bad worse.jsonl")
+    assert "799 good rows in good.csv" in printed
+    assert "1 lines that are no rows" in printed
+    assert json.loads(say("rows bad.csv --json"))["reasons"] == {"wrong_type: hour": 1}
+
+
+def test_skew_by_join(say: Say) -> None:
+    table = pl.read_csv("later.csv").with_columns(hour=pl.col("hour") % 23)
+    table.write_csv("served.csv")
+    printed = say("skew later.csv served.csv --on id", 3)
+    assert "800 rows joined" in printed
+    assert "hour" in printed
+    assert "800 rows joined" in say("skew later.csv later.csv --on id")
+
+
+def test_history_needs_days(say: Say) -> None:
+    say("train.csv -o 2024-05-30")
+    assert "expected statistics of two days or more" in say("history 2024-05-30", 2)
+    say("later.csv -o 2024-05-31")
+    say("history 2024-05-30 2024-05-31")
+    assert "expected a folder named by its day" in say("history base base", 2)
+
+
+def test_a_function_is_fuzzed(say: Say) -> None:
+    Path("code_under_test.py").write_text(
+        "def features(table):\n"
+        "    return [1 / hour for hour in table['hour'] if isinstance(hour, int)]\n"
+        "def two(one, other):\n    return one\n"
+    )
+    printed = say("fuzz code_under_test.py:features --rows 20", 3)
+    assert "ZeroDivisionError: division by zero" in printed
+    assert "expected a function of one table, found two(one, other)" in say(
+        "fuzz code_under_test.py:two", 2
+    )
+    assert "there is no function 'nix'" in say("fuzz code_under_test.py:nix", 2)
+    assert "expected a bundle's folder or FILE.py:FUNCTION" in say("fuzz nix", 2)
+
+
+def test_tfdv_files_go_both_ways(say: Say) -> None:
+    say("export schema.toml -o schema.pbtxt")
+    assert "4 features" in say("import schema.pbtxt -o back.toml")
+    say("export base -o stats.pbtxt")
+    say("import stats.pbtxt --statistics -o imported")
+    say("check bad.csv -o report", 3)
+    say("export report -o anomalies.pbtxt")
+    assert "UNEXPECTED_DATA_TYPE" in Path("anomalies.pbtxt").read_text()
+    assert "there is a schema already" in say("import schema.pbtxt", 2)
+
+
+def test_the_entry_point_gives_the_exit_codes(say: Say) -> None:
+    say("nothing.csv", 5)
+    Path("schema.toml").write_text('[features.a]\ntyp = "int"\n')
+    assert "unknown key 'typ'" in say("check later.csv", 2)
+
+
+def test_help_names_the_commands(say: Say) -> None:
+    printed = say("--help")
+    for name in ("infer", "check", "accept", "fuzz", "import"):
+        assert f"validate {name}" in printed

@@ -11,20 +11,20 @@ from gristmill.cli.validate_options import FILE, PLACE
 
 
 @click.command("export", context_settings=HELP)
-@click.argument("kind", type=click.Choice(["schema", "statistics", "anomalies"]))
 @click.argument("source", type=PLACE)
 @click.option("-o", "--output", type=FILE, required=True, help="Write here: .pbtxt or .pb.")
 @json_option
-def command(kind: str, source: Path, output: Path, as_json: bool) -> None:
+def command(source: Path, output: Path, as_json: bool) -> None:
     """Write SOURCE as TensorFlow Data Validation would read it.
 
-    SOURCE is a schema file, a folder of kept statistics, or a folder with a kept report.
+    SOURCE is a schema file, a folder of kept statistics, or a folder with a kept report: the last
+    becomes anomalies.
 
     \b
     Examples:
-      gristmill validate export schema schema.toml -o schema.pbtxt
-      gristmill validate export statistics baseline -o stats.pb
-      gristmill validate export anomalies report -o anomalies.pbtxt
+      gristmill validate export schema.toml -o schema.pbtxt
+      gristmill validate export baseline -o stats.pb
+      gristmill validate export report -o anomalies.pbtxt
 
     \b
     Exit codes:
@@ -32,7 +32,12 @@ def command(kind: str, source: Path, output: Path, as_json: bool) -> None:
       2  wrong call, or a schema that cannot be read
       5  the folder holds no statistics, or no report
     """
-    {"schema": _schema, "statistics": _statistics, "anomalies": _anomalies}[kind](source, output)
+    if not source.is_dir():
+        _schema(source, output)
+    elif (source / "report.json").exists():
+        _anomalies(source, output)
+    else:
+        _statistics(source, output)
     emit({"output": str(output)}, as_json, lambda: say(f"written: {output}"))
 
 

@@ -12,12 +12,12 @@ from gristmill.core.errors import UsageError
 
 
 @click.command("import", context_settings=HELP)
-@click.argument("kind", type=click.Choice(["schema", "statistics"]))
 @click.argument("file", type=FILE)
+@click.option("--statistics", is_flag=True, help="FILE holds statistics, not a schema.")
 @click.option("-o", "--output", type=PLACE, help="Write here: schema.toml, or a new folder.")
 @click.option("--force", is_flag=True, help="Replace a schema that is already there.")
 @json_option
-def command(kind: str, file: Path, output: Path | None, force: bool, as_json: bool) -> None:
+def command(file: Path, statistics: bool, output: Path | None, force: bool, as_json: bool) -> None:
     """Take over a schema, or statistics, that TensorFlow Data Validation wrote.
 
     A schema becomes a TOML file that checks under the same conditions; what it says beyond that is
@@ -25,8 +25,8 @@ def command(kind: str, file: Path, output: Path | None, force: bool, as_json: bo
 
     \b
     Examples:
-      gristmill validate import schema schema.pbtxt
-      gristmill validate import statistics stats.pbtxt -o baseline
+      gristmill validate import schema.pbtxt
+      gristmill validate import stats.pbtxt --statistics -o baseline
 
     \b
     Exit codes:
@@ -34,8 +34,8 @@ def command(kind: str, file: Path, output: Path | None, force: bool, as_json: bo
       2  wrong call, or there is a schema already (--force replaces it)
       5  the file is damaged, or something else
     """
-    target = output or Path(SCHEMA_FILE if kind == "schema" else "statistics")
-    count = _schema(file, target, force) if kind == "schema" else _statistics(file, target)
+    target = output or Path("statistics" if statistics else SCHEMA_FILE)
+    count = _statistics(file, target) if statistics else _schema(file, target, force)
     payload = {"output": str(target), "features": count}
     emit(payload, as_json, lambda: say(f"{target}: {count:,} features"))
 

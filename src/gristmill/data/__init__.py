@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from gristmill.data.formats import write_table as write_table
     from gristmill.data.partition import Partition as Partition
     from gristmill.data.partition import partitions as partitions
+    from gristmill.data.read_log import ReadNote as ReadNote
     from gristmill.data.splits import sample as sample
     from gristmill.data.splits import split as split
+    from gristmill.data.stream import TableStream as TableStream
+    from gristmill.data.stream import open_stream as open_stream
     from gristmill.data.table import ROW_ID as ROW_ID
     from gristmill.data.table import TableLike as TableLike
     from gristmill.data.table import as_table as as_table
@@ -36,13 +39,16 @@ _EXPORTS = {
     "Dataset": "catalog",
     "HashedNgrams": "features",
     "Partition": "partition",
+    "ReadNote": "read_log",
     "TableLike": "table",
+    "TableStream": "stream",
     "as_table": "table",
     "datasets": "catalog",
     "featurizer_from_json": "features",
     "featurizer_to_json": "features",
     "fetch": "catalog",
     "load": "catalog",
+    "open_stream": "stream",
     "partitions": "partition",
     "read_partitions": "formats",
     "read_table": "formats",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gristmill.web.lineage import lineage_drawing as lineage_drawing
     from gristmill.web.report import Report as Report
     from gristmill.web.report import Section as Section
+    from gristmill.web.validation.page import write_profile_page as write_profile_page
+    from gristmill.web.validation.page import write_validation_page as write_validation_page
 
 _EXPORTS = {
     "Node": "lineage",
@@ -31,5 +33,7 @@ _EXPORTS = {
     "lineage_drawing": "lineage",
     "sections": "",
     "svg": "",
+    "write_profile_page": "validation.page",
+    "write_validation_page": "validation.page",
 }
 __getattr__, __dir__, __all__ = lazy_exports(__name__, _EXPORTS)

@@ -268,7 +268,7 @@ def test_a_full_disk_is_told_by_name(small_disk: Path, refused: Refused) -> None
     assert "fix: free some space" in said
     Path("good.csv").symlink_to(small_disk.parent / "data.csv")
     (small_disk.parent / "data.csv").write_text("text,label\nhi,ham\n")
-    refused("validate good.csv --infer out.toml", 1, "out.toml: No space left on device")
+    refused("validate infer good.csv -o out.toml", 1, "out.toml: No space left on device")
     assert not Path("out.toml").exists()
 
 

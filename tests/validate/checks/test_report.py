@@ -55,6 +55,13 @@ def test_saving_and_loading(report: Report, tmp_path: Path) -> None:
     assert str(loaded) == str(report)
     assert loaded.rows.equals(report.rows)
     assert loaded.drift == report.drift
+    assert loaded.exit_code == 3
+    assert report.current is not None
+    assert report.before is not None
+    assert loaded.current is not None
+    assert loaded.before is not None
+    assert loaded.current.describe() == report.current.describe()
+    assert loaded.before.describe() == report.before.describe()
     assert json.loads(json.dumps(loaded.describe())) == loaded.describe()
     with pytest.raises(DataError, match="expected a saved report"):
         Report.load(tmp_path)

@@ -50,7 +50,7 @@ def test_figures_are_those_of_plain_loops_in_any_split(texts: list[str], cut: in
     }
     for name, holds in shapes.items():
         assert state.shapes.get(name, 0) == sum(map(holds, texts)), name
-    words = {"", "nan", "n/a", "?", "-"}
+    words = {"", "nan", "n/a", "?", "-", "--"}
     assert sum(state.null_words.values()) == sum(t.strip().lower() in words for t in texts)
     assert state.to_document() == _shape(texts).to_document()
     assert TextShape.from_document(state.to_document()).to_document() == state.to_document()

@@ -22,7 +22,7 @@ Histogram = statistics_pb2.Histogram
 
 
 def rows(histogram):
-    return [(b.low_value, b.high_value, b.sample_count) for b in histogram.buckets]
+    return [(b.low_value, b.high_value, round(b.sample_count, 9)) for b in histogram.buckets]
 
 
 def both(values):

@@ -4,12 +4,12 @@ import polars as pl
 import pytest
 
 from gristmill.validate.schemas.comparator import Comparator
-from gristmill.validate.statistics.column import profile_column
+from gristmill.validate.statistics.feature import Feature
 from gristmill.validate.tfdv.compared import tfdv_measures
 
 
 def state(values):
-    return profile_column(pl.Series("x", values))
+    return Feature.of(pl.Series("x", values))
 
 
 def test_the_measures_that_are_limited():

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from gristmill.data.table import ROW_ID
 from gristmill.validate.checks.findings import SEVERITIES, SHOWN_ROWS, Evidence, Finding
 from gristmill.validate.checks.places import Places, gather_reasons
-from gristmill.validate.checks.report import bad_rows, no_rows, ranked
+from gristmill.validate.checks.report import REASONS, no_rows, ranked
 from gristmill.validate.checks.rule import Draft
 from gristmill.validate.drifts.drift import Drift
 from gristmill.validate.schemas.feature_spec import Severity
@@ -72,4 +73,5 @@ class Collector:
         """The bad rows with their reasons, in table order."""
         if not self.reasons:
             return no_rows()
-        return bad_rows(*gather_reasons(self.reasons))
+        ids, reasons = gather_reasons(self.reasons)
+        return pl.DataFrame([ids.alias(ROW_ID), reasons.alias(REASONS)])

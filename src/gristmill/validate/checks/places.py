@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -40,15 +41,12 @@ class Part:
                 return cls(number, rows, int(numbers[0]))
         return cls(number, rows, ids)
 
-    def at(self, places: NDArray[np.int64]) -> list[int | str]:
-        """The ids of the rows at these places of the part."""
-        start = self.ids
-        found: list[int | str]
-        if isinstance(start, int):
-            found = (places + start).tolist()
-        else:
-            found = start.gather(places).to_list()
-        return found
+    def at(self, places: NDArray[np.int64]) -> pl.Series:
+        """The ids of the rows at these places of the part: Int64 or String."""
+        if isinstance(self.ids, int):
+            return pl.Series(places + self.ids, dtype=pl.Int64)
+        found = self.ids.gather(places)
+        return found if found.dtype == pl.String else found.cast(pl.Int64)
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class Places:
         """The ids of the first rows."""
         found: list[int | str] = []
         for part, packed in self.packed:
-            found.extend(part.at(_unpacked(packed, part)[: wanted - len(found)]))
+            found.extend(part.at(_unpacked(packed, part)[: wanted - len(found)]).to_list())
             if len(found) >= wanted:
                 break
         return tuple(found)
@@ -94,40 +92,32 @@ def _unpacked(packed: Packed, part: Part) -> NDArray[np.int64]:
     return np.flatnonzero(np.unpackbits(packed.astype(np.uint8), count=part.rows))
 
 
-def gather_reasons(found: list[tuple[str, Places]]) -> tuple[list[int | str], list[list[str]]]:
+def gather_reasons(found: list[tuple[str, Places]]) -> tuple[pl.Series, pl.Series]:
     """Return the id and the reasons of every bad row, in table order; reasons in the order given.
 
     Rows are joined by the combination of their reasons, so that each list is made once.
     """
-    parts = {part.number: part for _, places in found for part, _ in places.packed}
-    ids: list[int | str] = []
-    reasons: list[list[str]] = []
-    for number in sorted(parts):
-        part = parts[number]
-        hits = [
-            (reason, packed)
-            for reason, places in found
-            for where, packed in places.packed
-            if where.number == number
-        ]
-        places_of, lists = _combined(hits, part)
-        ids.extend(part.at(places_of))
-        reasons.extend(lists)
-    return ids, reasons
+    hits: dict[int, list[tuple[str, Part, Packed]]] = defaultdict(list)
+    for reason, places in found:
+        for part, packed in places.packed:
+            hits[part.number].append((reason, part, packed))
+    joined = [_combined(hits[number]) for number in sorted(hits)]
+    ids, reasons = zip(*joined, strict=True)
+    return pl.concat(ids), pl.concat(reasons)
 
 
-def _combined(
-    hits: list[tuple[str, Packed]], part: Part
-) -> tuple[NDArray[np.int64], list[list[str]]]:
+def _combined(hits: list[tuple[str, Part, Packed]]) -> tuple[pl.Series, pl.Series]:
+    part = hits[0][1]
     combination = np.zeros(part.rows, dtype=np.int64)
     known: list[list[str]] = [[]]
-    for reason, packed in hits:
+    for reason, _, packed in hits:
         where = _unpacked(packed, part)
         old, codes = np.unique(combination[where], return_inverse=True)
         combination[where] = codes + len(known)
         known.extend(_with(known[code], reason) for code in old.tolist())
     places = np.flatnonzero(combination)
-    return places, [known[code] for code in combination[places].tolist()]
+    lists = pl.Series(known, dtype=pl.List(pl.String))
+    return part.at(places), lists.gather(combination[places])
 
 
 def _with(reasons: list[str], reason: str) -> list[str]:

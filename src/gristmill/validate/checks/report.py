@@ -162,11 +162,11 @@ class _Rows(msgspec.Struct):
 def bad_rows(ids: Sequence[int | str], reasons: Sequence[Sequence[str]]) -> pl.DataFrame:
     """Put bad rows into a table: `row_id` and `reasons` (list of strings)."""
     kind = pl.String if ids and isinstance(ids[0], str) else pl.Int64
-    columns = [
-        pl.Series(ROW_ID, ids, dtype=kind),
-        pl.Series(REASONS, reasons, dtype=pl.List(pl.String)),
-    ]
-    return pl.DataFrame(columns)
+    # Few combinations of reasons in many rows: each list is made once.
+    known = {each: code for code, each in enumerate(dict.fromkeys(map(tuple, reasons)))}
+    lists = pl.Series(REASONS, [list(each) for each in known], dtype=pl.List(pl.String))
+    codes = pl.Series([known[tuple(each)] for each in reasons], dtype=pl.UInt32)
+    return pl.DataFrame([pl.Series(ROW_ID, ids, dtype=kind), lists.gather(codes)])
 
 
 def _statistics(folder: Path) -> Statistics | None:

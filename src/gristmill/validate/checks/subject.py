@@ -15,7 +15,6 @@ from gristmill.validate.checks.cells import Cells
 from gristmill.validate.checks.places import Part
 from gristmill.validate.checks.report import no_unreadable
 from gristmill.validate.kinds import KINDS, cast
-from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.schemas.schema import Schema
 from gristmill.validate.statistics.profiler import profile_partition
 from gristmill.validate.statistics.statistics import Statistics
@@ -132,9 +131,3 @@ def conform(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
         if name in frame.columns and spec.type != "any"
     ]
     return frame.with_columns(typed)
-
-
-def known_columns(columns: Sequence[str], active: Mapping[str, FeatureSpec]) -> list[str]:
-    """The columns of a table that an environment's schema knows, in the schema's order."""
-    there = set(columns)
-    return [name for name in active if name in there]

@@ -67,7 +67,7 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
             raise UsageError(
                 f"the schema cannot be read: {error.strerror or error}",
                 where=str(path),
-                fix="infer one from clean data: gristmill validate DATA --infer SCHEMA",
+                fix="infer one from clean data: gristmill validate infer DATA -o SCHEMA",
             ) from error
         except UnicodeDecodeError as error:
             raise UsageError("expected a schema in UTF-8 text", where=str(path)) from error

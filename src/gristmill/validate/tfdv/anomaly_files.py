@@ -116,15 +116,14 @@ def _put_measurements(
     message: anomalies_pb2.Anomalies, measurements: Sequence[Measurement]
 ) -> None:
     kinds = anomalies_pb2.DriftSkewInfo.Measurement.Type
-    for name in dict.fromkeys(each.feature for each in measurements):
-        info = message.drift_skew_info.add()
-        info.path.step.append(name)
-        for each in measurements:
-            if each.feature == name:
-                drift = each.against == "previous"
-                side = info.drift_measurements if drift else info.skew_measurements
-                kind = kinds.Value(each.measure)
-                side.add(type=kind, value=each.value, threshold=each.threshold)
+    infos: dict[str, anomalies_pb2.DriftSkewInfo] = {}
+    for each in measurements:
+        if each.feature not in infos:
+            infos[each.feature] = message.drift_skew_info.add()
+            infos[each.feature].path.step.append(each.feature)
+        info = infos[each.feature]
+        side = info.drift_measurements if each.against == "previous" else info.skew_measurements
+        side.add(type=kinds.Value(each.measure), value=each.value, threshold=each.threshold)
 
 
 def _findings(feature: str | None, info: anomalies_pb2.AnomalyInfo) -> Iterator[Finding]:

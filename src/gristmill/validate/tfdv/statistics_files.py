@@ -132,5 +132,12 @@ def _read(message: statistics_pb2.DatasetFeatureStatistics, path: Path) -> TfdvS
                 f"{message.num_examples:,} examples",
                 where=str(path),
             )
-    name = message.name or path.stem
-    return TfdvStatistics(name, message.num_examples, features, Repeats(), message=message)
+    name, rows = message.name or path.stem, message.num_examples
+    return TfdvStatistics(name, rows, features, _any_repeats(rows), message=message)
+
+
+def _any_repeats(rows: int) -> Repeats:
+    """Rows that may all be the same one: no number of duplicates is unusual beside them."""
+    if not rows:
+        return Repeats()
+    return Repeats(np.array([1], dtype=np.uint64), np.array([rows], dtype=np.int64))
