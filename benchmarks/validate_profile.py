@@ -245,7 +245,7 @@ def _check(path: Path) -> dict[str, float]:
     return {"cpu": costs[1], "growth": costs[1] / costs[0]}
 
 
-def _folder(arguments: list[str]) -> Path | None:
+def folder_in(arguments: list[str]) -> Path | None:
     """Take the folder, if one is given, out of the arguments."""
     found = next((each for each in arguments if (Path(each) / TAXI).is_file()), None)
     if found is not None:
@@ -259,5 +259,5 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--job"]:
         print(json.dumps(run_job(sys.argv[2], Path(sys.argv[3]))))
     else:
-        FOLDER = _folder(sys.argv)
+        FOLDER = folder_in(sys.argv)
         sys.exit(main(measure))

@@ -215,8 +215,7 @@ def test_large_columns_agree_with_numpy_within_their_bounds(seed: int, pieces: i
     rng = np.random.default_rng(seed)
     numbers = rng.lognormal(size=50_000)
     numbers[rng.random(50_000) < 0.01] = 0.0
-    frame = pl.DataFrame({"x": numbers, "t": pl.Series(numbers.round(3)).cast(pl.String)})
-    stats = profile(frame, partition_rows=50_000 // pieces)
+    stats = profile(pl.DataFrame({"x": numbers}), partition_rows=50_000 // pieces)
     figures = stats.features["x"].numbers
     assert (figures.n, figures.low, figures.high) == (50_000, numbers.min(), numbers.max())
     assert figures.zeros == (numbers == 0).sum()
@@ -225,8 +224,18 @@ def test_large_columns_agree_with_numpy_within_their_bounds(seed: int, pieces: i
     ranks = [0.05, 0.5, 0.95]
     found = np.searchsorted(np.sort(numbers), figures.quantiles.quantiles(ranks), "right") / 50_000
     assert np.abs(found - ranks).max() <= 2 * figures.quantiles.rank_error
-    for name in ("x", "t"):
-        count = stats.features[name].distinct_count
-        # Three deviations in place of the two of the stated bounds.
-        slack = (count.high - count.low) / 4
-        assert count.low - slack <= frame[name].n_unique() <= count.high + slack
+
+
+def test_distinct_counts_lie_within_their_bounds_as_often_as_they_say() -> None:
+    held = {"numbers": 0, "texts": 0}
+    # Sets without a common value: of overlapping ones the errors are the same errors again.
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        numbers = np.unique((rng.lognormal(size=9000) * 10 + 1000 * seed).round(3))
+        texts = pl.Series(numbers).cast(pl.String)
+        stats = profile(pl.DataFrame({"numbers": numbers, "texts": texts}), sample_rows=0)
+        for name in held:
+            count = stats.features[name].distinct_count
+            held[name] += count.low <= len(numbers) <= count.high
+    # 57 are expected; fewer than 51 come once in 500 times, and the seeds are fixed.
+    assert min(held.values()) >= 51

@@ -12,6 +12,7 @@ import polars as pl
 
 from gristmill.validate.rows.fits import BAD, fit_of
 from gristmill.validate.rows.limits import Limits
+from gristmill.validate.rows.quick import quick
 from gristmill.validate.statistics.text import BROKEN
 
 Verdict: TypeAlias = tuple[str, str]
@@ -24,11 +25,13 @@ def cell_check(limits: Limits) -> CellCheck:
     """Compile the limits of a feature into a function of one value: a verdict, or None if good."""
     if limits.nesting:
         return _list_check(limits)
-    fit, rules, nulls = fit_of(limits.kind), _rules(limits), limits.nulls
+    fit, rules, nulls, accepts = fit_of(limits.kind), _rules(limits), limits.nulls, quick(limits)
     missing = ("missing_values", "a value") if limits.filled else None
     misfit = ("wrong_type", f"{_NAMES[limits.kind]}")
 
     def check(value: Any) -> Verdict | None:
+        if accepts is not None and accepts(value):
+            return None
         if value is None or (nulls and str(value).strip() in nulls):
             return missing
         if isinstance(value, list | tuple):

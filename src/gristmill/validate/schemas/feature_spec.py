@@ -24,6 +24,7 @@ class FeatureSpec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
         required: whether the column must be there at all.
         min_present: least share of rows with a value; at 1.0 every missing cell counts.
         min_count: least number of rows with a value.
+        max_mistyped: share of cells that do not fit the type which is still fine.
         null_values: cells that are read as missing ("NA", "?", -1).
         nesting: 0 for plain cells, 1 for lists, 2 for lists of lists.
         min_values, max_values: bounds on how many elements a list cell holds.
@@ -61,6 +62,7 @@ class FeatureSpec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
     required: bool = True
     min_present: float = 0.0
     min_count: int = 0
+    max_mistyped: float = 0.0
     null_values: tuple[str | int | float, ...] = ()
     nesting: int = 0
     min_values: int | None = None
