@@ -58,3 +58,36 @@ def test_every_exit_code_is_in_the_table() -> None:
 def test_python_blocks_parse(page: Path) -> None:
     for block in PYTHON.findall(page.read_text()):
         compile(block, page.name, "exec")
+
+
+def test_every_finding_code_is_in_the_table_with_its_severity() -> None:
+    from gristmill.validate.checks.findings import SEVERITIES
+
+    page = (ROOT / "docs/validate.md").read_text()
+    told = {
+        code: severity
+        for codes, severity in re.findall(r"^\| (`.+?) \| ([^|]+) \|", page, re.MULTILINE)
+        for code in re.findall(r"`(\w+)`", codes)
+    }
+    assert sorted(code for code in SEVERITIES if code not in told) == []
+    wrong = [code for code in SEVERITIES if SEVERITIES[code] not in told[code]]
+    assert wrong == ["rule_broken", "invalid_rule"]  # these have the severity of their rule
+
+
+@pytest.mark.parametrize("struct", ["FeatureSpec", "TableSpec", "RuleSpec", "Comparator"])
+def test_every_key_of_a_schema_is_in_a_table(struct: str) -> None:
+    from gristmill import validate
+
+    page = (ROOT / "docs/validate.md").read_text()
+    keys = [key for row in re.findall(r"^\| (`[^|]+) \|", page, re.MULTILINE)
+            for key in re.findall(r"`(\w+)`", row)]  # fmt: skip
+    fields = getattr(validate, struct).__struct_fields__
+    assert [name for name in fields if name not in keys] == []
+
+
+def test_every_command_of_validate_is_told() -> None:
+    from gristmill.cli.validate import SUBCOMMANDS
+
+    page = (ROOT / "docs/cli.md").read_text()
+    told = re.findall(r"^### validate ([a-z]+)$", page, re.MULTILINE)
+    assert told == list(SUBCOMMANDS)

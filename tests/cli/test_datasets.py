@@ -39,7 +39,9 @@ def test_lists_what_there_is():
 def test_lists_as_json():
     entries = json.loads(run("--json").output)
     assert [entry["name"] for entry in entries] == [entry.name for entry in catalog.datasets()]
-    assert entries[1]["package"] == "textdescriptives==2.8.4"
+    assert {entry["name"]: entry["package"] for entry in entries}["sms_spam"] == (
+        "textdescriptives==2.8.4"
+    )
     assert set(entries[0]) == {"name", "title", "rows", "licence", "origin", "package"}
 
 

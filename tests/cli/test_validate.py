@@ -154,7 +154,7 @@ def test_versions_are_kept_in_a_project(say: Say, folder: Path) -> None:
 def test_rows_are_parted(say: Say) -> None:
     printed = say("rows bad.csv --good good.csv --bad worse.jsonl")
     assert "799 good rows in good.csv" in printed
-    assert "1 lines that are no rows" in printed
+    assert "1 line that cannot be read as rows in worse.unreadable.csv" in printed
     assert json.loads(say("rows bad.csv --json"))["reasons"] == {"wrong_type: hour": 1}
 
 

@@ -119,7 +119,7 @@ class TestCsv:
             read_table(path)
         assert str(error.value) == (
             f"{path}, line 4: expected 2 fields as in the header, found {found}\n"
-            "  fix: correct the line, or set bad rows aside with `gristmill validate --schema`, "
+            "  fix: correct the line, or set bad rows aside with `gristmill validate rows`, "
             "in Python with read_table_with_rejects()"
         )
 

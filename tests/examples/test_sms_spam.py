@@ -57,7 +57,7 @@ def test_labelling_functions_vote_as_a_person_would(example: Any) -> None:
 
 def batch(rows: int, start: int) -> pl.DataFrame:
     numbers = range(start, start + rows)
-    texts = [f"message {number:05d} " + "word " * (9 + number * 7 % 5) for number in numbers]
+    texts = [f"caf\u00e9 {number:05d} " + "word " * (9 + number * 7 % 5) for number in numbers]
     return pl.DataFrame(
         {
             "row_id": list(range(start, start + rows)),
@@ -81,7 +81,7 @@ def test_every_damage_of_the_bad_day_is_found(example: Any, tmp_path: Path) -> N
         ("missing_column", "words"),
         ("wrong_type", "chars"),
         ("unseen_value", "digits"),
-        ("unreadable_row", None),
+        ("broken_encoding", "text"),
         ("duplicate_rows", None),
         ("length_out_of_range", "text"),
     } <= found

@@ -15,7 +15,11 @@ from gristmill.cli.validate_options import (
     known_statistics,
     new_folder,
     page_option,
+    refuse_filled,
+    refuse_overwriting,
 )
+
+from gristmill.cli.validate_output import reading_notes, say_notes
 
 if TYPE_CHECKING:
     from gristmill.validate.statistics.statistics import Statistics
@@ -81,15 +85,19 @@ def command(
       2  wrong call
       5  the data cannot be read at all
     """
-    statistics = _statistics(data, slices, weight, cross_features)
-    beside = None if baseline is None else _statistics((baseline,), (), None, False)
+    refuse_filled(output)
+    refuse_overwriting(data, page)
+    statistics, notes = _statistics(data, slices, weight, cross_features)
+    beside = None if baseline is None else _statistics((baseline,), (), None, False)[0]
     if output is not None:
-        statistics.save(new_folder(output))
+        with new_folder(output) as folder:
+            statistics.save(folder)
     if page is not None:
         from gristmill.web.validation.page import write_profile_page
 
         write_profile_page(statistics, page, beside)
-    emit(statistics.describe(), as_json, lambda: _show(statistics, beside))
+    payload = statistics.describe() | {"notes": notes}
+    emit(payload, as_json, lambda: _show(statistics, beside, notes))
     if not as_json:
         for place in (output, page):
             if place is not None:
@@ -98,29 +106,36 @@ def command(
 
 def _statistics(
     data: tuple[Path, ...], slices: tuple[str, ...], weight: str | None, cross_features: bool
-) -> Statistics:
-    """Profile files, or add up kept statistics."""
-    from gristmill.validate.statistics.profiler import profile
+) -> tuple[Statistics, list[str]]:
+    """Profile files, or add up kept statistics; with notes on what had to be mended."""
+    from gristmill.data.stream import open_stream
+    from gristmill.validate.statistics.profiler import profile_stream
     from gristmill.validate.statistics.statistics import Statistics
 
     kept = [known_statistics(place) for place in data if place.is_dir()]
     parts = [part for part in kept if isinstance(part, Statistics)]
     files = [place for place in data if not place.is_dir()]
+    notes: list[str] = []
     if files:
         name = files[0].name if len(files) == 1 else f"{files[0].name} and {len(files) - 1} more"
-        parts.append(profile(files, name=name, slices=list(slices) or None, weight=weight,
-                             cross_features=cross_features))  # fmt: skip
+        stream = open_stream(files)
+        parts.append(profile_stream(stream, name=name, slices=list(slices) or None, weight=weight,
+                                    cross_features=cross_features))  # fmt: skip
+        notes = reading_notes(stream, parts[-1].rows)
     total = parts[0]
     for part in parts[1:]:
         total = total + part
-    return total
+    return total, notes
 
 
-def _show(statistics: Statistics, baseline: Statistics | None) -> None:
+def _show(statistics: Statistics, baseline: Statistics | None, notes: list[str]) -> None:
     from gristmill.validate.checks.tables import comparison_table, feature_table
+    from gristmill.validate.checks.wording import many
 
-    rows, duplicates = f"{statistics.rows:,} rows", statistics.duplicates
-    say(f"{statistics.name}: {rows}, {duplicates} duplicates")
+    duplicates = statistics.duplicates
+    word = "duplicate" if str(duplicates) == "1" else "duplicates"
+    say(f"{statistics.name}: {many(statistics.rows, 'row')}, {duplicates} {word}")
+    say_notes(notes)
     say()
     width, plain = terminal_width(), plain_terminal()
     if baseline is None:
@@ -128,4 +143,4 @@ def _show(statistics: Statistics, baseline: Statistics | None) -> None:
     else:
         say(comparison_table(statistics, baseline, width=width, ascii_only=plain))
     for name, part in statistics.slices.items():
-        say(f"slice {name}: {part.rows:,} rows")
+        say(f"slice {name}: {many(part.rows, 'row')}")

@@ -17,6 +17,8 @@ from gristmill.cli.validate_options import (
     known_statistics,
     new_folder,
     page_option,
+    refuse_filled,
+    refuse_overwriting,
     schema_option,
 )
 from gristmill.cli.validate_output import show_report, write_report_files
@@ -35,7 +37,12 @@ if TYPE_CHECKING:
 @environment_option
 @click.option("--baseline", type=PLACE, help="Compare with this table, or kept statistics.")
 @click.option("--serving", type=PLACE, help="Compare with what a model is served with (skew).")
-@click.option("--now", type=click.DateTime(), help="Time of the check, for max_age. [default: now]")
+@click.option(
+    "--now",
+    type=click.DateTime(),
+    metavar="TIME",
+    help="Time of the check, for max_age. [default: now]",
+)
 @click.option("-o", "--output", type=PLACE, metavar="FOLDER", help="Keep the report here.")
 @page_option
 @click.option("--junit", type=FILE, metavar="FILE.xml", help="Also write JUnit XML, for CI.")
@@ -64,7 +71,7 @@ def command(
     \b
     Examples:
       gristmill validate check today.csv --baseline train.csv
-      gristmill validate check today.csv --environment serving -o report --page report.html
+      gristmill validate check today.csv --environment serving --page today.html
       gristmill validate check today.csv --good good.parquet --bad bad.parquet
       gristmill validate accept report
 
@@ -75,9 +82,13 @@ def command(
       3  a finding is an error
       5  the data cannot be read at all
     """
+    from gristmill.validate.rows.row_files import refuse_unwritable
     from gristmill.validate.schemas.schema import Schema
 
     schema = Schema.read(schema_file)
+    refuse_filled(output)
+    refuse_overwriting([*data, schema_file], page, junit, good, bad)
+    refuse_unwritable(good, bad)
     report = schema.check(
         _subject(data),
         baseline=None if baseline is None else known_statistics(baseline),
@@ -87,7 +98,8 @@ def command(
         tfdv_measures=_tfdv_measures(schema),
     )
     if output is not None:
-        report.save(new_folder(output))
+        with new_folder(output) as folder:
+            report.save(folder)
     write_report_files(report, page, junit, schema=schema, saved_as=output)
     _set_aside(data, schema, report, good, bad)
     emit(report.describe(), as_json, lambda: show_report(report, saved_as=output))

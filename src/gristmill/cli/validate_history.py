@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,12 @@ import click
 
 from gristmill.cli.output import HELP, emit, json_option, say
 from gristmill.cli.validate_options import PLACE
+from gristmill.cli.validate_output import say_folded
 from gristmill.core.errors import FindingsError, UsageError
 
 if TYPE_CHECKING:
     from gristmill.validate.drifts.history import Dated
+    from gristmill.validate.drifts.shift import Shift
 
 _DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T_](\d\d)(?:-?(\d\d))?)?")
 
@@ -50,11 +53,19 @@ def command(folders: tuple[Path, ...], as_json: bool) -> None:
             fix="keep statistics with `gristmill validate DATA -o stats/2024-05-31`",
         )
     shifts = check_history(dated[:-1], dated[-1])
-    lines = [f"{shift.code} {shift.feature or '(table)'}: {shift.message}" for shift in shifts]
-    payload = {"shifts": [[shift.code, shift.feature, shift.message] for shift in shifts]}
-    emit(payload, as_json, lambda: say("\n".join(lines) or "as was to be expected"))
+    payload = [
+        {"code": shift.code, "feature": shift.feature, "message": shift.message} for shift in shifts
+    ]
+    emit({"shifts": payload}, as_json, lambda: _show(shifts))
     if shifts:
         raise FindingsError("the newest statistics lie outside their history")
+
+
+def _show(shifts: Sequence[Shift]) -> None:
+    for shift in shifts:
+        say_folded(f"{shift.code} {shift.feature or '(table)'}: {shift.message}")
+    if not shifts:
+        say("as was to be expected")
 
 
 def _dated(folder: Path) -> Dated:

@@ -34,10 +34,12 @@ def command(file: Path, statistics: bool, output: Path | None, force: bool, as_j
       2  wrong call, or there is a schema already (--force replaces it)
       5  the file is damaged, or something else
     """
+    from gristmill.validate.checks.wording import many
+
     target = output or Path("statistics" if statistics else SCHEMA_FILE)
     count = _statistics(file, target) if statistics else _schema(file, target, force)
     payload = {"output": str(target), "features": count}
-    emit(payload, as_json, lambda: say(f"{target}: {count:,} features"))
+    emit(payload, as_json, lambda: say(f"{target}: {many(count, 'feature')}"))
 
 
 def _schema(file: Path, target: Path, force: bool) -> int:
@@ -58,5 +60,6 @@ def _statistics(file: Path, target: Path) -> int:
     from gristmill.validate.tfdv.statistics_files import import_statistics
 
     first = import_statistics(file)[0]
-    first.save(new_folder(target))
+    with new_folder(target) as folder:
+        first.save(folder)
     return len(first.features)

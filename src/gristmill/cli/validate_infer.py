@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from gristmill.cli.output import HELP, emit, json_option, say
-from gristmill.cli.validate_options import FILE, PLACE, SCHEMA_FILE, data_argument, new_folder
+from gristmill.cli.validate_options import (
+    FILE,
+    PLACE,
+    SCHEMA_FILE,
+    data_argument,
+    new_folder,
+    refuse_filled,
+    refuse_overwriting,
+)
+from gristmill.cli.validate_output import reading_notes, say_notes
 from gristmill.core.errors import DataError, UsageError
 
 
@@ -32,7 +42,7 @@ def command(
     \b
     Examples:
       gristmill validate infer train.csv
-      gristmill validate infer 2024-*.parquet -o trips.toml --statistics trips-baseline
+      gristmill validate infer 2024-*.parquet -o trips.toml --statistics base
 
     \b
     Exit codes:
@@ -40,16 +50,20 @@ def command(
       2  wrong call, or there is a schema already (--force replaces it)
       5  the data cannot be read, or has no rows
     """
+    from gristmill.data.stream import open_stream
     from gristmill.validate.schemas.schema import Schema
-    from gristmill.validate.statistics.profiler import profile
+    from gristmill.validate.statistics.profiler import profile_stream
 
+    refuse_filled(statistics)
+    refuse_overwriting(data, output)
     if output.exists() and not force:
         raise UsageError(
             "there is a schema already",
             where=str(output),
             fix="write to another file with -o, compare with `gristmill validate diff`, or --force",
         )
-    figures = profile(list(data))
+    stream = open_stream(list(data))
+    figures = profile_stream(stream)
     if not figures.rows:
         raise DataError(
             "expected rows to infer a schema from, found none",
@@ -59,13 +73,22 @@ def command(
     schema = Schema.infer(figures)
     schema.write(output)
     if statistics is not None:
-        figures.save(new_folder(statistics))
-    payload = schema.describe() | {"rows": figures.rows, "output": str(output)}
-    emit(payload, as_json, lambda: _show(figures.rows, len(schema.features), output, statistics))
+        with new_folder(statistics) as folder:
+            figures.save(folder)
+    notes = reading_notes(stream, figures.rows)
+    payload = schema.describe() | {"rows": figures.rows, "output": str(output), "notes": notes}
+    emit(payload, as_json,
+         lambda: _show(figures.rows, len(schema.features), output, statistics, notes))  # fmt: skip
 
 
-def _show(rows: int, features: int, output: Path, statistics: Path | None) -> None:
-    say(f"{output}: {features:,} features, inferred from {rows:,} rows; look through it, edit it")
+def _show(
+    rows: int, features: int, output: Path, statistics: Path | None, notes: Sequence[str]
+) -> None:
+    from gristmill.validate.checks.wording import many
+
+    found = f"{many(features, 'feature')}, inferred from {many(rows, 'row')}"
+    say(f"{output}: {found}; look through it, edit it")
+    say_notes(notes)
     baseline = f" --baseline {statistics}" if statistics else ""
     if statistics:
         say(f"{statistics}: statistics, to compare later data with")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -67,17 +68,51 @@ def known_statistics(place: Path) -> Statistics | Path:
     return Statistics.load(place)
 
 
-def new_folder(folder: Path) -> Path:
-    """Make a folder to save into.
+def refuse_filled(folder: Path | None) -> None:
+    """Refuse to write into a folder that holds something; to be called before the work is done.
 
     Raises:
         UsageError: there is a file, or a folder with something in it.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(
             "expected a new or empty folder to write to, found something there",
             where=str(folder),
             fix="name another one, or remove it first",
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield a folder to save into, which becomes `folder` as a whole or not at all.
+
+    Raises:
+        UsageError: somebody has put something there, before or meanwhile.
+    """
+    from gristmill.core.atomic import atomic_folder
+
+    refuse_filled(folder)
+    with atomic_folder(folder, replace=False) as draft:
+        ours = draft.stat().st_ino
+        yield draft
+    if folder.stat().st_ino != ours:
+        refuse_filled(folder)
+
+
+def refuse_overwriting(data: Sequence[Path], *outputs: Path | None) -> None:
+    """Refuse outputs that are one file, or that are the data; before the work is done.
+
+    Raises:
+        UsageError: two of the paths are the same file.
+    """
+    known = {path.resolve(): "is read" for path in data}
+    for path in outputs:
+        if path is None:
+            continue
+        if path.resolve() in known:
+            raise UsageError(
+                f"expected another file to write to, found one that {known[path.resolve()]}",
+                where=str(path),
+                fix="name another file",
+            )
+        known[path.resolve()] = "is written already"

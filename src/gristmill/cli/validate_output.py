@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from gristmill.cli.output import plain_terminal, say, terminal_width
 
 if TYPE_CHECKING:
+    from gristmill.data.stream import TableStream
     from gristmill.validate.checks.report import Report
     from gristmill.validate.schemas.schema import Schema
+
+
+def reading_notes(stream: TableStream, rows: int) -> list[str]:
+    """Say what was mended and set aside while a stream was read, a sentence each."""
+    from gristmill.validate.checks.reading import check_reading
+
+    drafts = check_reading(stream.unreadable, stream.unreadable_count, stream.notes, rows)
+    return [draft.message for draft in drafts]
+
+
+def say_notes(notes: Sequence[str]) -> None:
+    """Print notes, folded to the terminal."""
+    for note in notes:
+        say_folded(f"note: {note}")
+
+
+def say_folded(text: str, indent: int = 2) -> None:
+    """Print a text on lines as long as the terminal is wide, the later ones indented."""
+    for line in wrap(text, terminal_width(), subsequent_indent=" " * indent):
+        say(line)
 
 
 def show_report(report: Report, saved_as: Path | None = None) -> None:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from gristmill.cli.output import HELP, emit, json_option, say, table
-from gristmill.cli.validate_options import FILE, data_argument, environment_option, schema_option
+from gristmill.cli.validate_options import (
+    FILE,
+    data_argument,
+    environment_option,
+    refuse_overwriting,
+    schema_option,
+)
 
 if TYPE_CHECKING:
     from gristmill.validate.rows.row_files import RowFiles
@@ -54,20 +60,24 @@ def command(
       5  the data cannot be read at all, or the files not be written
     """
     from gristmill.validate.rows.row_check import iter_row_checks
-    from gristmill.validate.rows.row_files import write_rows
+    from gristmill.validate.rows.row_files import refuse_unwritable, write_rows
     from gristmill.validate.schemas.schema import Schema
 
     schema = Schema.read(schema_file)
+    refuse_overwriting([*data, schema_file], good, bad)
+    refuse_unwritable(good, bad)
     checks = iter_row_checks(schema, data, environment=environment, rare=rare)
     written = write_rows(checks, good, bad)
     emit(written, as_json, lambda: _show(written, good, bad))
 
 
 def _show(written: RowFiles, good: Path | None, bad: Path | None) -> None:
-    say(f"{written.good:,} good rows{f' in {good}' if good else ''}")
-    say(f"{written.bad:,} bad rows{f' in {bad}' if bad else ''}")
+    from gristmill.validate.checks.wording import many
+
+    say(f"{many(written.good, 'good row')}{f' in {good}' if good else ''}")
+    say(f"{many(written.bad, 'bad row')}{f' in {bad}' if bad else ''}")
     if written.unreadable:
         place = f" in {written.unreadable_file}" if written.unreadable_file else ""
-        say(f"{written.unreadable:,} lines that are no rows{place}")
+        say(f"{many(written.unreadable, 'line')} that cannot be read as rows{place}")
     if written.reasons:
         table("", ["reason", "rows"], list(written.reasons.items()))

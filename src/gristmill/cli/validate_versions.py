@@ -28,7 +28,7 @@ def command(
 
     \b
     Examples:
-      gristmill validate versions trips --save schema.toml -m "tips may be missing"
+      gristmill validate versions trips --save schema.toml -m "no tips"
       gristmill validate versions trips
       gristmill validate versions trips --show 2 > schema.toml
 

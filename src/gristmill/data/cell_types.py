@@ -4,7 +4,8 @@ The rules, in order; an empty cell fits all of them:
 
 - integer (Int64): every cell is a whole number without a plus sign or leading zeros (`007` and
   `+44` are names, not numbers) that fits 64 bits;
-- float (Float64): every cell is a decimal number, `nan` or `inf`;
+- float (Float64): every cell is a decimal number, `nan` or `inf`, and the whole numbers among them
+  are such as a float holds exactly (all up to 2**53);
 - boolean: every cell is `true` or `false` in any case;
 - text (String): everything else, and a column with no values at all.
 
@@ -21,6 +22,7 @@ import polars as pl
 
 INTEGER = r"^-?(0|[1-9][0-9]*)$"
 FLOAT = r"^-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$|^(?i:-?(nan|inf))$"
+_LONG = r"^-?[0-9]{16,}(\.0*)?$"
 BOOLEAN = r"^(?i:true|false)$"
 
 
@@ -29,6 +31,7 @@ class Kind(Enum):
 
     NOTHING = "nothing"
     INTEGER = "integer"
+    LARGE = "integer that no float holds"
     FLOAT = "float"
     BOOLEAN = "boolean"
     TEXT = "text"
@@ -38,6 +41,8 @@ class Kind(Enum):
         pair = {self, other} - {Kind.NOTHING}
         if len(pair) < 2:
             return pair.pop() if pair else Kind.NOTHING
+        if pair == {Kind.INTEGER, Kind.LARGE}:
+            return Kind.LARGE
         return Kind.FLOAT if pair == {Kind.INTEGER, Kind.FLOAT} else Kind.TEXT
 
 
@@ -61,19 +66,28 @@ def _kind(column: pl.Series) -> Kind:
     if not len(values):
         return Kind.NOTHING
     if values.str.contains(INTEGER).all():
-        fits = values.cast(pl.Int64, strict=False).null_count() == 0
-        return Kind.INTEGER if fits else Kind.TEXT
+        numbers = values.cast(pl.Int64, strict=False)
+        if numbers.null_count():
+            return Kind.TEXT
+        return Kind.INTEGER if _exact(numbers) else Kind.LARGE
     if values.str.contains(FLOAT).all():
-        # 20-digit account numbers among decimals would lose digits as floats.
-        whole = values.filter(values.str.contains(INTEGER))
-        exact = whole.cast(pl.Int64, strict=False).null_count() == 0
-        return Kind.FLOAT if exact else Kind.TEXT
+        # Account numbers of 17 digits among decimals would lose digits as floats.
+        whole = values.filter(values.str.contains(_LONG)).str.replace(r"\.0*$", "")
+        return Kind.FLOAT if _exact(whole.cast(pl.Int64, strict=False)) else Kind.TEXT
     return Kind.BOOLEAN if values.str.contains(BOOLEAN).all() else Kind.TEXT
+
+
+def _exact(numbers: pl.Series) -> bool:
+    """Tell whether floats hold all of the numbers (Int64, null where they do not even fit that)."""
+    if numbers.null_count():
+        return False
+    back = numbers.cast(pl.Float64).cast(pl.Int64, strict=False)
+    return bool((back == numbers).all()) and not back.null_count()
 
 
 def _cast(column: pl.Expr, kind: Kind) -> pl.Expr:
     match kind:
-        case Kind.INTEGER:
+        case Kind.INTEGER | Kind.LARGE:
             return column.cast(pl.Int64)
         case Kind.FLOAT:
             return column.str.to_lowercase().cast(pl.Float64)

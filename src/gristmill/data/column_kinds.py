@@ -7,6 +7,7 @@ import polars as pl
 from gristmill.data import cell_types
 
 _NEARLY_ALL = 0.95
+_FIRST = 12
 # A code column of few leading zeros (postal codes) has them in one cell of 20; a mistyped number
 # hardly ever begins with one.
 _CODES = 0.01
@@ -50,7 +51,7 @@ def decided_kind(cells: pl.Series) -> str | None:
     if not len(values):
         return None
     for kind, pattern in _PATTERNS.items():
-        if _share(values, pattern) >= _NEARLY_ALL:
+        if _nearly_all(values, pattern):
             codes = kind in ("int", "float") and _share(values, _CODE) >= _CODES
             return "string" if codes else kind
     return "string"
@@ -69,7 +70,7 @@ def fitted(cells: pl.Series, kind: str) -> pl.Series:
     if kind == "int" and found is cell_types.Kind.TEXT:
         return _large_integers(cells)
     fits = {
-        "int": {cell_types.Kind.INTEGER},
+        "int": {cell_types.Kind.INTEGER, cell_types.Kind.LARGE},
         "float": {cell_types.Kind.INTEGER, cell_types.Kind.FLOAT},
         "bool": {cell_types.Kind.BOOLEAN},
     }
@@ -77,6 +78,15 @@ def fitted(cells: pl.Series, kind: str) -> pl.Series:
         return cells
     typed = cells.to_frame().select(cell_types.casts({cells.name: found})).to_series()
     return typed.cast(dtype_of(kind))
+
+
+def _nearly_all(values: pl.Series, pattern: str) -> bool:
+    """Tell whether 95 % fit; where the first cells already rule it out, only they are looked at."""
+    first = values[: len(values) // _FIRST + 1]
+    odd = len(first) - int(first.str.contains(pattern).sum())
+    if odd > (1 - _NEARLY_ALL) * len(values) + 1:
+        return False
+    return _share(values, pattern) >= _NEARLY_ALL
 
 
 def _share(values: pl.Series, pattern: str) -> float:
@@ -94,6 +104,9 @@ def _times(cells: pl.Series) -> pl.Series:
     """Parse ISO 8601 as microseconds, in UTC where a zone is given."""
     if not cells.str.contains(_TIME).all():
         return cells
+    alike = _alike_times(cells)
+    if alike.null_count() == cells.null_count():
+        return alike
     spaced = cells.str.replace(r"^(.{10})[Tt]", "$1 ").str.replace(r"[Zz]$", "+0000")
     spaced = spaced.str.replace(r"^(.{10})$", "$1 00:00:00").str.replace(
         r"^(.{16})([+-]|$)", "$1:00$2"
@@ -105,3 +118,12 @@ def _times(cells: pl.Series) -> pl.Series:
                                      time_zone="UTC").dt.replace_time_zone(None)  # fmt: skip
         plain = plain.fill_null(utc)
     return plain if plain.null_count() == cells.null_count() else cells
+
+
+def _alike_times(cells: pl.Series) -> pl.Series:
+    """Parse times that are all written like the first one, null where another is not."""
+    first = str(cells.drop_nulls().first())
+    if len(first) == len("2024-01-01"):
+        return cells.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+    form = f"%Y-%m-%d{first[10]}%H:%M:%S"
+    return cells.str.to_datetime(form, strict=False, time_unit="us")

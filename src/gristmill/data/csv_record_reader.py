@@ -44,7 +44,7 @@ class RecordReader:
     def __init__(self, delimiter: bytes) -> None:
         mark = re.escape(delimiter)
         quoted, plain = _QUOTED.pattern, rb'[^"\r\n' + mark + rb"][^\r\n" + mark + rb"]*+"
-        self._delimiter = delimiter
+        self.delimiter = delimiter
         self._cell = re.compile(
             rb"(?:(" + quoted + rb")|(" + plain + rb")|)(?:(" + mark + rb")|\r?\n|\r?\Z)"
         )
@@ -88,7 +88,7 @@ class RecordReader:
         return ReadRecord(end, [], LONE_RETURN if lone else TEXT_AFTER_QUOTE)
 
     def _written(self, cells: list[bytes]) -> bytes:
-        return self._delimiter.join(b'"' + cell.replace(b'"', b'""') + b'"' if cell else b""
+        return self.delimiter.join(b'"' + cell.replace(b'"', b'""') + b'"' if cell else b""
                                     for cell in cells) + b"\n"  # fmt: skip
 
 

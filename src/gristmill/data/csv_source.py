@@ -70,7 +70,8 @@ class _Run:
             record = _first_record(block, start, self.delimiter)
         self.columns = _unique([cell.decode("utf-8", "replace") for cell in record.cells], log)
         skipped = block.data[: record.end].count(b"\n")
-        body = TextBlock(block.data[record.end :], block.line + skipped, block.last)
+        rest = block.data[record.end :]
+        body = TextBlock(rest, block.line + skipped, block.feeds - skipped, block.last)
         header = block.data[start : record.end]
         self._records = CsvBlocks(self.delimiter, len(self.columns), header, log)
         self._blocks: Iterable[TextBlock] = itertools.chain([body], blocks)
@@ -101,13 +102,13 @@ def _header(
     blocks: Iterator[TextBlock], delimiter: str, where: str, log: ReadLog
 ) -> tuple[TextBlock, ReadRecord, int]:
     """Return the first block, enlarged until the header is in it, and the header's record."""
-    data, line = b"", 1
+    data, line, feeds = b"", 1, 0
     for block in blocks:
         line = line if data else block.line
-        data += block.data
+        data, feeds = data + block.data, feeds + block.feeds
         start = _first_content(data)
         if start < len(data):
-            whole = TextBlock(data, line, block.last)
+            whole = TextBlock(data, line, feeds, block.last)
             record = RecordReader(delimiter.encode()).read(data, start, last=block.last)
             if record is not None:
                 return whole, _first_record(whole, start, delimiter), start

@@ -11,7 +11,7 @@ from pathlib import Path
 from gristmill.core.errors import DataError, UsageError
 
 BAD_LINE_FIX = (
-    "correct the line, or set bad rows aside with `gristmill validate --schema`, "
+    "correct the line, or set bad rows aside with `gristmill validate rows`, "
     "in Python with read_table_with_rejects()"
 )
 

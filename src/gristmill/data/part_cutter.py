@@ -36,5 +36,5 @@ class PartCutter:
             yield from self._slices(held, height)
 
     def _slices(self, held: list[pl.DataFrame], height: int) -> Iterator[pl.DataFrame]:
-        whole = pl.concat(held, rechunk=True) if len(held) > 1 else held[0]
+        whole = pl.concat(held) if len(held) > 1 else held[0]
         yield from (whole[start : start + self._rows] for start in range(0, height, self._rows))

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from gristmill.data.column_kinds import fitted
 from gristmill.data.csv_blocks import CleanBlock
+from gristmill.data.odd_cells import odd_columns
 
 _DIRECT = {"int": pl.Int64, "float": pl.Float64}
-_WINDOW = 1 << 17
 _EXACT = 2.0**53
 
 
@@ -32,7 +30,7 @@ class CellParser:
 
     def frame(self, block: CleanBlock) -> pl.DataFrame | None:
         """Return the rows of a block, None where Polars reads other rows than were promised."""
-        odd = {self._names[number] for number in self._odd_columns(block)}
+        odd = self._odd(block)
         frame = self._read(block, self._wary | odd)
         if frame is not None and (inexact := self._inexact(frame)):
             self._wary |= inexact
@@ -82,45 +80,10 @@ class CellParser:
         large = frame.select((pl.col(name).abs().max() > _EXACT) for name in floats)
         return {name for name in floats if large[name][0]}
 
-    def _odd_columns(self, block: CleanBlock) -> list[int]:
-        """Return the columns where a cell begins like a code, or has spaces around it."""
-        values = np.frombuffer(block.data, np.uint8)
-        mark, found = ord(self._delimiter), list[NDArray[np.int64]]()
-        plus, space = b"+" in block.data, b" " in block.data or b"\t" in block.data
-        before = np.full(1, 10, np.uint8)
-        for start in range(0, len(values), _WINDOW):
-            window = np.concatenate((before, values[start : start + _WINDOW + 3]))
-            odd = _odd(window, mark, quoted=block.quoted, plus=plus, space=space)
-            if odd.any():
-                found.append(np.flatnonzero(odd) + (start - 1))
-            before = window[_WINDOW : _WINDOW + 1]
-        if not found:
-            return []
-        if block.quoted:
-            return list(range(len(self._names)))
-        gaps = np.flatnonzero((values == 10) | (values == mark))
-        cells = np.searchsorted(gaps, np.concatenate(found), side="right")
-        return [int(column) for column in np.unique(cells % len(self._names))]
-
-
-def _odd(
-    window: NDArray[np.uint8], mark: int, *, quoted: bool, plus: bool, space: bool
-) -> NDArray[np.bool_]:
-    """Return bool[n]: whether the byte begins, or ends the gap before, an odd cell."""
-    gap = (window == 10) | (window == mark)
-    if quoted:
-        gap |= window == 34
-    if space:
-        gap |= window == 13
-    odd = np.zeros(len(window), dtype=np.bool_)
-    zero = window == 48
-    code = zero[:-1] & ((window[1:] - np.uint8(48)) < 10)
-    odd[:-2] = gap[:-2] & code[1:]
-    odd[:-3] |= gap[:-3] & (window[1:-2] == 45) & code[2:]
-    if plus:
-        odd[:-1] |= gap[:-1] & (window[1:] == 43)
-    if space:
-        blank = (window == 32) | (window == 9) if mark != 9 else window == 32
-        odd[:-1] |= gap[:-1] & blank[1:]
-        odd[:-1] |= blank[:-1] & gap[1:]
-    return odd
+    def _odd(self, block: CleanBlock) -> set[str]:
+        """Return the columns of numbers where a cell begins like a code or with a space."""
+        numbers = self._typed()
+        if not numbers:
+            return numbers
+        found = odd_columns(block.data, ord(self._delimiter), len(self._names), quoted=block.quoted)
+        return numbers & {self._names[number] for number in found}

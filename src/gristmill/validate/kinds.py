@@ -14,6 +14,7 @@ KINDS: tuple[Kind, ...] = ("string", "int", "float", "bool", "time", "bytes")
 
 _WORDS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 _TIME_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+_NORMAL = frozenset({pl.String, pl.Int64, pl.UInt64, pl.Float64, pl.Boolean, pl.Binary})
 _WIDE = (pl.Int128, pl.UInt128)
 _ZONED_FORMAT = "%Y-%m-%d %H:%M:%S%.f%#z"
 
@@ -64,14 +65,14 @@ def normalised(column: pl.Series) -> pl.Series:
 
     Integers become Int64 or UInt64, and stay of 128 bits where those do not hold them.
     """
+    if column.dtype in _NORMAL:
+        return column
     kind = kind_of(column.dtype)
     if kind == "string":
         return column.cast(pl.String)
     if kind == "float":
         return column.cast(pl.Float64)
     if kind == "int":
-        if column.dtype in (pl.Int64, pl.UInt64):
-            return column
         return _narrowed(column) if column.dtype in _WIDE else column.cast(pl.Int64)
     if kind == "time":
         zoned = isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is not None

@@ -37,6 +37,20 @@ def test_one_bad_cell_among_thousands() -> None:
     assert finding.edit is None
 
 
+@pytest.mark.parametrize(
+    ("cell", "code"),
+    [("7h", "wrong_type"), ("NA", "nan_text"), ("9223372036854775808", "integer_overflow")],
+)
+def test_a_share_of_cells_may_be_off_their_type(cell: str, code: str) -> None:
+    spec = FeatureSpec(type="int", max_mistyped=0.01)
+    assert _check(spec, ["1"] * 98 + [cell] * 2).findings == []  # within chance of one in a hundred
+    assert _check(spec, ["1"] * 99 + [cell], exact=True).findings == []
+    finding = _only(_check(spec, ["1"] * 98 + [cell] * 2, exact=True))
+    assert (finding.code, finding.evidence.count) == (code, 2)
+    assert _only(_check(spec, ["1"] * 80 + [cell] * 20)).code == code
+    assert _only(_check(FeatureSpec(type="int"), ["1"] * 999 + [cell])).code == code
+
+
 def test_a_wider_type_is_proposed_only_where_it_holds_all() -> None:
     finding = _only(_check(FeatureSpec(type="int"), [1.0, 2.5, 3.5]))
     assert finding.message == "2 of 3 cells do not fit as int (the column is float): 2.5, 3.5"

@@ -137,6 +137,21 @@ def test_stand_ins_for_missing_values(value: int) -> None:
     assert found.shifts[0].message.startswith(f"{value} stands in ")
 
 
+@pytest.mark.parametrize("value", [9999.0, -500.0, 123_456.0])
+def test_a_few_equal_numbers_far_beyond_the_baseline_stand_for_none(value: float) -> None:
+    def spoilt(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.with_columns(
+            fare=pl.when(pl.int_range(pl.len()) < 25).then(value).otherwise("fare")
+        )
+
+    found = compared(spoilt)
+    assert codes(found) == [("sentinel_value", "fare")]
+    assert found.shifts[0].count == 25
+    # In both tables it is no news.
+    before, after = (profile(spoilt(trips(seed))) for seed in (0, 1))
+    assert compare(before, after, specs(trips(0, 1)), TableSpec()).shifts == []
+
+
 def test_what_was_told_of_cells_is_not_told_again() -> None:
     def minus(frame: pl.DataFrame) -> pl.DataFrame:
         chosen = pl.Series(np.random.default_rng(5).random(ROWS) < 0.05)

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gristmill.validate.drifts.correlations import _correlations, broken_correlations
+from gristmill.validate.drifts.correlations import _correlations, _ranks, broken_correlations
 
 COLUMNS = ["x", "y", "z", "kind"]
 
@@ -65,3 +65,24 @@ def test_correlations_leave_missing_cells_out_pair_by_pair() -> None:
             slow = np.corrcoef(scores[both, i], scores[both, j])[0, 1]
             assert fast[i, j] == pytest.approx(slow)
             assert counts[i, j] == both.sum()
+
+
+def test_ranks_are_averages_over_ties() -> None:
+    rng = np.random.default_rng(0)
+    numbers = rng.integers(0, 9, 200).astype(float)
+    numbers[rng.random(200) < 0.1] = np.nan
+    series = pl.Series(numbers).fill_nan(None)
+    slow = series.rank("average") / series.count() - 0.5
+    assert _ranks(numbers) == pytest.approx(slow.fill_null(np.nan).to_numpy(), nan_ok=True)
+    assert np.isnan(_ranks(np.full(3, np.nan))).all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_handful_of_rows_is_no_correlation(seed: int) -> None:
+    def rare(rows: int, of: int) -> pl.DataFrame:
+        rng = np.random.default_rng([seed, rows])
+        both = rng.random(rows) < of / rows
+        return pl.DataFrame({f"c{i}": both * rng.integers(1, 4, rows) for i in range(3)})
+
+    apart = rare(5000, 20).with_columns(pl.col("c1").shuffle(1), pl.col("c2").shuffle(2))
+    assert broken_correlations(rare(200, 3), apart, ["c0", "c1", "c2"], 0.2) == []

@@ -80,8 +80,8 @@ def test_categories_are_compared_by_value_and_new_ones_count() -> None:
 
 
 def test_texts_are_compared_by_length() -> None:
-    before = pl.Series([f"{'x' * (i % 50)}{i}" for i in range(2000)])
-    drift = _between(before, before + "y" * 20)
+    before = pl.Series([f"{'x ' * (i % 50)}{i}" for i in range(2000)])
+    drift = _between(before, "y z " * 10 + before)
     assert drift.over == "lengths"
     assert drift.alarm
 

@@ -116,6 +116,10 @@ def test_a_limit_that_tolerates_much_is_not_held_against_one_record() -> None:
     assert Guard(loose).check({"x": 9}) == []
     assert Guard(loose).check({"x": None}) == []
     assert [fault.code for fault in Guard(loose, rare=0.1).check({"x": 9})] == ["out_of_range"]
+    mixed = Schema(features={"x": FeatureSpec("int", max=3, max_mistyped=0.05)})
+    assert Guard(mixed).check({"x": "7h"}) == []
+    assert [fault.code for fault in Guard(mixed).check({"x": "9"})] == ["out_of_range"]
+    assert [fault.code for fault in Guard(mixed, rare=0.1).check({"x": "7h"})] == ["wrong_type"]
 
 
 def test_patterns_that_python_does_not_know() -> None:

@@ -98,6 +98,19 @@ def test_environments_choose_columns_and_rules() -> None:
     assert check_rows(schema, table).bad["reasons"].to_list() == [["rule_broken: r"]]
 
 
+def test_cells_off_their_type_pass_where_many_are_tolerated() -> None:
+    table = pl.DataFrame({"x": ["1", "7h", "9"]})
+    rare, many = (
+        Schema(features={"x": FeatureSpec("int", max=3, max_mistyped=share)})
+        for share in (0.005, 0.05)
+    )
+    assert check_rows(rare, table).bad["reasons"].to_list() == [
+        ["wrong_type: x"],
+        ["out_of_range: x"],
+    ]
+    assert check_rows(many, table).bad["reasons"].to_list() == [["out_of_range: x"]]
+
+
 def _slow(table: pl.DataFrame) -> list[list[str]]:
     """Row by row, with the plainest code: the reasons of every row."""
     seen: set[int] = set()

@@ -7,8 +7,14 @@ import pytest
 
 from gristmill.core.errors import UsageError
 from gristmill.validate import Edit, FeatureSpec, Schema
-from gristmill.validate.schemas.acceptance import Proposal, accept, chosen, read_record
-from gristmill.validate.schemas.safety import ranked, safety
+from gristmill.validate.schemas import acceptance
+from gristmill.validate.schemas.acceptance import (
+    Proposal,
+    accept,
+    chosen,
+    read_record,
+    record_path,
+)
 
 OPTIONAL = Edit("tip", "", None, FeatureSpec(type="float", required=False))
 WIDER = Edit("age", "max", 120, 130)
@@ -18,33 +24,6 @@ PROPOSALS = [
     Proposal(WIDER, "out_of_range", "1 of 9 cells is not at most 120: 130"),
     Proposal(OPTIONAL, "new_column"),
 ]
-
-
-@pytest.mark.parametrize(
-    ("edit", "expected"),
-    [
-        (OPTIONAL, "safe"),
-        (WIDER, "loosens"),
-        (DROPPED, "risky"),
-        (Edit("age", "max", 120, 110), "safe"),
-        (Edit("age", "type", "int", "string"), "risky"),
-        (Edit("age", "domain", ["a"], ["a", "b"]), "loosens"),
-        (Edit("age", "domain", ["a", "b"], ["a"]), "risky"),
-        (Edit("age", "max_unseen", 0.0, 0.01), "loosens"),
-        (Edit("age", "max_unseen", 0.0, 0.3), "risky"),
-        (Edit("age", "min_present", 0.99, 0.2), "risky"),
-        (Edit("age", "unique", True, False), "risky"),
-        (Edit("age", "note", "", "x"), "safe"),
-        (Edit(None, "max_rows", None, 10), "safe"),
-        (Edit("age", "pattern", "a", None), "risky"),
-    ],
-)
-def test_safety_of_edits(edit: Edit, expected: str) -> None:
-    assert safety(edit) == expected
-
-
-def test_the_safest_edits_come_first() -> None:
-    assert ranked([DROPPED, WIDER, OPTIONAL]) == [OPTIONAL, WIDER, DROPPED]
 
 
 def test_proposals_are_chosen_by_feature_code_and_number() -> None:
@@ -82,3 +61,109 @@ def test_a_type_change_is_not_answered_by_looking_away(edit: Edit, tmp_path: Pat
     with pytest.raises(UsageError, match="wrong_type of 'age' is not answered by switching"):
         accept(path, [Proposal(edit, "wrong_type")])
     assert not read_record(path)
+
+
+@pytest.fixture
+def ages(tmp_path: Path) -> Path:
+    path = tmp_path / "ages.toml"
+    path.write_bytes(b'[features.age]  # years\r\ntype = "int"\r\nmax = 120\r\n')
+    return path
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (
+            Edit("age", "max", 110, 130),
+            "the schema says 120 now, and said 110 when this was proposed: "
+            "[features.age] max = 130 (was 110)",
+        ),
+        (
+            Edit("age", "min", 1, 0),
+            "the schema says null now, and said 1 when this was proposed: "
+            "[features.age] min = 0 (was 1)",
+        ),
+        (
+            Edit("age", "", None, FeatureSpec(type="float")),
+            'the schema says {"type":"int","max":120} now, and said null when this was proposed: '
+            '[features.age] add, type = "float"',
+        ),
+    ],
+)
+def test_a_change_proposed_for_another_schema_is_refused(
+    edit: Edit, message: str, ages: Path
+) -> None:
+    before = ages.read_bytes()
+    with pytest.raises(UsageError) as caught:
+        accept(ages, [PROPOSALS[2], Proposal(edit, "out_of_range")])
+    fix = "check the data again, and accept from the new report"
+    assert str(caught.value) == f"{ages}: {message}\n  fix: {fix}"
+    assert ages.read_bytes() == before
+    assert not record_path(ages).exists()
+
+
+def test_old_values_may_be_defaults_lists_and_those_of_a_saved_report(ages: Path) -> None:
+    edits = [
+        Edit("age", "required", True, False),
+        Edit("age", "null_values", (), ["NA"]),
+        Edit("age", "severity.drift", None, "info"),
+        Edit(None, "key", [], ["age"]),
+        Edit(None, "severity.drift", None, "warning"),
+    ]
+    accept(ages, [Proposal(edit, "drift") for edit in edits])
+    spec = Schema.read(ages).features["age"]
+    assert (spec.required, spec.null_values, spec.severity) == (False, ("NA",), {"drift": "info"})
+    assert Schema.read(ages).table.key == ("age",)
+
+
+def test_no_change_is_made_that_is_not_on_record(
+    ages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record is on the disk when the schema is written, and tells what did not happen."""
+    before = ages.read_bytes()
+
+    def killed(_path: Path, _data: bytes) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(acceptance, "write_atomic", killed)
+        with pytest.raises(KeyboardInterrupt):
+            accept(ages, PROPOSALS[1:2], author="ann")
+    assert ages.read_bytes() == before
+    assert b'"author":"ann"' in record_path(ages).read_bytes()
+    assert read_record(ages) == []
+    accept(ages, PROPOSALS[1:2], author="bob")
+    assert [entry.author for entry in read_record(ages)] == ["bob"]
+    assert ages.read_bytes() == before.replace(b"max = 120", b"max = 130")
+    accept(ages, PROPOSALS[2:], author="cyd")
+    assert [entry.author for entry in read_record(ages)] == ["bob", "cyd"]
+
+
+def test_entries_of_a_schema_that_was_put_back_do_not_count(ages: Path) -> None:
+    before = ages.read_bytes()
+    accept(ages, PROPOSALS[1:], author="ann")
+    assert len(read_record(ages)) == 2
+    edited_by_hand = ages.read_bytes() + b"# ours"
+    ages.write_bytes(edited_by_hand)
+    assert len(read_record(ages)) == 2
+    ages.write_bytes(before)
+    assert read_record(ages) == []
+
+
+def test_a_record_cut_short_is_mended_and_a_damaged_one_is_named(ages: Path) -> None:
+    accept(ages, PROPOSALS[1:2], author="ann")
+    with record_path(ages).open("ab") as file:
+        file.write(b'{"at":"2024')
+    assert [entry.author for entry in read_record(ages)] == ["ann"]
+    accept(ages, PROPOSALS[2:], author="bob")
+    assert [entry.author for entry in read_record(ages)] == ["ann", "bob"]
+    record_path(ages).write_bytes(b"{}\n")
+    with pytest.raises(
+        UsageError, match=r"ages\.accepted\.jsonl: the record cannot be read: Object"
+    ):
+        read_record(ages)
+
+
+def test_a_schema_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.toml: the schema cannot be read: "):
+        accept(tmp_path / "none.toml", PROPOSALS)

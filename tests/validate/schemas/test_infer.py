@@ -29,7 +29,7 @@ def test_every_kind_is_inferred(orders: Callable[..., pl.DataFrame]) -> None:
     assert schema.features["order_id"].unique
     assert not schema.features["price"].unique
     assert schema.features["paid"].domain == ("card", "cash", "voucher")
-    assert schema.features["paid"].max_unseen == 0.0
+    assert schema.features["paid"].max_unseen == 0.0025
     assert schema.features["hour"].domain == tuple(range(24))
     assert 0.86 < schema.features["price"].min_present < 0.90
     assert schema.table.inferred_from_rows == 2000
@@ -59,15 +59,32 @@ def test_ranges_of_light_tails_are_tight() -> None:
 
 
 def test_zero_is_a_wall_where_numbers_lean_on_it() -> None:
-    assert not _infer(np.random.default_rng(0).exponential(size=1000)).negative
-    assert _infer(np.random.default_rng(0).normal(3, 0.5, size=1000)).negative
+    waits = np.random.default_rng(0).exponential(size=1000)
+    assert not _infer(waits, "wait_seconds").negative
+    assert _infer(np.random.default_rng(0).normal(3, 0.5, size=1000), "wait_seconds").negative
+
+
+def test_only_what_is_counted_says_that_nothing_is_below_zero() -> None:
+    incomes = np.random.default_rng(0).exponential(size=1000)
+    for name in ("income", "income_usd"):
+        spec = _infer(incomes, name)
+        assert (spec.negative, spec.min, spec.max_outside) == (True, 0.0, 0.005)
+
+
+def test_a_cap_may_move_a_little_and_a_natural_wall_may_not() -> None:
+    ages = np.minimum(np.random.default_rng(0).uniform(0, 120, 5000), 94.0)
+    assert 95 < _infer(ages, "age").max < 97
+    assert _infer(np.minimum(ages, 10.0), "share").max == 10.0
+    stars = np.random.default_rng(0).choice(60, 5000).clip(0, 50)
+    assert _infer(stars, "stars").max == 51
 
 
 def test_rare_values_open_a_domain() -> None:
     common, rare = ["a"] * 900 + ["b"] * 97, ["c", "d", "e"]
     assert _infer(common + rare).max_unseen == pytest.approx(0.0191)
-    assert _infer(common + ["b"] * 3).max_unseen == 0.001
-    assert _infer(["a"] * 600 + ["b"] * 400).max_unseen == 0.0
+    assert _infer(common + ["b"] * 3).max_unseen == 0.005
+    assert _infer(["a"] * 600 + ["b"] * 400).max_unseen == 0.005
+    assert _infer(["a"] * 6000 + ["b"] * 4000).max_unseen == 0.0
 
 
 def test_free_text_has_lengths_and_no_domain() -> None:
@@ -136,7 +153,7 @@ def test_codes_are_a_domain_and_counts_are_not() -> None:
     assert _infer(codes).domain == (1, 2, 5, 9)
     counts = _infer(np.random.default_rng(0).geometric(0.3, size=2000))
     assert counts.domain is None
-    assert not counts.negative
+    assert counts.min == 1
 
 
 def test_unix_times_go_on_but_not_for_ten_years() -> None:
@@ -190,3 +207,23 @@ def test_a_few_bad_cells_do_not_change_the_type() -> None:
 
 def test_a_column_that_is_mostly_empty_may_be_wholly_so() -> None:
     assert _infer(["a"] + [None] * 499).min_present == 0.0
+
+
+@pytest.mark.parametrize(
+    ("cell", "pattern"),
+    [
+        ("{:04d}-AB", r"\d{{4}}\-\p{{Lu}}{{2}}"),
+        ("u{:04d}@example.org", r"[^@\s]+@[^@\s]+\.[^@\s]+"),
+        (
+            "12345678-1234-1234-1234-{:012d}",
+            "[0-9a-fA-F]{{8}}(-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}}",
+        ),
+    ],
+)
+def test_texts_of_one_shape_have_a_pattern(cell: str, pattern: str) -> None:
+    codes = [cell.format(7 * number) for number in range(400)]
+    spec = _infer(codes)
+    assert spec.pattern == pattern.format()
+    assert spec.max_unmatched == 0.0125
+    mixed = _infer([*codes[:300], *(f"{'word ' * (n % 9)}{n}" for n in range(100))])
+    assert mixed.pattern is None

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from gristmill.core.errors import UsageError
 from gristmill.validate import Comparator, FeatureSpec, RuleSpec, Schema, TableSpec
+from gristmill.validate.schemas.finding_codes import SEVERITIES
 
 HEAD = 'format = 1\n\n[environments]\ntraining = "to learn"\n\n'
 
@@ -35,6 +36,12 @@ HEAD = 'format = 1\n\n[environments]\ntraining = "to learn"\n\n'
         ('type = "int"\n[rules.r]\nmessage = "?"', "line 8, rules.r: a rule needs one of 'holds' and 'sql', this one has neither"),
         ('type = "int"\n[rules.r]\nholds = "x > 0"\nsql = "SELECT"', "line 10, rules.r.sql: a rule needs one of 'holds' and 'sql', this one has both"),
         ('type = "int"\n[rules.r]\nhold = "x > 0"', "line 9, rules.r.hold: unknown key 'hold'\n  fix: did you mean 'holds'?"),
+        ('type = "int"\nmax_mistyped = 1.0', 'line 8, features.x.max_mistyped: max_mistyped 1.0 lets every cell through, and so the type says nothing\n  fix: say type = "any"'),
+        ('type = "int"\nmax_mistyped = -0.1', "line 8, features.x.max_mistyped: expected a share in [0, 1], found -0.1"),
+        ('type = "int"\nseverity = { drft = "info" }', "line 8, features.x.severity.drft: no finding has the code 'drft'\n  fix: did you mean 'drift'?"),
+        ('type = "int"\n[features.x.severity]\nunseen_values = "info"', "line 9, features.x.severity.unseen_values: no finding has the code 'unseen_values'\n  fix: did you mean 'unseen_value'?"),
+        ('type = "int"\n[severity]\ndrift = "info"\nnew_colum = "info"', "line 10, severity.new_colum: no finding has the code 'new_colum'\n  fix: did you mean 'new_column'?"),
+        ('type = "int"\n[table]\nkey = ["x", "x"]', "line 9, table.key: the key names 'x' twice"),
         ('type = "int"\n[table]\nmin_rows = 5\nmax_rows = 4', "line 9, table.min_rows: min_rows 5 is above max_rows 4"),
     ],
 )  # fmt: skip
@@ -61,7 +68,9 @@ _COMMON = {
     "min_present": _SHARES,
     "null_values": st.lists(st.one_of(_TEXTS, _NUMBERS), max_size=3).map(tuple),
     "drift_comparator": st.none() | st.builds(Comparator, infinity_norm=st.none() | _SHARES),
-    "severity": st.dictionaries(_TEXTS, st.sampled_from(["error", "info"]), max_size=2),
+    "severity": st.dictionaries(
+        st.sampled_from(list(SEVERITIES)), st.sampled_from(["error", "info"]), max_size=2
+    ),
     "only_in": st.sampled_from([(), ("serving",)]),
     "note": _TEXTS,
     "tfdv": st.text(st.sampled_from('a"\n\r\\\t#'), max_size=12),

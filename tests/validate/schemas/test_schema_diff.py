@@ -21,11 +21,15 @@ def test_differences_are_told_by_feature_and_key() -> None:
             Edit("gone", "", None, None),
             Edit("tip", "", None, FeatureSpec(type="float")),
             Edit(None, "min_rows", 1, 5),
+            Edit(None, "key", [], ["age", "town"]),
+            Edit("age", "max_mistyped", 0.0, 0.01),
         ]
     )
     changes = diff_schemas(OLD, new)
     assert render_diff(changes).splitlines() == [
         "[table] min_rows: (not set) -> 5",
+        '[table] key: (not set) -> ["age", "town"]',
+        "[features.age] max_mistyped: (not set) -> 0.01",
         "[features.age] max: 120 -> 130",
         '[features.town] domain: +"aarau" -"chur"',
         '[features.town] note: (not set) -> "of birth"',

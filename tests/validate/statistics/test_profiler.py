@@ -89,6 +89,37 @@ def test_pandas_frames_and_files_give_the_same_figures(
     assert profile(pd.DataFrame(frame.to_dict(as_series=False))).describe() == expected
 
 
+def test_every_way_in_gives_the_same_figures(orders: Callable[..., pl.DataFrame], tmp_path) -> None:
+    frame = orders(300).select("order_id", "hour", "paid", "price")
+    expected = _nearly(profile(frame).describe())
+    frame.write_parquet(tmp_path / "orders.parquet")
+    frame.write_ndjson(tmp_path / "orders.jsonl")
+    frame.write_ipc(tmp_path / "orders.arrow")
+    ways = [frame.lazy(), frame.to_arrow(), *sorted(tmp_path.iterdir())]
+    for way in ways:
+        assert profile(way).describe() == expected
+    for i, part in enumerate(frame.iter_slices(110)):
+        part.write_csv(tmp_path / f"part{i}.csv")
+    files = sorted(tmp_path.glob("part*.csv"))
+    assert len(files) == 3
+    assert profile(files).describe() == expected
+    assert profile(tmp_path / "part*.csv").describe() == expected
+
+
+def test_no_text_of_a_partition_is_kept_alive_but_the_samples() -> None:
+    frame = pl.DataFrame({"t": [f"{i:06d}" * 40 for i in range(20_000)]})
+    sample = profile(frame).sample
+    assert _held(frame[:10]["t"]) > 20_000 * 240
+    assert _held(sample.frame["t"]) < 2 * sample.rows * 240
+    assert _held((sample + sample).frame["t"]) < 2 * sample.rows * 240
+
+
+def _held(texts: pl.Series) -> int:
+    """The bytes that a column of texts keeps alive, shared or not."""
+    buffers = texts.to_arrow(compat_level=pl.CompatLevel.newest()).buffers()
+    return sum(buffer.size for buffer in buffers if buffer is not None)
+
+
 def test_the_row_id_is_no_feature() -> None:
     stats = profile(pl.DataFrame({"row_id": [5, 6], "a": [1, 1]}))
     assert list(stats.features) == ["a"]

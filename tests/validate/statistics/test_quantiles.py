@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -63,6 +65,16 @@ def test_bytes_round_trip(size: int) -> None:
 def test_foreign_bytes_are_refused() -> None:
     with pytest.raises(DataError, match="expected the bytes of a quantile sketch"):
         Quantiles.from_bytes(b"nonsense")
+
+
+@given(st.lists(st.floats(-9, 9), max_size=99), st.lists(st.floats(-9, 9), max_size=9, unique=True))
+@settings(max_examples=80, deadline=None)
+def test_counts_are_whole_numbers_while_exact(numbers: list[float], edges: list[float]) -> None:
+    edges.sort()
+    found = Quantiles.of(np.array(numbers, dtype=np.float64)).counts_between(np.array(edges))
+    ends = [-np.inf, *edges, np.inf]
+    pairs = pairwise(ends)
+    assert found.tolist() == [sum(low < x <= high for x in numbers) for low, high in pairs]
 
 
 def test_counts_between_edges_cover_everything() -> None:

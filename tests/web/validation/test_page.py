@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from gristmill.validate.checks.findings import Evidence, Finding
 from gristmill.validate.checks.report import Report
 from gristmill.web.validation.page import write_profile_page, write_validation_page
 
@@ -131,7 +132,7 @@ def test_of_many_features_the_rows_are_packed(page: Callable[..., str], read: Re
     assert rows[6][5].lstrip().startswith('<tr class="pair')
     details = re.findall(r'class="packed-details">([^<]*)<', html)
     assert [len(_unpacked(part)) for part in details] == [50, 50, 50, 10]
-    plain = html[html.index('<div class="plain">') :]
+    plain = html[html.index('<noscript class="plain">') :]
     assert plain.count("<td>more_0") == 154
 
 
@@ -183,3 +184,13 @@ def test_an_empty_table_has_a_page(tmp_path: Path, checked: Check) -> None:
     empty = type(current)("none", 0, {}, current.repeats)
     html = write_profile_page(empty, tmp_path / "p.html", baseline).read_text()
     assert html.count('<tr class="pair') == 6
+
+
+def test_the_one_value_that_rows_share_stands_with_them(checked: Check, tmp_path: Path) -> None:
+    _, current, baseline = checked()
+    evidence = Evidence(1, 400, (895,), ("'7h'",))
+    finding = Finding("wrong_type", "error", "tips", "1 of 400 cells", evidence)
+    html = write_validation_page(
+        Report("now", 400, [finding]), tmp_path / "p.html", current=current, baseline=baseline
+    ).read_text()
+    assert '895: <code dir="auto">&#39;7h&#39;</code>' in html

@@ -45,7 +45,7 @@ def check(
         data: a data frame, a path, paths that are one table together, or statistics.
         baseline: what distributions are compared with; None compares none.
         environment: one of the schema's environments; None checks every feature.
-        serving: what a model is served with, compared by the schema's `skew_comparator`s.
+        serving: what a model is served with, compared by each `skew_comparator` of the schema.
         now: the time of the check, for `max_age`; the clock's when not given. Without a time zone
             it is taken as UTC.
         tfdv_measures: computes TFDV's own figures, where the schema compares by those.

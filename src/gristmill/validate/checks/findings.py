@@ -7,54 +7,9 @@ import msgspec
 from gristmill.validate.drifts.drift import Drift
 from gristmill.validate.schemas.edit import Edit
 from gristmill.validate.schemas.feature_spec import Severity
+from gristmill.validate.schemas.finding_codes import SEVERITIES as SEVERITIES
 
 SHOWN_ROWS = 20
-
-SEVERITIES: dict[str, Severity] = {
-    "no_data": "error",
-    "few_rows": "warning",
-    "many_rows": "warning",
-    "row_count_change": "warning",
-    "truncated_table": "error",
-    "unreadable_row": "error",
-    "reading_note": "warning",
-    "missing_column": "error",
-    "new_column": "warning",
-    "swapped_columns": "error",
-    "wrong_type": "error",
-    "integer_overflow": "error",
-    "nan_text": "error",
-    "nesting": "error",
-    "value_count": "error",
-    "missing_values": "error",
-    "empty_column": "error",
-    "presence_change": "error",
-    "unseen_value": "error",
-    "out_of_range": "error",
-    "not_finite": "error",
-    "sentinel_value": "error",
-    "unit_change": "error",
-    "lost_decimals": "error",
-    "all_zero": "error",
-    "constant_column": "error",
-    "length_out_of_range": "error",
-    "pattern_mismatch": "error",
-    "broken_encoding": "error",
-    "stale_time": "error",
-    "future_time": "warning",
-    "out_of_order": "error",
-    "duplicate_rows": "error",
-    "new_duplicates": "error",
-    "duplicate_key": "error",
-    "few_unique": "error",
-    "many_unique": "error",
-    "rule_broken": "error",
-    "invalid_rule": "error",
-    "drift": "error",
-    "broken_correlation": "error",
-    "control_missing": "warning",
-}
-"""Every finding code with its usual severity; a schema's `[severity]` table overrides it."""
 
 
 class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -67,8 +67,7 @@ def _grouped(report: Report, features: Iterable[str]) -> list[tuple[str, str, li
         place = TABLE if finding.feature is None else finding.feature
         found.setdefault((place, finding.code), []).append(finding)
     told = {place for place, _ in found}
-    statistics = getattr(report, "current", None)
-    known = list(features) or list(statistics.features if statistics is not None else ())
+    known = list(features) or list(report.current.features if report.current is not None else ())
     sound = dict.fromkeys([TABLE, *known, *(drift.feature for drift in report.drift)])
     cases = [(place, code, findings) for (place, code), findings in found.items()]
     return [*cases, *((place, "checks", []) for place in sound if place not in told)]

@@ -9,6 +9,7 @@ import polars as pl
 from gristmill.data.read_log import ReadNote
 from gristmill.validate.checks.rule import Draft
 from gristmill.validate.checks.seen import Seen
+from gristmill.validate.checks.wording import many
 from gristmill.validate.schemas.feature_spec import Severity
 
 _HARMLESS = ("byte_order_mark", "blank_lines", "mixed_line_ends")
@@ -28,9 +29,8 @@ def check_reading(
     """
     if count:
         total = rows + count
-        noun = "1 line" if count == 1 else f"{count:,} lines"
         message = (
-            f"{noun} of {total:,} cannot be read as rows, the first at line "
+            f"{many(count, 'line')} of {total:,} cannot be read as rows, the first at line "
             f"{unreadable['line'][0]}: {unreadable['reason'][0]}"
         )
         texts = tuple(unreadable["text"][:5].fill_null(""))

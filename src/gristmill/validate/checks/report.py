@@ -14,6 +14,7 @@ from gristmill.core.atomic import write_atomic
 from gristmill.core.errors import DataError, FindingsError
 from gristmill.data.table import ROW_ID
 from gristmill.validate.checks.findings import Finding
+from gristmill.validate.checks.wording import many
 from gristmill.validate.drifts.drift import Drift
 from gristmill.validate.schemas.edit import Edit
 from gristmill.validate.statistics.statistics import Statistics
@@ -87,9 +88,9 @@ class Report:
     def verdict(self) -> str:
         """One line: `5,001 rows: 2 errors, 1 warning; 17 bad rows`."""
         found = [f.severity for f in self.findings]
-        parts = [_many(found.count(word), word) for word in _ORDER if word in found]
-        bad = f"; {_many(self.rows.height, 'bad row')}" if self.rows.height else ""
-        return f"{_many(self.checked_rows, 'row')}: {', '.join(parts) or 'no findings'}{bad}"
+        parts = [many(found.count(word), word) for word in _ORDER if word in found]
+        bad = f"; {many(self.rows.height, 'bad row')}" if self.rows.height else ""
+        return f"{many(self.checked_rows, 'row')}: {', '.join(parts) or 'no findings'}{bad}"
 
     def __str__(self) -> str:
         return "\n".join([self.verdict, *(line for f in self.findings for line in _lines(f))])
@@ -216,7 +217,3 @@ def largest_shifts(drift: Drift) -> list[str]:
     moves = zip(drift.bins, drift.baseline, drift.current, strict=True)
     ranked = sorted(moves, key=lambda move: -abs(move[2] - move[1]))[:_SHOWN_BINS]
     return [f"{name}: {100 * old:.1f} % -> {100 * new:.1f} %" for name, old, new in ranked]
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"

@@ -72,14 +72,15 @@ class TypedStream:
     def _typed(self, number: int, frame: pl.DataFrame) -> TypedPart:
         ids = frame[ROW_ID]
         part = Part.of(number, ids)
-        cells, columns = {}, []
+        cells: dict[str, Cells] = {}
+        columns: dict[str, pl.Series] = {}
         for column in frame.drop(ROW_ID).iter_columns():
             spec = self._features.get(column.name)
             if spec is None:
-                columns.append(_as_guessed(column, self._guessed))
+                columns[column.name] = _as_guessed(column, self._guessed)
                 continue
             cells[column.name] = Cells(column, spec, part)
-            columns.append(cells[column.name].rebuilt())
+            columns[column.name] = cells[column.name].rebuilt()
         return TypedPart(part, cells, pl.DataFrame(columns), ids)
 
 

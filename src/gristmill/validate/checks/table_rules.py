@@ -138,7 +138,12 @@ def _usual(table: TableSpec, limit: float, rows: int, baseline: Statistics | Non
     if baseline is None or not baseline.rows or limit > _inferred_limit(baseline) + _ROUNDING:
         return grown
     expected = expected_duplicates(baseline.repeats.multiplicities(), rows)
-    return min(grown, max(3.0, expected + math.sqrt(expected)) / rows)
+    known = max(3.0, expected + math.sqrt(expected))
+    if rows > baseline.rows:
+        # Repeats are pairs, which grow as the square of the rows, and so does what is not known.
+        seen = baseline.duplicates.high
+        known = max(known, (rows / baseline.rows) ** 2 * (seen + 3 * math.sqrt(seen + 1)))
+    return min(grown, known / rows)
 
 
 def _inferred_limit(baseline: Statistics) -> float:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gristmill.validate.checks.report import evidence_lines
+from gristmill.validate.drifts.drift import measure
 from gristmill.validate.statistics.histograms import histogram
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from gristmill.validate.statistics.statistics import Statistics
 
 WIDTH = 80
+SHOWN = 50
+"""Features that a terminal shows; more would push the findings out of sight."""
+FINDINGS_SHOWN = 100
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _ASCII = " .:-=+*#%@"
 _BINS = 8
@@ -42,8 +46,21 @@ def findings_block(findings: Sequence[Finding], width: int = WIDTH) -> str:
     return "\n\n".join("\n".join(_finding(one, width)) for one in findings)
 
 
-def feature_table(statistics: Statistics, width: int = WIDTH, *, ascii_only: bool = False) -> str:
-    """Write a table of one line a feature: type, missing, distinct, extremes or top value."""
+def feature_table(
+    statistics: Statistics,
+    width: int = WIDTH,
+    *,
+    ascii_only: bool = False,
+    most: int | None = SHOWN,
+) -> str:
+    """Write a table of one line a feature: type, missing, distinct, extremes, shape.
+
+    Args:
+        statistics: of a table.
+        width: columns of the terminal.
+        ascii_only: use ASCII alone.
+        most: how many features are shown, the first ones; the rest are counted. None shows all.
+    """
     heads: list[Column] = [
         ("feature", False),
         ("type", False),
@@ -56,9 +73,9 @@ def feature_table(statistics: Statistics, width: int = WIDTH, *, ascii_only: boo
     ]
     rows = [
         [name, *_figures(feature), spark(feature, ascii_only=ascii_only)]
-        for name, feature in statistics.features.items()
+        for name, feature in list(statistics.features.items())[:most]
     ]
-    return grid(heads, rows, width)
+    return _with_rest(grid(heads, rows, width), len(statistics.features) - len(rows), "")
 
 
 def comparison_table(
@@ -68,9 +85,18 @@ def comparison_table(
     width: int = WIDTH,
     *,
     ascii_only: bool = False,
+    most: int | None = SHOWN,
 ) -> str:
-    """Write baseline and current side by side, the largest distance first; `!` marks an alarm."""
-    measured = {one.feature: one for one in drift}
+    """Write baseline and current side by side, the largest distance first; `!` marks an alarm.
+
+    Args:
+        current, baseline: statistics of both tables.
+        drift: the distances; measured here where none are given.
+        width: columns of the terminal.
+        ascii_only: use ASCII alone.
+        most: how many features are shown; the rest, which differ less, are counted. None shows all.
+    """
+    measured = {one.feature: one for one in drift or _measured(current, baseline)}
     names = list(dict.fromkeys([*current.features, *baseline.features]))
     names.sort(key=lambda name: -(measured[name].distance if name in measured else 0.0))
     heads: list[Column] = [
@@ -82,22 +108,39 @@ def comparison_table(
         ("distance", True),
     ]
     rows = []
-    for name in names:
+    for name in names[:most]:
         old, new = baseline.features.get(name), current.features.get(name)
         shapes = [spark(side, ascii_only=ascii_only, like=old or new) for side in (old, new)]
         missing = _pair(_missing(old), _missing(new), ascii_only)
         median = _pair(_median(old), _median(new), ascii_only)
         rows.append([name, missing, median, *shapes, _distance(measured.get(name))])
-    return grid(heads, rows, width)
+    return _with_rest(grid(heads, rows, width), len(names) - len(rows), " that differ less")
+
+
+def _measured(current: Statistics, baseline: Statistics) -> list[Drift]:
+    """Measure the distance of every feature that both tables have."""
+    shared = [name for name in current.features if name in baseline.features]
+    found = [measure(name, baseline.features[name], current.features[name]) for name in shared]
+    return [drift for drift in found if drift is not None]
+
+
+def _with_rest(table: str, rest: int, words: str) -> str:
+    if rest <= 0:
+        return table
+    many = "feature" if rest == 1 else "features"
+    return f"{table}\nand {rest:,} more {many}{words}; --json or --page shows all"
 
 
 def report_lines(report: Report, width: int = WIDTH, *, ascii_only: bool = False) -> list[str]:
     """Return what a terminal shows of a report: verdict, findings, the features side by side."""
     lines = [printable(report.verdict)]
     if report.findings:
-        lines += ["", findings_block(report.findings, width)]
-    current, before = (getattr(report, name, None) for name in ("current", "before"))
-    if current is not None and before is not None:
+        lines += ["", findings_block(report.findings[:FINDINGS_SHOWN], width)]
+    if (more := len(report.findings) - FINDINGS_SHOWN) > 0:
+        words = "finding" if more == 1 else "findings"
+        lines += ["", f"and {more:,} more {words}; --json or --page shows all"]
+    current, before = report.current, report.before
+    if current is not None and before is not None and current.rows:
         table = comparison_table(current, before, report.drift, width, ascii_only=ascii_only)
         lines += ["", table]
     return lines

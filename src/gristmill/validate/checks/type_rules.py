@@ -48,7 +48,7 @@ class WrongType(Rule):
         return Seen(sum(wrong.values()), sum(feature.kinds.values()))
 
     def _judge(self, whole: Whole) -> Iterator[Draft]:
-        if not self.seen.count:
+        if not whole.beyond(self.seen, self.spec.max_mistyped):
             return
         text = self.column_kind in ("string", "mixed")
         fit = verb(self.seen, "does not", "do not") + (" parse" if text else " fit")
@@ -82,7 +82,7 @@ class IntegerOverflow(Rule):
         return Seen(len(outer), numbers.n, tuple(outer), exact=not outer)
 
     def _judge(self, whole: Whole) -> Iterator[Draft]:
-        if self.seen.count:
+        if whole.beyond(self.seen, self.spec.max_mistyped):
             message = (
                 f"{of(self.seen)} {verb(self.seen, 'is a whole number', 'are whole numbers')} at "
                 f"or beyond the end of 64-bit integers{listed(self.seen, _SHOWN)}"
@@ -114,7 +114,7 @@ class NullWords(Rule):
         return Seen(sum(words.values()), feature.present, tuple(words))
 
     def _judge(self, whole: Whole) -> Iterator[Draft]:
-        if self.seen.count and (self.spec.type != "string" or self._sudden(whole)):
+        if self._sudden(whole):
             message = (
                 f"{of(self.seen)} {verb(self.seen, 'spells', 'spell')} a missing value as text"
                 f"{listed(self.seen, _SHOWN)}"
@@ -125,7 +125,9 @@ class NullWords(Rule):
             yield Draft(self.code, message, self.seen, edit)
 
     def _sudden(self, whole: Whole) -> bool:
-        """Whether a baseline had hardly any of these texts; without one nobody knows."""
+        """Whether there are more than is fine; among texts, than there were in the baseline."""
+        if self.spec.type != "string":
+            return whole.beyond(self.seen, self.spec.max_mistyped)
         if whole.before is None or whole.before.values is None or not whole.before.present:
             return False
         used = sum(_null_words_of(whole.before).values())

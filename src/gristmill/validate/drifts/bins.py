@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -28,7 +28,9 @@ _MOST_VALUES = 1 << 12
 _HEAVY = 0.01
 _MIN_VALUES = 2
 
-Over = Literal["numbers", "values", "lengths", "times"]
+Over = Literal[
+    "numbers", "values", "lengths", "times", "charset", "scripts", "patterns", "shapes", "vectors"
+]
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,20 @@ class Bins:
 
 def binned(before: Feature, after: Feature) -> list[Bins]:
     """Return the ways in which two columns can be compared, the most telling first."""
+    ways = _ways(before, after)
+    if before.valency is None:
+        return ways
+    # The elements of a list go together: all of them weigh no more than the rows they are in.
+    return [_weighing(bins, before.rows, after.rows) for bins in ways]
+
+
+def _weighing(bins: Bins, rows: int, other_rows: int) -> Bins:
+    sides = ((bins.before, rows), (bins.after, other_rows))
+    one, two = (side * min(1.0, most / max(1.0, side.sum())) for side, most in sides)
+    return replace(bins, before=one, after=two)
+
+
+def _ways(before: Feature, after: Feature) -> list[Bins]:
     if is_categorical(before):
         return [by_value(before, after)]
     ways = _by_numbers(before, after)
@@ -181,12 +197,13 @@ def _exact(*features: Feature) -> bool:
 def pool_rare(bins: Bins) -> Bins:
     """Pool bins in which chance rules: fewer than 5 rows expected in the smaller table."""
     before, after = bins.before, bins.after
-    shares = (before / before.sum() + after / after.sum()) / 2
-    rare = shares * min(before.sum(), after.sum()) < _MIN_EXPECTED
-    rare |= np.array([name == RARE for name in bins.names])
-    names = [name for name, few in zip(bins.names, rare, strict=True) if not few]
+    totals = before.sum(), after.sum()
+    rare = (before / totals[0] + after / totals[1]) * (min(totals) / 2) < _MIN_EXPECTED
+    if RARE in bins.names:
+        rare[bins.names.index(RARE)] = True
+    names = [name for name, few in zip(bins.names, rare.tolist(), strict=True) if not few]
     pooled = [side[rare].sum() for side in (before, after)]
-    if not sum(pooled):
+    if not any(pooled):
         return Bins(bins.over, names, before[~rare], after[~rare], error=bins.error)
     one, two = (
         np.append(side[~rare], rest) for side, rest in zip((before, after), pooled, strict=True)

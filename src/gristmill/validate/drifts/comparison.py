@@ -10,10 +10,11 @@ from gristmill.validate.drifts.comparators import Measures, Role, exceeded
 from gristmill.validate.drifts.correlations import broken_correlations
 from gristmill.validate.drifts.degenerate import constant, lost_decimals
 from gristmill.validate.drifts.drift import Drift, measure, moved_by_chance
+from gristmill.validate.drifts.moved_codes import moved_by_one
 from gristmill.validate.drifts.pairs import Pair, unexplained
 from gristmill.validate.drifts.presence import presence_changes
 from gristmill.validate.drifts.row_shifts import row_shifts
-from gristmill.validate.drifts.sentinel_shifts import sentinels
+from gristmill.validate.drifts.sentinel_shifts import new_sentinels
 from gristmill.validate.drifts.shift import Shift as Shift
 from gristmill.validate.drifts.shift import Told as Told
 from gristmill.validate.drifts.swaps import swapped_columns
@@ -115,7 +116,7 @@ def _of_feature(pair: Pair, level: float) -> Iterator[Shift]:
         yield whole
     else:
         yield from presence_changes(pair, level)
-        yield from _untold(pair, sentinels(pair, level))
+        yield from _untold(pair, new_sentinels(pair, level))
 
 
 def _first(pair: Pair, level: float) -> Iterator[Shift]:
@@ -124,6 +125,7 @@ def _first(pair: Pair, level: float) -> Iterator[Shift]:
         lambda: unit_change(pair, level),
         lambda: shifted_times(pair),
         lambda: lost_decimals(pair, level),
+        lambda: moved_by_one(pair, level),
     )
     yield from (shift for check in checks if (shift := check()) is not None)
 

@@ -14,6 +14,7 @@ from gristmill.validate.statistics.numbers import Numbers
 
 _DIGITS = range(9)
 _EPS = 1e-9
+_FIRST = 64
 
 
 def constant(pair: Pair, level: float) -> Shift | None:
@@ -40,7 +41,7 @@ def constant(pair: Pair, level: float) -> Shift | None:
 
 def lost_decimals(pair: Pair, level: float) -> Shift | None:
     """Return a shift where all numbers have fewer decimals than chance leaves them."""
-    if pair.numbers is None or pair.before.kind != "float":
+    if pair.numbers is None or pair.before.kind != "float" or _has_decimals(pair.numbers[1]):
         return None
     new = _decimals(pair.numbers[1])
     old = _decimals(pair.numbers[0]) if new is not None and new[-1] == pair.numbers[1].n else None
@@ -55,6 +56,15 @@ def lost_decimals(pair: Pair, level: float) -> Shift | None:
         f"all {total:,} numbers are {kept}; in the baseline {100 * old[digits] / present:.3g} % are"
     )
     return Shift("lost_decimals", pair.name, message, None, None, total, total)
+
+
+def _has_decimals(numbers: Numbers) -> bool:
+    """Whether the first numbers tell already that no decimals were lost."""
+    counted = numbers.quantiles.value_counts()
+    if counted is None:
+        return True
+    some, digits = counted[0][:_FIRST], _DIGITS[-1]
+    return bool((np.abs(some - np.round(some, digits)) > _EPS * 10.0**-digits).any())
 
 
 def _decimals(numbers: Numbers) -> list[int] | None:

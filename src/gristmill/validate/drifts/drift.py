@@ -26,6 +26,8 @@ from gristmill.validate.drifts.distances import (
     stability_index,
     wasserstein,
 )
+from gristmill.validate.drifts.text_bins import by_text
+from gristmill.validate.drifts.vectors import mean_shift
 
 if TYPE_CHECKING:
     from gristmill.validate.statistics.feature import Feature
@@ -39,7 +41,9 @@ class Drift(msgspec.Struct, frozen=True, omit_defaults=True):
     """The distance between two distributions of one feature.
 
     Attributes:
-        over: what was compared: "numbers", "times", "values", or "lengths" of text.
+        over: what was compared: "numbers", "times", "values"; of free text "lengths", "charset",
+            "scripts", "patterns" or "shapes" (padded, upper case, ...); of embeddings "vectors",
+            whose bins are those of their numbers.
         distance: Jensen-Shannon distance in [0, 1].
         floor: the distance that chance does not exceed for these two sample sizes.
         threshold: the least distance that matters, from the schema.
@@ -102,11 +106,31 @@ def measure(
     """
     if not baseline.rows or not current.rows:
         return None
-    ways = binned(baseline, current)
+    ways = [*binned(baseline, current), *_of_texts(baseline, current)]
     share = level / max(1, len(ways))
     found = [_drift(name, baseline, current, bins, threshold, share) for bins in ways]
+    vectors = mean_shift(baseline.embedding, current.embedding, share)
+    if vectors is not None and found:
+        found.append(
+            msgspec.structs.replace(
+                found[0],
+                over="vectors",
+                distance=vectors[0],
+                floor=vectors[1],
+                rise=None,
+                rise_floor=1.0,
+                ks=None,
+                wasserstein=None,
+                psi=None,
+            )
+        )
     alarms = [drift for drift in found if drift.alarm]
     return max(alarms, key=lambda drift: drift.distance) if alarms else next(iter(found), None)
+
+
+def _of_texts(baseline: Feature, current: Feature) -> list[Bins]:
+    free = baseline.lengths is not None and not is_categorical(baseline)
+    return list(by_text(baseline, current)) if free else []
 
 
 def moved_by_chance(drift: Drift) -> float:

@@ -37,6 +37,8 @@ def _changed(pair: Pair, one: Share, two: Share, level: float) -> bool:
     if not one[1] or not two[1]:
         return False
     old, new = one[0] / one[1], two[0] / two[1]
+    if old == new:
+        return False
     apart = distance(np.array([old, 1 - old]), np.array([new, 1 - new]))
     if abs(new - old) <= _PER_THRESHOLD * pair.threshold and apart <= pair.threshold:
         return False

@@ -6,6 +6,9 @@ from typing import Literal
 
 import msgspec
 
+_SHOWN = 50
+_ERROR = 200
+
 Wrong = Literal["crashed", "refused a good row", "wrong answer"]
 
 
@@ -18,7 +21,7 @@ class Failure(msgspec.Struct, frozen=True):
         error: the exception's type and message, or what is wrong with the answer.
         where: file and line that raised it; empty where nothing was raised.
         row: the smallest row found that shows it.
-        odd: the features in which it differs from a plain good row.
+        odd: the features in which it differs from a plain good row; none where that fails too.
         keeps_schema: whether the row keeps the schema.
     """
 
@@ -30,7 +33,8 @@ class Failure(msgspec.Struct, frozen=True):
     keeps_schema: bool
 
     def __str__(self) -> str:
-        cells = ", ".join(f"{name} = {shown(self.row[name])}" for name in self.odd) or "any row"
+        told = self.odd or list(self.row)
+        cells = ", ".join(f"{name} = {shown(self.row[name])}" for name in told)
         kept = "a row that keeps the schema" if self.keeps_schema else "a row that breaks it"
         place = f" at {self.where}" if self.where else ""
         return f"{self.wrong} on {kept} ({cells}): {self.error}{place}"
@@ -82,7 +86,12 @@ class FuzzReport(msgspec.Struct, frozen=True):
 def shown(cell: object) -> str:
     """Spell a cell for a message, cut when long."""
     text = repr(cell)
-    return text if len(text) <= 60 else f"{text[:50]}… ({len(text):,} characters)"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
+
+
+def cut(text: str) -> str:
+    """Cut the text of an error, which may quote a whole cell."""
+    return text if len(text) <= _ERROR else f"{text[:_ERROR]}…"
 
 
 def spelled(cell: object) -> object:

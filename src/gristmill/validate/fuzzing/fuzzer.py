@@ -16,7 +16,7 @@ from gristmill.core.errors import GristmillError, UsageError
 from gristmill.core.progress import task
 from gristmill.core.seeds import derive_seed
 from gristmill.validate.fuzzing.edges import edge_cells
-from gristmill.validate.fuzzing.failure import Failure, FuzzReport, Wrong
+from gristmill.validate.fuzzing.failure import Failure, FuzzReport, Wrong, cut
 from gristmill.validate.fuzzing.strategies import Row, plain_row, rows
 from gristmill.validate.fuzzing.tables import table_of
 from gristmill.validate.rows.guard import Guard
@@ -117,12 +117,16 @@ class _Trial:
         return Failure("wrong answer", problem, "", row, self._odd(row), keeps_schema=True)
 
     def keep(self, failure: Failure) -> None:
-        """Remember a failure, unless it is known."""
-        self.failures.setdefault(_identity(failure), failure)
+        """Remember a failure; of two that are one, that on a row that keeps the schema."""
+        if not self.known(failure):
+            self.failures[_identity(failure)] = failure
 
     def known(self, failure: Failure) -> bool:
-        """Tell whether code failed there, in that way, before."""
-        return _identity(failure) in self.failures or len(self.failures) >= _MOST_FAILURES
+        """Tell whether code failed there, in that way, on such a row before."""
+        earlier = self.failures.get(_identity(failure))
+        if earlier is None:
+            return len(self.failures) >= _MOST_FAILURES
+        return earlier.keeps_schema or not failure.keeps_schema
 
     def smaller(self, row: Row, failure: Failure) -> Failure:
         """Put plain cells into a failing row, one by one, as long as it fails in the same way."""
@@ -135,7 +139,7 @@ class _Trial:
 
     def _failure(self, wrong: Wrong, error: Exception, row: Row, *, kept: bool = True) -> Failure:
         first = (str(error).splitlines() or [""])[0]
-        said = f"{type(error).__name__}: {first}"
+        said = f"{type(error).__name__}: {cut(first)}"
         return Failure(wrong, said, _place(error), row, self._odd(row), kept)
 
     def _odd(self, row: Row) -> list[str]:

@@ -40,7 +40,7 @@ def cell_check(limits: Limits) -> CellCheck:
         if fitted is None:
             return missing
         if fitted is BAD:
-            return misfit
+            return misfit if limits.typed else None
         for rule in rules:
             verdict = rule(fitted)
             if verdict is not None:
@@ -51,7 +51,9 @@ def cell_check(limits: Limits) -> CellCheck:
 
 
 def _list_check(limits: Limits) -> CellCheck:
-    inner = cell_check(replace(limits, nesting=limits.nesting - 1, filled=False))
+    # As in `masks`: only the outermost list has a number of elements to keep.
+    within = replace(limits, nesting=limits.nesting - 1, filled=False, fewest=None, most=None)
+    inner = cell_check(within)
     size = _between(limits.fewest, limits.most, "value_count", " values")
     missing = ("missing_values", "a list") if limits.filled else None
 

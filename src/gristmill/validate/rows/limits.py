@@ -21,18 +21,20 @@ class Limits:
 
     Attributes:
         kind: what a cell, or an element of a list, is cast to.
+        typed: whether one that cannot be cast is a fault.
         filled: whether a missing cell is a fault.
         nulls: spellings that are read as missing.
         nesting: how deep lists are nested; 0 for plain cells.
         low, high: bounds of numbers; None: none.
         nan, infinite: whether such numbers may be.
         shortest, longest: bounds of text lengths in characters.
-        fewest, most: bounds on the number of elements of a list.
+        fewest, most: bounds on the number of elements of a list, the outermost of nested ones.
         whole_text: whether texts with a broken encoding are faults.
         earliest, latest: bounds of times (ISO 8601).
     """
 
     kind: SpecKind
+    typed: bool = True
     filled: bool = False
     nulls: frozenset[str] = frozenset()
     nesting: int = 0
@@ -57,6 +59,7 @@ def limits_of(spec: FeatureSpec, rare: float = RARE) -> Limits:
     low = spec.min if bounded else None
     return Limits(
         kind=spec.type,
+        typed=spec.max_mistyped <= rare,
         filled=spec.required and spec.min_present >= 1 - rare,
         nulls=frozenset(str(value) for value in spec.null_values),
         nesting=spec.nesting,

@@ -38,7 +38,8 @@ def _cell_masks(column: pl.Series, limits: Limits) -> Masked:
     else:
         fitted = cast(column, limits.kind)
         cells, missing = fitted.column, fitted.column.is_null() & ~fitted.bad
-        yield "wrong_type", fitted.bad
+        if limits.typed:
+            yield "wrong_type", fitted.bad
     if limits.filled:
         yield "missing_values", missing
     if limits.domain is not None:
@@ -107,11 +108,10 @@ def _list_masks(column: pl.Series, limits: Limits) -> Masked:
             leaves = leaves.with_columns(pl.col("cell").arr.to_list())
         elif not isinstance(leaves.schema["cell"], pl.List):
             return
+        if not depth:
+            sizes = leaves["cell"].list.len()
+            yield from _outside(sizes, limits.fewest, limits.most, "value_count")
         depth += 1
-        for code, mask in _outside(
-            leaves["cell"].list.len(), limits.fewest, limits.most, "value_count"
-        ):
-            yield code, _rows_of(leaves, mask, len(column))
         leaves = leaves.explode("cell")
     if limits.kind != "any" and depth != limits.nesting:
         yield "nesting", column.is_not_null()

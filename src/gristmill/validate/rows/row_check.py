@@ -181,7 +181,7 @@ def _reasons(masks: list[tuple[str, pl.Series]], hit: pl.Series) -> pl.Series:
 
 
 def _merged(masks: list[tuple[str, pl.Series]]) -> Iterator[tuple[str, pl.Series]]:
-    """One mask a reason: NaN and infinity, or two levels of a list, share theirs."""
+    """One mask a reason: NaN and infinity share theirs."""
     joined: dict[str, pl.Series] = {}
     for reason, mask in masks:
         joined[reason] = joined[reason] | mask if reason in joined else mask

@@ -74,10 +74,27 @@ def write_rows(parts: Iterable[RowCheck], good: Path | None, bad: Path | None) -
                     unreadable_file=_write_lines(lines, bad))  # fmt: skip
 
 
+def refuse_unwritable(*targets: Path | None) -> None:
+    """Refuse files that `write_rows` could not write, before the work is done.
+
+    Raises:
+        DataError: a name has no suffix that is known, or asks for a gzipped file.
+    """
+    for path in targets:
+        if path is not None:
+            _Target(path)
+
+
 class _Target:
     """One file under way: its parts lie as Parquet until all are there."""
 
     def __init__(self, path: Path) -> None:
+        if path.suffix.lower() == ".gz":
+            raise DataError(
+                "rows are not written gzipped",
+                where=str(path),
+                fix="leave .gz away, or use Parquet, which is compressed",
+            )
         self.path, self.format = path, format_of(path)
         self.parts: list[Path] = []
 

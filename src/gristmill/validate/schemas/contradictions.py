@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gristmill.validate.schemas.age import parse_age
+from gristmill.validate.schemas.finding_codes import SEVERITIES
 
 if TYPE_CHECKING:
     from gristmill.validate.schemas.comparator import Comparator
@@ -37,6 +38,7 @@ _ONLY_FOR: dict[str, tuple[str, ...]] = {
 _DEFAULTS = {"negative": True, "zeros": False, "fractions": False}
 _SHARES = (
     "min_present",
+    "max_mistyped",
     "max_unseen",
     "max_outside",
     "max_nan",
@@ -90,13 +92,13 @@ def of_feature(spec: FeatureSpec, environments: Iterable[str]) -> Iterator[Contr
     yield from _values(spec)
     yield from _times(spec)
     yield from _environments(spec, environments)
+    yield from of_severity(spec.severity, "severity.")
     for name in ("drift_comparator", "skew_comparator"):
         yield from _comparator(name, getattr(spec, name))
 
 
 def of_table(table: TableSpec, features: Iterable[str]) -> Iterator[Contradiction]:
     """Yield what contradicts itself, or names no feature, in what the whole table must be."""
-    names = list(features)
     for low, high in (("min_rows", "max_rows"), ("min_growth", "max_growth")):
         yield from _turned(low, high, getattr(table, low), getattr(table, high))
     for key in ("min_rows", "max_rows", "min_growth", "max_growth", "inferred_from_rows"):
@@ -104,10 +106,7 @@ def of_table(table: TableSpec, features: Iterable[str]) -> Iterator[Contradictio
     if table.max_duplicates is not None:
         yield from _within("max_duplicates", table.max_duplicates, 1)
     yield from _within("correlation", table.correlation, 2)
-    for column in table.key:
-        if column not in names:
-            message = f"the key names {column!r}, which is no feature of this schema"
-            yield Contradiction("key", message, near(column, names, "name features only"))
+    yield from _key(table.key, list(features))
 
 
 def of_rule(rule: RuleSpec, environments: Iterable[str]) -> Iterator[Contradiction]:
@@ -124,6 +123,14 @@ def of_rule(rule: RuleSpec, environments: Iterable[str]) -> Iterator[Contradicti
     yield from _declared("environments", rule.environments, environments)
 
 
+def of_severity(severity: Iterable[str], before: str = "") -> Iterator[Contradiction]:
+    """Yield the codes of a `[severity]` table that no finding has; `before` leads to the table."""
+    for code in severity:
+        if code not in SEVERITIES:
+            fix = near(code, SEVERITIES, f"use one of {', '.join(SEVERITIES)}")
+            yield Contradiction(f"{before}{code}", f"no finding has the code {code!r}", fix)
+
+
 def of_schema(schema: Schema) -> Iterator[tuple[tuple[str, ...], Contradiction]]:
     """Yield each contradiction of a schema with the path of the table that it is in."""
     known = list(schema.environments)
@@ -132,6 +139,8 @@ def of_schema(schema: Schema) -> Iterator[tuple[tuple[str, ...], Contradiction]]
             yield ("features", name), found
     for found in of_table(schema.table, schema.features):
         yield ("table",), found
+    for found in of_severity(schema.severity):
+        yield ("severity",), found
     for name, rule in schema.rules.items():
         for found in of_rule(rule, known):
             yield ("rules", name), found
@@ -142,6 +151,9 @@ def _bounds(spec: FeatureSpec) -> Iterator[Contradiction]:
         yield from _turned(low, high, getattr(spec, low), getattr(spec, high))
     for key in _SHARES:
         yield from _within(key, getattr(spec, key), 1)
+    if spec.max_mistyped == 1:
+        message = "max_mistyped 1.0 lets every cell through, and so the type says nothing"
+        yield Contradiction("max_mistyped", message, 'say type = "any"')
     for key in _COUNTS:
         yield from _at_least_zero(key, getattr(spec, key))
     for key in ("min", "max"):
@@ -205,6 +217,16 @@ def _environments(spec: FeatureSpec, known: Iterable[str]) -> Iterator[Contradic
         yield Contradiction("only_in", "'not_in' and 'only_in' cannot both be given", fix)
     yield from _declared("not_in", spec.not_in, known)
     yield from _declared("only_in", spec.only_in, known)
+
+
+def _key(key: tuple[str, ...], names: list[str]) -> Iterator[Contradiction]:
+    for column in key:
+        if column not in names:
+            message = f"the key names {column!r}, which is no feature of this schema"
+            yield Contradiction("key", message, near(column, names, "name features only"))
+    twice = [column for column in dict.fromkeys(key) if key.count(column) > 1]
+    if twice:
+        yield Contradiction("key", f"the key names {twice[0]!r} twice")
 
 
 def _declared(key: str, named: Iterable[str], known: Iterable[str]) -> Iterator[Contradiction]:

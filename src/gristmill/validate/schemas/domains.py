@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gristmill.validate.drifts.drift import is_categorical
-from gristmill.validate.schemas.margins import ceil_share, most_share
+from gristmill.validate.schemas.margins import most_share, unseen_share
 
 if TYPE_CHECKING:
     from gristmill.validate.statistics.feature import Feature
 
 _SURE = 1000
+_CERTAIN = 10_000
 _OFTEN_SHARE = 0.02
 _OFTEN = 20
 _EVEN = 4
@@ -35,20 +36,21 @@ def code_domain(feature: Feature) -> Domain | None:
     counts = counted[1].tolist()
     if not _is_closed(counts):
         return None
-    return tuple(int(value) for value in counted[0].tolist()), 0.0
+    return tuple(int(value) for value in counted[0].tolist()), _unseen(counts)
 
 
 def _unseen(counts: list[int]) -> float:
     """Share of values never seen so far, bounded from above.
 
-    Where values are rare, by the singletons (Good 1953). Where each was seen often, one cell in
-    n; where they are about equally common too, a value that was never seen is one too many.
+    Where values are rare, by the singletons (Good 1953); where each was seen often, by what a
+    sample of this size hardly excludes. Where they are about equally common too, in at least
+    10,000 cells, a value that was never seen is one too many.
     """
-    if _is_closed(counts):
-        return 0.0
     present = sum(counts)
+    if present >= _CERTAIN and _is_closed(counts):
+        return 0.0
     if present >= _SURE and min(counts) >= _OFTEN_SHARE * present:
-        return ceil_share(1 / present)
+        return unseen_share(present)
     return most_share(sum(count == 1 for count in counts), present)
 
 

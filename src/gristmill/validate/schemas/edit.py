@@ -8,7 +8,8 @@ import msgspec
 class Edit(msgspec.Struct, frozen=True):
     """A proposed change of the schema: set `key` of `feature` from `old` to `new`.
 
-    Without a feature the key is one of the table; with the key "" the whole feature is added.
+    Without a feature the key is one of the table; with the key "" the whole feature is added,
+    or removed where `new` is None.
     """
 
     feature: str | None
@@ -19,14 +20,11 @@ class Edit(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         place = "table" if self.feature is None else f"features.{self.feature}"
         if not self.key:
-            return f"[{place}] add, type = {_shown(_plain(self.new).get('type'))}"
-        return f"[{place}] {self.key} = {_shown(self.new)} (was {_shown(self.old)})"
+            new = msgspec.to_builtins(self.new)
+            return f"[{place}] add, type = {shown(new['type'])}" if new else f"[{place}] remove"
+        return f"[{place}] {self.key} = {shown(self.new)} (was {shown(self.old)})"
 
 
-def _plain(value: object) -> dict[str, object]:
-    plain: dict[str, object] = value if isinstance(value, dict) else msgspec.to_builtins(value)
-    return plain
-
-
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Write a value of a schema on one line; what is not set is null."""
     return msgspec.json.encode(value).decode()

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gristmill.core.atomic import write_atomic
 from gristmill.core.errors import UsageError
 from gristmill.validate.schemas.contradictions import near
+from gristmill.validate.schemas.editable_text import EditableText
 from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.schemas.reader import parse_schema, schema_of
 from gristmill.validate.schemas.schema_text import format_schema, plain
 from gristmill.validate.schemas.table_spec import TableSpec
-from gristmill.validate.schemas.text_lines import TextLines
 
 if TYPE_CHECKING:
     from gristmill.validate.schemas.edit import Edit
@@ -42,7 +40,7 @@ def edit_text(text: str, edits: Sequence[Edit], *, where: str = "schema") -> str
     """
     parse_schema(text, where)
     document = tomllib.loads(text)
-    lines = TextLines(text)
+    lines = EditableText(text)
     for edit in edits:
         path, new = path_of(edit, document), plain(edit.new)
         _set(document, path, new)
@@ -58,20 +56,16 @@ def edit_text(text: str, edits: Sequence[Edit], *, where: str = "schema") -> str
     return result
 
 
-def update_file(path: str | Path, edits: Sequence[Edit]) -> str:
-    """Make edits in a schema file, whole or not at all; return its new text.
+def value_at(schema: Schema, edit: Edit) -> object:
+    """Return what a schema says, as plain values, where an edit applies; None if nothing.
 
     Raises:
-        UsageError: as `edit_text`, or the file cannot be read.
+        UsageError: the feature or key does not exist.
     """
-    path = Path(path)
-    try:
-        text = path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the schema cannot be read: {error}", where=str(path)) from error
-    result = edit_text(text, edits, where=str(path))
-    write_atomic(path, result.encode())
-    return result
+    value: object = schema
+    for part in path_of(edit, {"features": schema.features}):
+        value = value.get(part) if isinstance(value, dict) else getattr(value, part, None)
+    return plain(value)
 
 
 def path_of(edit: Edit, document: dict[str, Any]) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from gristmill.validate.schemas.patterns import pattern_of
 from gristmill.validate.schemas.schema import Schema
 from gristmill.validate.schemas.table_spec import TableSpec
 from gristmill.validate.schemas.time_bounds import earliest_of, unix_bounds
-from gristmill.validate.schemas.units import natural_bounds, unit_of
+from gristmill.validate.schemas.units import is_amount, natural_bounds, unit_of
 from gristmill.validate.statistics.time_range import unix_unit
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ def _of_ints(name: str, feature: Feature, key: bool) -> Keys:
     domain = None if key else code_domain(feature)
     if domain is None:
         return _of_numbers(name, feature, key)
-    negative = min(int(code) for code in domain[0]) < 0
-    return {"domain": domain[0], "negative": negative, "unit": unit_of(name)}
+    return {"domain": domain[0], "max_unseen": domain[1], "unit": unit_of(name)}
 
 
 def _of_floats(name: str, feature: Feature, key: bool) -> Keys:
@@ -108,7 +107,8 @@ def _of_numbers(name: str, feature: Feature, key: bool) -> Keys:
         "min": low,
         "max": found.high,
         "max_outside": found.outside,
-        "negative": not walled,
+        # That a sample has none does not say that there are none: what is counted must say it.
+        "negative": not (walled and is_amount(unit)),
         "zeros": _has_other_than_zeros(numbers),
         "unit": unit,
     }
@@ -158,6 +158,9 @@ def _varies(feature: Feature) -> bool:
     """Whether a hundred equal values would be beyond chance."""
     if feature.present < _MANY or feature.distinct_count.value < 2:
         return False
+    counted = feature.numbers.quantiles.value_counts() if feature.numbers else None
+    if counted is not None and feature.values is None:
+        return int(counted[1].max()) <= _USUALLY_CONSTANT * feature.present
     top = feature.top(1)
     return not top or top[0].high <= _USUALLY_CONSTANT * feature.present
 

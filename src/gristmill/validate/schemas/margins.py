@@ -19,6 +19,8 @@ _SURE_STEPS = 4
 _TAIL_PARTS = 20
 _LIGHT = 1.5
 _RARE = 0.05
+_UNKNOWN = 5
+_WALL_MARGIN = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,8 @@ class Range:
         """Infer bounds that a clean sample of the same size hardly ever leaves.
 
         No tail can be known beyond its sample, so bounds come with a share of numbers that may lie
-        outside: what a sample without any such number cannot exclude. It is one number in n where
-        both tails end at a wall or are no heavier than an exponential, in at least 1,000 numbers,
-        since an exponential tail exceeds these bounds with probability n^-2.5.
+        outside: `unseen_share`. An exponential tail exceeds the bounds with probability n^-2.5; the
+        share is for what a tail does not foretell, such as a few numbers of another kind.
 
         Args:
             numbers: the figures.
@@ -48,15 +49,14 @@ class Range:
         sure = numbers.n >= _SURE and upper.is_light and lower.is_light
         low, high = -lower.reach(sure), upper.reach(sure)
         if isinstance(numbers.low, int) and isinstance(numbers.high, int):
-            low, high = math.floor(low), math.ceil(high)
+            low, high = _whole(low, numbers.low, -1), _whole(high, numbers.high, 1)
         else:
             low, high = _round_out(low, numbers.low, -1), _round_out(high, numbers.high, 1)
         if natural and natural[0] <= numbers.low and numbers.high <= natural[1]:
             low, high = max(low, natural[0]), min(high, natural[1])
             if (low, high) == natural:
                 return cls(low, high, 0.0)
-        outside = 1 / numbers.n if sure else most_share(0, numbers.n)
-        return cls(low, high, ceil_share(outside))
+        return cls(low, high, unseen_share(numbers.n))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class _Tail:
         Hill's estimate (1975) of its index from the quantiles within the tail.
         """
         if self.extreme == self.inner:
-            return self.extreme
+            return self.extreme + self._wall_margin()
         steps = _SURE_STEPS if sure else _TAIL_STEPS
         linear = self.extreme + steps * (self.extreme - self.inner)
         if self.inner <= 0 or sure:
@@ -114,6 +114,17 @@ class _Tail:
         hill = sum(math.log(mark / self.inner) for mark in self.marks) / len(self.marks)
         power: float = self.inner * math.pow(self.n, 1.5 * min(hill, 1.0))
         return max(linear, power)
+
+    def _wall_margin(self) -> float:
+        """How far a wall may move: not at all where it is zero or a power of ten.
+
+        Other walls are where somebody capped the numbers (an age of 94), and the next one may cap
+        them a little further out.
+        """
+        cap = abs(self.extreme)
+        if not cap or math.log10(cap).is_integer():
+            return 0.0
+        return _WALL_MARGIN * (self.extreme - self.middle)
 
 
 def least_share(count: int, total: int) -> float:
@@ -128,6 +139,16 @@ def least_share(count: int, total: int) -> float:
 def most_share(count: int, total: int) -> float:
     """Bound a share from above by what a sample shows (Wilson, one chance in 10,000)."""
     return ceil_share(wilson(count, total, _LEVEL).high)
+
+
+def unseen_share(total: int) -> float:
+    """The share that a sample without any such cell hardly excludes: five in n.
+
+    A share of 5/n is missed by a sample of n once in 150 times (e^-5). A check allows for chance
+    on top of it, so that both together are as strict as Fisher's exact test of two samples of n at
+    1e-5: that asks for 17 cells of n, beside none in n; this for 18.
+    """
+    return ceil_share(_UNKNOWN / total) if total else 1.0
 
 
 def tolerated(count: int, total: int) -> float:
@@ -152,6 +173,13 @@ def is_walled(numbers: Numbers | None) -> bool:
 def _ranks(n: int) -> list[float]:
     tail = 1 / math.sqrt(n)
     return [tail, *(tail * (part + 0.5) / _TAIL_PARTS for part in range(_TAIL_PARTS))]
+
+
+def _whole(bound: float, extreme: int, sign: int) -> int:
+    """Round a bound of whole numbers; a margin of less than one is none."""
+    if abs(bound - extreme) < 1:
+        return extreme
+    return math.ceil(bound) if sign > 0 else math.floor(bound)
 
 
 def _round_out(bound: float, extreme: float, sign: int) -> float:

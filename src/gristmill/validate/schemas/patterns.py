@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gristmill.validate.schemas.contradictions import compiles
-from gristmill.validate.schemas.margins import most_share
+from gristmill.validate.schemas.margins import most_share, unseen_share
 
 if TYPE_CHECKING:
     from gristmill.validate.statistics.feature import Feature
@@ -20,13 +20,15 @@ _SHAPES = {
 
 def pattern_of(feature: Feature) -> tuple[str, float] | None:
     """Return a regular expression for the whole text, and the share that may not match it."""
-    shape = getattr(feature, "text", None)
+    shape = feature.text
     if shape is None or feature.present < _MANY:
         return None
-    shares = [(_SHAPES[k], n / shape.cells) for k, n in shape.shapes.items() if k in _SHAPES]
+    shares = [(_SHAPES[k], n / shape.cells) for k, n in shape.hints.items() if k in _SHAPES]
     # What is known by name says more than its character classes.
     for pattern, share in [*shares, *shape.patterns(1)]:
         if share >= _NEARLY_ALL and compiles(pattern):
             off = round((1 - share) * feature.present)
-            return pattern, most_share(off, feature.present)
+            return pattern, most_share(off, feature.present) if off else unseen_share(
+                feature.present
+            )
     return None

@@ -13,8 +13,8 @@ from gristmill.validate.schemas.comparator import Comparator
 from gristmill.validate.schemas.contradictions import near, of_schema
 from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.schemas.schema import FORMAT, Schema
-from gristmill.validate.schemas.statements import line_of
 from gristmill.validate.schemas.table_spec import RuleSpec, TableSpec
+from gristmill.validate.schemas.toml_parts import line_of
 
 T = TypeVar("T", bound=msgspec.Struct)
 Path = tuple[str, ...]

@@ -39,6 +39,10 @@ _NATURAL = {
     "percent": (0.0, 100.0),
     "probability": (0.0, 1.0),
 }
+_SIGNED = {"USD", "EUR", "GBP", "percent", "degree Celsius", "degree Fahrenheit"} | {
+    "degree of latitude",
+    "degree of longitude",
+}
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -55,6 +59,11 @@ def unit_of(name: str) -> str | None:
 def natural_bounds(unit: str | None) -> tuple[float, float] | None:
     """Return the bounds that numbers of a unit cannot leave."""
     return None if unit is None else _NATURAL.get(unit)
+
+
+def is_amount(unit: str | None) -> bool:
+    """Whether numbers of a unit are amounts, such as lengths and durations: never below zero."""
+    return unit is not None and unit not in _SIGNED
 
 
 def name_parts(name: str) -> list[str]:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 
 from gristmill.core.atomic import write_atomic
 from gristmill.core.errors import StoreError, UsageError
+from gristmill.validate.schemas.author import current_user
 from gristmill.validate.schemas.schema import Schema
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def save_version(
             version=(newest or 0) + 1,
             text=text,
             message=message,
-            author=author or _user(),
+            author=author or current_user(),
             created=time.time(),
             parent=newest if parent is None else parent,
         )
@@ -153,10 +153,3 @@ def _unknown(name: str, version: int | None, known: list[int]) -> UsageError:
     there = ", ".join(map(str, known))
     fix = f"use one of {there}" if known else "save one first"
     return UsageError(f"schema {name!r} has {which} in this project", fix=fix)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

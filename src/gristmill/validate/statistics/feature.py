@@ -15,6 +15,7 @@ from gristmill.validate.statistics.embeddings import Embedding
 from gristmill.validate.statistics.frequent import Frequent, FrequentValues
 from gristmill.validate.statistics.images import Images
 from gristmill.validate.statistics.numbers import Numbers
+from gristmill.validate.statistics.sentinel_values import sentinels
 from gristmill.validate.statistics.text_shape import TextShape
 from gristmill.validate.statistics.valency import Valency
 from gristmill.validate.statistics.weights import WeightedFigures
@@ -192,6 +193,9 @@ class Feature:
             state = self.text if name == "text_shape" else getattr(self, name)
             if state is not None:
                 summary[name.removesuffix("_shape")] = state.describe()
+        found = sentinels(self)
+        if found:
+            summary["sentinels"] = [[one.value, one.count, one.why] for one in found]
         return summary | {
             "empty": self.empty,
             "broken": self.broken,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MOST = sys.float_info.max
+_SQUARABLE = 1e150
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,10 @@ def _moments(values: NDArray[np.float64], counts: NDArray[np.int64], n: int) -> 
     # The mean is right to a rounding of the numbers' size; the second sum mends what that leaves.
     gaps = values - mean
     mean += float(gaps @ shares)
+    if max(-gaps[0], gaps[-1]) < _SQUARABLE:  # setting numpy's error state takes longer than this
+        return mean, float(np.square(gaps, out=gaps) @ shares) * n
     with np.errstate(over="ignore"):
-        m2 = float(np.square(gaps, out=gaps) @ shares) * n
-    return mean, min(_MOST, m2)
+        return mean, min(_MOST, float(np.square(gaps, out=gaps) @ shares) * n)
 
 
 def _finite(

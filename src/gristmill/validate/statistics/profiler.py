@@ -11,7 +11,7 @@ import polars as pl
 
 from gristmill.core.errors import UsageError
 from gristmill.core.progress import task
-from gristmill.data.stream import open_stream
+from gristmill.data.stream import TableStream, open_stream
 from gristmill.data.table import ROW_ID, TableLike
 from gristmill.validate.kinds import KINDS, Kind
 from gristmill.validate.statistics.column import profile_column
@@ -69,6 +69,27 @@ def profile(
     if sample_rows < 0:
         raise UsageError(f"expected sample_rows of at least 0, found {sample_rows}")
     stream = open_stream(data, kinds=kinds, rows=partition_rows)
+    return profile_stream(
+        stream, name=name, weight=weight, slices=slices, cross_features=cross_features,
+        sample_rows=sample_rows,
+    )  # fmt: skip
+
+
+def profile_stream(
+    stream: TableStream,
+    *,
+    name: str | None = None,
+    weight: str | None = None,
+    slices: Sequence[Spec] | None = None,
+    cross_features: bool = False,
+    sample_rows: int = SAMPLE_ROWS,
+) -> Statistics:
+    """Profile an open stream as `profile` does; what it mended and set aside is then in it.
+
+    Raises:
+        DataError: a weight is missing, negative or not finite.
+        UsageError: there is no such column of weights, or a slice cannot be made.
+    """
     if weight is not None and weight not in stream.columns:
         raise UsageError(f"expected a column of weights, found no column {weight!r}")
     slicer = Slicer(slices) if slices else None
@@ -79,7 +100,7 @@ def profile(
                 part, name or "data", kinds=stream.kinds, weight=weight, slicer=slicer,
                 cross_features=cross_features, sample_rows=sample_rows,
             )  # fmt: skip
-            total = state if total is None else _trimmed(total + state)
+            total = state if total is None else total + state
             work.advance(part.height)
     if total is not None:
         return total
@@ -103,12 +124,12 @@ def profile_partition(
     """
     body = frame.drop(ROW_ID, strict=False)
     features: dict[str, Feature] = {}
-    columns: list[pl.Series] = []
+    columns: dict[str, pl.Series] = {}
     words: dict[str, Words] = {}
     for column in body.iter_columns():
         found = profile_column(column, _kind((kinds or {}).get(column.name)))
         features[column.name] = found.feature
-        columns.append(found.column.alias(column.name))
+        columns[column.name] = found.column.alias(column.name)
         if found.words is not None:
             words[column.name] = found.words
     plain = pl.DataFrame(columns) if columns else body
@@ -122,7 +143,7 @@ def profile_partition(
         rows=frame.height,
         features=features,
         repeats=Repeats.of(rows),
-        sample=_sampled(plain, rows, sample_rows),
+        sample=RowSample.of(plain, rows, sample_rows) if sample_rows else None,
         nulls=NullPatterns.of(plain),
         pairs=CrossFeatures.of(plain) if cross_features else None,
         slices=_sliced(cut, slicer, weight) if slicer else {},
@@ -143,24 +164,6 @@ def _sliced(frame: pl.DataFrame, slicer: Slicer, weight: str | None) -> dict[str
         name: profile_partition(part, name, weight=weight, sample_rows=0)
         for name, part in slicer.parts(frame)
     }
-
-
-def _sampled(frame: pl.DataFrame, words: Words, size: int) -> RowSample | None:
-    return _own(RowSample.of(frame, words, size)) if size else None
-
-
-def _trimmed(table: Statistics) -> Statistics:
-    return table if table.sample is None else replace(table, sample=_own(table.sample))
-
-
-def _own(sample: RowSample) -> RowSample:
-    """Copy the texts of a sample: chosen rows of a frame keep all of its texts in memory."""
-    texts = [
-        pl.Series(column.name, column.to_list(), dtype=pl.String)
-        for column in sample.frame.iter_columns()
-        if column.dtype == pl.String
-    ]
-    return replace(sample, frame=sample.frame.with_columns(texts)) if texts else sample
 
 
 def _kind(kind: str | None) -> Kind | None:

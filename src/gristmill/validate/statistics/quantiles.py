@@ -1,13 +1,12 @@
 """Quantiles of numbers: every value counted while there are few, a KLL sketch beyond.
 
-KLL (Karnin, Lang, Liberty 2016) flips coins when it compacts, so above 32,768 distinct values two
-passes over the same data may differ within the rank error that is stated; below it, results are
-exact.
+Up to 32,768 distinct values results are exact. Above it, ranks lie within the error that is stated;
+the same partitions merged in the same order give the same bytes, another order may move ranks
+within that error.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
@@ -15,6 +14,7 @@ import datasketches as ds
 import numpy as np
 
 from gristmill.core.errors import DataError
+from gristmill.validate.statistics import kll_sketch
 from gristmill.validate.statistics.runs import count_values, merge_counts
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     Counts = NDArray[np.int64]
 
 MAX_EXACT = 1 << 15
-_KLL_K = 800
-_KLL_M = 8
-_MOST_ITEMS = 1200
 _EXACT_MAGIC = b"GQX1"
 _SKETCH_MAGIC = b"GQK1"
 
@@ -52,7 +49,7 @@ class Quantiles:
         """Summarise distinct finite numbers, ascending, with their counts: float64[m], int64[m]."""
         if len(values) <= MAX_EXACT:
             return cls(values, counts)
-        return cls(values[:0], counts[:0], _sketched(values, counts))
+        return cls(values[:0], counts[:0], kll_sketch.lay_out(values, counts))
 
     @classmethod
     def empty(cls) -> Self:
@@ -69,14 +66,13 @@ class Quantiles:
             )
         if not self.n or not other.n:
             return self if self.n else other
-        sketch = self._to_sketch()
-        sketch.merge(other._to_sketch())
+        sketch = kll_sketch.merge(self._as_sketch(), other._as_sketch())
         return Quantiles(self._values[:0], self._counts[:0], sketch)
 
-    def _to_sketch(self) -> ds.kll_doubles_sketch:
-        if self._sketch is not None:  # a copy, since merging changes the left side in place
-            return ds.kll_doubles_sketch.deserialize(self._sketch.serialize())
-        return _sketched(self._values, self._counts)
+    def _as_sketch(self) -> ds.kll_doubles_sketch:
+        if self._sketch is not None:
+            return self._sketch
+        return kll_sketch.lay_out(self._values, self._counts)
 
     @property
     def exact(self) -> bool:
@@ -93,7 +89,7 @@ class Quantiles:
         """Bound (99 % confidence) on the error of a rank; 0.0 while exact."""
         if self._sketch is None:
             return 0.0
-        return float(self._sketch.normalized_rank_error(False)) + 1 / _MOST_ITEMS
+        return float(self._sketch.normalized_rank_error(False)) + kll_sketch.LAYOUT_ERROR
 
     def value_counts(self) -> tuple[Floats, Counts] | None:
         """Every distinct number, ascending, with its count; None once sketched."""
@@ -120,14 +116,20 @@ class Quantiles:
             return np.zeros(len(values))
         if self._sketch is not None:
             return np.asarray(self._sketch.get_cdf(values.tolist(), True)[:-1], dtype=np.float64)
-        reached = np.concatenate([[0], np.cumsum(self._counts)])
-        found = np.searchsorted(self._values, values, side="right")
-        return np.asarray(reached[found] / reached[-1], dtype=np.float64)
+        return np.asarray(self._reached(values) / self.n, dtype=np.float64)
 
     def counts_between(self, edges: Floats) -> Floats:
         """Count numbers in (-inf, e0], (e0, e1], ..., (e_last, inf): float64[len(edges) + 1]."""
-        steps = np.concatenate([[0.0], self.ranks(edges), [1.0 if self.n else 0.0]])
+        if self.exact:  # whole numbers, which shares would lose in the last digits
+            reached = self._reached(edges)
+            return np.diff(reached, prepend=0, append=self.n).astype(np.float64)
+        steps = np.concatenate([[0.0], self.ranks(edges), [1.0]])
         return np.asarray(np.diff(steps) * self.n, dtype=np.float64)
+
+    def _reached(self, values: Floats) -> Counts:
+        """Count the numbers at or below each of `values`: int64[len(values)]; while exact."""
+        below = np.concatenate([[0], np.cumsum(self._counts)])
+        return below[np.searchsorted(self._values, values, side="right")]
 
     def to_bytes(self) -> bytes:
         """Serialise; equal objects give equal bytes."""
@@ -155,49 +157,3 @@ class Quantiles:
         half = len(body) // 2
         values = np.frombuffer(body[:half], dtype="<f8").astype(np.float64)
         return cls(values, np.frombuffer(body[half:], dtype="<i8").astype(np.int64))
-
-
-def _sketched(values: Floats, counts: Counts) -> ds.kll_doubles_sketch:
-    """Lay sorted numbers out as the KLL sketch that compacting them would leave.
-
-    Of every 2**h numbers in order the middle one is kept, on level h, where a number stands for
-    2**h; h is the least that leaves 1,200 of them or fewer. What is over goes to lower levels in
-    the same way. A rank is off by at most half a step: 1 / 1,200, in any number of merged parts.
-    """
-    ends = np.cumsum(counts)
-    n = int(ends[-1]) if len(ends) else 0
-    if n <= _MOST_ITEMS:
-        sketch = ds.kll_doubles_sketch(_KLL_K)
-        sketch.update(np.repeat(values, counts))
-        return sketch
-    top = next(h for h in range(64) if n >> h <= _MOST_ITEMS)
-    whole = np.arange(n >> top, dtype=np.int64) << top
-    marks, sizes = [whole + (1 << top >> 1)], [len(whole)]
-    start = len(whole) << top
-    for level in range(top - 1, -1, -1):
-        over = n >> level & 1
-        marks.append(np.full(over, start + (1 << level >> 1), dtype=np.int64))
-        sizes.append(over)
-        start += over << level
-    # Marks count from 0: the first place whose end lies beyond the mark.
-    items = values[np.searchsorted(ends, np.concatenate(marks[::-1]), side="right")]
-    return _read_kll(n, sizes[::-1], items, float(values[0]), float(values[-1]))
-
-
-def _read_kll(
-    n: int, sizes: list[int], items: Floats, low: float, high: float
-) -> ds.kll_doubles_sketch:
-    """Make a KLL sketch from its own serialised form (version 1), lowest level first."""
-    room = sum(_level_room(depth) for depth in range(len(sizes)))
-    starts = room - len(items) + np.cumsum([0, *sizes[:-1]])
-    head = struct.pack("<BBBBHBB", 5, 1, 15, 0, _KLL_K, _KLL_M, 0)
-    head += struct.pack("<QHBB", n, _KLL_K, len(sizes), 0)
-    levels = starts.astype("<u4").tobytes()
-    body = struct.pack("<dd", low, high) + items.astype("<f8").tobytes()
-    return ds.kll_doubles_sketch.deserialize(head + levels + body)
-
-
-def _level_room(depth: int) -> int:
-    """How many items KLL gives the level that lies `depth` below the top."""
-    share: int = ((_KLL_K << depth + 1) // 3**depth + 1) >> 1
-    return max(_KLL_M, share)

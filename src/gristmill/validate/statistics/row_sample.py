@@ -72,8 +72,7 @@ class RowSample:
         """Choose the rows of one partition by their hashes (uint64[n])."""
         size = rows_kept(frame.width, size)
         words, places, counts = smallest(hashes, size)
-        rows = frame[places].select(_plain(column) for column in frame[:0].iter_columns())
-        return cls(size, rows, words, counts)
+        return cls(size, _plain(frame[places]), words, counts)
 
     def __add__(self, other: RowSample) -> RowSample:
         size = min(self.size, other.size)
@@ -82,7 +81,7 @@ class RowSample:
         counts = np.zeros(len(words), dtype=np.int64)
         np.add.at(counts, inverse, np.concatenate([self.counts, other.counts]))
         frame = _stacked(self.frame, other.frame)[places[:size]]
-        return RowSample(size, frame, words[:size], counts[:size])
+        return RowSample(size, _own(frame), words[:size], counts[:size])
 
     @property
     def rows(self) -> int:
@@ -182,21 +181,37 @@ def smallest(hashes: Words, size: int) -> tuple[Words, NDArray[np.intp], NDArray
     return words, firsts, counts
 
 
-def _plain(empty: pl.Series) -> pl.Expr:
-    """Bring a column to one of the few types a sample holds."""
-    name, kind = pl.col(empty.name), kind_of(empty.dtype)
-    if empty.dtype in _NAMES and kind != "string":
-        return name
+def _plain(frame: pl.DataFrame) -> pl.DataFrame:
+    """Bring all columns to the few types a sample holds."""
+    strange = [_spelling(c) for c in frame.iter_columns() if c.dtype not in _NAMES]
+    return _own(frame.with_columns(strange) if strange else frame)
+
+
+def _spelling(column: pl.Series) -> pl.Expr | pl.Series:
+    name, kind = pl.col(column.name), kind_of(column.dtype)
     if kind == "bytes":
-        return pl.format("{} bytes", name.bin.size()).alias(empty.name)
-    if empty.dtype.is_nested():
-        cell = pl.struct(name).struct.json_encode().str.head(LONGEST)
-        return pl.when(name.is_not_null()).then(cell).alias(empty.name)
-    if kind == "string":
-        return name.cast(pl.String).str.head(LONGEST)
-    if kind == "other":
-        return name.cast(pl.String).str.head(LONGEST)
-    return name.map_batches(normalised, return_dtype=normalised(empty).dtype)
+        return pl.format("{} bytes", name.bin.size()).alias(column.name)
+    if column.dtype.is_nested():
+        cell = pl.struct(name).struct.json_encode()
+        return pl.when(name.is_not_null()).then(cell).alias(column.name)
+    if column.dtype == pl.Duration:
+        return name.dt.to_string()
+    if kind in ("string", "other"):
+        return name.cast(pl.String)
+    return normalised(column)
+
+
+def _own(frame: pl.DataFrame) -> pl.DataFrame:
+    """Cut the texts of chosen rows and copy them.
+
+    Chosen rows share the memory of the frame they came from, and keep all of its texts alive.
+    """
+    texts = [
+        pl.Series(column.name, [text and text[:LONGEST] for text in column.to_list()], pl.String)
+        for column in frame.iter_columns()
+        if column.dtype == pl.String
+    ]
+    return frame.with_columns(texts) if texts else frame
 
 
 def _stacked(one: pl.DataFrame, two: pl.DataFrame) -> pl.DataFrame:

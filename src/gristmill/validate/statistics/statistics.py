@@ -115,20 +115,37 @@ class Statistics:
         try:
             figures = (folder / _FIGURES).read_bytes()
             found = msgspec.json.decode(figures, type=_Format).format
-            if found != _FORMAT:
-                raise ValueError(f"statistics of format {found}, this version reads {_FORMAT}")
-            document = msgspec.json.decode(figures, type=_Document).statistics
-            parts = _table(document, (folder / _SKETCHES).read_bytes())
         except _DAMAGE as error:
-            raise DataError(
-                f"expected saved statistics, found something unreadable: {error}",
-                where=str(folder),
-                fix="profile the data again",
-            ) from error
-        return cls(**parts)
+            raise _unreadable(folder, error) from error
+        if found != _FORMAT:
+            raise _of_other_version(folder, found)
+        try:
+            document = msgspec.json.decode(figures, type=_Document).statistics
+            return cls(**_table(document, (folder / _SKETCHES).read_bytes()))
+        except _DAMAGE as error:
+            raise _unreadable(folder, error) from error
 
 
 _DAMAGE = (OSError, msgspec.MsgspecError, ValueError, RuntimeError, IndexError, DataError)
+
+
+def _unreadable(folder: Path, error: Exception) -> DataError:
+    return DataError(
+        f"expected saved statistics, found something unreadable: {error}",
+        where=str(folder),
+        fix="profile the data again",
+    )
+
+
+def _of_other_version(folder: Path, found: int) -> DataError:
+    age, fix = "an older", "profile the data again"
+    if found > _FORMAT:
+        age, fix = "a newer", f"{fix}, or read them with the version that wrote them"
+    return DataError(
+        f"expected statistics of format {_FORMAT}, found format {found} of {age} version",
+        where=str(folder),
+        fix=fix,
+    )
 
 
 class _Blob:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -44,7 +43,7 @@ class Texts:
     def of(cls, present: pl.Series) -> Self:
         """Count texts without gaps: String[n]."""
         if len(present) <= _FEW:
-            return cls._by_counter(present.to_list())
+            return cls._of_few(present)
         head = present.head(_HEAD)
         # Where most are different, sorting their hashes is the shorter way.
         if len(head) and head.n_unique() * _MANY > len(head):
@@ -60,22 +59,19 @@ class Texts:
         return cls(texts, counts[kept], words, by_code[codes])
 
     @classmethod
-    def _by_counter(cls, cells: list[str]) -> Self:
+    def _of_few(cls, present: pl.Series) -> Self:
         """Count a short column: what starting a data frame's query costs is more than that."""
-        counts = Counter(cells)
-        spelled = [text.encode() for text in counts]
+        counted = present.alias("text").value_counts(name="n")
+        each, counts = counted.to_series(0), counted.to_series(1).to_numpy().astype(np.int64)
+        texts = each.to_list()
+        spelled = [text.encode() for text in texts]
         words = hash_few(spelled)
-        place = dict(zip(counts, range(len(counts)), strict=True))
-        codes = np.fromiter(map(place.__getitem__, cells), dtype=np.int64, count=len(cells))
-        made = cls(
-            pl.Series(list(counts), dtype=pl.String),
-            np.fromiter(counts.values(), dtype=np.int64, count=len(counts)),
-            words,
-            words[codes],
-        )
+        by_text = dict(zip(texts, words.tolist(), strict=True))
+        cells = map(by_text.__getitem__, present.to_list())
+        made = cls(each, counts, words, np.fromiter(cells, dtype=np.uint64, count=len(present)))
         # Known already: a cached property is a plain attribute, once set.
         made.__dict__["byte_sizes"] = np.array([len(text) for text in spelled], dtype=np.int64)
-        made.__dict__["sizes"] = np.array([len(text) for text in counts], dtype=np.int64)
+        made.__dict__["sizes"] = np.array([len(text) for text in texts], dtype=np.int64)
         return made
 
     @classmethod

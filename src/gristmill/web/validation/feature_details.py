@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,10 @@ from markupsafe import Markup
 from gristmill.web import blocks
 from gristmill.web.text import shorten
 from gristmill.web.validation import numerals
-from gristmill.web.validation.figures import PARTS, Pair, described, numbers_of, optional
+from gristmill.web.validation.columns import numbers_of
+from gristmill.web.validation.escaping import safe
+from gristmill.web.validation.feature_parts import Figures, parts_of
+from gristmill.web.validation.figures import Pair
 from gristmill.web.validation.overlay import wide
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ RANKS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 TOP_SHOWN = 20
 _VALUES_SHOWN = 25
 _VALUE_LIMIT = 60
-_FIGURES_SHOWN = 40
+_CHANGED = " changed"
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,18 @@ class Sheet:
     note: str = ""
 
 
-def render_details(pair: Pair) -> Markup:
-    """Write the row that opens under a feature: one `tr`."""
-    bins, even = pair.bins("mass"), pair.bins("width")
+def render_details(pair: Pair, *, lean: bool = False) -> Markup:
+    """Write the row that opens under a feature: one `tr`.
+
+    Args:
+        pair: the feature.
+        lean: leave out what takes milliseconds to derive, and the picture by equal width.
+    """
     pictures = []
-    if bins is not None:
-        title = f"{shorten(pair.name, 60)}, {_how(bins.over, 'equal mass')}"
-        pictures.append((_how(bins.over, "bins of equal mass"), wide(bins, title)))
-    if even is not None and even.edges:
+    if (mass := pair.by_mass) is not None:
+        title = f"{shorten(pair.name, 60)}, {_how(mass.over, 'equal mass')}"
+        pictures.append((_how(mass.over, "bins of equal mass"), wide(mass, title)))
+    if not lean and (even := pair.by_width) is not None:
         title = f"{shorten(pair.name, 60)}, {_how(even.over, 'equal width')}"
         pictures.append((_how(even.over, "bins of equal width"), wide(even, title, marks=False)))
     return blocks.render(
@@ -53,8 +60,29 @@ def render_details(pair: Pair) -> Markup:
         pair=pair,
         name=shorten(pair.name, 300),
         pictures=pictures,
-        sheets=[sheet for sheet in _sheets(pair) if sheet.rows],
+        sheets=[_written(sheet) for sheet in _sheets(pair, lean=lean) if sheet.rows],
         findings=[(one.severity, one.code, shorten(one.message, 400)) for one in pair.findings],
+    )
+
+
+def _written(sheet: Sheet) -> Markup:
+    """Write a sheet; not by a template, which takes ten times as long for so many small cells."""
+    two = len(sheet.heads) == 2
+    rows = "".join(
+        f'<tr><th scope="row" dir="auto">{safe(name)}</th>'
+        + "".join(
+            f'<td class="number{_CHANGED if two and at and cells[0] != cell else ""}">'
+            f"{safe(cell)}</td>"
+            for at, cell in enumerate(cells)
+        )
+        + "</tr>"
+        for name, cells in sheet.rows
+    )
+    heads = "".join(f'<th scope="col" class="number">{safe(head)}</th>' for head in sheet.heads)
+    note = f' <span class="note">{safe(sheet.note)}</span>' if sheet.note else ""
+    return Markup(  # noqa: S704
+        f'<div class="sheet"><table><caption>{safe(sheet.title)}{note}</caption>'
+        f"<thead><tr><td></td>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
@@ -64,15 +92,24 @@ def _how(over: str, words: str) -> str:
     return f"lengths of texts, {words}" if over == "lengths" else words
 
 
-def _sheets(pair: Pair) -> list[Sheet]:
+def _sheets(pair: Pair, *, lean: bool) -> list[Sheet]:
     heads = [side for side, _ in pair.sides]
     features = [feature for _, feature in pair.sides]
     return [
         _figures(heads, features),
         _quantiles(heads, features),
         _top(heads, features),
-        *(_part(part, heads, features) for part in PARTS),
+        *_parts(heads, [parts_of(feature, pair.name, lean=lean) for feature in features]),
     ]
+
+
+def _parts(heads: list[str], sides: Sequence[dict[str, Figures]]) -> Iterator[Sheet]:
+    """Lay the parts that only some features have side by side."""
+    for title in dict.fromkeys(title for side in sides for title in side):
+        columns = [side.get(title, {}) for side in sides]
+        names = dict.fromkeys(name for column in columns for name in column)
+        rows = [(name, [column.get(name, numerals.DASH) for column in columns]) for name in names]
+        yield Sheet(title, heads, rows)
 
 
 def _figures(heads: list[str], features: Sequence[Feature]) -> Sheet:
@@ -119,7 +156,9 @@ def _quantiles(heads: list[str], features: Sequence[Feature]) -> Sheet:
     part = next((each[0] for each in found if each is not None), "numbers")
     show: Callable[[float | None], str] = numerals.moment if part == "times" else numerals.figure
     columns = [_marks(each[1], show) if each is not None else [""] * len(RANKS) for each in found]
-    names = [{0.0: "min", 0.5: "median", 1.0: "max"}.get(rank, f"{rank:.0%}") for rank in RANKS]
+    names = [
+        {0.0: "min", 0.5: "median", 1.0: "max"}.get(one, f"{one * 100:.0f} %") for one in RANKS
+    ]
     lines = zip(*columns, strict=True)
     rows = [(name, list(cells)) for name, cells in zip(names, lines, strict=False)]
     errors = [each[1].quantiles.rank_error for each in found if each is not None]
@@ -190,17 +229,3 @@ def _counted(counts: dict[str, tuple[int, bool]], feature: Feature, value: str) 
     count, exact = counts[value]
     part = numerals.share(count, feature.present)
     return f"{numerals.count(count, exact=exact)} ({part})"
-
-
-def _part(name: str, heads: list[str], features: Sequence[Feature]) -> Sheet:
-    """Show what a part says of itself; a part this page has never heard of would show as well."""
-    columns = [
-        described(part) if (part := optional(one, name)) is not None else {} for one in features
-    ]
-    names = list(dict.fromkeys(key for column in columns for key in column))[:_FIGURES_SHOWN]
-    rows = [
-        (shorten(key, 50), [shorten(column.get(key, ""), 60) for column in columns])
-        for key in names
-    ]
-    titles = {"text": "Shape of texts", "valency": "Values per cell", "embedding": "Embeddings"}
-    return Sheet(titles.get(name, name.capitalize()), heads, rows)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gristmill.web.validation.shared_bins import By, SharedBins, bins_of, bins_of_drift
+from gristmill.web.validation.columns import missing_share
+from gristmill.web.validation.flags import flags_of
+from gristmill.web.validation.shared_bins import SharedBins, bins_of, bins_of_drift
 
 if TYPE_CHECKING:
     from gristmill.validate.checks.findings import Finding
-    from gristmill.validate.checks.report import Report
     from gristmill.validate.drifts.drift import Drift
     from gristmill.validate.schemas.schema import Schema
     from gristmill.validate.statistics.feature import Feature
-    from gristmill.validate.statistics.numbers import Numbers
     from gristmill.validate.statistics.statistics import Statistics
-
-PARTS = ("valency", "text", "weighted", "embedding", "images", "sentinels")
-"""Parts of a feature that only some have; each can `describe` itself."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +66,28 @@ class Pair:
         """The larger share of cells without a value."""
         return max((missing_share(feature) for _, feature in self.sides), default=0.0)
 
-    def bins(self, by: By = "mass") -> SharedBins | None:
-        """Both distributions on shared bins; those of the drift where statistics are not kept."""
+    @cached_property
+    def flags(self) -> dict[str, str]:
+        """Suspicious figures, with the reason (see `flags_of`)."""
+        return flags_of(self.baseline, self.current, self.drift, self.findings)
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether it deserves a look: a finding that is no mere note, or a suspicious figure."""
+        return any(one.severity != "info" for one in self.findings) or bool(self.flags)
+
+    @cached_property
+    def by_mass(self) -> SharedBins | None:
+        """Both distributions in bins of equal mass; the drift's where statistics are not kept."""
         if not self.sides and self.drift is not None:
             return bins_of_drift(self.drift)
-        return bins_of(self.baseline, self.current, by)
+        return bins_of(self.baseline, self.current, "mass")
+
+    @cached_property
+    def by_width(self) -> SharedBins | None:
+        """Both distributions in bins of equal width; None where values have no width."""
+        bins = bins_of(self.baseline, self.current, "width") if self.sides else None
+        return bins if bins is not None and bins.edges else None
 
 
 def pairs_of(
@@ -105,55 +120,6 @@ def pairs_of(
         )
         for place, name in enumerate(names)
     ]
-
-
-def pairs_of_report(
-    report: Report,
-    current: Statistics | None,
-    baseline: Statistics | None,
-    schema: Schema | None = None,
-) -> list[Pair]:
-    """Pair the features that a report speaks of."""
-    return pairs_of(current, baseline, drift=report.drift, findings=report.findings, schema=schema)
-
-
-def numbers_of(feature: Feature | None) -> tuple[str, Numbers] | None:
-    """Return the numbers of a feature and what they are: "numbers", "times" or "lengths"."""
-    for part in ("numbers", "times", "lengths"):
-        numbers: Numbers | None = getattr(feature, part, None)
-        if numbers is not None and numbers.n:
-            return part, numbers
-    return None
-
-
-def missing_share(feature: Feature) -> float:
-    """Return the share of rows without a value; 0.0 without rows."""
-    return feature.missing / feature.rows if feature.rows else 0.0
-
-
-def optional(thing: object, name: str) -> object:
-    """Return a part that an object may not have; None where it has not."""
-    return getattr(thing, name, None)
-
-
-def described(thing: object) -> dict[str, str]:
-    """Flatten what a part says of itself into named figures: `script.Latin` -> `0.98`."""
-    describe = getattr(thing, "describe", None)
-    found = describe() if callable(describe) else thing
-    return dict(_flat("", found))
-
-
-def _flat(prefix: str, value: object) -> list[tuple[str, str]]:
-    from gristmill.web.cells import column_cells
-
-    if isinstance(value, Mapping):
-        parts = [_flat(f"{prefix}{name}.", one) for name, one in list(value.items())[:20]]
-        return [pair for part in parts for pair in part]
-    if value is None or value == [] or value == ():
-        return []
-    if isinstance(value, list) and isinstance(value[0], Mapping):
-        return _flat(prefix, {str(at): one for at, one in enumerate(value)})
-    return [(prefix.rstrip(".").replace("_", " "), str(column_cells([value])[0].body))]
 
 
 def _features(statistics: Statistics | None) -> dict[str, Feature]:

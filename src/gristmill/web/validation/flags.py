@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from gristmill.web.validation.figures import Pair, missing_share, numbers_of
+from gristmill.web.validation.columns import missing_share, numbers_of
 from gristmill.web.validation.numerals import percent
 
 if TYPE_CHECKING:
+    from gristmill.validate.checks.findings import Finding
+    from gristmill.validate.drifts.drift import Drift
     from gristmill.validate.statistics.feature import Feature
 
 MOSTLY = 0.5
@@ -45,27 +47,27 @@ _PLACES = {
 """Finding code -> the figure that it is about."""
 
 
-def flags_of(pair: Pair) -> dict[str, str]:
+def flags_of(
+    baseline: Feature | None,
+    current: Feature | None,
+    drift: Drift | None,
+    findings: Sequence[Finding],
+) -> dict[str, str]:
     """Return suspicious figures with the reason: of findings first, then what looks odd by itself.
 
     Places are "missing", "distinct", "zeros", "mean", "extremes", "content", "type", "distance".
     """
     found: dict[str, str] = {}
-    for finding in pair.findings:
+    for finding in findings:
         if finding.severity != "info" and finding.code in _PLACES:
             found.setdefault(_PLACES[finding.code], finding.message)
-    if pair.current is not None:
-        for place, reason in _oddities(pair.current):
-            if pair.baseline is None or place not in dict(_oddities(pair.baseline)):
+    if current is not None:
+        for place, reason in _oddities(current):
+            if baseline is None or place not in dict(_oddities(baseline)):
                 found.setdefault(place, reason)
-    if pair.drift is not None and pair.drift.alarm:
+    if drift is not None and drift.alarm:
         found.setdefault("distance", "the distribution has shifted")
     return found
-
-
-def is_suspicious(pair: Pair) -> bool:
-    """Whether a feature deserves a look: a finding that is no mere note, or a suspicious figure."""
-    return any(one.severity != "info" for one in pair.findings) or bool(flags_of(pair))
 
 
 def _oddities(feature: Feature) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from gristmill.web.scale import format_number
@@ -24,6 +25,18 @@ def figure(value: float | None) -> str:
     if abs(value) >= _WHOLE:
         return f"{value:.4g}".replace("e+", "e").replace("-", "−")
     return format_number(float(value)).replace("e-0", "e−").replace("e-", "e−")
+
+
+def figures_among(values: Sequence[float]) -> Callable[[float], str]:
+    """Return what prints numbers so that a hundredth of the length they span still shows."""
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    span, size = high - low, max(abs(low), abs(high))
+    if not 0 < span < size / 2 or span >= 100 or size >= _WHOLE:
+        return figure
+    if all(value == int(value) for value in values):
+        return figure
+    decimals = max(0, 2 - math.floor(math.log10(span)))
+    return lambda value: f"{value:,.{decimals}f}".replace("-", "−")
 
 
 def moment(microseconds: float | None) -> str:

@@ -13,11 +13,10 @@ from gristmill.web.text import clean
 from gristmill.web.validation.feature_details import render_details
 from gristmill.web.validation.feature_rows import render_row
 from gristmill.web.validation.figures import Pair
-from gristmill.web.validation.flags import is_suspicious
 
 CHUNK = 50
 """Features whose details are unpacked together."""
-_LEVEL = 9
+_LEVEL = 6
 
 
 def pack(value: object) -> str:
@@ -30,14 +29,14 @@ def packed_rows(pairs: Sequence[Pair]) -> str:
 
     Each is `[name, kind, difference, missing, suspicious, html]`, in the order of the table.
     """
-    return pack([[*sort_keys(pair), str(_tight(render_row(pair)))] for pair in pairs])
+    return pack([[*sort_keys(pair), str(_tight(render_row(pair, lean=True)))] for pair in pairs])
 
 
 def packed_details(pairs: Sequence[Pair]) -> Iterator[str]:
     """Pack the details of 50 features at a time."""
     for start in range(0, len(pairs), CHUNK):
         part = pairs[start : start + CHUNK]
-        yield pack([str(_tight(render_details(pair))) for pair in part])
+        yield pack([str(_tight(render_details(pair, lean=True))) for pair in part])
 
 
 def sort_keys(pair: Pair) -> tuple[str, str, float, float, bool]:
@@ -47,7 +46,7 @@ def sort_keys(pair: Pair) -> tuple[str, str, float, float, bool]:
         pair.kind,
         round(pair.distance, 5),
         round(pair.missing, 5),
-        is_suspicious(pair),
+        pair.suspicious,
     )
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from gristmill.core.atomic import write_atomic
-from gristmill.core.errors import FindingsError
 from gristmill.web import blocks
 from gristmill.web.cells import column_cells
 from gristmill.web.report import Section, content_policy
@@ -19,9 +18,8 @@ from gristmill.web.text import shorten
 from gristmill.web.validation import numerals
 from gristmill.web.validation.feature_details import render_details
 from gristmill.web.validation.feature_rows import render_row
-from gristmill.web.validation.figures import Pair, optional, pairs_of, pairs_of_report
+from gristmill.web.validation.figures import Pair, pairs_of
 from gristmill.web.validation.finding_cards import render_cards
-from gristmill.web.validation.flags import is_suspicious
 from gristmill.web.validation.next_steps import next_steps
 from gristmill.web.validation.packed import CHUNK, packed_details, packed_rows, sort_keys
 from gristmill.web.validation.table_sections import table_sections
@@ -71,9 +69,9 @@ def write_validation_page(
         when: time of the check, shown as given.
         saved_as: where the report was saved; shown in the command that accepts an edit.
     """
-    now = current if current is not None else _of_report(report, "current")
-    before = baseline if baseline is not None else _of_report(report, "before")
-    pairs = pairs_of_report(report, now, before, schema)
+    now = current if current is not None else report.current
+    before = baseline if baseline is not None else report.before
+    pairs = pairs_of(now, before, drift=report.drift, findings=report.findings, schema=schema)
     anchors = {pair.name: f"f{pair.place}" for pair in pairs}
     accept = f"gristmill validate accept {saved_as or 'REPORT'}" if report.edits else ""
     page = _render(
@@ -127,10 +125,6 @@ def write_profile_page(
     return _write(path, page)
 
 
-def _of_report(report: Report, name: str) -> Statistics | None:
-    return optional(report, name)  # type: ignore[return-value]
-
-
 def _subtitle(name: str, baseline: Statistics | None, when: datetime | None) -> str:
     parts = [shorten(name, 80)]
     if baseline is not None:
@@ -142,10 +136,11 @@ def _subtitle(name: str, baseline: Statistics | None, when: datetime | None) -> 
 def _verdict(report: Report) -> Verdict:
     found = [finding.severity for finding in report.findings]
     errors, warnings = found.count("error"), found.count("warning")
-    code = 0 if report.ok else FindingsError.exit_code
     told = [numerals.many(n, word) for n, word in ((errors, "error"), (warnings, "warning")) if n]
     notes = found.count("info")
-    detail = f"exit code {code}" + (f" · {numerals.many(notes, 'note')}" if notes else "")
+    detail = f"exit code {report.exit_code}"
+    if notes:
+        detail += f" · {numerals.many(notes, 'note')}"
     if not told:
         return Verdict("ok", "✓", "Nothing is wrong", detail)
     tone, sign = ("error", "✕") if errors else ("warning", "!")
@@ -164,7 +159,7 @@ def _facts(
 
 def _counts(rows: int, baseline: Statistics | None, pairs: Sequence[Pair]) -> list[tuple[str, str]]:
     before = [("baseline rows", f"{baseline.rows:,}")] if baseline is not None else []
-    odd = sum(is_suspicious(pair) for pair in pairs)
+    odd = sum(pair.suspicious for pair in pairs)
     return [
         ("rows", f"{rows:,}"),
         *before,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from gristmill.validate.statistics.histograms import inner_edges
-from gristmill.web.validation.numerals import figure, moment
+from gristmill.web.validation.numerals import figures_among, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -24,7 +26,6 @@ _BINS = 20
 _CATEGORIES = 100
 _VALUES = 19
 _PARTS = ("numbers", "times", "lengths")
-_MISSING = "missing"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class SharedBins:
     """Shares of rows in the same bins.
 
     Attributes:
-        names: what each bin holds, in words.
+        values: the value of each bin; empty for bins between edges.
         baseline: share of the baseline's rows in each bin; None where there is no baseline.
         current: share of the current rows in each bin; None where the column is gone.
         edges: the text of the k + 1 edges between the bins; empty for values.
@@ -40,12 +41,22 @@ class SharedBins:
         missing: (baseline, current) share of rows without a value; None where there are no rows.
     """
 
-    names: list[str]
+    values: list[str]
     baseline: list[float] | None
     current: list[float] | None
     edges: list[str]
     over: str
     missing: tuple[float | None, float | None] = (None, None)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """What each bin holds: a bin of one number alone is called by it."""
+        return self.values or [
+            low if low == high else f"{low} to {high}" for low, high in pairwise(self.edges)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.values) or len(self.edges) - 1
 
     def moved(self, most: int = 3, least: float = 0.01) -> list[int]:
         """Return the places of the bins whose share changed most, the largest change first."""
@@ -74,19 +85,24 @@ def bins_of(baseline: Feature | None, current: Feature | None, by: By) -> Shared
 
 def bins_of_drift(drift: Drift) -> SharedBins:
     """Take over the bins that a drift was measured in; missing is a bin of its own there."""
-    names = [_drift_bin(name, drift.over) for name in drift.bins]
+    ends = [end for name in drift.bins if (end := _upper_edge(name, drift.over)) is not None]
+    show = moment if drift.over == "times" else figures_among(ends)
+    names = [
+        name if (end := _upper_edge(name, drift.over)) is None else f"≤ {show(end)}"
+        for name in drift.bins
+    ]
     return SharedBins(names, list(drift.baseline), list(drift.current), [], drift.over)
 
 
-def _drift_bin(name: str, over: str) -> str:
+def _upper_edge(name: str, over: str) -> float | None:
+    """Read the edge of a drift's bin; None for bins of values, of what is missing or above."""
     head, _, edge = name.partition(" ")
     if head != "<=" or over == "values":
-        return name
+        return None
     try:
-        value = float(edge)
+        return float(edge)
     except ValueError:
-        return name
-    return f"≤ {moment(value) if over == 'times' else figure(value)}"
+        return None
 
 
 def _missing(feature: Feature | None) -> float | None:
@@ -141,13 +157,13 @@ def _by_edges(
     high = max(float(side.high) for side in known if side.high is not None)
     inner = inner_edges(known[0], _BINS) if by == "mass" else _even(low, high, part)
     inner = np.unique(inner[(inner >= low) & (inner < high)])
-    show = moment if part == "times" else figure
+    show = moment if part == "times" else figures_among([low, *inner.tolist(), high])
     edges = [show(low), *map(show, inner.tolist()), show(high)]
     before, after = (
         _shares(numbers, feature, inner)
         for numbers, feature in zip(sides, (baseline, current), strict=True)
     )
-    return SharedBins(_spans(low, inner.tolist(), high, show), before, after, edges, part, missing)
+    return SharedBins([], before, after, edges, part, missing)
 
 
 def _even(low: float, high: float, part: str) -> NDArray[np.float64]:
@@ -173,15 +189,3 @@ def _shares(
         return [0.0] * (len(inner) + 1)
     counts: list[float] = (numbers.quantiles.counts_between(inner) / feature.rows).tolist()
     return counts
-
-
-def _spans(
-    low: float, inner: Sequence[float], high: float, show: Callable[[float], str]
-) -> list[str]:
-    """Name the bins: a bin that holds one number alone is called by it."""
-    ends = [low, *inner, high]
-    names = []
-    for at in range(len(ends) - 1):
-        one = ends[at] == ends[at + 1]
-        names.append(show(ends[at]) if one else f"{show(ends[at])} to {show(ends[at + 1])}")
-    return names

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gristmill.validate.drifts.drift import measure
+from gristmill.validate.statistics.cross_features import rank_correlations
 from gristmill.web.cells import Cell, share_cell
 from gristmill.web.report import Section
 from gristmill.web.text import shorten
 from gristmill.web.validation import numerals
-from gristmill.web.validation.figures import optional
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gristmill.validate.checks.report import Report
+    from gristmill.validate.drifts.drift import Drift
     from gristmill.validate.statistics.statistics import Statistics
 
     Floats = NDArray[np.float64]
 
 _PATTERNS = 15
+_PATTERNS_KEPT = 200
 _PAIRS = 12
 _SLICES = 60
 _LINES = 50
 _MIN_CHANGE = 0.05
 _NAMES_SHOWN = 6
+_CORRELATED = 60
+_NUMERIC = frozenset({"int", "float"})
 
 Sides = Sequence[tuple[str, "Statistics"]]
 
@@ -63,8 +69,8 @@ def _duplicates(sides: Sides) -> Section | None:
 
 
 def _null_patterns(sides: Sides) -> Section | None:
-    known = [(name, each, part) for name, each in sides if (part := optional(each, "nulls"))]
-    tops = [part.top(200) for _, _, part in known]  # type: ignore[attr-defined]
+    known = [(name, each, each.nulls) for name, each in sides if each.nulls is not None]
+    tops = [nulls.top(_PATTERNS_KEPT) for _, _, nulls in known]
     patterns = list(dict.fromkeys(pattern for top in tops for pattern, _ in top))
     if not any(patterns):
         return None
@@ -77,9 +83,10 @@ def _null_patterns(sides: Sides) -> Section | None:
         for pattern in patterns
     }
     ranked = sorted(patterns, key=lambda one: -max(shares[one]))[:_PATTERNS]
-    section = Section(
-        "Missing together", "Which columns lack a value in the same rows.", "null-patterns"
-    )
+    lead = "Which columns lack a value in the same rows."
+    if not all(nulls.exact for _, _, nulls in known):
+        lead += " There are more patterns than are counted; shares are lower bounds."
+    section = Section("Missing together", lead, "null-patterns")
     rows = [
         [_columns(one), len(one), *(share_cell(share) for share in shares[one])] for one in ranked
     ]
@@ -127,67 +134,95 @@ def _coefficient(value: float, sign: str = "") -> Cell | None:
 
 def _correlation_tables(sides: Sides) -> tuple[str, list[str], list[Floats]] | None:
     """Return (measure, columns, one k x k table a side) over the columns that all sides know."""
-    for part, how, measure in (
-        ("pairs", "Pearson correlation", _pearson),
-        ("sample", "rank correlation in a sample of rows", _spearman),
-    ):
-        parts = [optional(each, part) for _, each in sides]
-        if not parts or any(one is None for one in parts):
-            continue
-        measured = [measure(one) for one in parts]
-        known = set(measured[0][0]).intersection(*(names for names, _ in measured[1:]))
-        names = [name for name in measured[-1][0] if name in known]
-        if len(names) < 2:
-            continue
-        tables = []
-        for own, table in measured:
-            places = [own.index(name) for name in names]
-            tables.append(table[np.ix_(places, places)])
-        return how, names, tables
-    return None
+    measured, how = _pearson(sides), "Pearson correlation"
+    if len(measured) < len(sides):
+        measured, how = _spearman(sides), "rank correlation in a sample of rows"
+    if not measured or len(measured) < len(sides):
+        return None
+    known = set(measured[0][0]).intersection(*(names for names, _ in measured[1:]))
+    names = [name for name in measured[-1][0] if name in known]
+    if len(names) < 2:
+        return None
+    tables = []
+    for own, table in measured:
+        places = [own.index(name) for name in names]
+        tables.append(table[np.ix_(places, places)])
+    return how, names, tables
 
 
-def _pearson(part: object) -> tuple[list[str], Floats]:
-    return list(part.names), part.correlation()  # type: ignore[attr-defined]
+def _pearson(sides: Sides) -> list[tuple[list[str], Floats]]:
+    pairs = [each.pairs for _, each in sides if each.pairs is not None]
+    return [(list(part.names), part.correlation()) for part in pairs]
 
 
-def _spearman(part: object) -> tuple[list[str], Floats]:
-    from gristmill.validate.statistics.cross_features import rank_correlations
+def _spearman(sides: Sides) -> list[tuple[list[str], Floats]]:
+    samples = [each.sample for _, each in sides if each.sample is not None]
+    if len(samples) < len(sides):
+        return []
+    known = set(samples[0].frame.columns).intersection(samples[-1].frame.columns)
+    chosen = [name for name in _least_missing(sides) if name in known][:_CORRELATED]
+    parts = [replace(sample, frame=sample.frame.select(chosen)) for sample in samples]
+    return [rank_correlations(part)[:2] for part in parts]
 
-    names, table, _ = rank_correlations(part)  # type: ignore[arg-type]
-    return names, table
+
+def _least_missing(sides: Sides) -> list[str]:
+    """Return the numeric columns that all tables have, those with most values first."""
+    first, last = sides[0][1].features, sides[-1][1].features
+    names = [
+        name
+        for name, feature in last.items()
+        if feature.kind in _NUMERIC and name in first and first[name].kind in _NUMERIC
+    ]
+    return sorted(names, key=lambda name: last[name].missing)
 
 
 def _slices(sides: Sides) -> Section | None:
-    slices = [(name, optional(each, "slices") or {}, each.rows) for name, each in sides]
-    names = list(dict.fromkeys(key for _, parts, _ in slices for key in parts))  # type: ignore[attr-defined]
+    names = list(dict.fromkeys(key for _, each in sides for key in each.slices))
     if not names:
         return None
-    rows: list[list[object]] = []
-    for key in names[:_SLICES]:
-        line: list[object] = [shorten(key, 80)]
-        for _, parts, total in slices:
-            one = parts.get(key)  # type: ignore[attr-defined]
-            share = None if one is None else share_cell(one.rows / max(total, 1))
-            line += [None if one is None else one.rows, share]
-        rows.append(line)
+    rows = [[shorten(key, 80), *_slice_cells(key, sides)] for key in names[:_SLICES]]
     heads = ["slice"]
-    for name, _, _ in slices:
+    for name, _ in sides:
         heads += [f"{name} rows", f"{name} share"]
-    return Section("Slices", "Named parts of the table.", "slices").table(heads, rows)
+    two = len(sides) == 2
+    section = Section("Slices", "Named parts of the table.", "slices")
+    return section.table([*heads, *(["moved most", "distance"] if two else [])], rows)
+
+
+def _slice_cells(key: str, sides: Sides) -> list[object]:
+    cells: list[object] = []
+    for _, each in sides:
+        part = each.slices.get(key)
+        rows = None if part is None else part.rows
+        cells += [rows, None if rows is None else share_cell(rows / max(each.rows, 1))]
+    if len(sides) < 2:
+        return cells
+    old, new = (each.slices.get(key) for _, each in sides)
+    farthest = _farthest(old, new) if old is not None and new is not None else None
+    if farthest is None:
+        return [*cells, None, None]
+    distance = Cell(f"{farthest.distance:.3f}", number=True, key=repr(farthest.distance))
+    return [*cells, shorten(farthest.feature, 60), distance]
+
+
+def _farthest(old: Statistics, new: Statistics) -> Drift | None:
+    """Return the drift of the feature that moved most within a slice, beyond what chance does."""
+    found = [
+        drift
+        for name, feature in new.features.items()
+        if name in old.features
+        and (drift := measure(name, old.features[name], feature)) is not None
+        and drift.beyond_chance
+    ]
+    return max(found, key=lambda drift: drift.distance, default=None)
 
 
 def _reading_notes(report: Report | None) -> Section | None:
-    notes = list(optional(report, "notes") or ())  # type: ignore[call-overload]
-    if not notes:
+    if report is None or not report.notes:
         return None
     section = Section("Reading notes", "What was seen and mended while reading.", "reading-notes")
-    rows = []
-    for note in notes[:_LINES]:
-        figures = [optional(note, name) for name in ("code", "message", "count", "line")]
-        told = figures[1] is not None
-        rows.append(figures if told else [None, shorten(str(note), 400), None, None])
-    return section.table(["what", "message", "count", "line"], rows)
+    parts = [note.partition(": ") for note in report.notes[:_LINES]]
+    return section.table(["what", "message"], [[code, message] for code, _, message in parts])
 
 
 def _unreadable(report: Report | None) -> Section | None:

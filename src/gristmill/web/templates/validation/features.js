@@ -33,7 +33,6 @@
       return { place: place, name: row[0], kind: row[1], difference: row[2], missing: row[3],
         odd: row[4], html: row[5], body: null };
     });
-    document.querySelector(".plain").hidden = true;
   }
 
   function bodyOf(item) {
@@ -150,5 +149,8 @@
     start();
   } else if (window.DecompressionStream) {
     unpack(packed).then(fromPack).then(start);
+  } else {
+    var plain = document.querySelector(".plain");
+    plain.insertAdjacentHTML("afterend", plain.textContent); /* escaped when it was written */
   }
 })();

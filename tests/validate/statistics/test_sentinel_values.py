@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from gristmill.validate.statistics.feature import Feature
-from gristmill.validate.statistics.sentinels import sentinels
+from gristmill.validate.statistics.sentinel_values import sentinels
 
 CLEAN = {
     "normal": lambda rng, n: rng.normal(0, 1, n),

@@ -12,9 +12,9 @@ Safety = Literal["safe", "loosens", "risky"]
 
 _ORDER: dict[str, int] = {"safe": 0, "loosens": 1, "risky": 2}
 _LOOSER_UP = (
-    "max", "max_length", "max_values", "max_unique", "max_unseen", "max_outside", "max_nan",
-    "max_infinite", "max_unmatched", "max_broken", "max_rows", "max_growth", "max_duplicates",
-    "drift", "correlation",
+    "max", "max_length", "max_values", "max_unique", "max_mistyped", "max_unseen", "max_outside",
+    "max_nan", "max_infinite", "max_unmatched", "max_broken", "max_rows", "max_growth",
+    "max_duplicates", "drift", "correlation",
 )  # fmt: skip
 _LOOSER_DOWN = (
     "min", "min_length", "min_values", "min_unique", "min_present", "min_count", "min_rows",
@@ -38,7 +38,7 @@ def safety(edit: Edit) -> Safety:
 
     "safe": data that passed still passes, and nothing that was caught goes unseen, such as a new
     optional column. "loosens": a bound moves as far as the data. "risky": a check is switched off,
-    a type changes, or more than one cell in twenty is let through.
+    a type changes or is met by fewer cells, or more than one cell in twenty is let through.
     """
     old, new = plain(edit.old), plain(edit.new)
     if not edit.key:
@@ -49,7 +49,7 @@ def safety(edit: Edit) -> Safety:
     if key in _SWITCHES:
         return "risky" if new is None or new == _SWITCHES[key] else "safe"
     if isinstance(old, list) and isinstance(new, list):
-        return "loosens" if key == "domain" and set(old) <= set(new) else "risky"
+        return _of_list(key, set(old), set(new))
     if _is_number(old) and _is_number(new):
         return _of_bound(key, float(str(old)), float(str(new)))
     # A limit where there was none can only catch more.
@@ -62,9 +62,11 @@ def ranked(edits: Iterable[Edit]) -> list[Edit]:
 
 
 def switches_off(edit: Edit) -> bool:
-    """Tell whether an edit would stop looking at a feature: no type, or no feature any more."""
+    """Tell whether an edit would stop looking at a feature's type, or at the feature at all."""
     if edit.feature is None:
         return False
+    if edit.key == "max_mistyped":
+        return _is_number(edit.new) and float(str(edit.new)) > _MUCH
     return (not edit.key and edit.new is None) or (edit.key == "type" and edit.new == "any")
 
 
@@ -74,10 +76,19 @@ def _of_feature(new: object) -> Safety:
     return "safe" if new.get("required") is False or not new.get("min_present") else "loosens"
 
 
+def _of_list(key: str, old: set[object], new: set[object]) -> Safety:
+    if key == "key" and new and (not old or new <= old):
+        return "safe"
+    # More columns make a key that more rows meet.
+    return "loosens" if key in ("domain", "key") and old and old <= new else "risky"
+
+
 def _of_bound(key: str, old: float, new: float) -> Safety:
     looser = (key in _LOOSER_UP and new > old) or (key in _LOOSER_DOWN and new < old)
     if key in (*_LOOSER_UP, *_LOOSER_DOWN) and not looser:
         return "safe"
+    if key == "max_mistyped":
+        return "risky"
     much = (key in _SHARES and new > _MUCH) or (key == "min_present" and old - new > _MUCH)
     return "loosens" if looser and not much else "risky"
 
