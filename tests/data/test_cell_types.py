@@ -14,7 +14,11 @@ from gristmill.data.cell_types import Kind, casts, join_kinds, kinds
     ("cells", "kind", "values"),
     [
         (["1", None, "-20", "0"], Kind.INTEGER, [1, None, -20, 0]),
-        (["9223372036854775807"], Kind.INTEGER, [2**63 - 1]),
+        (["9223372036854775807"], Kind.LARGE, [2**63 - 1]),
+        (["9007199254740993"], Kind.LARGE, [2**53 + 1]),
+        (["9007199254740993", "0.5"], Kind.TEXT, ["9007199254740993", "0.5"]),
+        (["9007199254740993.0"], Kind.TEXT, ["9007199254740993.0"]),
+        (["9007199254740994", "0.5"], Kind.FLOAT, [2.0**53 + 2, 0.5]),
         (["9223372036854775808"], Kind.TEXT, ["9223372036854775808"]),
         (["9223372036854775808", "0.5"], Kind.TEXT, ["9223372036854775808", "0.5"]),
         (["007", "12"], Kind.TEXT, ["007", "12"]),
@@ -51,11 +55,14 @@ def slow_kind(cells: list[str]) -> Kind:
     if not cells:
         return Kind.NOTHING
     too_big = any(integer(cell) and not -(2**63) <= int(cell) < 2**63 for cell in cells)
+    whole = [int(cell.partition(".")[0]) for cell in cells if fits(cell, r"-?\d+(\.0*)?")]
+    exact = all(int(float(value)) == value for value in whole)
     if all(integer(cell) for cell in cells):
-        return Kind.TEXT if too_big else Kind.INTEGER
+        return Kind.TEXT if too_big else Kind.INTEGER if exact else Kind.LARGE
     number = r"-?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?|-?(?:[nN][aA][nN]|[iI][nN][fF])"
     if all(fits(cell, number) for cell in cells):
-        return Kind.TEXT if too_big else Kind.FLOAT
+        fits_int64 = all(abs(value) < 2**63 - 1024 for value in whole)
+        return Kind.FLOAT if exact and fits_int64 else Kind.TEXT
     boolean = all(cell.lower() in ("true", "false") for cell in cells)
     return Kind.BOOLEAN if boolean else Kind.TEXT
 
@@ -63,6 +70,8 @@ def slow_kind(cells: list[str]) -> Kind:
 CELLS = st.lists(
     st.one_of(
         st.integers(-(10**20), 10**20).map(str),
+        st.integers(2**53 - 3, 2**53 + 3).map(str),
+        st.integers(2**53 - 3, 2**53 + 3).map("{}.0".format),
         st.floats().map(str),
         st.sampled_from(["true", "False", "0", "-0", "00", "1.", ".5", "-", "", "1e5", "NaN", "٣"]),
         st.text("0123456789.-+eE", min_size=1, max_size=6),
@@ -101,4 +110,6 @@ def test_join_is_a_lattice(kind):
     assert kind.join(Kind.NOTHING) is Kind.NOTHING.join(kind) is kind
     assert kind.join(Kind.TEXT) is Kind.TEXT
     assert Kind.INTEGER.join(Kind.FLOAT) is Kind.FLOAT
+    assert Kind.LARGE.join(Kind.INTEGER) is Kind.LARGE
+    assert Kind.LARGE.join(Kind.FLOAT) is Kind.TEXT
     assert Kind.BOOLEAN.join(Kind.INTEGER) is Kind.TEXT

@@ -18,7 +18,6 @@ from gristmill.cli.validate_options import (
     refuse_filled,
     refuse_overwriting,
 )
-
 from gristmill.cli.validate_output import reading_notes, say_notes
 
 if TYPE_CHECKING:
@@ -89,6 +88,8 @@ def command(
     refuse_overwriting(data, page)
     statistics, notes = _statistics(data, slices, weight, cross_features)
     beside = None if baseline is None else _statistics((baseline,), (), None, False)[0]
+    payload = statistics.describe() | {"notes": notes}
+    emit(payload, as_json, lambda: _show(statistics, beside, notes))
     if output is not None:
         with new_folder(output) as folder:
             statistics.save(folder)
@@ -96,8 +97,6 @@ def command(
         from gristmill.web.validation.page import write_profile_page
 
         write_profile_page(statistics, page, beside)
-    payload = statistics.describe() | {"notes": notes}
-    emit(payload, as_json, lambda: _show(statistics, beside, notes))
     if not as_json:
         for place in (output, page):
             if place is not None:

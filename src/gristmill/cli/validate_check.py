@@ -97,12 +97,13 @@ def command(
         now=now,
         tfdv_measures=_tfdv_measures(schema),
     )
+    # The verdict first: a disk that is full must not take it away.
+    emit(report.describe(), as_json, lambda: show_report(report, saved_as=output))
     if output is not None:
         with new_folder(output) as folder:
             report.save(folder)
     write_report_files(report, page, junit, schema=schema, saved_as=output)
     _set_aside(data, schema, report, good, bad)
-    emit(report.describe(), as_json, lambda: show_report(report, saved_as=output))
     if not as_json:
         for place in (output, page, junit, good, bad):
             if place is not None:

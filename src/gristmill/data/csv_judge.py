@@ -74,14 +74,16 @@ class _Records:
     @cached_property
     def quoted(self) -> Mask:
         """Which have quotes."""
-        return self._per_record(self._marks.quotes) > 0
+        found: Mask = self._per_record(self._marks.quotes) > 0
+        return found
 
     @cached_property
     def blank(self) -> Mask:
         """Which are blank lines."""
         values, lengths = np.frombuffer(self._data, np.uint8), self.ends - self.starts
         first = values[np.minimum(self.starts, len(values) - 1)]
-        return (first == 10) | ((first == 13) & (lengths <= 2) & ~self.wrong)
+        blank: Mask = (first == 10) | ((first == 13) & (lengths <= 2) & ~self.wrong)
+        return blank
 
     @cached_property
     def wrong(self) -> Mask:
@@ -107,7 +109,8 @@ class _Records:
         """Which are records with the right number of cells."""
         fits = self._per_record(self._found.delimiters) == self._judge.fields - 1
         short = self.ends - self.starts <= MAX_RECORD_BYTES
-        return fits & short & ~self.wrong & ~self.blank & ~self.headers
+        good: Mask = fits & short & ~self.wrong & ~self.blank & ~self.headers
+        return good
 
     @cached_property
     def stops(self) -> NDArray[np.int64]:

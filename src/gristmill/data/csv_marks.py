@@ -82,7 +82,9 @@ class Structure:
 
 def test(bits: Bits, offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return bool[n]: whether the bit of each byte is set."""
-    return (bits[offsets >> 6] >> (offsets & 63).astype(np.uint64) & _ONE) != 0
+    words: Bits = bits[offsets >> 6] >> (offsets & 63).astype(np.uint64)
+    marked: NDArray[np.bool_] = (words & _ONE) != 0
+    return marked
 
 
 def count(bits: Bits) -> int:
@@ -101,7 +103,8 @@ def ranks(bits: Bits, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     words = offsets >> 6
     low = (_ONE << (offsets & 63).astype(np.uint64)) - _ONE
     part = np.bitwise_count(np.append(bits, np.uint64(0))[words] & low)
-    return before[words] + part
+    total: NDArray[np.int64] = before[words] + part
+    return total
 
 
 def last(bits: Bits) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ _FEW_BYTES = 1 << 14
 _SHAPES: dict[type, str] = {list: "a list", dict: "an object"}
 Row = dict[str, object]
 Columns = dict[str, list[object]]
-Decode = Callable[[bytes], list[object]]
+Decode = Callable[[bytes], Sequence[object]]
 
 
 class JsonSource:
@@ -93,7 +93,7 @@ class JsonSource:
                 good.append(row)
         return {name: [row.get(name) for row in good] for name in self.columns}
 
-    def _objects(self, block: TextBlock) -> list[object] | None:
+    def _objects(self, block: TextBlock) -> Sequence[object] | None:
         """Return the objects of a block all at once, None unless each line is one of known keys."""
         data = block.data
         if self._decode is None or not _begin_objects(data):

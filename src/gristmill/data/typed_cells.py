@@ -77,7 +77,7 @@ class CellParser:
 
     def _inexact(self, frame: pl.DataFrame) -> set[str]:
         floats = [name for name, dtype in frame.schema.items() if dtype == pl.Float64]
-        large = frame.select((pl.col(name).abs().max() > _EXACT) for name in floats)
+        large = frame.select((pl.col(name).abs().max() >= _EXACT) for name in floats)
         return {name for name in floats if large[name][0]}
 
     def _odd(self, block: CleanBlock) -> set[str]:

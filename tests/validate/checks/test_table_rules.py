@@ -117,9 +117,9 @@ def test_queries_see_the_whole_table() -> None:
     )
     told = [finding.message for finding in report.findings]
     assert told == [
-        "1 rows of rule 'hours' (SELECT hour, count(*) n FROM data GROUP BY hour HAVING n > 1 "
+        "1 row of rule 'hours' (SELECT hour, count(*) n FROM data GROUP BY hour HAVING n > 1 "
         "-- all) - hour = 1, n = 2",
-        "1 rows of rule 'named' (SELECT row_id, fare FROM data WHERE fare > 6;): dear - "
+        "1 row of rule 'named' (SELECT row_id, fare FROM data WHERE fare > 6;): dear - "
         "row_id = 2, fare = 7 (row 2)",
     ]
     assert report.rows["row_id"].to_list() == [2]
@@ -130,10 +130,10 @@ def test_queries_see_the_whole_table() -> None:
     [
         ("SELECT nothing FROM data", "cannot be run: Binder Error"),
         ("DELETE FROM data", "must be one SELECT, found DELETE"),
-        ("SELECT 1; SELECT 2", "must be one SELECT, found SELECT, SELECT"),
+        ("SELECT 1; SELECT 2", "must be one SELECT, found SELECT, then SELECT"),
         ("SELECT * FROM read_csv('/etc/hosts')", "cannot be run: Permission Error"),
         ("ATTACH '/nowhere/x.db'", "must be one SELECT, found ATTACH"),
-        ("", "must be one SELECT, found nothing"),
+        ("", "must be one SELECT, found no statement"),
     ],
 )
 def test_queries_that_may_not_run(sql: str, says: str) -> None:

@@ -29,7 +29,7 @@ def test_every_kind_is_inferred(orders: Callable[..., pl.DataFrame]) -> None:
     assert schema.features["order_id"].unique
     assert not schema.features["price"].unique
     assert schema.features["paid"].domain == ("card", "cash", "voucher")
-    assert schema.features["paid"].max_unseen == 0.0025
+    assert schema.features["paid"].max_unseen == 0.0
     assert schema.features["hour"].domain == tuple(range(24))
     assert 0.86 < schema.features["price"].min_present < 0.90
     assert schema.table.inferred_from_rows == 2000
@@ -66,6 +66,7 @@ def test_zero_is_a_wall_where_numbers_lean_on_it() -> None:
 
 def test_only_what_is_counted_says_that_nothing_is_below_zero() -> None:
     incomes = np.random.default_rng(0).exponential(size=1000)
+    assert not _infer(incomes, "unit_price").negative
     for name in ("income", "income_usd"):
         spec = _infer(incomes, name)
         assert (spec.negative, spec.min, spec.max_outside) == (True, 0.0, 0.005)
@@ -83,8 +84,10 @@ def test_rare_values_open_a_domain() -> None:
     common, rare = ["a"] * 900 + ["b"] * 97, ["c", "d", "e"]
     assert _infer(common + rare).max_unseen == pytest.approx(0.0191)
     assert _infer(common + ["b"] * 3).max_unseen == 0.005
-    assert _infer(["a"] * 600 + ["b"] * 400).max_unseen == 0.005
-    assert _infer(["a"] * 6000 + ["b"] * 4000).max_unseen == 0.0
+    assert _infer(["a"] * 600 + ["b"] * 400).max_unseen == 0.0
+    assert _infer(["a"] * 1000).max_unseen == 0.005
+    assert _infer([1] * 600 + [2] * 400).max_unseen == 0.005
+    assert _infer([1] * 6000 + [2] * 4000).max_unseen == 0.0
 
 
 def test_free_text_has_lengths_and_no_domain() -> None:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from gristmill.core.atomic import naming
 from gristmill.data.table import ROW_ID
 from gristmill.validate.checks.expression_rules import spelled_row
 from gristmill.validate.checks.places import MAX_PLACES, Part, Places
 from gristmill.validate.checks.rule import Draft
 from gristmill.validate.checks.seen import Seen
+from gristmill.validate.checks.wording import many
 from gristmill.validate.schemas.table_spec import RuleSpec
+from gristmill.validate.statistics.sql import TABLE, connect_closed, select_problem
 
 if TYPE_CHECKING:
     import duckdb
@@ -48,7 +51,8 @@ class SqlRules:
         self._rows += frame.height
         self._parts.append((part, ids))
         path = Path(self._folder.name) / f"{part.number:06d}.parquet"
-        frame.with_columns(ids.alias(ROW_ID)).write_parquet(path, compression="lz4")
+        with naming(path, path):
+            frame.with_columns(ids.alias(ROW_ID)).write_parquet(path, compression="lz4")
 
     def judge(self) -> Iterator[Draft]:
         """Run the queries; yield what breaks a rule, and rules that cannot be run."""
@@ -70,10 +74,11 @@ class SqlRules:
 
         title = f"rule {name!r} ({' '.join((rule.sql or '').split())})"
         try:
-            problem = _not_a_select(connection, rule.sql or "")
-            if not problem:
+            found = select_problem(connection, rule.sql or "")
+            if not found:
                 yield from self._broken(connection, title, rule)
                 return
+            problem = f"must be one SELECT, found {found}"
         except duckdb.Error as error:
             problem = f"cannot be run: {str(error).strip().splitlines()[0]}"
         yield Draft("invalid_rule", f"{title} {problem}", severity=rule.severity)
@@ -90,7 +95,7 @@ class SqlRules:
         names = [column[0] for column in result.description or ()]
         rows = [spelled_row(dict(zip(names, row, strict=True))) for row in result.fetchall()]
         told = f": {rule.message}" if rule.message else ""
-        message = f"{count:,} rows of {title}{told} - {rows[0]}"
+        message = f"{many(count, 'row')} of {title}{told} - {rows[0]}"
         places = self._places(connection) if ROW_ID in names else Places()
         seen = Seen(count, max(count, self._rows), tuple(rows), places)
         yield Draft("rule_broken", message, seen, severity=rule.severity)
@@ -107,34 +112,14 @@ class SqlRules:
 
 def _connect(folder: Path) -> duckdb.DuckDBPyConnection:
     """Open DuckDB with the view `data`, closed to all but the folder."""
-    import duckdb
-
-    connection = duckdb.connect(":memory:")
-    place = str(folder).replace("'", "''")
-    for setting in (
-        f"allowed_directories = ['{place}']",
-        f"temp_directory = '{place}/spill'",
-        f"memory_limit = '{_MEMORY}'",
-        "threads = 1",
-        "python_enable_replacements = false",
-        "enable_external_access = false",
-        "lock_configuration = true",
-    ):
-        connection.execute(f"SET {setting}")
+    settings = {"temp_directory": str(folder / "spill"), "memory_limit": _MEMORY}
+    connection = connect_closed(folder, settings)
     # A view takes no parameters; the folder is our own, its quotes are doubled.
+    place = str(folder).replace("'", "''")
     files = f"read_parquet('{place}/*.parquet', union_by_name = true)"
-    connection.execute("CREATE VIEW data AS FROM " + files)
+    connection.execute(f"CREATE VIEW {TABLE} AS FROM {files}")
+    connection.execute("SET lock_configuration = true")
     return connection
-
-
-def _not_a_select(connection: duckdb.DuckDBPyConnection, query: str) -> str:
-    import duckdb
-
-    statements = connection.extract_statements(query)
-    if len(statements) == 1 and statements[0].type == duckdb.StatementType.SELECT:
-        return ""
-    kinds = [str(statement.type).rpartition(".")[2] for statement in statements]
-    return f"must be one SELECT, found {', '.join(kinds) or 'nothing'}"
 
 
 def _count(connection: duckdb.DuckDBPyConnection) -> int:

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-import polars as pl
-
 from gristmill.validate.rows.fits import BAD, fit_of
 from gristmill.validate.rows.limits import Limits
+from gristmill.validate.rows.matching import matcher
 from gristmill.validate.rows.quick import quick
 from gristmill.validate.statistics.text import BROKEN
 
@@ -143,17 +142,8 @@ def _domain(limits: Limits) -> CellCheck | None:
 
 def _pattern(pattern: str) -> CellCheck:
     verdict = ("pattern_mismatch", f"text like {pattern}")
-    try:
-        matches: Callable[[str], object] = re.compile(f"(?:{pattern})\\Z").match
-    except re.error:
-        matches = _polars_match(pattern)
+    matches = matcher(pattern)
     return lambda text: None if matches(text) else verdict
-
-
-def _polars_match(pattern: str) -> Callable[[str], object]:
-    """Match patterns that Python's engine does not know (`\\p{L}`): slower, and right."""
-    whole = f"^(?:{pattern})$"
-    return lambda text: pl.Series([text]).str.contains(whole)[0]
 
 
 _BROKEN_TEXT = re.compile(BROKEN)

@@ -12,12 +12,12 @@ import polars as pl
 from gristmill.core.progress import task
 from gristmill.data.stream import PART_ROWS, open_stream
 from gristmill.data.table import ROW_ID, TableLike
+from gristmill.validate.checks.repeated import Memory, row_hashes
 from gristmill.validate.checks.report import REASONS, no_unreadable
 from gristmill.validate.kinds import cast
 from gristmill.validate.rows.limits import RARE, Limits, table_limits
 from gristmill.validate.rows.masks import column_masks
 from gristmill.validate.schemas.schema import Schema
-from gristmill.validate.statistics.hashing import hash_cells
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def check_rows(
     """Check every row of a table on its own; nothing in the data ends it.
 
     A cell is a fault if it does not fit its type, or breaks a limit that tolerates at most a share
-    of `rare`; so is a repeated key, and a row that breaks a rule (`holds`) of the schema.
+    of `rare`; so is a repeated key (exact up to 16.7 million different ones), and a row that breaks
+    a rule (`holds`) of the schema.
 
     Args:
         schema: what every row must look like.
@@ -122,7 +123,10 @@ class _Judge:
         self, schema: Schema, limits: Mapping[str, Limits], environment: str | None
     ) -> None:
         self.schema, self.limits = schema, limits
-        self.keys = {n: np.empty(0, np.uint64) for n in limits if schema.features[n].unique}
+        unique = [name for name in limits if schema.features[name].unique]
+        self.keys = [(f"duplicate_key: {name}", [name], Memory()) for name in unique]
+        if schema.table.key:
+            self.keys.append(("duplicate_key", list(schema.table.key), Memory()))
         self.rules = {
             name: pl.sql_expr(rule.holds)
             for name, rule in schema.rules.items()
@@ -145,18 +149,16 @@ class _Judge:
                     yield f"{code}: {name}", mask
 
     def _keys(self, typed: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
-        for name in [name for name in self.keys if name in typed.columns]:
-            filled = typed[name].is_not_null()
-            hashes = hash_cells(typed[name].filter(filled))
-            again = np.isin(hashes, self.keys[name])
-            again |= ~pl.Series(hashes).is_first_distinct().to_numpy()
-            self.keys[name] = np.union1d(self.keys[name], hashes)
+        for reason, columns, memory in self.keys:
+            if not all(name in typed.columns for name in columns):
+                continue
+            keys = typed.select(columns)
+            complete = ~keys.select(pl.any_horizontal(pl.all().is_null())).to_series()
+            again = memory.seen_before(row_hashes(keys.filter(complete)))
             if again.any():
-                places = filled.arg_true().filter(pl.Series(again))
-                yield (
-                    f"duplicate_key: {name}",
-                    pl.int_range(typed.height, eager=True).is_in(places.implode()),
-                )
+                mask = np.zeros(typed.height, dtype=bool)
+                mask[complete.to_numpy()] = again
+                yield reason, pl.Series(mask)
 
     def _rules(self, typed: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
         for name, holds in self.rules.items():

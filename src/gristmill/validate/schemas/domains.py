@@ -25,7 +25,7 @@ def text_domain(feature: Feature) -> Domain | None:
     counts = feature.values.counts() if feature.values else None
     if not counts or not is_categorical(feature):
         return None
-    return tuple(sorted(counts)), _unseen(list(counts.values()))
+    return tuple(sorted(counts)), _unseen(list(counts.values()), _SURE)
 
 
 def code_domain(feature: Feature) -> Domain | None:
@@ -36,18 +36,22 @@ def code_domain(feature: Feature) -> Domain | None:
     counts = counted[1].tolist()
     if not _is_closed(counts):
         return None
-    return tuple(int(value) for value in counted[0].tolist()), _unseen(counts)
+    return tuple(int(value) for value in counted[0].tolist()), _unseen(counts, _CERTAIN)
 
 
-def _unseen(counts: list[int]) -> float:
+def _unseen(counts: list[int], certain: int) -> float:
     """Share of values never seen so far, bounded from above.
 
     Where values are rare, by the singletons (Good 1953); where each was seen often, by what a
-    sample of this size hardly excludes. Where they are about equally common too, in at least
-    10,000 cells, a value that was never seen is one too many.
+    sample of this size hardly excludes. Where several are about equally common too, a value
+    that was never seen is one too many: from 1,000 names on, which somebody chose, and from 10,000
+    numbers, which may be a scale that goes on.
+
+    Args:
+        certain: from how many cells on an even set is a closed one.
     """
     present = sum(counts)
-    if present >= _CERTAIN and _is_closed(counts):
+    if present >= certain and len(counts) > 1 and _is_closed(counts):
         return 0.0
     if present >= _SURE and min(counts) >= _OFTEN_SHARE * present:
         return unseen_share(present)

@@ -107,8 +107,8 @@ def _of_numbers(name: str, feature: Feature, key: bool) -> Keys:
         "min": low,
         "max": found.high,
         "max_outside": found.outside,
-        # That a sample has none does not say that there are none: what is counted must say it.
-        "negative": not (walled and is_amount(unit)),
+        # That a sample has none does not say that there are none: its name must say it.
+        "negative": not (walled and is_amount(name)),
         "zeros": _has_other_than_zeros(numbers),
         "unit": unit,
     }

@@ -43,6 +43,10 @@ _SIGNED = {"USD", "EUR", "GBP", "percent", "degree Celsius", "degree Fahrenheit"
     "degree of latitude",
     "degree of longitude",
 }
+_AMOUNTS = {
+    *("age", "price", "fare", "count", "counts", "quantity", "qty", "size", "weight", "height"),
+    *("width", "length", "depth", "distance", "duration", "area", "population"),
+}
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -61,9 +65,12 @@ def natural_bounds(unit: str | None) -> tuple[float, float] | None:
     return None if unit is None else _NATURAL.get(unit)
 
 
-def is_amount(unit: str | None) -> bool:
-    """Whether numbers of a unit are amounts, such as lengths and durations: never below zero."""
-    return unit is not None and unit not in _SIGNED
+def is_amount(name: str) -> bool:
+    """Whether a name tells of amounts, such as lengths and prices: never below zero."""
+    unit = unit_of(name)
+    if unit is not None:
+        return unit not in _SIGNED
+    return bool(_AMOUNTS.intersection(name_parts(name)[-2:]))
 
 
 def name_parts(name: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -13,8 +15,7 @@ if TYPE_CHECKING:
 
 TABLE = "data"
 _CLOSED: dict[str, str | bool | int | float | list[str]] = {
-    # Neither files, network, extensions nor variables of this process can be reached from SQL.
-    "enable_external_access": "false",
+    # Neither network, extensions nor variables of this process can be reached from SQL.
     "python_enable_replacements": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -23,13 +24,13 @@ _CLOSED: dict[str, str | bool | int | float | list[str]] = {
 
 
 class _Stream:
-    """Hands a frame over by the Arrow C stream interface, for which DuckDB needs no pyarrow."""
+    """Hands a table over by the Arrow C stream interface, for which nobody needs pyarrow."""
 
-    def __init__(self, frame: pl.DataFrame) -> None:
-        self._frame = frame
+    def __init__(self, table: pl.DataFrame | duckdb.DuckDBPyRelation) -> None:
+        self._table = table
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        return self._frame.__arrow_c_stream__(requested_schema)
+        return self._table.__arrow_c_stream__(requested_schema)
 
 
 def run_sql(frame: pl.DataFrame, query: str) -> pl.DataFrame:
@@ -40,23 +41,53 @@ def run_sql(frame: pl.DataFrame, query: str) -> pl.DataFrame:
     """
     import duckdb
 
-    with duckdb.connect(":memory:", config=_CLOSED) as connection:
+    with connect_closed() as connection:
         try:
-            _check_select(connection, query)
-            connection.register(TABLE, _Stream(frame))
+            problem = select_problem(connection, query)
+            if problem:
+                raise _refused(query, problem)
+            # DuckDB refuses columns without a type.
+            typed = frame.with_columns(pl.col(pl.Null).cast(pl.String))
+            connection.register(TABLE, _Stream(typed))
             connection.execute("SET lock_configuration = true")
-            return pl.DataFrame(connection.sql(query))
+            # Wrapped, for Polars remembers the types it has met, and with DuckDB's own it would
+            # keep all of that package alive beyond its end ("leaked" on standard error).
+            return pl.DataFrame(_Stream(connection.sql(query)))
         except duckdb.Error as error:
             raise _refused(query, str(error).partition("\n")[0]) from error
 
 
-def _check_select(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+def connect_closed(
+    folder: Path | None = None, settings: Mapping[str, str] | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Open a database in memory that reaches nothing outside but the files of one folder.
+
+    Whoever runs queries of users in it sets `lock_configuration` first.
+    """
+    import duckdb
+
+    connection = duckdb.connect(":memory:", config={**_CLOSED, **(settings or {})})
+    if folder is not None:
+        # A setting takes no parameters; the folder is our own, its quotes are doubled.
+        place = str(folder).replace("'", "''")
+        connection.execute(f"SET allowed_directories = ['{place}']")
+    connection.execute("SET enable_external_access = false")
+    return connection
+
+
+def select_problem(connection: duckdb.DuckDBPyConnection, query: str) -> str:
+    """Say what a query is instead of one SELECT; nothing where it is one.
+
+    Raises:
+        duckdb.Error: the query cannot be parsed.
+    """
     import duckdb
 
     statements = connection.extract_statements(query)
+    if len(statements) == 1 and statements[0].type == duckdb.StatementType.SELECT:
+        return ""
     kinds = [str(statement.type).rpartition(".")[2] for statement in statements]
-    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        raise _refused(query, f"{len(kinds)} statements ({', '.join(kinds) or 'none'})")
+    return ", then ".join(kinds) or "no statement"
 
 
 def _refused(query: str, reason: str) -> UsageError:
