@@ -4,7 +4,8 @@
 #   make test    all tests
 #   make lint    formatting, lint, types, import contract
 #   make bench   all benchmarks, then the table in the README   (QUICK=1 for a quick look;
-#                LABEL_SETS=folder adds the label models on the sets in that folder)
+#                LABEL_SETS=folder adds the label models on the sets in that folder,
+#                TAXI=folder profiles and checks the taxi data there, not made data)
 #   make docs    the documentation, as HTML in docs/_build
 #   make clean   remove what the others made
 
@@ -34,6 +35,10 @@ bench: .venv/dev.done
 	  $(BIN)/python benchmarks/$$name.py $(if $(QUICK),--quick) --json benchmarks/results/$$name.json || exit 1; \
 	done
 	$(if $(LABEL_SETS),$(BIN)/python benchmarks/label_models.py $(LABEL_SETS) $(if $(QUICK),--quick) --json benchmarks/results/label_models.json)
+	for name in validate_profile validate_rows; do \
+	  $(BIN)/python benchmarks/$$name.py $(TAXI) $(if $(QUICK),--quick) --json benchmarks/results/$$name.json || exit 1; \
+	done
+	$(BIN)/python benchmarks/validate_findings.py $(if $(TAXI),--folder $(TAXI)) $(if $(QUICK),--quick) --json benchmarks/results/validate_findings.json
 	$(BIN)/python benchmarks/table.py
 
 docs: .venv/docs.done

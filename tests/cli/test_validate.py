@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import polars as pl
 import pytest
 
 from gristmill.cli.main import run
+from gristmill.cli.validate_options import new_folder
+from gristmill.core.errors import UsageError
 
 Say = Callable[..., str]
 
@@ -111,7 +114,7 @@ def test_a_report_is_kept_and_shown_again(say: Say) -> None:
     printed = say("report report --page page.html --junit junit.xml")
     assert "written: page.html" in printed
     assert "<testsuites" in Path("junit.xml").read_text()
-    assert "expected a saved report" in say("report base", 5)
+    assert "there is no report here" in say("report base", 5)
 
 
 def test_changes_are_accepted_and_recorded(say: Say) -> None:
@@ -211,3 +214,102 @@ def test_help_names_the_commands(say: Say) -> None:
     printed = say("--help")
     for name in ("infer", "check", "accept", "fuzz", "import"):
         assert f"validate {name}" in printed
+
+
+def test_what_was_mended_while_reading_is_told(say: Say) -> None:
+    text = Path("later.csv").read_text().replace(",", ";") + "torn\n"
+    Path("odd.csv").write_text(text)
+    mended = ["note: cells are separated by ';', not by ','", "note: 1 line of 801 cannot be read"]
+    for line in ("odd.csv", "infer odd.csv -o odd.toml"):
+        printed = say(line)
+        assert all(note in printed for note in mended)
+        assert all(len(row) <= 80 for row in printed.splitlines())
+    notes = json.loads(say("odd.csv --json"))["notes"]
+    assert len(notes) == 2
+    assert json.loads(say("infer odd.csv -o odd.toml --force --json"))["notes"] == notes
+
+
+def _unseen(say: Say) -> str:
+    table = pl.read_csv("later.csv").with_columns(
+        label=pl.when(pl.col("hour") == 3).then(pl.lit("scam")).otherwise("label")
+    )
+    table.write_csv("new.csv")
+    say("check new.csv -o report", 3)
+    return Path("schema.toml").read_text()
+
+
+def test_nothing_is_accepted_without_a_yes(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _unseen(say)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert say("accept report", 1).endswith("nothing accepted\n")
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert "fix: accept with --yes" in say("accept report", 2)
+    found = json.loads(say("accept report --json"))
+    assert found["accepted"] == []
+    assert [(each["feature"], each["key"]) for each in found["proposed"]] == [("label", "domain")]
+    assert Path("schema.toml").read_text() == before
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert "1 accepted" in say("accept report")
+    assert Path("schema.toml").read_text() != before
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        ("check bad.csv --good bad.csv", 2, "found one that is read"),
+        ("check bad.csv --bad schema.toml", 2, "found one that is read"),
+        ("check bad.csv --good x.csv --bad ./x.csv", 2, "found one that is written already"),
+        ("check bad.csv -o base", 2, "found something there"),
+        ("check bad.csv --good x.csv.gz", 5, "rows are not written gzipped"),
+        ("check bad.csv --good x.odd", 5, "cannot tell the format"),
+        ("rows bad.csv --good bad.csv", 2, "found one that is read"),
+        ("rows bad.csv --bad x.odd", 5, "cannot tell the format"),
+        ("train.csv -o base", 2, "found something there"),
+        ("train.csv --page train.csv", 2, "found one that is read"),
+        ("infer train.csv -o new.toml --statistics base", 2, "found something there"),
+        ("infer train.csv -o train.csv --force", 2, "found one that is read"),
+        ("report base", 5, "there is no report here"),
+    ],
+)
+def test_outputs_are_refused_before_the_work(say: Say, line: str, code: int, message: str) -> None:
+    before = {path: path.stat().st_mtime_ns for path in Path().iterdir()}
+    printed = say(line, code)
+    assert message in printed
+    assert "800 rows" not in printed
+    assert {path: path.stat().st_mtime_ns for path in Path().iterdir()} == before
+
+
+def test_a_folder_that_holds_no_statistics(say: Say) -> None:
+    Path("days").mkdir()
+    for line in ("days", "check days", "check later.csv --baseline days"):
+        assert "expected a file, or a folder of kept statistics" in say(line, 5)
+
+
+def test_the_verdict_is_told_even_where_it_cannot_be_kept(say: Say) -> None:
+    Path("file").write_text("")
+    printed = say("check later.csv --page file/page.html", 1)
+    assert printed.startswith("800 rows: no findings\n")
+    assert "error: " in printed
+
+
+def test_two_checks_cannot_write_one_folder(folder: Path) -> None:
+    with (
+        pytest.raises(UsageError, match="found something there"),
+        new_folder(folder / "report") as draft,
+    ):
+        (draft / "ours").write_text("")
+        (folder / "report").mkdir()
+        (folder / "report" / "theirs").write_text("")
+    assert [path.name for path in (folder / "report").iterdir()] == ["theirs"]
+    assert not list(folder.glob(".*"))
+
+
+def test_what_code_under_test_prints_stays_out_of_the_answer(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("loud.py").write_text("def features(table):\n    print('hello')\n")
+    capsys.readouterr()
+    assert run(["-q", "validate", "fuzz", "loud.py:features", "--rows", "0", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["ok"] is True
+    assert "hello" in printed.err

@@ -261,6 +261,7 @@ def test_constants_that_are_one_object_in_memory_are_filed_one_by_one(
 
 
 POOL = [
+    *("[(1,)]", "[[1]]", "{1}"),
     *("0", "1", "2", "True", "None", "1.0", "''", "'a'", "b'a'"),
     *("()", "(1,)", "(1, 2)", "[1]", "{'a': 1}", "frozenset([1])", "[g]", "[h]"),
 ]

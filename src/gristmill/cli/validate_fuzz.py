@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ import click
 
 from gristmill.cli.output import HELP, emit, json_option, say
 from gristmill.cli.validate_options import environment_option, schema_option
+from gristmill.cli.validate_output import say_folded
 from gristmill.core.errors import FindingsError, UsageError
 
 if TYPE_CHECKING:
@@ -65,16 +68,18 @@ def command(
 
     schema = Schema.read(schema_file)
     code, judge = _bundle(Path(target)) if Path(target).is_dir() else (_function(target), None)
-    report = fuzz(
-        schema,
-        code,
-        name=target,
-        drawn=rows,
-        company=company,
-        seed=seed,
-        environment=environment,
-        judge=judge,
-    )
+    # What the code under test prints must not mix with what we do.
+    with redirect_stdout(sys.stderr):
+        report = fuzz(
+            schema,
+            code,
+            name=target,
+            drawn=rows,
+            company=company,
+            seed=seed,
+            environment=environment,
+            judge=judge,
+        )
     emit(report.describe(), as_json, lambda: _show(report))
     if not report.ok:
         raise FindingsError(
@@ -88,7 +93,7 @@ def _show(report: FuzzReport) -> None:
     say(report.verdict)
     for number, failure in enumerate(report.failures, 1):
         say()
-        say(f"{number}. {failure}")
+        say_folded(f"{number}. {failure}", indent=3)
 
 
 def _function(target: str) -> Target:

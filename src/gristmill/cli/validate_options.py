@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gristmill.core.errors import UsageError
+from gristmill.core.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from gristmill.validate.statistics.statistics import Statistics
@@ -58,13 +58,18 @@ def known_statistics(place: Path) -> Statistics | Path:
     """Statistics that were saved in a folder, or the path of a table to be read.
 
     Raises:
-        UsageError: there is nothing at the path.
-        DataError: the folder holds no statistics.
+        DataError: the folder holds no statistics, or damaged ones.
     """
     if not place.is_dir():
         return place
     from gristmill.validate.statistics.statistics import Statistics
 
+    if not (place / "statistics.json").exists():
+        raise DataError(
+            "expected a file, or a folder of kept statistics, found another folder",
+            where=str(place),
+            fix=f"name files, such as {place / '*.csv'}, or keep statistics with -o",
+        )
     return Statistics.load(place)
 
 

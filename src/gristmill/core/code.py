@@ -136,7 +136,7 @@ class _Walker:
         """File one value that code reads under `name`."""
         # Equal numbers and texts may be one object in memory: plain data is filed name by name.
         if _is_plain(value):
-            self._file(name, fingerprint(value))
+            self._file(name, fingerprint([_kinds(value), value]))
             return
         if id(value) in self._seen:
             self._again(value, name)
@@ -359,6 +359,14 @@ def _is_plain(value: object) -> bool:
     if isinstance(value, Mapping | list | tuple | Set):
         return all(_is_plain(member) for _, member in _members(value))
     return value is None or isinstance(value, bool | int | float | str | bytes)
+
+
+def _kinds(value: object) -> object:
+    """Name the types of containers, which a fingerprint of values does not tell: [1] from (1,)."""
+    inner = [_kinds(member) for _, member in _members(value)]
+    return (
+        [type(value).__name__, inner] if isinstance(value, Mapping | list | tuple | Set) else None
+    )
 
 
 def _is_importable_user(name: str) -> bool:

@@ -9,6 +9,10 @@ import pytest
 
 from gristmill.core.errors import DataError, UsageError
 from gristmill.validate import Report, Schema, profile
+from gristmill.validate.checks.collect import Collector
+from gristmill.validate.checks.places import Part, Places
+from gristmill.validate.checks.rule import Draft
+from gristmill.validate.checks.seen import Seen
 
 Orders = Callable[..., pl.DataFrame]
 AT = [3, 50, 812]
@@ -220,3 +224,38 @@ def test_files_are_read_as_the_schema_says(orders: Orders, schema: Schema, tmp_p
 def test_a_baseline_without_rows_is_refused(orders: Orders, schema: Schema) -> None:
     with pytest.raises(DataError, match="the baseline has no rows"):
         schema.check(orders(10, seed=2), baseline=orders(10, seed=3)[:0])
+
+
+def test_a_column_without_a_name_is_checked(orders: Orders) -> None:
+    table = orders(500, seed=1).rename({"note": ""})
+    report = Schema.infer(profile(table)).check(table, baseline=table)
+    assert report.findings == []
+
+
+def test_the_reason_of_a_shift_is_told_and_not_what_follows_from_it(
+    orders: Orders, schema: Schema
+) -> None:
+    cents = orders(2000, seed=2).with_columns(price=pl.col("price") * -1)
+    report = schema.check(cents, baseline=orders(3000, seed=1))
+    found = [code for code, feature in _codes(report) if feature == "price"]
+    assert found == ["unit_change"]
+    assert report.rows.height > 1000
+
+
+def test_findings_of_most_cells_are_absorbed_with_their_rows_kept(schema: Schema) -> None:
+    found = Collector(schema)
+    places = Places.of(pl.Series([True] * 10), Part(0, 10, 0))
+    found.add("price", Draft("out_of_range", "nine of ten", Seen(9, 10, (), places)))
+    found.add("price", Draft("wrong_type", "one of ten", Seen(1, 10)))
+    found.add("price", Draft("unit_change", "cents"))
+    found.absorb("price", ("out_of_range", "wrong_type"))
+    assert [finding.code for finding in found.findings] == ["wrong_type", "unit_change"]
+    assert found.rows().height == 10
+
+
+def test_a_finding_is_not_absorbed_by_a_milder_one(schema: Schema) -> None:
+    found = Collector(schema)
+    found.add("price", Draft("out_of_range", "all", Seen(10, 10)))
+    found.add("price", Draft("unit_change", "cents", severity="info"))
+    found.absorb("price", ("out_of_range",))
+    assert [finding.code for finding in found.findings] == ["out_of_range", "unit_change"]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -178,3 +179,14 @@ def test_lists(check_in_parts: InParts, lists: list[list[int | None] | None], ro
     told = _found(findings, "missing_values") or _found(findings, "empty_column")
     assert (told.rows if told else ()) == tuple(missing[:20])
     assert bad["row_id"].to_list() == sorted({*short, *large, *missing})
+
+
+@pytest.mark.parametrize("cells", [["1", "NA", "7.0", "2"], [1.0, 0.0, 7.0, 2.0]])
+def test_a_domain_of_integers_tells_all_that_it_does_not_hold(cells: list[object]) -> None:
+    spec = FeatureSpec("int", domain=(1, 2), max_unseen=0.0)
+    schema = Schema(features={"x": spec}, table=TableSpec(exact=True))
+    report = schema.check(pl.DataFrame({"x": cells}))
+    assert report.rows["row_id"].to_list() == [1, 2]
+    (edit,) = [f.edit for f in report.findings if f.code == "unseen_value"]
+    assert edit is not None
+    assert edit.new == ([1, 2, 7] if "NA" in cells else [0, 1, 2, 7])

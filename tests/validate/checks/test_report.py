@@ -63,7 +63,7 @@ def test_saving_and_loading(report: Report, tmp_path: Path) -> None:
     assert loaded.current.describe() == report.current.describe()
     assert loaded.before.describe() == report.before.describe()
     assert json.loads(json.dumps(loaded.describe())) == loaded.describe()
-    with pytest.raises(DataError, match="expected a saved report"):
+    with pytest.raises(DataError, match="there is no report here"):
         Report.load(tmp_path)
 
 

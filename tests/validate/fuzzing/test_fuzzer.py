@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import polars as pl
 import pytest
@@ -148,3 +149,24 @@ def test_long_errors_are_cut() -> None:
 
     (failure,) = fuzz(SCHEMA, code, drawn=0).failures
     assert len(failure.error) < 250
+
+
+def test_code_that_leaves_the_process_is_a_crash() -> None:
+    def code(table: pl.DataFrame) -> None:
+        if table["age"][0] == 120:
+            sys.exit(0)
+
+    (failure,) = fuzz(SCHEMA, code, drawn=0).failures
+    assert failure.error == "SystemExit: 0"
+    assert failure.odd == ["age"]
+
+
+def test_a_refusal_of_every_row_is_told_in_few_cells() -> None:
+    def code(table: pl.DataFrame) -> None:
+        raise DataError("no")
+
+    wide = Schema(features={f"f{n}": FeatureSpec("int", min_present=1.0) for n in range(9)})
+    (failure,) = fuzz(wide, code, drawn=0).failures
+    assert str(failure).startswith(
+        "refused a good row (f0 = 0, f1 = 0, f2 = 0, f3 = 0, f4 = 0, f5 = 0, ...): DataError: no at"
+    )

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gristmill.validate.rows.guard import Guard
 from gristmill.validate.rows.row_check import check_rows, iter_row_checks
-from gristmill.validate.schemas.feature_spec import FeatureSpec
+from gristmill.validate.schemas.feature_spec import FeatureSpec, SpecKind
 from gristmill.validate.schemas.schema import Schema
-from gristmill.validate.schemas.table_spec import RuleSpec
+from gristmill.validate.schemas.table_spec import RuleSpec, TableSpec
 
 SCHEMA = Schema(
     features={
@@ -158,3 +159,67 @@ def test_the_same_as_row_by_row(rows: list[tuple[object, ...]], size: int) -> No
     parts = list(iter_row_checks(SCHEMA, table, rows=size))
     assert pl.concat([part.bad for part in parts]).equals(checked.bad)
     assert sum(part.rows for part in parts) == table.height
+
+
+def test_only_the_outermost_list_has_a_number_of_elements() -> None:
+    spec = FeatureSpec("int", nesting=2, min_values=2, max_values=2)
+    table = pl.DataFrame({"x": [[[1], [2, 3, 4]], [[1, 2]], [[1], None]]})
+    assert check_rows(Schema(features={"x": spec}), table).bad["row_id"].to_list() == [1]
+
+
+def test_keys_are_remembered_over_all_parts_and_columns() -> None:
+    table = pl.DataFrame({"a": [1, 1, 2, 1, None, None], "b": ["x", "y", "x", "x", "x", "x"]})
+    schema = Schema(
+        features={"a": FeatureSpec("int"), "b": FeatureSpec("string")},
+        table=TableSpec(key=("a", "b")),
+    )
+    parts = list(iter_row_checks(schema, table, rows=2))
+    assert [part.bad["reasons"].to_list() for part in parts] == [[], [["duplicate_key"]], []]
+
+
+CELLS = {
+    "int": ["1", " 7 ", "7.0", "7.5", "-3", "", "x", "NA", "9" * 30, str(2**63 - 1), "1e3", "+4"],
+    "float": ["1", "-3", " 2.5", "", "nan", "inf", "1e400", "x", ".5", "1_0", "0x1", "\u0663"],
+    "bool": ["true", "1", "0", "no", "YES", "maybe", "", "t"],
+    "time": ["2024-01-01", "2024-01-01T10:00:00Z", "2024-13-01", "2023-12-31 10:00", "x", ""],
+    "string": ["a", "bb", "dddddd", "", "\ufffd", "\u00e9", "\u00c3\u00a9", "A"],
+}
+SPECS = [
+    FeatureSpec("int", min_present=1.0, min=0, max=50, max_outside=0.0, negative=False),
+    FeatureSpec("int", domain=(1, 7), max_unseen=0.0),
+    FeatureSpec("int", null_values=("NA", 7)),
+    FeatureSpec("float", min=-1, max=5, max_outside=0.0, max_nan=0.0, max_infinite=0.0),
+    FeatureSpec("float", null_values=("x", -3), min_present=1.0),
+    FeatureSpec("bool", min_present=1.0),
+    FeatureSpec("time", earliest="2024-01-01", latest="2024-12-31"),
+    FeatureSpec("string", min_length=1, max_length=5, max_outside=0.0, max_broken=0.0),
+    FeatureSpec("string", pattern="[a-z]+", max_unmatched=0.0),
+]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.type}{SPECS.index(spec)}")
+def test_a_check_rows_and_a_guard_agree_on_every_cell(spec: FeatureSpec) -> None:
+    schema = Schema(features={"x": spec}, table=TableSpec(exact=True))
+    guard = Guard(schema)
+
+    @settings(deadline=None, max_examples=40)
+    @given(st.lists(st.none() | st.sampled_from(CELLS[spec.type]), min_size=1, max_size=6))
+    def test(cells: list[str | None]) -> None:
+        table = pl.DataFrame({"x": pl.Series(cells, dtype=pl.String)})
+        expected = [row for row, cell in enumerate(cells) if not guard.admits({"x": cell})]
+        assert check_rows(schema, table).bad["row_id"].to_list() == expected
+        assert schema.check(table).rows["row_id"].to_list() == expected
+
+    test()
+
+
+@pytest.mark.parametrize("kind", ["int", "bool", "float", "string"])
+def test_typed_numbers_are_read_alike(kind: SpecKind) -> None:
+    spec = FeatureSpec(kind, null_values=(0,), min_present=1.0)
+    schema = Schema(features={"x": spec}, table=TableSpec(exact=True))
+    for column in ([0.0, 1.0, 2.5, None], [0, 1, 2, 2**63 - 1], [True, False, None]):
+        table = pl.DataFrame({"x": column})
+        found = schema.check(table).rows["row_id"].to_list()
+        assert check_rows(schema, table).bad["row_id"].to_list() == found
+        guard = Guard(schema)
+        assert [n for n, cell in enumerate(column) if not guard.admits({"x": cell})] == found

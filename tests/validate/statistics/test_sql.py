@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -43,3 +45,18 @@ def test_a_query_can_do_nothing_else(query: str, tmp_path: Path) -> None:
         run_sql(FRAME, query.format(path=path))
     assert sorted(tmp_path.iterdir()) == [path]
     assert path.read_text() == "secret\n1\n"
+
+
+def test_columns_without_a_type_go_through() -> None:
+    frame = FRAME.with_columns(nothing=pl.lit(None))
+    assert run_sql(frame, "SELECT nothing FROM data WHERE a > 1")["nothing"].to_list() == [None]
+
+
+def test_nothing_of_duckdb_is_left_at_the_end() -> None:
+    code = (
+        "import polars as pl\n"
+        "from gristmill.validate.statistics.sql import run_sql\n"
+        "run_sql(pl.DataFrame({'a': [1]}), 'SELECT a FROM data')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

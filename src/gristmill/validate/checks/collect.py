@@ -11,11 +11,13 @@ import polars as pl
 from gristmill.data.table import ROW_ID
 from gristmill.validate.checks.findings import SEVERITIES, SHOWN_ROWS, Evidence, Finding
 from gristmill.validate.checks.places import Places, gather_reasons
-from gristmill.validate.checks.report import REASONS, no_rows, ranked
+from gristmill.validate.checks.report import ORDER, REASONS, no_rows, ranked
 from gristmill.validate.checks.rule import Draft
 from gristmill.validate.drifts.drift import Drift
 from gristmill.validate.schemas.feature_spec import Severity
 from gristmill.validate.schemas.schema import Schema
+
+_MOST = 0.5
 
 
 @dataclass
@@ -48,6 +50,18 @@ class Collector:
         """Add several drafts of one feature."""
         for draft in drafts:
             self.add(feature, draft)
+
+    def absorb(self, feature: str, codes: tuple[str, ...]) -> None:
+        """Drop findings of most cells of a feature that its last finding explains.
+
+        Their rows stay bad, and a finding more severe than the one that explains it stays.
+        """
+        *earlier, last = self.features[feature]
+        for finding in earlier:
+            explained = finding.code in codes and finding.evidence.share > _MOST
+            if explained and ORDER[finding.severity] >= ORDER[last.severity]:
+                self.features[feature].remove(finding)
+                self.findings.remove(finding)
 
     def _severity(self, feature: str | None, draft: Draft) -> Severity:
         """The feature's own severity of a code, else the schema's, else the usual one."""

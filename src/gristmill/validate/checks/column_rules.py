@@ -45,11 +45,14 @@ def _typed(spec: FeatureSpec) -> bool:
     return spec.type != "any"
 
 
+_UNREAD = ("any", "bytes")
+
 RULES: tuple[tuple[type[Rule], _Applies], ...] = (
     (Nesting, _typed),
     (WrongType, _typed),
     (IntegerOverflow, lambda spec: spec.type == "int"),
-    (NullWords, lambda spec: spec.type not in ("any", "bytes") and spec.domain is None),
+    # Among texts a domain tells of them.
+    (NullWords, lambda spec: spec.type not in _UNREAD and not _text(_any_of("domain"))(spec)),
     (Missing, lambda _spec: True),
     (ValueCount, _any_of("min_values", "max_values")),
     (UnseenValue, _any_of("domain")),

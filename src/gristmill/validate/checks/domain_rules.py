@@ -73,8 +73,8 @@ class UnseenValue(Rule):
         values, domain = self.seen.values, list(self.spec.domain or ())
         if len(domain) + len(values) > _MAX_DOMAIN or len(values) >= KEPT_VALUES:
             return self.edit("max_unseen", up(self.seen.share))
-        kind = int if self.spec.type == "int" else str
-        return self.edit("domain", sorted({*domain, *(kind(str(value)) for value in values)}))
+        kind = _whole if self.spec.type == "int" else str
+        return self.edit("domain", sorted({*domain, *(kind(value) for value in values)}))
 
     def _near(self) -> str:
         """Say which known value the first unseen one resembles, if any."""
@@ -82,6 +82,11 @@ class UnseenValue(Rule):
         value = self.seen.values[0] if self.seen.values else ""
         near = difflib.get_close_matches(_folded(value), names, 1, cutoff=0.8)
         return f" (like {names[near[0]]!r}?)" if near else ""
+
+
+def _whole(value: object) -> int:
+    """The integer that a cell was read as: 7, 7.0 or ' 7.0 '."""
+    return int(value) if isinstance(value, float) else int(str(value).strip().partition(".")[0])
 
 
 def _folded(value: object) -> str:

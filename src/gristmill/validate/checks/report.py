@@ -24,7 +24,7 @@ _REPORT = "report.json"
 _ROWS = "rows.json"
 _CURRENT = "current"
 _BEFORE = "before"
-_ORDER = {"error": 0, "warning": 1, "info": 2}
+ORDER = {"error": 0, "warning": 1, "info": 2}
 _SHOWN_BINS = 5
 
 
@@ -88,7 +88,7 @@ class Report:
     def verdict(self) -> str:
         """One line: `5,001 rows: 2 errors, 1 warning; 17 bad rows`."""
         found = [f.severity for f in self.findings]
-        parts = [many(found.count(word), word) for word in _ORDER if word in found]
+        parts = [many(found.count(word), word) for word in ORDER if word in found]
         bad = f"; {many(self.rows.height, 'bad row')}" if self.rows.height else ""
         return f"{many(self.checked_rows, 'row')}: {', '.join(parts) or 'no findings'}{bad}"
 
@@ -131,12 +131,20 @@ class Report:
         Raises:
             DataError: the folder holds no report, or a damaged one.
         """
+        if not (folder / _REPORT).is_file():
+            raise DataError(
+                "there is no report here",
+                where=str(folder),
+                fix="keep one with `gristmill validate check DATA -o FOLDER`",
+            )
         try:
             document = msgspec.json.decode((folder / _REPORT).read_bytes(), type=_Document)
             rows = msgspec.json.decode((folder / _ROWS).read_bytes(), type=_Rows)
         except (OSError, msgspec.MsgspecError) as error:
             raise DataError(
-                f"expected a saved report, found something unreadable: {error}", where=str(folder)
+                f"expected a saved report, found something unreadable: {error}",
+                where=str(folder),
+                fix="check the data again",
             ) from error
         bad = bad_rows(rows.row_id, rows.reasons)
         lines = pl.DataFrame(rows.unreadable, schema=no_unreadable().schema, orient="row")
@@ -185,12 +193,12 @@ def _described(finding: Finding) -> dict[str, object]:
 
 def by_severity(findings: Sequence[Finding]) -> list[Finding]:
     """Order findings: errors first, otherwise as found."""
-    return sorted(findings, key=lambda finding: _ORDER[finding.severity])
+    return sorted(findings, key=lambda finding: ORDER[finding.severity])
 
 
 def ranked(findings: Sequence[Finding]) -> list[Finding]:
     """Order findings: errors first, then by the share of cells or rows hit; ties as found."""
-    return sorted(findings, key=lambda f: (_ORDER[f.severity], -round(f.evidence.share, 6)))
+    return sorted(findings, key=lambda f: (ORDER[f.severity], -round(f.evidence.share, 6)))
 
 
 def _lines(finding: Finding) -> list[str]:

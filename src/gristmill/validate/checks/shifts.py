@@ -39,6 +39,8 @@ _SAME = {
     "sentinel_value": ("sentinel_value", "constant_column", "all_zero"),
 }
 """Shift -> the findings that have told it already."""
+_EXPLAINS = ("unit_change", "swapped_columns", "stale_time")
+"""Shifts that say why most cells lie outside their limits."""
 
 
 def add_shifts(
@@ -68,6 +70,8 @@ def add_shifts(
     for shift in comparison.shifts:
         if not _is_told(found, shift, table):
             found.add(shift.feature, _draft(shift, serving), shift.distribution)
+            if shift.code in _EXPLAINS and shift.feature is not None and not table.exact:
+                found.absorb(shift.feature, _MOVES_CELLS)
 
 
 def _told(found: Collector, name: str) -> Told:

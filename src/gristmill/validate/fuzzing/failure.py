@@ -8,6 +8,7 @@ import msgspec
 
 _SHOWN = 50
 _ERROR = 200
+_CELLS = 6
 
 Wrong = Literal["crashed", "refused a good row", "wrong answer"]
 
@@ -34,10 +35,18 @@ class Failure(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         told = self.odd or list(self.row)
-        cells = ", ".join(f"{name} = {shown(self.row[name])}" for name in told)
-        kept = "a row that keeps the schema" if self.keeps_schema else "a row that breaks it"
+        cells = ", ".join(f"{name} = {shown(self.row[name])}" for name in told[:_CELLS])
+        more = ", ..." if len(told) > _CELLS else ""
         place = f" at {self.where}" if self.where else ""
-        return f"{self.wrong} on {kept} ({cells}): {self.error}{place}"
+        return f"{self.wrong}{self._kept} ({cells}{more}): {self.error}{place}"
+
+    @property
+    def _kept(self) -> str:
+        if self.wrong == "refused a good row":
+            return ""
+        return (
+            " on a row that keeps the schema" if self.keeps_schema else " on a row that breaks it"
+        )
 
 
 class FuzzReport(msgspec.Struct, frozen=True):

@@ -29,6 +29,8 @@ Judge = Callable[[pl.DataFrame, object], str | None]
 """Says what is wrong with an answer to rows that keep the schema; None where nothing is."""
 
 _MOST_FAILURES = 20
+_BROKE = (Exception, SystemExit, pl.exceptions.PanicException)
+"""What code under test raises; but not what stops us, such as Ctrl-C."""
 
 
 def fuzz(
@@ -109,7 +111,7 @@ class _Trial:
             answer = self.target(table)
         except GristmillError as error:
             return self._failure("refused a good row", error, row) if kept else None
-        except Exception as error:
+        except _BROKE as error:
             return self._failure("crashed", error, row, kept=kept)
         problem = self.judge(table, answer) if kept and self.judge else None
         if problem is None:
@@ -137,7 +139,9 @@ class _Trial:
                 row, failure = simpler, again
         return failure
 
-    def _failure(self, wrong: Wrong, error: Exception, row: Row, *, kept: bool = True) -> Failure:
+    def _failure(
+        self, wrong: Wrong, error: BaseException, row: Row, *, kept: bool = True
+    ) -> Failure:
         first = (str(error).splitlines() or [""])[0]
         said = f"{type(error).__name__}: {cut(first)}"
         return Failure(wrong, said, _place(error), row, self._odd(row), kept)
@@ -152,7 +156,7 @@ def _identity(failure: Failure) -> tuple[str, str]:
     return f"{failure.wrong} {kind}", failure.where
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """The innermost line of code that is not in an installed package, else the innermost."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if "site-packages" not in f.filename and f.filename != __file__]

@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 _OFTEN_MISSING = 0.99
 _USUAL_LENGTH = 40
-_LIMIT = 2**63 - 1
+_LIMIT = 2**63 - 2  # beyond it numbers are taken for cut off
 _BROKEN = re.compile(BROKEN)
 
 

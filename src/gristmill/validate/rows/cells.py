@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from gristmill.validate.rows.fits import BAD, fit_of
+from gristmill.validate.rows.fits import BAD, LEAST, MOST, fit_of
 from gristmill.validate.rows.limits import Limits
 from gristmill.validate.rows.matching import matcher
 from gristmill.validate.rows.quick import quick
@@ -25,13 +25,14 @@ def cell_check(limits: Limits) -> CellCheck:
     if limits.nesting:
         return _list_check(limits)
     fit, rules, nulls, accepts = fit_of(limits.kind), _rules(limits), limits.nulls, quick(limits)
+    is_null = _null_check(limits)
     missing = ("missing_values", "a value") if limits.filled else None
     misfit = ("wrong_type", f"{_NAMES[limits.kind]}")
 
     def check(value: Any) -> Verdict | None:
         if accepts is not None and accepts(value):
             return None
-        if value is None or (nulls and str(value).strip() in nulls):
+        if value is None or (nulls and is_null(value)):
             return missing
         if isinstance(value, list | tuple):
             return misfit if limits.kind != "any" else None
@@ -47,6 +48,16 @@ def cell_check(limits: Limits) -> CellCheck:
         return None
 
     return check
+
+
+def _null_check(limits: Limits) -> Callable[[Any], bool]:
+    nulls, numbers = limits.nulls, limits.null_numbers
+
+    def is_null(value: Any) -> bool:
+        number = type(value) is int or type(value) is float
+        return (number and value in numbers) or str(value).strip() in nulls
+
+    return is_null
 
 
 def _list_check(limits: Limits) -> CellCheck:
@@ -80,8 +91,12 @@ def _no_rules(_limits: Limits) -> list[CellCheck | None]:
 def _number_rules(limits: Limits) -> list[CellCheck | None]:
     bounds = _between(limits.low, limits.high, "out_of_range")
     if limits.kind == "int":
-        return [bounds]
+        return [None if limits.outermost else _cut_off, bounds]
     return [_finite(limits, bounds)]
+
+
+def _cut_off(value: int) -> Verdict | None:
+    return ("wrong_type", "an integer within 64 bits") if value in (LEAST, MOST) else None
 
 
 def _finite(limits: Limits, bounds: CellCheck | None) -> CellCheck:

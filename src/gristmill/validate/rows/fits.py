@@ -12,14 +12,13 @@ BAD = object()
 """What a value that does not fit is cast to; None is a missing one."""
 
 _WHOLE = re.compile(r"[+-]?\d+(?:\.0+)?", re.ASCII)
-_DECIMAL = re.compile(
-    r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf|infinity|nan)", re.ASCII | re.IGNORECASE
-)
 _MOMENT = re.compile(
     r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)?)?)?", re.ASCII
 )
 _WORDS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
-_LEAST, _MOST = -(2**63), 2**63 - 1
+LEAST, MOST = -(2**63), 2**63 - 1
+"""The outermost integers of 64 bits."""
+_MOST_DIGITS = 1_000
 _START = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
@@ -48,15 +47,16 @@ def _string(value: object) -> object:
 
 def _int(value: object) -> object:
     if type(value) is int:
-        return value if _LEAST <= value <= _MOST else BAD
+        return value if LEAST <= value <= MOST else BAD
     if isinstance(value, float):
         return _whole(value)
     if not isinstance(value, str):
         return BAD
     digits = value.strip()
-    if not _WHOLE.fullmatch(digits):
+    if len(digits) > _MOST_DIGITS or not _WHOLE.fullmatch(digits):
         return BAD if digits else None
-    return _int(int(digits.partition(".")[0]))
+    whole = int(digits.partition(".")[0])
+    return whole if LEAST <= whole <= MOST else BAD
 
 
 def _whole(value: float) -> object:
@@ -71,16 +71,23 @@ def _float(value: object) -> object:
     if not isinstance(value, str):
         return BAD
     digits = value.strip()
-    if not _DECIMAL.fullmatch(digits):
+    try:
+        number = float(digits)
+    except ValueError:
         return BAD if digits else None
-    return float(digits)
+    return BAD if _is_odd(digits) else number
+
+
+def _is_odd(digits: str) -> bool:
+    """Whether Python alone reads a number here: `1_000`, or digits beyond ASCII."""
+    return "_" in digits or not digits.isascii()
 
 
 def _bool(value: object) -> object:
     if isinstance(value, bool):
         return value
     if not isinstance(value, str):
-        return BAD
+        return value == 1 if isinstance(value, int | float) and value in (0, 1) else BAD
     word = value.strip().lower()
     return _WORDS.get(word, BAD) if word else None
 

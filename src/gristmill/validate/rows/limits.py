@@ -23,7 +23,9 @@ class Limits:
         kind: what a cell, or an element of a list, is cast to.
         typed: whether one that cannot be cast is a fault.
         filled: whether a missing cell is a fault.
-        nulls: spellings that are read as missing.
+        nulls, null_numbers: spellings, and numbers, that are read as missing.
+        outermost: whether the first and the last integer of 64 bits are values; else they are what
+            numbers beyond were cut to.
         nesting: how deep lists are nested; 0 for plain cells.
         low, high: bounds of numbers; None: none.
         nan, infinite: whether such numbers may be.
@@ -37,6 +39,8 @@ class Limits:
     typed: bool = True
     filled: bool = False
     nulls: frozenset[str] = frozenset()
+    null_numbers: frozenset[float] = frozenset()
+    outermost: bool = False
     nesting: int = 0
     domain: frozenset[str | int] | None = None
     low: float | None = None
@@ -62,6 +66,8 @@ def limits_of(spec: FeatureSpec, rare: float = RARE) -> Limits:
         typed=spec.max_mistyped <= rare,
         filled=spec.required and spec.min_present >= 1 - rare,
         nulls=frozenset(str(value) for value in spec.null_values),
+        null_numbers=frozenset(x for x in spec.null_values if isinstance(x, int | float)),
+        outermost=spec.domain is not None or (spec.max is not None and spec.max >= 2**63 - 1),
         nesting=spec.nesting,
         domain=_domain(spec, rare),
         low=low if spec.negative or (low is not None and low > 0) else 0,

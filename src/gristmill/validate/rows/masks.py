@@ -7,39 +7,44 @@ from dataclasses import replace
 
 import polars as pl
 
+from gristmill.validate.checks.cells import conformed, read_as_missing
 from gristmill.validate.kinds import cast, kind_of, normalised
 from gristmill.validate.rows.limits import Limits
+from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.statistics import text
 
 Masked = Iterator[tuple[str, pl.Series]]
 """Finding code and Boolean[n], no nulls; masks without a bad row are left out."""
 
 
-def column_masks(column: pl.Series, limits: Limits) -> Masked:
-    """Yield the code and the rows of each limit that some row of a column breaks."""
-    column = _without_nulls(column, limits)
+def column_masks(column: pl.Series, spec: FeatureSpec, limits: Limits) -> Masked:
+    """Yield the code and the rows of each limit that some row of a column breaks.
+
+    Cells are read as by `validate check`.
+    """
+    column = read_as_missing(column, spec)
     rules = _list_masks if column.dtype.is_nested() else _plain_masks
-    for code, mask in rules(column, limits):
+    for code, mask in rules(column, spec, limits):
         filled = mask.fill_null(value=False)
         if filled.any():
             yield code, filled
 
 
-def _plain_masks(column: pl.Series, limits: Limits) -> Masked:
+def _plain_masks(column: pl.Series, spec: FeatureSpec, limits: Limits) -> Masked:
     if limits.nesting and len(column) > column.null_count():
         yield "nesting", column.is_not_null()
         return
-    yield from _cell_masks(column, limits)
+    yield from _cell_masks(column, spec, limits)
 
 
-def _cell_masks(column: pl.Series, limits: Limits) -> Masked:
+def _cell_masks(column: pl.Series, spec: FeatureSpec, limits: Limits) -> Masked:
     if limits.kind == "any":
         cells, missing = normalised(column), column.is_null()
     else:
-        fitted = cast(column, limits.kind)
-        cells, missing = fitted.column, fitted.column.is_null() & ~fitted.bad
-        if limits.typed:
-            yield "wrong_type", fitted.bad
+        cells, bad = conformed(column, spec)
+        missing = cells.is_null() if bad is None else cells.is_null() & ~bad
+        if limits.typed and bad is not None:
+            yield "wrong_type", bad
     if limits.filled:
         yield "missing_values", missing
     if limits.domain is not None:
@@ -98,7 +103,7 @@ _BY_KIND: dict[str, tuple[Callable[[pl.Series, Limits], Masked], ...]] = {
 }
 
 
-def _list_masks(column: pl.Series, limits: Limits) -> Masked:
+def _list_masks(column: pl.Series, spec: FeatureSpec, limits: Limits) -> Masked:
     if limits.filled:
         yield "missing_values", column.is_null()
     leaves = pl.DataFrame({"row": pl.int_range(len(column), eager=True), "cell": column})
@@ -116,7 +121,7 @@ def _list_masks(column: pl.Series, limits: Limits) -> Masked:
     if limits.kind != "any" and depth != limits.nesting:
         yield "nesting", column.is_not_null()
         return
-    for code, mask in _cell_masks(leaves["cell"], replace(limits, filled=False)):
+    for code, mask in _cell_masks(leaves["cell"], spec, replace(limits, filled=False)):
         yield code, _rows_of(leaves, mask, len(column))
 
 
@@ -124,12 +129,3 @@ def _rows_of(leaves: pl.DataFrame, mask: pl.Series, rows: int) -> pl.Series:
     """The rows of the table that a mask over the elements of its lists hits."""
     hit = leaves["row"].filter(mask.fill_null(value=False))
     return pl.int_range(rows, eager=True).is_in(hit.unique().implode())
-
-
-def _without_nulls(column: pl.Series, limits: Limits) -> pl.Series:
-    """Read the spellings of missing (null_values) as missing."""
-    if not limits.nulls or column.dtype.is_nested():
-        return column
-    spelled = column.cast(pl.String)
-    hit = spelled.str.strip_chars().is_in(pl.Series(sorted(limits.nulls)).implode())
-    return column.set(hit.fill_null(value=False), None) if hit.any() else column

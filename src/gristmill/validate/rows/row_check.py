@@ -12,9 +12,9 @@ import polars as pl
 from gristmill.core.progress import task
 from gristmill.data.stream import PART_ROWS, open_stream
 from gristmill.data.table import ROW_ID, TableLike
+from gristmill.validate.checks.cells import conformed, read_as_missing
 from gristmill.validate.checks.repeated import Memory, row_hashes
 from gristmill.validate.checks.report import REASONS, no_unreadable
-from gristmill.validate.kinds import cast
 from gristmill.validate.rows.limits import RARE, Limits, table_limits
 from gristmill.validate.rows.masks import column_masks
 from gristmill.validate.schemas.schema import Schema
@@ -108,11 +108,11 @@ def schema_kinds(schema: Schema) -> dict[str, str]:
 
 def typed(part: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     """Cast the columns that a schema knows to its types; cells that do not fit become null."""
-    kinds = {name: spec.type for name, spec in schema.features.items() if name in part.columns}
+    known = {name: spec for name, spec in schema.features.items() if name in part.columns}
     return part.with_columns(
-        cast(part[name], kind).column
-        for name, kind in kinds.items()
-        if kind != "any" and not part.schema[name].is_nested()
+        conformed(read_as_missing(part[name], spec), spec)[0].alias(name)
+        for name, spec in known.items()
+        if spec.type != "any" and not part.schema[name].is_nested()
     )
 
 
@@ -145,7 +145,7 @@ class _Judge:
     def _cells(self, part: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
         for name, limits in self.limits.items():
             if name in part.columns:
-                for code, mask in column_masks(part[name], limits):
+                for code, mask in column_masks(part[name], self.schema.features[name], limits):
                     yield f"{code}: {name}", mask
 
     def _keys(self, typed: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
