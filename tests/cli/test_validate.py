@@ -293,13 +293,14 @@ def test_the_verdict_is_told_even_where_it_cannot_be_kept(say: Say) -> None:
 
 
 def test_two_checks_cannot_write_one_folder(folder: Path) -> None:
-    with (
-        pytest.raises(UsageError, match="found something there"),
-        new_folder(folder / "report") as draft,
-    ):
-        (draft / "ours").write_text("")
-        (folder / "report").mkdir()
-        (folder / "report" / "theirs").write_text("")
+    def write() -> None:
+        with new_folder(folder / "report") as draft:
+            (draft / "ours").write_text("")
+            (folder / "report").mkdir()
+            (folder / "report" / "theirs").write_text("")
+
+    with pytest.raises(UsageError, match="found something there"):
+        write()
     assert [path.name for path in (folder / "report").iterdir()] == ["theirs"]
     assert not list(folder.glob(".*"))
 
