@@ -65,7 +65,8 @@ def file_claims(folder: Path, rows: int, times: int) -> Iterator[Claim]:
         if find_spec("tensorflow_data_validation") is not None:
             peer, whose = spent("tfdv", path, times)["cpu"] / millions, "TFDV, in the same run"
         yield claim(
-            f"full statistics per million {kind} rows", ours["cpu"] / millions, "CPU s",
+            f"full statistics per million {kind} rows, of {rows:,}",
+            ours["cpu"] / millions, "CPU s",
             f"{how}; peer {whose}", goal=f"<= {goal}", peer=peer,
         )  # fmt: skip
         yield claim(
@@ -85,7 +86,7 @@ def rivals(path: Path, ours: float, rows: int, times: int, how: str) -> Iterator
         if find_spec(module) is not None and (module != "pandas" or find_spec("pyarrow")):
             theirs = spent(rival, path, times)["cpu"] * MILLION / rows
             yield claim(
-                f"{path.suffix[1:]} beside {rival}", ours, "CPU s per million rows",
+                f"{rows:,} {path.suffix[1:]} rows beside {rival}", ours, "CPU s per million rows",
                 f"{how}; peer {does}, in the same run", peer=theirs, more_is_better=False,
             )  # fmt: skip
 

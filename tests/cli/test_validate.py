@@ -161,6 +161,15 @@ def test_rows_are_parted(say: Say) -> None:
     assert json.loads(say("rows bad.csv --json"))["reasons"] == {"wrong_type: hour": 1}
 
 
+def test_rules_that_cannot_be_applied_to_rows_are_told(say: Say) -> None:
+    rules = '[rules.a]\nholds = "hour > none"\n[rules.b]\nholds = "odd(hour)"\n'
+    Path("schema.toml").write_text(Path("schema.toml").read_text() + rules)
+    printed = say("rows later.csv")
+    assert "800 good rows" in printed
+    assert "note: rule 'a' (hour > none) needs 'none', which is not there" in printed
+    assert "note: rule 'b' (odd(hour)) is no SQL expression" in printed
+
+
 def test_skew_by_join(say: Say) -> None:
     table = pl.read_csv("later.csv").with_columns(hour=pl.col("hour") % 23)
     table.write_csv("served.csv")

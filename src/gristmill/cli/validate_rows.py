@@ -15,6 +15,7 @@ from gristmill.cli.validate_options import (
     refuse_overwriting,
     schema_option,
 )
+from gristmill.cli.validate_output import say_notes
 
 if TYPE_CHECKING:
     from gristmill.validate.rows.row_files import RowFiles
@@ -79,5 +80,6 @@ def _show(written: RowFiles, good: Path | None, bad: Path | None) -> None:
     if written.unreadable:
         place = f" in {written.unreadable_file}" if written.unreadable_file else ""
         say(f"{many(written.unreadable, 'line')} that cannot be read as rows{place}")
+    say_notes(written.notes)
     if written.reasons:
         table("", ["reason", "rows"], list(written.reasons.items()))

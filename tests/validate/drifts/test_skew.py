@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import datetime as dt
+
 import numpy as np
 import polars as pl
 import pytest
@@ -98,3 +100,26 @@ def test_parts_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None
     whole = skew_by_join(left, right, ["key"])
     monkeypatch.setattr(skew, "_PART_ROWS", 60)
     assert skew_by_join(left, right, ["key"]) == whole
+
+
+def test_identifiers_of_different_types_meet() -> None:
+    left = pl.DataFrame({"id": [1, 2, 3], "x": [1, 2, 3]})
+    right = pl.DataFrame({"id": ["1", "7h", "3"], "x": [1, 2, 4]})
+    report = skew_by_join(left, right, ["id"])
+    assert (report.joined, report.left_rows, report.right_rows) == (2, 1, 1)
+    assert [each.different for each in report.features] == [1]
+
+
+def test_durations_are_compared() -> None:
+    left = pl.DataFrame({"id": [1, 2], "took": [dt.timedelta(1), dt.timedelta(2)]})
+    right = left.with_columns(took=pl.lit(dt.timedelta(1)))
+    assert skew_by_join(left, right, ["id"]).features[0].different == 1
+
+
+def test_lists_and_structs_equal_themselves() -> None:
+    table = pl.DataFrame(
+        {"id": [1, 2, 3], "some": [[[1], [2]], [], None], "both": [{"a": 1}, {"a": 2}, None]}
+    )
+    assert skew_by_join(table, table, ["id"]).ok
+    other = table.with_columns(some=pl.Series([[[1], [2]], [[3]], None]))
+    assert [each.different for each in skew_by_join(table, other, ["id"]).features] == [1, 0]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -167,3 +169,19 @@ def test_a_record_cut_short_is_mended_and_a_damaged_one_is_named(ages: Path) -> 
 def test_a_schema_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"none\.toml: the schema cannot be read: "):
         accept(tmp_path / "none.toml", PROPOSALS)
+
+
+def test_acceptances_at_once_lose_nothing(tmp_path: Path) -> None:
+    path, count = tmp_path / "schema.toml", 6
+    path.write_text("".join(f'[features.f{n}]\ntype = "int"\nmin = 0\n' for n in range(count)))
+    barrier = threading.Barrier(count)
+
+    def take(number: int) -> None:
+        barrier.wait()
+        accept(path, [Proposal(Edit(f"f{number}", "min", 0, number + 1), "out_of_range")])
+
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(take, range(count)))
+    features = Schema.read(path).features
+    assert [features[f"f{n}"].min for n in range(count)] == [n + 1 for n in range(count)]
+    assert len(read_record(path)) == count

@@ -16,6 +16,11 @@ from gristmill.validate.schemas.table_spec import RuleSpec
 _SHOWN_ROWS = 3
 
 
+def applies(rule: RuleSpec, environment: str | None) -> bool:
+    """Whether a rule holds in an environment; where none is named, every rule does."""
+    return not rule.environments or environment is None or environment in rule.environments
+
+
 class ExpressionRule:
     """`holds`: an SQL expression that every row meets; a row where it is NULL meets it.
 
@@ -36,21 +41,32 @@ class ExpressionRule:
             are = "is" if len(absent) == 1 else "are"
             self.problem = f"needs {', '.join(map(repr, absent))}, which {are} not there"
 
-    def observe(self, frame: pl.DataFrame, part: Part) -> None:
-        """Look at one part, its cells cast."""
+    def __str__(self) -> str:
+        return f"rule {self.name!r} ({self.spec.holds})"
+
+    def broken(self, frame: pl.DataFrame) -> pl.Series | None:
+        """Tell which rows of a part, its cells cast, break the rule: Boolean[n], no nulls.
+
+        None where the rule cannot be applied; `problem` then says why.
+        """
         if self._holds is None or self.problem:
-            return
+            return None
         try:
             met = frame.select(self._holds.alias("met")).to_series()
         except pl.exceptions.PolarsError as error:
             self.problem = f"cannot be evaluated on {', '.join(self.columns)}: {_first_line(error)}"
-            return
+            return None
         if met.dtype not in (pl.Boolean, pl.Null):
             self.problem = f"is {met.dtype} and not true or false"
-            return
+            return None
         broken = (~met.cast(pl.Boolean)).fill_null(value=False)
-        if len(broken) != part.rows:
-            broken = broken.new_from_index(0, part.rows)
+        return broken if len(broken) == frame.height else broken.new_from_index(0, frame.height)
+
+    def observe(self, frame: pl.DataFrame, part: Part) -> None:
+        """Look at one part, its cells cast."""
+        broken = self.broken(frame)
+        if broken is None:
+            return
         values = (
             () if not self.columns or not broken.any() else _examples(frame, self.columns, broken)
         )
@@ -59,16 +75,15 @@ class ExpressionRule:
 
     def judge(self, *, exact: bool) -> Iterator[Draft]:
         """Yield a finding where too many rows break the rule, or it cannot be applied."""
-        rule = f"rule {self.name!r} ({self.spec.holds})"
         if self.problem:
-            yield Draft("invalid_rule", f"{rule} {self.problem}", severity=self.spec.severity)
+            yield Draft("invalid_rule", f"{self} {self.problem}", severity=self.spec.severity)
             return
         seen, limit = self.seen, self.spec.max_broken
         beyond = seen.share > limit if exact else beyond_chance(seen.count, seen.total, limit)
         if seen.count and beyond:
             told = f": {self.spec.message}" if self.spec.message else ""
             found = "; ".join(str(value) for value in seen.values[:_SHOWN_ROWS])
-            message = f"{of(seen, 'rows')} {verb(seen, 'breaks', 'break')} {rule}{told}" + (
+            message = f"{of(seen, 'rows')} {verb(seen, 'breaks', 'break')} {self}{told}" + (
                 f" - {found}" if found else ""
             )
             yield Draft("rule_broken", message, seen, severity=self.spec.severity)

@@ -9,7 +9,7 @@ from gristmill.data.stream import TableStream
 from gristmill.validate.checks.collect import Collector
 from gristmill.validate.checks.column_rules import ColumnRules
 from gristmill.validate.checks.column_set import check_column_set
-from gristmill.validate.checks.expression_rules import ExpressionRule
+from gristmill.validate.checks.expression_rules import ExpressionRule, applies
 from gristmill.validate.checks.reading import check_reading
 from gristmill.validate.checks.rule import Whole
 from gristmill.validate.checks.sql_rules import SqlRules
@@ -17,7 +17,6 @@ from gristmill.validate.checks.subject import TypedPart
 from gristmill.validate.checks.table_rules import CompoundKey, Duplicates, check_row_count
 from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.schemas.schema import Schema
-from gristmill.validate.schemas.table_spec import RuleSpec
 from gristmill.validate.statistics.profiler import profile_partition
 from gristmill.validate.statistics.statistics import Statistics
 
@@ -38,7 +37,7 @@ class Inspection:
         self._duplicates = Duplicates(schema.table)
         self._key = CompoundKey(schema.table)
         self._rules = {
-            name: rule for name, rule in schema.rules.items() if _applies(rule, environment)
+            name: rule for name, rule in schema.rules.items() if applies(rule, environment)
         }
         self._expressions: list[ExpressionRule] | None = None
         self._sql: SqlRules | None = None
@@ -120,7 +119,3 @@ class Inspection:
             found.add_all(None, rule.judge(exact=self._schema.table.exact))
         if self._sql is not None:
             found.add_all(None, self._sql.judge())
-
-
-def _applies(rule: RuleSpec, environment: str | None) -> bool:
-    return not rule.environments or environment is None or environment in rule.environments

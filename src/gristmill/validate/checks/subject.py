@@ -10,10 +10,9 @@ from typing import TypeAlias
 import polars as pl
 
 from gristmill.data.stream import TableStream, open_stream
-from gristmill.data.table import ROW_ID, TableLike, as_table
+from gristmill.data.table import ROW_ID, TableLike
 from gristmill.validate.checks.cells import Cells
 from gristmill.validate.checks.places import Part
-from gristmill.validate.checks.report import no_unreadable
 from gristmill.validate.kinds import KINDS, cast
 from gristmill.validate.schemas.schema import Schema
 from gristmill.validate.statistics.profiler import profile_partition
@@ -40,6 +39,11 @@ class TypedPart:
     ids: pl.Series
 
 
+def schema_kinds(schema: Schema) -> dict[str, str]:
+    """What a schema says that columns are: name -> kind, where it says so."""
+    return {name: spec.type for name, spec in schema.features.items() if spec.type != "any"}
+
+
 class TypedStream:
     """A table in typed parts; at least one part, which is empty where the table is."""
 
@@ -49,9 +53,8 @@ class TypedStream:
         schema: Schema,
         rows: int | None = None,
     ) -> None:
-        kinds = {n: spec.type for n, spec in schema.features.items() if spec.type != "any"}
         options = {} if rows is None else {"rows": rows}
-        self.source: TableStream = open_stream(data, kinds=kinds, **options)
+        self.source: TableStream = open_stream(data, kinds=schema_kinds(schema), **options)
         self._features = schema.features
         known = [*schema.features]
         self.columns = [name for name in self.source.columns if name != ROW_ID]
@@ -106,29 +109,3 @@ def _as_guessed(column: pl.Series, kinds: Mapping[str, str]) -> pl.Series:
     if kind is None or column.dtype != pl.String or kind == "string":
         return column
     return cast(column, kind).column
-
-
-def read_cells(data: TableLike) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Read a table so that its schema, and not a guess, decides the types of its cells.
-
-    Returns:
-        The table with `row_id`; the cells of a text file are text. And what of the file cannot be
-        read as rows: `line`, `text`, `reason`.
-    """
-    if not isinstance(data, str | Path):
-        return as_table(data), no_unreadable()
-    from gristmill.data.formats import read_table_with_rejects
-
-    frame, rejects = read_table_with_rejects(Path(data), columns_as_text=True)
-    return as_table(frame), rejects
-
-
-def conform(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
-    """Cast the columns that a schema knows to its types; cells that do not fit become null."""
-    part = Part(0, frame.height, 0)
-    typed = [
-        Cells(frame[name], spec, part).rebuilt()
-        for name, spec in schema.features.items()
-        if name in frame.columns and spec.type != "any"
-    ]
-    return frame.with_columns(typed)

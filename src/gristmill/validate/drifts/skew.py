@@ -17,6 +17,7 @@ from gristmill.validate.statistics.hashing import hash_rows
 
 SHOWN_PAIRS = 20
 _PART_ROWS = 1 << 20
+_ID = "id:"
 _RIGHT = ":right"
 
 
@@ -122,7 +123,8 @@ def skew_by_join(
     _check(one, two, identifiers, features)
     names = [n for n in features or one.columns if n not in (*identifiers, ROW_ID)]
     shared = [name for name in names if name in one.columns and name in two.columns]
-    sides = [_Side(table, identifiers) for table in (one, two)]
+    keys = _keys(one, two, identifiers)
+    sides = [_Side(table, names) for table, names in zip((one, two), keys, strict=True)]
     parts = [_compare_part(*frames, identifiers, shared, float_digits) for frames in _parts(*sides)]
     joined = sum(rows for rows, _ in parts)
     found = [_sum([features_[i] for _, features_ in parts]) for i in range(len(shared))]
@@ -143,17 +145,30 @@ def skew_by_join(
     )
 
 
-class _Side:
-    """A table without the rows that no identifier, or another row's, names."""
+def _keys(
+    left: pl.DataFrame, right: pl.DataFrame, identifiers: Sequence[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Identifiers of both tables in types in which equal ones are equal, named `id:<name>`."""
+    pairs = [_alike(left[name], right[name], None) for name in identifiers]
+    one, two = (
+        pl.DataFrame([pair[side].alias(_ID + pair[side].name) for pair in pairs]) for side in (0, 1)
+    )
+    return one, two
 
-    def __init__(self, table: pl.DataFrame, identifiers: Sequence[str]) -> None:
-        keys = table.select(_comparable(table[name], None).alias(name) for name in identifiers)
+
+class _Side:
+    """A table without the rows that no identifier, or another row's, names.
+
+    Its identifiers lie beside it, named `id:<name>`.
+    """
+
+    def __init__(self, table: pl.DataFrame, keys: pl.DataFrame) -> None:
         named = ~pl.Series(keys.select(pl.any_horizontal(pl.all().is_null())).to_series())
         once = keys.is_unique()
         self.unidentified = int((~named).sum())
         self.repeated = int((named & ~once).sum())
         usable = named & once
-        self.usable = table.filter(usable)
+        self.usable = table.hstack(keys).filter(usable)
         self.hashes = hash_rows(keys.filter(usable))
 
 
@@ -172,12 +187,12 @@ def _compare_part(
     features: Sequence[str],
     digits: int | None,
 ) -> tuple[int, list[FeatureSkew]]:
-    keys = [f"id:{name}" for name in identifiers]
+    keys = [_ID + name for name in identifiers]
     named = [f"named:{name}" for name in identifiers]
     tables = [
         table.select(
             pl.col(ROW_ID),
-            *(_comparable(table[name], None).alias(f"id:{name}") for name in identifiers),
+            *keys,
             *(pl.col(name).alias(f"named:{name}") for name in identifiers),
             *features,
         )
@@ -190,9 +205,7 @@ def _compare_part(
 def _compare_feature(
     pairs: pl.DataFrame, named: Sequence[str], name: str, digits: int | None
 ) -> FeatureSkew:
-    one, two = (_comparable(pairs[column], digits) for column in (name, name + _RIGHT))
-    if one.dtype != two.dtype:
-        one, two = (_as_text(side) for side in (one, two))
+    one, two = _alike(pairs[name], pairs[name + _RIGHT], digits)
     same = one.eq_missing(two)
     empty, other = one.is_null(), two.is_null()
     both = ~empty & ~other
@@ -223,6 +236,12 @@ def _sum(parts: list[FeatureSkew]) -> FeatureSkew:
     return FeatureSkew(parts[0].feature, **totals, pairs=tuple(pairs[:SHOWN_PAIRS]))
 
 
+def _alike(left: pl.Series, right: pl.Series, digits: int | None) -> tuple[pl.Series, pl.Series]:
+    """Bring two columns to one type in which equal values are equal."""
+    one, two = _comparable(left, digits), _comparable(right, digits)
+    return (one, two) if one.dtype == two.dtype else (_as_text(one), _as_text(two))
+
+
 def _comparable(column: pl.Series, digits: int | None) -> pl.Series:
     """Bring a column to a type in which equal values are equal: numbers to one, others to text."""
     if column.dtype.is_float() or column.dtype.is_decimal():
@@ -240,14 +259,14 @@ def _as_text(column: pl.Series) -> pl.Series:
     if column.dtype == pl.Binary:
         return column.bin.encode("hex")
     if column.dtype.is_nested():
-        cell = pl.struct(column.name).struct.json_encode()
-        kept = pl.when(pl.col(column.name).is_not_null()).then(cell)
-        return column.to_frame().select(kept.alias(column.name)).to_series()
+        # The JSON holds the column's name, which is another one on the right.
+        cell = pl.when(pl.col("cell").is_not_null()).then(pl.struct("cell").struct.json_encode())
+        return column.to_frame("cell").select(cell.alias(column.name)).to_series()
     if column.dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)
         text = column.cast(pl.String)
         return text.set(column == column.floor(), None).fill_null(whole.cast(pl.String))
-    return column.cast(pl.String)
+    return column.dt.to_string() if column.dtype == pl.Duration else column.cast(pl.String)
 
 
 def _spelled(value: object) -> str | None:

@@ -13,8 +13,11 @@ from gristmill.core.progress import task
 from gristmill.data.stream import PART_ROWS, open_stream
 from gristmill.data.table import ROW_ID, TableLike
 from gristmill.validate.checks.cells import conformed, read_as_missing
+from gristmill.validate.checks.expression_rules import ExpressionRule, applies
+from gristmill.validate.checks.reading import check_reading
 from gristmill.validate.checks.repeated import Memory, row_hashes
 from gristmill.validate.checks.report import REASONS, no_unreadable
+from gristmill.validate.checks.subject import schema_kinds
 from gristmill.validate.rows.limits import RARE, Limits, table_limits
 from gristmill.validate.rows.masks import column_masks
 from gristmill.validate.schemas.schema import Schema
@@ -28,11 +31,13 @@ class RowCheck:
         good: rows that break nothing, their columns cast to the types of the schema.
         bad: the other rows as they came, with `reasons` (list of "code: feature"), in order.
         unreadable: what of text files is no row at all: `line`, `text`, `reason`.
+        notes: what was mended while reading, and rules that could not be applied, in words.
     """
 
     good: pl.DataFrame
     bad: pl.DataFrame
     unreadable: pl.DataFrame = field(default_factory=no_unreadable)
+    notes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -72,7 +77,7 @@ def check_rows(
     parts = list(iter_row_checks(schema, data, environment=environment, rare=rare))
     good = pl.concat([part.good for part in parts], how="diagonal_relaxed")
     bad = pl.concat([part.bad for part in parts], how="diagonal_relaxed")
-    return RowCheck(good, bad, parts[-1].unreadable)
+    return RowCheck(good, bad, parts[-1].unreadable, parts[-1].notes)
 
 
 def iter_row_checks(
@@ -85,11 +90,12 @@ def iter_row_checks(
 ) -> Iterator[RowCheck]:
     """Check rows as `check_rows` does, yielding part by part; at least one part.
 
-    What cannot be read is known at the end: the last part has all of it in `unreadable`.
+    What cannot be read is known at the end: the last part has all of it in `unreadable`, and what
+    was mended while reading, and rules that could not be applied, in `notes`.
     """
     limits = table_limits(schema, environment, rare)
     stream = open_stream(data, kinds=schema_kinds(schema), rows=rows)
-    judge = _Judge(schema, limits, environment)
+    judge = _Judge(schema, limits, stream.columns, environment, rare)
     checked: RowCheck | None = None
     with task("check rows", None, "rows") as work:
         for part in stream.parts():
@@ -98,12 +104,9 @@ def iter_row_checks(
             checked = judge.split(part)
             work.advance(part.height)
     last = checked if checked is not None else judge.split(_no_rows(stream.columns))
-    yield replace(last, unreadable=stream.unreadable)
-
-
-def schema_kinds(schema: Schema) -> dict[str, str]:
-    """What a schema says that columns are: name -> kind, where it says so."""
-    return {name: spec.type for name, spec in schema.features.items() if spec.type != "any"}
+    drafts = check_reading(stream.unreadable, stream.unreadable_count, stream.notes, judge.rows)
+    notes = [*(draft.message for draft in drafts if draft.code != "unreadable_row"), *judge.notes]
+    yield replace(last, unreadable=stream.unreadable, notes=tuple(notes))
 
 
 def typed(part: pl.DataFrame, schema: Schema) -> pl.DataFrame:
@@ -120,20 +123,31 @@ class _Judge:
     """Splits parts into good and bad rows; remembers the keys of earlier parts."""
 
     def __init__(
-        self, schema: Schema, limits: Mapping[str, Limits], environment: str | None
+        self,
+        schema: Schema,
+        limits: Mapping[str, Limits],
+        columns: Sequence[str],
+        environment: str | None,
+        rare: float,
     ) -> None:
-        self.schema, self.limits = schema, limits
+        self.schema, self.limits, self.rows = schema, limits, 0
         unique = [name for name in limits if schema.features[name].unique]
         self.keys = [(f"duplicate_key: {name}", [name], Memory()) for name in unique]
         if schema.table.key:
             self.keys.append(("duplicate_key", list(schema.table.key), Memory()))
-        self.rules = {
-            name: pl.sql_expr(rule.holds)
+        self.rules = [
+            ExpressionRule(name, rule, columns)
             for name, rule in schema.rules.items()
-            if rule.holds and (not rule.environments or environment in (None, *rule.environments))
-        }
+            if rule.holds and rule.max_broken <= rare and applies(rule, environment)
+        ]
+
+    @property
+    def notes(self) -> list[str]:
+        """Rules that cannot be applied, and why."""
+        return [f"{rule} {rule.problem}" for rule in self.rules if rule.problem]
 
     def split(self, part: pl.DataFrame) -> RowCheck:
+        self.rows += part.height
         cells = typed(part, self.schema)
         masks = [*self._cells(part), *self._keys(cells), *self._rules(cells)]
         if not masks:
@@ -161,10 +175,10 @@ class _Judge:
                 yield reason, pl.Series(mask)
 
     def _rules(self, typed: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
-        for name, holds in self.rules.items():
-            broken = typed.select(~holds.fill_null(value=True)).to_series()
-            if broken.any():
-                yield f"rule_broken: {name}", broken
+        for rule in self.rules:
+            broken = rule.broken(typed)
+            if broken is not None and broken.any():
+                yield f"rule_broken: {rule.name}", broken
 
 
 def _no_rows(columns: Sequence[str]) -> pl.DataFrame:

@@ -32,6 +32,7 @@ class RowFiles:
         good, bad, unreadable: how many rows went where.
         reasons: how many rows each reason was given for, the most frequent first.
         unreadable_file: where lines that are no rows went; None where there are none.
+        notes: what was mended while reading, and rules that could not be applied, in words.
     """
 
     good: int
@@ -39,6 +40,7 @@ class RowFiles:
     unreadable: int
     reasons: dict[str, int]
     unreadable_file: Path | None
+    notes: tuple[str, ...] = ()
 
 
 def write_rows(parts: Iterable[RowCheck], good: Path | None, bad: Path | None) -> RowFiles:
@@ -71,7 +73,8 @@ def write_rows(parts: Iterable[RowCheck], good: Path | None, bad: Path | None) -
     lines = pl.DataFrame() if last is None else last.unreadable
     ranked = dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0])))
     return RowFiles(**counts, unreadable=lines.height, reasons=ranked,
-                    unreadable_file=_write_lines(lines, bad))  # fmt: skip
+                    unreadable_file=_write_lines(lines, bad),
+                    notes=() if last is None else last.notes)  # fmt: skip
 
 
 def refuse_unwritable(*targets: Path | None) -> None:

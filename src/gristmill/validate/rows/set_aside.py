@@ -10,7 +10,8 @@ import polars as pl
 from gristmill.data.stream import open_stream
 from gristmill.data.table import ROW_ID, TableLike
 from gristmill.validate.checks.report import REASONS, Report
-from gristmill.validate.rows.row_check import RowCheck, schema_kinds, typed
+from gristmill.validate.checks.subject import schema_kinds
+from gristmill.validate.rows.row_check import RowCheck, typed
 from gristmill.validate.schemas.schema import Schema
 
 

@@ -7,8 +7,10 @@ by what follows: the next entry, or the file, still is where the schema was befo
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -123,15 +125,33 @@ def accept(
             made (see `edit_text`).
     """
     path = Path(path)
-    before = _text_of(path)
-    refuse_unfit(before, proposals, where=str(path))
-    after = edit_text(before, [each.edit for each in proposals], where=str(path))
-    moment = (at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds")
-    states = (_state(before), _state(after))
-    taken = [_entry(each, author or current_user(), moment, states) for each in proposals]
-    _append(record_path(path), taken)
-    write_atomic(path, after.encode())
+    with _one_at_a_time(path):
+        before = _text_of(path)
+        refuse_unfit(before, proposals, where=str(path))
+        after = edit_text(before, [each.edit for each in proposals], where=str(path))
+        moment = (at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds")
+        states = (_state(before), _state(after))
+        taken = [_entry(each, author or current_user(), moment, states) for each in proposals]
+        _append(record_path(path), taken)
+        write_atomic(path, after.encode())
     return taken
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Let one process at a time change what is in a schema's folder; a lock dies with its holder.
+
+    The folder is locked: the schema itself is another file after each change.
+    """
+    if not path.parent.is_dir():
+        yield
+        return
+    handle = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def record_path(path: str | Path) -> Path:
