@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 from claims import ROOT, Claim, claim, cpu_seconds, main
 from gristmill import data, label
-from gristmill.train.logistic import Logistic, predict_logs
-from gristmill.train.sparse_rows import SparseRows
-from gristmill.train.weak_weight import PENALTIES, Weighing, weigh
+from gristmill.train.weak.logistic import Logistic, predict_logs
+from gristmill.train.weak.sparse_rows import SparseRows
+from gristmill.train.weak.weak_weight import PENALTIES, Weighing, weigh
 
 NGRAMS = data.HashedNgrams(words=(1, 2), buckets=2**18, max_tokens=512)
 MOST_TRAIN_ROWS = 10_000

@@ -25,7 +25,9 @@ LAZY = [
     name for name in PACKAGES
     if name not in ("gristmill.core", "gristmill.cli")
     # Their names are exported by the room around them.
-    and not name.startswith(("gristmill.label.", "gristmill.validate.", "gristmill.web.validation"))
+    and not name.startswith(
+        ("gristmill.label.", "gristmill.validate.", "gristmill.train.", "gristmill.web.validation")
+    )
 ]  # fmt: skip
 
 

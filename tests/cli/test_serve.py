@@ -76,7 +76,7 @@ def test_ctrl_c_stops_a_real_server_cleanly(tmp_path):
 
     from gristmill.data.features import HashedNgrams
     from gristmill.train.bundle import bundle_model
-    from gristmill.train.text_models import BagOfNgrams
+    from gristmill.train.text.text_models import BagOfNgrams
 
     torch.manual_seed(0)
     bundle_model(

@@ -93,7 +93,7 @@ def spam_bundle(tmp_path_factory):
 
     from gristmill.data.features import HashedNgrams
     from gristmill.train.bundle import bundle_model
-    from gristmill.train.text_models import BagOfNgrams
+    from gristmill.train.text.text_models import BagOfNgrams
 
     module = BagOfNgrams(2**8, 2)
     generator = torch.Generator().manual_seed(3)

@@ -27,7 +27,7 @@ from gristmill.store.graph import (
     graph_to_json,
 )
 from gristmill.train.export import as_written, export_graph
-from gristmill.train.text_models import BagOfNgrams, EmbeddingMLP, TextCNN, TextTransformer
+from gristmill.train.text.text_models import BagOfNgrams, EmbeddingMLP, TextCNN, TextTransformer
 
 BUCKETS = 30
 

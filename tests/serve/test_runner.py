@@ -21,7 +21,7 @@ from gristmill.serve.records import RecordError
 from gristmill.serve.runner import ANSWER, Runner, softmax
 from gristmill.store.bundle import Bundle
 from gristmill.train.bundle import bundle_model
-from gristmill.train.text_models import BagOfNgrams, EmbeddingMLP, TextCNN, TextTransformer
+from gristmill.train.text.text_models import BagOfNgrams, EmbeddingMLP, TextCNN, TextTransformer
 
 BUCKETS = 200
 NGRAMS = HashedNgrams(buckets=BUCKETS, max_tokens=32, chars=(3, 3))

@@ -12,7 +12,7 @@ from gristmill.core.errors import TrainError
 from gristmill.data.features import Columns, HashedNgrams
 from gristmill.store.bundle import Bundle, Field, Signature
 from gristmill.train.bundle import bundle_model, example_input, signature_of
-from gristmill.train.text_models import BagOfNgrams
+from gristmill.train.text.text_models import BagOfNgrams
 
 NGRAMS = HashedNgrams(buckets=10, max_tokens=16)
 CLASSES = ["ham", "spam"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gristmill.train.draws import keyed_draws, seeded, steady
+from gristmill.train.draws import KeyedDraws, seeded, steady
 
 
 def test_seeded_depends_on_the_seed_alone():
@@ -18,7 +18,7 @@ def test_seeded_depends_on_the_seed_alone():
 def test_global_state_is_left_alone():
     before = torch.get_rng_state()
     seeded(lambda: nn.Linear(4, 4), 7)
-    with keyed_draws(1, "x", 2):
+    with KeyedDraws(1, "x", 2):
         torch.rand(100)
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -29,7 +29,7 @@ def test_global_state_is_left_alone_after_an_error():
         raise RuntimeError
 
     before = torch.get_rng_state()
-    with pytest.raises(RuntimeError), keyed_draws(1, "x"):
+    with pytest.raises(RuntimeError), KeyedDraws(1, "x"):
         fail()
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -37,7 +37,7 @@ def test_global_state_is_left_alone_after_an_error():
 def test_keys_tell_draws_apart():
     drawn = []
     for keys in (("draws", 1, 2), ("draws", 1, 2), ("draws", 2, 1), ("other", 1, 2)):
-        with keyed_draws(0, *keys):
+        with KeyedDraws(0, *keys):
             drawn.append(torch.rand(4))
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
@@ -56,3 +56,32 @@ def test_steady_restores_threads_even_after_an_error():
         fail()
     assert seen == [before + 1]
     assert torch.get_num_threads() == before
+
+
+def test_a_part_draws_what_the_whole_does():
+    def run(*parts: nn.Module, first: int) -> torch.Tensor:
+        x = torch.ones(8)
+        with KeyedDraws(3, "draws", 5, 1, first=first) as draws:
+            for part in parts:
+                x = part(x)
+        assert draws.count == first + len(parts)
+        return x
+
+    layers = [nn.Dropout(0.5) for _ in range(3)]
+    middle = run(layers[0], first=0)
+    assert torch.equal(run(*layers, first=0), middle * run(*layers[1:], first=1))
+
+
+def test_draws_on_the_meta_device_count():
+    with torch.device("meta"), KeyedDraws(0, "weights") as draws:
+        nn.Linear(3, 4)
+    assert draws.count == 2
+
+
+def test_the_generator_of_a_draw_is_not_moved_by_the_draws_before():
+    with KeyedDraws(0, "x"):
+        torch.rand(5)
+        second = torch.rand(3)
+    with KeyedDraws(0, "x"):
+        torch.rand(500)
+        assert torch.equal(torch.rand(3), second)

@@ -32,21 +32,21 @@ if TYPE_CHECKING:
     from gristmill.train.space import log_uniform as log_uniform
     from gristmill.train.space import uniform as uniform
     from gristmill.train.study import Study as Study
-    from gristmill.train.text_defaults import text_featurizer as text_featurizer
-    from gristmill.train.text_defaults import text_settings as text_settings
-    from gristmill.train.text_defaults import text_space as text_space
-    from gristmill.train.text_models import BagOfNgrams as BagOfNgrams
-    from gristmill.train.text_models import EmbeddingMLP as EmbeddingMLP
-    from gristmill.train.text_models import TextCNN as TextCNN
-    from gristmill.train.text_models import TextTransformer as TextTransformer
+    from gristmill.train.text.text_defaults import text_featurizer as text_featurizer
+    from gristmill.train.text.text_defaults import text_settings as text_settings
+    from gristmill.train.text.text_defaults import text_space as text_space
+    from gristmill.train.text.text_models import BagOfNgrams as BagOfNgrams
+    from gristmill.train.text.text_models import EmbeddingMLP as EmbeddingMLP
+    from gristmill.train.text.text_models import TextCNN as TextCNN
+    from gristmill.train.text.text_models import TextTransformer as TextTransformer
     from gristmill.train.training import fit as fit
-    from gristmill.train.weak_weight import Weighing as Weighing
-    from gristmill.train.weak_weight import weigh as weigh
+    from gristmill.train.weak.weak_weight import Weighing as Weighing
+    from gristmill.train.weak.weak_weight import weigh as weigh
 
 _EXPORTS = {
-    "BagOfNgrams": "text_models",
+    "BagOfNgrams": "text.text_models",
     "ClassWeightedCrossEntropy": "losses",
-    "EmbeddingMLP": "text_models",
+    "EmbeddingMLP": "text.text_models",
     "EpochRecord": "history",
     "Examples": "examples",
     "FitSettings": "settings",
@@ -57,9 +57,9 @@ _EXPORTS = {
     "Space": "space",
     "Study": "study",
     "SymmetricCrossEntropy": "losses",
-    "TextCNN": "text_models",
-    "TextTransformer": "text_models",
-    "Weighing": "weak_weight",
+    "TextCNN": "text.text_models",
+    "TextTransformer": "text.text_models",
+    "Weighing": "weak.weak_weight",
     "build_model": "model_spec",
     "bundle_model": "bundle",
     "export_graph": "export",
@@ -69,10 +69,10 @@ _EXPORTS = {
     "noise_aware_loss": "losses",
     "search": "selection",
     "seeded": "draws",
-    "text_featurizer": "text_defaults",
-    "text_settings": "text_defaults",
-    "text_space": "text_defaults",
+    "text_featurizer": "text.text_defaults",
+    "text_settings": "text.text_defaults",
+    "text_space": "text.text_defaults",
     "uniform": "space",
-    "weigh": "weak_weight",
+    "weigh": "weak.weak_weight",
 }
 __getattr__, __dir__, __all__ = lazy_exports(__name__, _EXPORTS)

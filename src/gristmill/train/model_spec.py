@@ -23,7 +23,7 @@ class ModelSpec(msgspec.Struct, frozen=True):
     """A model of a known kind.
 
     Attributes:
-        kind: `linear`, `mlp`, `cnn` or `transformer` (see `gristmill.train.text_models`).
+        kind: `linear`, `mlp`, `cnn` or `transformer` (see `gristmill.train.text.text_models`).
         params: the constructor's arguments by name.
     """
 
@@ -80,7 +80,7 @@ def spec_of(module: nn.Module) -> ModelSpec | None:
 
 
 def _constructor(kind: str) -> type[nn.Module]:
-    from gristmill.train import text_models
+    from gristmill.train.text import text_models
 
     constructors: dict[str, type[nn.Module]] = {
         "linear": text_models.BagOfNgrams,

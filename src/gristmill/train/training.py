@@ -90,7 +90,7 @@ def fit(
     Raises:
         UsageError: a setting makes no sense.
         TrainError: no rows, one class only, a model that does not fit the data or the classes, or
-            a loss that is not finite (the message names epoch, batch and learning rate).
+            a loss that is not finite (the message names epoch, step and learning rate).
     """
     loss_name, loss_function = resolve_loss(loss)
     settings = FitSettings(

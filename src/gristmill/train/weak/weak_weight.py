@@ -11,10 +11,10 @@ import polars as pl
 
 from gristmill.core.errors import UsageError
 from gristmill.train.draws import steady
-from gristmill.train.sparse_rows import FeaturesLike
-from gristmill.train.weak_rows import ALL_ROWS, Relabel, Selections, WeakRows
-from gristmill.train.weighing_folds import Candidate, held_out
-from gristmill.train.weighing_standings import compare, decide, explain, finalists
+from gristmill.train.weak.sparse_rows import FeaturesLike
+from gristmill.train.weak.weak_rows import ALL_ROWS, Relabel, Selections, WeakRows
+from gristmill.train.weak.weighing_folds import Candidate, held_out
+from gristmill.train.weak.weighing_standings import compare, decide, explain, finalists
 
 WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 PENALTIES = (0.03, 0.15, 0.75, 4.0)

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from gristmill.core.errors import TrainError
-from gristmill.train.weak_rows import WeakRows
+from gristmill.train.weak.weak_rows import WeakRows
 
 FEATURES = np.eye(5)
 LABELS = pl.DataFrame(

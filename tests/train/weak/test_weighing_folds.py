@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gristmill.train.logistic import Logistic, predict_logs
-from gristmill.train.weak_rows import WeakRows
-from gristmill.train.weighing_folds import Candidate, HeldOut, held_out
+from gristmill.train.weak.logistic import Logistic, predict_logs
+from gristmill.train.weak.weak_rows import WeakRows
+from gristmill.train.weak.weighing_folds import Candidate, HeldOut, held_out
 
 
 @pytest.fixture
@@ -50,14 +50,14 @@ CANDIDATES = [
 
 
 def test_is_what_fitting_each_fold_alone_gives(rows, monkeypatch):
-    monkeypatch.setattr("gristmill.train.weighing_folds._TOLERANCE", 1e-9)
+    monkeypatch.setattr("gristmill.train.weak.weighing_folds._TOLERANCE", 1e-9)
     folds = []
 
     def note(table: WeakRows, gold: np.ndarray, count: int, seed: int) -> np.ndarray:
         folds.append(original(table, gold, count, seed))
         return folds[-1]
 
-    from gristmill.train import weighing_folds
+    from gristmill.train.weak import weighing_folds
 
     original = weighing_folds._folds
     monkeypatch.setattr(weighing_folds, "_folds", note)
@@ -68,7 +68,7 @@ def test_is_what_fitting_each_fold_alone_gives(rows, monkeypatch):
 
 
 def test_folds_are_stratified_and_differ_by_repeat(rows):
-    from gristmill.train.weighing_folds import _folds
+    from gristmill.train.weak.weighing_folds import _folds
 
     gold = np.flatnonzero(rows.gold)
     fold_of = _folds(rows, gold, 4, 1)

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gristmill.train.logistic import Logistic, predict_logs
-from gristmill.train.sparse_rows import Floats, SparseRows
+from gristmill.train.weak.logistic import Logistic, predict_logs
+from gristmill.train.weak.sparse_rows import Floats, SparseRows
 
 
 def problem(seed: int, rows: int, width: int, classes: int) -> tuple[Floats, Floats, Floats]:

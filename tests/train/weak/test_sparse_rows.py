@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gristmill.core.errors import TrainError
-from gristmill.train.sparse_rows import SparseRows
+from gristmill.train.weak.sparse_rows import SparseRows
 
 MATRICES = hnp.arrays(
     np.float64, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=6),

@@ -11,8 +11,8 @@ from typing import TypeAlias
 import numpy as np
 
 from gristmill.core.intervals import Interval
-from gristmill.train.sparse_rows import Floats
-from gristmill.train.weighing_folds import Candidate, HeldOut
+from gristmill.train.weak.sparse_rows import Floats
+from gristmill.train.weak.weighing_folds import Candidate, HeldOut
 
 Round: TypeAlias = Mapping[Candidate, HeldOut]
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gristmill.train.sparse_rows import SparseRows
+from gristmill.train.weak.sparse_rows import SparseRows
 
 Floats: TypeAlias = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gristmill.core.errors import TrainError
 from gristmill.core.seeds import derive_seed
 from gristmill.data.table import ROW_ID
-from gristmill.train.sparse_rows import FeaturesLike, Floats, Ints, SparseRows
+from gristmill.train.weak.sparse_rows import FeaturesLike, Floats, Ints, SparseRows
 
 Relabel: TypeAlias = Callable[[pl.DataFrame], pl.DataFrame]
 """From some gold rows (`row_id`, `label`) to a labels table whose weak rows saw no other gold."""

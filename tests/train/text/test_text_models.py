@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.export import Dim
 
 from gristmill.train.draws import seeded
-from gristmill.train.text_models import BagOfNgrams, EmbeddingMLP, TextCNN, TextTransformer
+from gristmill.train.text.text_models import BagOfNgrams, EmbeddingMLP, TextCNN, TextTransformer
 
 BUCKETS, CLASSES = 20, 3
 FACTORIES = {

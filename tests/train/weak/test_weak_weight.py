@@ -7,7 +7,7 @@ import pytest
 from gristmill.core.errors import UsageError
 from gristmill.data.features import HashedNgrams
 from gristmill.train.examples import Examples
-from gristmill.train.weak_weight import weigh
+from gristmill.train.weak.weak_weight import weigh
 
 FAST = {"weights": (0.03, 0.1, 0.3), "penalties": (0.1, 1.0), "repeats": 2}
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from gristmill.core.progress import task
 from gristmill.core.seeds import derive_seed
-from gristmill.train.logistic import Logistic, predict_logs
-from gristmill.train.sparse_rows import Floats, Ints
-from gristmill.train.weak_rows import ALL_ROWS, Relabel, WeakRows
+from gristmill.train.weak.logistic import Logistic, predict_logs
+from gristmill.train.weak.sparse_rows import Floats, Ints
+from gristmill.train.weak.weak_rows import ALL_ROWS, Relabel, WeakRows
 
 _TOLERANCE = 1e-4
 """Near enough to compare candidates; a hundredth of it moves no log-loss in its third figure."""

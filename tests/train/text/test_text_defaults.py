@@ -6,7 +6,7 @@ from gristmill.core.errors import TrainError
 from gristmill.train.model_spec import KINDS, ModelSpec, build_model
 from gristmill.train.settings import FitSettings
 from gristmill.train.study import FIT_NAMES
-from gristmill.train.text_defaults import text_featurizer, text_settings, text_space
+from gristmill.train.text.text_defaults import text_featurizer, text_settings, text_space
 
 
 @pytest.mark.parametrize("kind", KINDS)

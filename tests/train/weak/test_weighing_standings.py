@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gristmill.train.weighing_folds import Candidate, HeldOut
-from gristmill.train.weighing_standings import compare, decide, explain, finalists, level
+from gristmill.train.weak.weighing_folds import Candidate, HeldOut
+from gristmill.train.weak.weighing_standings import compare, decide, explain, finalists, level
 
 GOLD = 40
 ALONE, ALONE_STIFF = Candidate.gold_alone(0.1), Candidate.gold_alone(1.0)
