@@ -1,0 +1,303 @@
+"""The general front end: `torch.export` around the parts of a model that stay whole.
+
+A part that stays whole (a layer of `torch.nn`; a repeated block) is called by its own code, in
+training and in evaluation, so its bits are those of the model by construction; the export never
+looks inside. It sees one operation in its place and records what the model's forward does between
+the parts: arithmetic on sizes, masks, skips. Data-dependent branches inside parts are no obstacle.
+"""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.export.graph_signature import InputKind
+from torch.utils import _pytree as pytree
+
+from gristmill.core.errors import TrainError
+from gristmill.train.graphs.operations import operation_name
+from gristmill.train.graphs.parts import Parts
+from gristmill.train.graphs.program import INPUT, TENSOR, Call, Program, Ref, Size
+from gristmill.train.graphs.skeleton import Skeleton
+from gristmill.train.graphs.watch import Shadow
+
+_CHECKS = ("_assert", "sym_constrain")
+Shape = tuple[int | None, ...]
+
+
+def exported(
+    skeleton: Skeleton,
+    example: tuple[Tensor, ...],
+    opaque: frozenset[str],
+    *,
+    training: bool,
+    device: str,
+) -> tuple[Program, tuple[Shape, ...]]:
+    """Trace a model's forward in one mode.
+
+    All dimensions of the inputs may vary, unless the model's own code fixes them.
+
+    Args:
+        skeleton: the model.
+        example: inputs; only shapes and dtypes matter.
+        opaque: paths of the modules that stay whole.
+        training: which mode.
+        device: where the model will run.
+
+    Returns:
+        The program, not annotated yet, and the shapes that it takes: None where any size does.
+
+    Raises:
+        TrainError: something in the graph has no name that could be called elsewhere.
+        Exception: whatever the export or the model's code raises.
+    """
+    sizes = [_roomy(tensor.shape) for tensor in example]
+    tries: list[Callable[[int], Any]] = [
+        lambda dim: Dim.AUTO,  # noqa: ARG005
+        lambda dim: Dim.AUTO if dim == 0 else Dim.STATIC,
+        lambda dim: Dim.STATIC,  # noqa: ARG005
+    ]
+    errors: list[Exception] = []
+    for kind in tries:
+        fixed = kind(0) is Dim.STATIC
+        shapes = [tuple(tensor.shape) for tensor in example] if fixed else sizes
+        dynamic = [{dim: kind(dim) for dim in range(len(shape))} for shape in shapes]
+        try:
+            parts = Parts(Shadow(skeleton.module, device), opaque, training)
+            inputs = tuple(map(parts.shadow.like, example, shapes))
+            graph = _export(parts, inputs, tuple(dynamic))
+            return _Converter(graph, parts, skeleton).program()
+        except Exception as error:  # noqa: BLE001  fewer free dimensions may do
+            errors.append(error)
+    raise errors[0]
+
+
+def _roomy(shape: torch.Size) -> tuple[int, ...]:
+    """Return a batch of at least two: of one row, the export could not tell batch from broadcast."""
+    return tuple(max(size, 2) if dim == 0 else size for dim, size in enumerate(shape))
+
+
+def _export(parts: Parts, inputs: tuple[Tensor, ...], dynamic: Any) -> ExportedProgram:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.export.export(parts.traced, inputs, dynamic_shapes=dynamic, strict=False)
+
+
+class _Converter:
+    """Turns an exported graph into a program."""
+
+    def __init__(self, graph: ExportedProgram, parts: Parts, skeleton: Skeleton) -> None:
+        self._graph, self._parts = graph, parts
+        self._names = {
+            f"{path}.{attribute}".strip("."): name
+            for name, holders in skeleton.holders.items()
+            for path, attribute in holders
+        }
+        self._calls: list[Call] = []
+        self._values: dict[str, Any] = {}
+        self._dims: dict[str, list[Size]] = {}
+        self._scalars: dict[str, str] = {}
+        self._shapes: list[Shape] = []
+
+    def program(self) -> tuple[Program, tuple[Shape, ...]]:
+        inputs = {spec.arg.name: spec for spec in self._graph.graph_signature.input_specs}
+        for node in self._graph.graph.nodes:
+            if node.op == "placeholder":
+                self._placeholder(node, inputs[node.name])
+        self._body(self._graph.graph_module, self._values, grad=True)
+        return Program(tuple(self._calls), self._output(), self._sizes()), tuple(self._shapes)
+
+    def _placeholder(self, node: Any, spec: Any) -> None:
+        if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER):
+            self._values[node.name] = Ref(TENSOR + self._names[spec.target])
+        elif spec.kind is InputKind.USER_INPUT:
+            name = f"{INPUT}{len(self._shapes)}"
+            self._values[node.name] = Ref(name)
+            shape = node.meta["val"].shape
+            self._shapes.append(tuple(s if isinstance(s, int) else None for s in shape))
+            for dim, size in enumerate(shape):
+                if not isinstance(size, int):
+                    self._dims.setdefault(str(size), []).append(Size(name, dim))
+        else:
+            self._values[node.name] = self._constant(spec.target)
+
+    def _constant(self, target: str) -> Any:
+        constant = self._graph.constants[target]
+        if not isinstance(constant, Tensor) or isinstance(
+            constant, torch._subclasses.fake_tensor.FakeTensor
+        ):
+            raise TrainError(f"its forward makes a constant ({target}) whose data are not known")
+        return constant
+
+    def _body(self, module: torch.fx.GraphModule, values: dict[str, Any], *, grad: bool) -> Any:
+        """Convert the nodes of a graph; return its output."""
+        for node in module.graph.nodes:
+            if node.op == "get_attr":
+                values[node.name] = getattr(module, node.target)
+            elif node.op == "call_function":
+                self._node(node, values, grad)
+            elif node.op == "output":
+                return _mapped(node.args[0], values)
+        return None
+
+    def _node(self, node: Any, values: dict[str, Any], grad: bool) -> None:
+        name = str(getattr(node.target, "__name__", node.target))
+        if name == "wrap_with_set_grad_enabled":
+            enabled, body, *args = _mapped(node.args, values)
+            if enabled and not grad:
+                raise TrainError("its forward turns gradients on within a part without them")
+            values[node.name] = self._inlined(body, args, grad and enabled)
+        elif isinstance(node.target, torch._ops.HigherOrderOperator):
+            raise TrainError(f"its forward uses {name}, which is not followed")
+        elif name.startswith(_CHECKS):
+            values[node.name] = None
+        elif node.target is torch.ops.gristmill.part.default:
+            self._part(node, values, grad)
+        elif node.target is operator.getitem and node.args[0].name in values and not isinstance(
+            values[node.args[0].name], Ref
+        ):
+            values[node.name] = values[node.args[0].name][node.args[1]]
+        else:
+            self._function(node, values, grad)
+
+    def _inlined(self, body: torch.fx.GraphModule, args: list[Any], grad: bool) -> Any:
+        holders = [node for node in body.graph.nodes if node.op == "placeholder"]
+        inner = {node.name: value for node, value in zip(holders, args, strict=True)}
+        return self._body(body, inner, grad=grad)
+
+    def _function(self, node: Any, values: dict[str, Any], grad: bool) -> None:
+        value = node.meta.get("val")
+        if isinstance(value, (int, float, bool)):
+            values[node.name] = value
+            return
+        scalar = isinstance(value, (torch.SymInt, torch.SymFloat, torch.SymBool))
+        name = self._unused_name(node.name)
+        if scalar:
+            self._scalars[name] = str(value)
+        args, kwargs = _mapped(node.args, values), _mapped(node.kwargs, values)
+        target = operation_name(node.target)
+        self._calls.append(Call(name, target, args, kwargs, grad=grad, scalar=scalar))
+        values[node.name] = Ref(name)
+        self._note_dims(name, value)
+
+    def _part(self, node: Any, values: dict[str, Any], grad: bool) -> None:
+        """Add the call of a part that stays whole, and of what takes its output apart."""
+        tensors, ints, number = _mapped(node.args, values)
+        called = self._parts.calls[number]
+        args, kwargs = called.arguments(tensors, ints)
+        name = self._unused_name(node.name)
+        self._calls.append(Call(name, called.path, args, kwargs, module=True, grad=grad))
+        if called.single:
+            values[node.name] = [Ref(name)]
+            self._note_dims(name, node.meta["val"][0])
+            return
+        picked = []
+        for at, leaf in enumerate(called.tensor_leaves):
+            piece = f"{name}.{at}"
+            self._calls.append(Call(piece, "leaf", (Ref(name), leaf), grad=grad))
+            self._note_dims(piece, node.meta["val"][at])
+            picked.append(Ref(piece))
+        values[node.name] = picked
+
+    def _unused_name(self, name: str) -> str:
+        used = {call.name for call in self._calls}
+        return name if name not in used else f"{name}'{len(self._calls)}"
+
+    def _note_dims(self, name: str, value: Any) -> None:
+        if isinstance(value, Tensor):
+            for dim, size in enumerate(value.shape):
+                if not isinstance(size, int):
+                    self._dims.setdefault(str(size), []).append(Size(name, dim))
+
+    def _sizes(self) -> dict[str, tuple[Size, ...]]:
+        """Return, for numbers that are a size of a model input, the tensors that have it too."""
+        sizes = {}
+        for name, expression in self._scalars.items():
+            known = self._dims.get(expression, [])
+            if any(size.value.startswith(INPUT) for size in known):
+                inputs = [size for size in known if size.value.startswith(INPUT)]
+                others = [size for size in known if not size.value.startswith(INPUT)]
+                sizes[name] = (*others, *inputs)
+        return sizes
+
+    def _output(self) -> Any:
+        (result,) = [node for node in self._graph.graph.nodes if node.op == "output"]
+        leaves = _mapped(result.args[0], self._values)
+        specs = self._graph.graph_signature.output_specs
+        if any(spec.target is not None for spec in specs):
+            raise TrainError("its forward replaces buffers outside the parts that stay whole")
+        return pytree.tree_unflatten(list(leaves), self._graph.call_spec.out_spec)
+
+
+def _mapped(tree: Any, values: dict[str, Any]) -> Any:
+    return torch.fx.node.map_arg(tree, lambda node: values[node.name])
+
+
+def leaves(module: nn.Module) -> frozenset[str]:
+    """Return the paths of the outermost parts that come with torch and do one thing."""
+    return frozenset(_outermost(module, "", _is_leaf))
+
+
+_CONTAINERS = (
+    nn.Sequential,
+    nn.ModuleList,
+    nn.ModuleDict,
+    nn.ParameterList,
+    nn.ParameterDict,
+    nn.Transformer,
+    nn.TransformerEncoder,
+    nn.TransformerDecoder,
+)
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    if isinstance(module, _CONTAINERS):
+        return False
+    return any(base.__module__.startswith("torch.nn.modules") for base in type(module).__mro__[:-2]
+               if base is not nn.Module)
+
+
+def _outermost(module: nn.Module, path: str, wanted: Callable[[nn.Module], bool]) -> Iterator[str]:
+    if path and wanted(module):
+        yield path
+        return
+    for name, child in module.named_children():
+        yield from _outermost(child, f"{path}.{name}".strip("."), wanted)
+
+
+def with_blocks(module: nn.Module) -> Iterator[frozenset[str]]:
+    """Yield sets of parts that stay whole, ever coarser: repeated blocks, then all children."""
+    blocks = frozenset(repeated(module))
+    if blocks:
+        yield _with_leaves(module, blocks)
+    children = frozenset(
+        name for name, child in module.named_children() if not isinstance(child, _CONTAINERS)
+    )
+    covered = {block for block in blocks if block.partition(".")[0] in children}
+    yield _with_leaves(module, children | (blocks - covered))
+
+
+def _with_leaves(module: nn.Module, blocks: frozenset[str]) -> frozenset[str]:
+    others = {
+        leaf
+        for leaf in leaves(module)
+        if not any(f"{leaf}.".startswith(f"{block}.") for block in blocks)
+    }
+    return blocks | others
+
+
+def repeated(module: nn.Module, path: str = "") -> Iterator[str]:
+    """Yield the paths of the outermost siblings of one class that no library of torch defines."""
+    kinds = [type(child) for child in module.children()]
+    for name, child in module.named_children():
+        below = f"{path}.{name}".strip(".")
+        plain = isinstance(child, _CONTAINERS) or _is_leaf(child)
+        if kinds.count(type(child)) > 1 and not plain:
+            yield below
+        else:
+            yield from repeated(child, below)

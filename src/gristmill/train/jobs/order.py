@@ -1,0 +1,70 @@
+"""What the driver asks of a device for one task, and what it is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gristmill.train.jobs.trial_plan import Span
+from gristmill.train.tasks.task import Task
+
+if TYPE_CHECKING:
+    from gristmill.train.workers.value_store import Handle
+
+
+class ValueName(NamedTuple):
+    """A value that crosses between stages, or its gradient.
+
+    Attributes:
+        step: of the optimiser, from 0.
+        micro: number of the micro-batch.
+        name: as the graph calls it.
+        gradient: whether it is the value's gradient.
+    """
+
+    step: int
+    micro: int
+    name: str
+    gradient: bool = False
+
+
+@dataclass(slots=True)
+class Order:
+    """One task with all that a device needs for it.
+
+    Attributes:
+        task: what to do.
+        span: shards of the stage.
+        offsets: where each (shard, section) lies in the pool.
+        fresh: those of them that hold nothing yet and are to be made.
+        fetched: values that lie with another device.
+        sent: values that another device will ask for.
+        keep: activations stay in memory until the backward pass.
+        scale: what gradients are multiplied by, where they are clipped.
+    """
+
+    task: Task
+    span: Span
+    offsets: dict[tuple[int, str], int]
+    fresh: frozenset[tuple[int, str]] = frozenset()
+    fetched: dict[ValueName, Handle] = field(default_factory=dict)
+    sent: frozenset[ValueName] = frozenset()
+    keep: bool = True
+    scale: float | None = None
+
+
+@dataclass(slots=True)
+class Done:
+    """What came of an order.
+
+    Attributes:
+        losses: of each micro-batch (last stage), or of each step where steps are fused.
+        norms: of gradients by parameter, from a task of that kind.
+        sent: where the values asked for lie.
+        figures: sums over the rows held out, from the last stage of an evaluation.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    norms: dict[str, float] = field(default_factory=dict)
+    sent: dict[ValueName, Handle] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)

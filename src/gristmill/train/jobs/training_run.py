@@ -1,0 +1,239 @@
+"""Trains trials on this machine's devices within a memory budget, and keeps them safe on disk."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from gristmill.core.errors import TrainError
+from gristmill.core.progress import current
+from gristmill.train.jobs.crew import Crew
+from gristmill.train.jobs.running_trial import RunningTrial
+from gristmill.train.jobs.trial_plan import STATE, TrialPlan
+from gristmill.train.jobs.worker_executor import WorkerExecutor
+from gristmill.train.records.commit import Commit
+from gristmill.train.records.pager import PageEvent, Pager
+from gristmill.train.records.pool import Pool
+from gristmill.train.records.record_store import RecordStore
+from gristmill.train.tasks.next_use import NEVER
+from gristmill.train.tasks.policies import Policy
+from gristmill.train.tasks.scheduler import Reshaper, Scheduler
+from gristmill.train.tasks.timeline import Timeline
+from gristmill.train.tasks.trial_graph import TrialGraph
+from gristmill.train.tasks.trial_shape import TrialShape
+from gristmill.train.tasks.watcher import Watcher
+from gristmill.train.workers.death import WorkerLostError
+from gristmill.train.workers.payload import dumps
+
+_MOST_REPLACEMENTS = 100
+_URGENT = 1e6
+"""What a device waits for comes before everything whose next use is only foreseen."""
+
+
+class TrainingRun(Watcher):
+    """Trials, the devices that they share, and the folder that they go on from.
+
+    Args:
+        folder: of the run; a run that was interrupted goes on from its last commits.
+        devices: worker processes.
+        memory: bytes for records in memory, of all devices together.
+        policy: of the scheduler.
+        commit_seconds: least time between two commits of a trial.
+        stub_io: move no bytes from or to the disk, to measure what that costs.
+
+    Attributes:
+        failures: why trials failed, by number.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        devices: int,
+        memory: int,
+        policy: str | Policy = "critical_path",
+        commit_seconds: float = 10.0,
+        reshaper: Reshaper | None = None,
+        stub_io: bool = False,
+    ) -> None:
+        self._commit_seconds = commit_seconds
+        self._trials: dict[int, RunningTrial] = {}
+        self._committed: dict[int, float] = {}
+        self._retired: set[int] = set()
+        self._replaced = 0
+        self._gone: list[int] = []
+        self.failures: dict[int, str] = {}
+        self._store = RecordStore(folder)
+        try:
+            self._pool = Pool.create(memory)
+            self._pager = Pager(self._pool, self._store, stub=stub_io)
+            self._pager.next_use = self._next_use
+            self._crew = Crew(devices, self._pool)
+        except BaseException:
+            self._store.close()
+            raise
+        self._executor = WorkerExecutor(
+            self._crew, self._pager, self._trials, self._page, self._device_lost
+        )
+        self.scheduler = Scheduler(
+            [], devices, policy, self._executor, watcher=self, reshaper=reshaper
+        )
+
+    # -- trials
+
+    def add(self, number: int, plan: TrialPlan, shape: TrialShape) -> None:
+        """Take a trial in; it goes on from its last commit if the folder has one."""
+        commit = self._store.last(number)
+        step = 0 if commit is None else commit.step
+        graph = TrialGraph(number, shape, step, plan.spec.steps - step)
+        trial = RunningTrial(number, plan, graph)
+        self._trials[number] = trial
+        self._place(trial, commit)
+        self._executor.tell("open", number, dumps(plan))
+        self.scheduler.add(graph)
+
+    def losses(self, number: int) -> dict[int, float]:
+        """Return the loss of each step of this run, by number."""
+        return dict(self._trials[number].losses)
+
+    def run(self) -> Timeline:
+        """Train until every trial has ended, failed or is paused, and all of it is on disk."""
+        while self.scheduler.advance():
+            for device in self._gone:
+                self._replace(device)
+            self._gone.clear()
+        while any(self._pager.committing(number) for number in self._trials):
+            self._executor.pump()
+        return self.scheduler.timeline
+
+    def state_dict(self, number: int) -> dict[str, Tensor]:
+        """Return the weights of a trial's last commit, as the model's state dict.
+
+        Raises:
+            TrainError: nothing was committed.
+        """
+        commits = self._store.commits(number)
+        if not commits:
+            raise TrainError(f"nothing of trial {number} was committed")
+        found: dict[str, Tensor] = {}
+        for record in commits[-1].records:
+            if record.section == STATE:
+                continue
+            area = _aligned(record.nbytes)
+            self._store.read(number, record, memoryview(area.numpy()))
+            found |= self._store.layout(record).views(area)
+        return found
+
+    # -- what the scheduler tells
+
+    def on_step(self, trial: int, step: int) -> None:
+        """Commit where it is time to."""
+        running = self._trials[trial]
+        running.forget_before(step)
+        due = time.monotonic() - self._committed[trial] >= self._commit_seconds
+        if due and step < running.graph.end:
+            self._commit(running, step)
+
+    def on_done(self, trial: int) -> None:
+        """Commit the end."""
+        running = self._trials[trial]
+        while self._pager.committing(trial):
+            self._executor.pump()
+        self._commit(running, running.graph.completed)
+
+    def on_failed(self, trial: int, reason: str) -> None:
+        """Keep why, and let its memory go."""
+        self.failures[trial] = reason
+        current().say(f"trial {trial} failed: {reason}")
+        self._executor.void(trial)
+
+    def on_lost(self, trial: int, step: int) -> int:
+        """Go back to the last commit."""
+        running = self._trials[trial]
+        self._executor.void(trial)
+        self._executor.tell("forget", trial)
+        for key in running.keys:
+            self._pager.drop(key, lost=True)
+        commit = self._store.last(trial, verify=False)
+        back = 0 if commit is None else commit.step
+        running.go_back(back)
+        self._place(running, commit)
+        return back
+
+    # -- inside
+
+    def _place(self, trial: RunningTrial, commit: Commit | None) -> None:
+        """Make the records of a trial known: as they were committed, or as yet to be made."""
+        versions = {} if commit is None else commit.versions
+        for key in trial.keys:
+            layout = trial.plan.shards[key[1]].layouts[key[2]]
+            self._store.set_layout(key, layout)
+            if commit is None:
+                self._pager.add(key, layout.nbytes, 0, "made")
+                trial.unmade.add(key)
+            else:
+                self._pager.add(key, layout.nbytes, versions[key], "stored")
+        self._committed[trial.number] = time.monotonic()
+
+    def _commit(self, trial: RunningTrial, step: int) -> None:
+        if self._pager.committing(trial.number):
+            return
+        self._pager.commit(trial.number, step, {})
+        self._committed[trial.number] = time.monotonic()
+
+    def _next_use(self, key: tuple[int, int, str]) -> float:
+        urgent = self._executor.urgency(key)
+        if urgent is not None:
+            return urgent - _URGENT
+        trial = self._trials.get(key[0])
+        return NEVER if trial is None else trial.next_use(key[1], key[2])
+
+    def _page(self, event: PageEvent) -> None:
+        if event.kind == "failed" and event.error is not None:
+            raise event.error
+
+    def _device_lost(self, device: int, error: WorkerLostError) -> None:
+        self._replaced += 1
+        current().say(f"device {device}: {error}")
+        if self._replaced > _MOST_REPLACEMENTS:
+            raise error
+        self._gone.append(device)
+
+    def _replace(self, device: int) -> None:
+        """Let a new worker take the place of one that died."""
+        self._crew.start(device)
+        self._executor.watch(device)
+        for number, trial in self._trials.items():
+            self._executor.tell_one(device, "open", number, dumps(trial.plan))
+        self.scheduler.restore(device)
+
+    def close(self) -> None:
+        """End the workers and let the folder go; what was not committed is lost."""
+        self._crew.close()
+        self._executor.close()
+        self._pager.close()
+        self._pool.close()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _aligned(nbytes: int) -> Tensor:
+    """Return uint8[nbytes] that begins at a block of 4096 bytes."""
+    room = torch.empty(nbytes + 4096, dtype=torch.uint8)
+    start = -room.data_ptr() % 4096
+    return room[start : start + nbytes]

@@ -1,0 +1,198 @@
+"""What lives in a worker: the trials' stages on this device, and the values between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+import torch
+from torch import Tensor
+
+try:  # TEMPORARY
+    from gristmill.train.graphs.deferred import Deferred
+except ImportError:
+    from gristmill.train.draws import seeded
+    class Deferred:
+        @classmethod
+        def of(cls, f, seed):
+            x=cls(); x.s=seeded(f, seed).state_dict(); return x
+        def materialise(self, names, into):
+            for n in names: into[n].copy_(self.s[n])
+from gristmill.train.graphs.stage import OUTPUT
+from gristmill.train.jobs.optimizer_state import no_state
+from gristmill.train.jobs.order import Done, Order, ValueName
+from gristmill.train.jobs.stage_runner import Batches, StageRunner
+from gristmill.train.jobs.trial_plan import BUFFERS, STATE, WEIGHTS, Span, TrialPlan
+
+if TYPE_CHECKING:
+    from gristmill.train.workers.value_store import ValueStore
+
+
+class TrialHost:
+    """Does the tasks of a device.
+
+    Args:
+        pool: the memory that records lie in, uint8[n].
+        values: where values are put for other devices.
+    """
+
+    def __init__(self, pool: Tensor, values: ValueStore) -> None:
+        self._pool, self._store = pool, values
+        self._trials: dict[int, _Trial] = {}
+
+    def open(self, number: int, plan: bytes) -> None:
+        """Take up a trial: its plan by cloudpickle."""
+        self._trials[number] = _Trial(cloudpickle.loads(plan), self._pool, self._store)
+
+    def forget(self, number: int) -> None:
+        """Drop what a trial has under way here: graphs, gradients, values."""
+        self._trials[number].forget()
+
+    def close(self, number: int) -> None:
+        """Drop a trial."""
+        self._trials.pop(number).forget()
+
+    def run(self, order: Order) -> Done:
+        """Do one task."""
+        return self._trials[order.task.trial].run(order)
+
+
+class _Trial:
+    """A trial's stages on this device."""
+
+    def __init__(self, plan: TrialPlan, pool: Tensor, store: ValueStore) -> None:
+        self._plan, self._pool, self._store = plan, pool, store
+        self._runners: dict[Span, StageRunner] = {}
+        self._batches = Batches(plan.spec)
+        self._offsets: dict[Span, list[int]] = {}
+        self._values: dict[ValueName, Any] = {}
+        self._sent: dict[ValueName, Any] = {}
+        self._first_weights: Deferred | None = None
+
+    def run(self, order: Order) -> Done:
+        """Do one task."""
+        self._drop_before(order.task.step - 1)
+        for name, handle in order.fetched.items():
+            self._values[name] = self._store.get(handle)
+        runner = self._bound(order)
+        done = Done()
+        match order.task.kind:
+            case "forward":
+                self._forward(runner, order, done)
+            case "backward":
+                self._backward(runner, order)
+            case "norm":
+                done.norms = runner.norms()
+            case "update":
+                runner.update(order.task.step, self._state(order), order.scale)
+            case "step":
+                done.losses = runner.steps(order.task.step, order.task.steps, self._state(order))
+        for name in order.sent & self._values.keys():
+            done.sent[name] = self._sent[name] = self._store.put(self._values[name])
+        return done
+
+    def forget(self) -> None:
+        """Drop graphs, gradients and values."""
+        for runner in self._runners.values():
+            runner.forget()
+        for handle in self._sent.values():
+            self._store.free(handle)
+        self._values, self._sent = {}, {}
+
+    def _drop_before(self, step: int) -> None:
+        """Drop what is left of steps that are over on every device.
+
+        A device may be one step ahead of another, never two: a stage's forward pass follows its
+        own update, and that follows the backward passes of all later stages.
+        """
+        for name in [each for each in self._values.keys() | self._sent.keys() if each.step < step]:
+            self._drop(name)
+
+    def _drop(self, name: ValueName) -> None:
+        self._values.pop(name, None)
+        if name in self._sent:
+            self._store.free(self._sent.pop(name))
+
+    def _bound(self, order: Order) -> StageRunner:
+        """Return the stage's runner, its tensors bound to where their records lie now."""
+        runner = self._runners.get(order.span)
+        if runner is None:
+            stage = self._plan.stage(order.span)
+            runner = StageRunner(self._plan.spec, stage, self._batches, self._pool)
+            self._runners[order.span] = runner
+        sections = [*self._plan.sections(order.span, WEIGHTS, BUFFERS)]
+        if sections and all(each in order.offsets for each in sections):
+            offsets = [order.offsets[each] for each in sections]
+            if offsets != self._offsets.get(order.span):
+                self._offsets[order.span] = offsets
+                views: dict[str, Tensor] = {}
+                for each in sections:
+                    views |= self._views(*each, order)
+                runner.bind(views)
+            self._make(order, sections)
+        return runner
+
+    def _make(self, order: Order, sections: list[tuple[int, str]]) -> None:
+        """Make the first weights of records that hold nothing yet."""
+        wanted: dict[str, Tensor] = {}
+        for each in sections:
+            if each in order.fresh:
+                wanted |= self._views(*each, order)
+        if wanted:
+            if self._first_weights is None:
+                spec = self._plan.spec
+                self._first_weights = Deferred.of(spec.build, spec.seed)
+            with torch.no_grad():
+                self._first_weights.materialise(list(wanted), into=wanted)
+
+    def _state(self, order: Order) -> dict[str, Tensor]:
+        """Return the optimiser's state of a stage."""
+        views: dict[str, Tensor] = {}
+        for each in self._plan.sections(order.span, STATE):
+            found = self._views(*each, order)
+            if each in order.fresh:
+                no_state(found)
+            views |= found
+        return views
+
+    def _forward(self, runner: StageRunner, order: Order, done: Done) -> None:
+        step = order.task.step
+        for micro in self._micros(order):
+            values = {
+                name: self._values[ValueName(step, micro, name)]
+                for name in runner.stage.reads
+                if not name.startswith("input.")
+            }
+            written, loss = runner.forward(step, micro, values, keep=order.keep)
+            for name, value in written.items():
+                self._values[ValueName(step, micro, name)] = value
+            if loss is not None:
+                done.losses.append(loss)
+
+    def _backward(self, runner: StageRunner, order: Order) -> None:
+        step = order.task.step
+        written = [name for name in runner.stage.writes if name != OUTPUT]
+        for micro in self._micros(order):
+            gradients = {
+                name: self._values.pop(ValueName(step, micro, name, gradient=True), None)
+                for name in written
+            }
+            found = runner.backward(step, micro, gradients)
+            for name in written:  # all readers are done: they come later
+                self._drop(ValueName(step, micro, name))
+            for name, gradient in found.items():
+                self._values[ValueName(step, micro, name, gradient=True)] = gradient
+
+    def _micros(self, order: Order) -> Iterator[int]:
+        """Yield the micro-batches of a task: one, or all."""
+        there = range(len(self._batches.of(order.task.step)[1]))
+        if order.task.micro < 0:
+            yield from there
+        elif order.task.micro in there:  # a short batch has fewer
+            yield order.task.micro
+
+    def _views(self, shard: int, section: str, order: Order) -> dict[str, Tensor]:
+        layout = self._plan.shards[shard].layouts[section]
+        offset = order.offsets[shard, section]
+        return layout.views(self._pool[offset : offset + layout.nbytes])

@@ -1,0 +1,87 @@
+"""One model to train, as plain settings: all that its weights depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from gristmill.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from gristmill.train.feeds.batch import Batch
+
+OptimizerFactory: TypeAlias = Callable[[Iterable[Parameter]], Optimizer]
+"""Takes trainable parameters, some or all of a model's, and returns their optimiser."""
+
+ScheduleFactory: TypeAlias = Callable[[Optimizer], LRScheduler]
+"""Takes an optimiser and returns its learning rate schedule, stepped once after each update."""
+
+Objective: TypeAlias = "Callable[[Any, Batch], Tensor]"
+"""Takes a model's output and its micro-batch; returns the sum of its rows' losses by weight."""
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+class Source(Protocol):
+    """Where batches come from: a pure function of the step."""
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of a step, counted from 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrialSpec:
+    """All that the weights of one trained model depend on.
+
+    Attributes:
+        build: makes the module; called under keyed draws, also on the meta device.
+        feed: gives the batch of each step.
+        objective: the sum of losses of a micro-batch; see `Objective`.
+        optimizer: makes the optimiser of some of the parameters. It must treat parameters one by
+            one, as all of torch's do but LBFGS.
+        steps: updates to make.
+        micro_batches: parts that a batch is cut into; their gradients add up in order.
+        seed: of weights and draws.
+        schedule: makes the learning rate schedule, or None.
+        clip_norm: largest norm of all gradients together, or None.
+        precision: `float32`, or `bfloat16`: autocast forward passes, float32 weights.
+    """
+
+    build: Callable[[], nn.Module]
+    feed: Source
+    objective: Objective
+    optimizer: OptimizerFactory
+    steps: int
+    micro_batches: int = 1
+    seed: int = 0
+    schedule: ScheduleFactory | None = None
+    clip_norm: float | None = None
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "micro_batches"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, found {getattr(self, name)}")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise UsageError(f"clip_norm must be above 0, or None, found {self.clip_norm}")
+        if self.precision not in PRECISIONS:
+            known = ", ".join(PRECISIONS)
+            raise UsageError(f"unknown precision {self.precision!r}, expected one of {known}")
+
+    def casting(self, device: str = "cpu") -> AbstractContextManager[object]:
+        """Return the block that a forward pass runs in.
+
+        Casts are not cached: a cached one would be shared by all uses of a weight, and gradients
+        would add up in bfloat16 within a part of the model, but in float32 across parts.
+        """
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(device, dtype=torch.bfloat16, cache_enabled=False)

@@ -1,0 +1,1 @@
+"""Workers: what devices there are, and the processes that work for them, one for each."""

@@ -1,0 +1,130 @@
+"""The loop inside a worker: take a message, call the target, send back what came of it."""
+
+from __future__ import annotations
+
+import faulthandler
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from gristmill.core.errors import TrainError, UsageError
+from gristmill.train.records.pool import Pool
+from gristmill.train.workers.link import Link, Parcel
+from gristmill.train.workers.messages import Build, Failure, Forget, Free, Peer, Reply
+from gristmill.train.workers.payload import loads
+from gristmill.train.workers.value_store import ValueStore
+
+SPIN_SECONDS = 100e-6
+"""A worker polls this long before it sleeps: waking it on an idle core takes longer than that."""
+
+
+class Target(Protocol):
+    """What a worker works for: any object; its public methods are called by name, one at a time.
+
+    A method gets the arguments that were sent and returns what can be pickled. What it raises is
+    sent back and ends nothing.
+    """
+
+
+Factory = Callable[[int, Tensor | None, ValueStore], Target]
+"""Called in each worker: (rank, pool of records as uint8[nbytes] or None, values) -> target."""
+
+
+def serve(end: socket.socket, crash_file: int) -> None:
+    """Answer messages until the other end closes: all that a worker process does.
+
+    Args:
+        end: the worker's socket.
+        crash_file: descriptor of the file for a traceback, should native code crash.
+    """
+    faulthandler.enable(crash_file)
+    serving = Serving(Link(end, drains=True))
+    try:
+        while True:
+            serving.answer_one()
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # nobody is left to work for
+        return
+
+
+class Serving:
+    """What a worker holds between messages: its target, its values, the pool of records."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._target: Target | None = None
+        self._values = ValueStore(-1, None)
+        self._pool: Pool | None = None
+
+    def answer_one(self) -> None:
+        """Wait for a message, do what it says, and reply if it awaits that.
+
+        Raises:
+            EOFError, BrokenPipeError, ConnectionResetError: the other end is closed.
+        """
+        try:
+            parcel = self._link.receive(SPIN_SECONDS)
+        except TrainError as error:  # it came without its descriptors
+            self._link.send(_failed(error, time.monotonic()))
+            return
+        reply = self._attempt(parcel)
+        parcel.close()
+        if reply is not None:
+            self._reply(reply)
+
+    def _attempt(self, parcel: Parcel) -> Reply | None:
+        start, awaited = time.monotonic(), True
+        try:
+            message = parcel.open()
+            awaited = not isinstance(message, Peer | Forget | Free)
+            value = self._act(message, parcel.fds)
+        except BaseException as error:  # SystemExit too: only the owner ends a worker
+            return _failed(error, start, awaited=awaited)
+        return Reply(value, start, time.monotonic()) if awaited else None
+
+    def _act(self, message: Any, fds: list[int]) -> Any:
+        match message:
+            case Build():
+                self._build(message, fds)
+            case Peer(number, nbytes):
+                self._values.introduce(number, Pool.attach(fds[0], nbytes))
+            case Forget(number):
+                self._values.forget(number)
+            case Free(handles):
+                for handle in handles:
+                    self._values.free(handle)
+            case (str(method), *arguments):
+                return self._method(method)(*arguments)
+            case _:
+                raise UsageError(f"expected (method, arguments...), found {message!r}")
+        return None
+
+    def _build(self, order: Build, fds: list[int]) -> None:
+        own = Pool.attach(fds[0], order.values_bytes)
+        self._values = ValueStore(order.number, own)
+        self._pool = Pool.attach(fds[1], order.pool_bytes) if order.pool_bytes else None
+        factory: Factory = loads(order.factory)
+        records = None if self._pool is None else self._pool.tensor
+        self._target = factory(order.rank, records, self._values)
+
+    def _method(self, name: str) -> Callable[..., Any]:
+        if self._target is None:
+            raise UsageError(f"{name!r} was called before a target was built")
+        method = None if name.startswith("_") else getattr(self._target, name, None)
+        if not callable(method):
+            kind = type(self._target).__name__
+            raise UsageError(f"a target of type {kind} has no public method {name!r}")
+        return method  # type: ignore[no-any-return]
+
+    def _reply(self, reply: Reply) -> None:
+        try:
+            self._link.send(reply)
+        except TrainError as error:  # the value cannot be pickled
+            said = TrainError(f"the result, a {type(reply.value).__name__}, {error.message}")
+            self._link.send(_failed(said, reply.start))
+
+
+def _failed(error: BaseException, start: float, *, awaited: bool = True) -> Reply:
+    return Reply(None, start, time.monotonic(), Failure.of(error), awaited)

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from gristmill.core.errors import TrainError, UsageError
+from gristmill.engine import Inline, LocalProcesses
+from gristmill.train.hunt.halving import halving
+from gristmill.train.hunt.hunt import JOURNAL, Hunt
+from gristmill.train.hunt.population import Population
+from gristmill.train.hunt.pruned import Pruned
+from gristmill.train.hunt.running import run_trials
+from gristmill.train.space import Space
+
+SLOPES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+HALVING = partial(halving, most=4, eta=2)
+
+
+@pytest.fixture(scope="module")
+def processes(jobs):
+    with LocalProcesses(2) as engine:
+        yield engine
+
+
+@pytest.fixture
+def climbing(jobs, tmp_path):
+    """Run a hunt over slopes in this process; return it."""
+
+    def run(rules, slopes=SLOPES, *, sampler="grid", engine=None, **more):
+        space = Space(slope=slopes, **more)
+        with Hunt(rules, len(slopes), space, sampler=sampler, folder=tmp_path) as hunt:
+            run_trials(hunt, jobs.Climb, tmp_path, engine=engine or Inline())
+        return hunt
+
+    return run
+
+
+def states(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir() if each.is_dir())
+
+
+@pytest.mark.parametrize("where", ["inline", "processes"])
+def test_the_best_is_found_and_nothing_is_trained_twice(where, climbing, processes, tmp_path):
+    hunt = climbing(HALVING, engine=processes if where == "processes" else None)
+    best = hunt.best
+    assert hunt.settings(best.number) == {"slope": 0.6}
+    assert best.curve == pytest.approx({1: 0.6, 2: 1.2, 3: 1.8, 4: 2.4})
+    assert hunt.ledger.trained == 6 + 3 + 2
+    assert states(tmp_path) == [f"trial-{best.number:04d}"]
+    assert json.loads((tmp_path / states(tmp_path)[0] / "steps.json").read_text()) == [0.6] * 4
+
+
+def test_trials_that_raise_die_or_lose_their_value_do_not_stop_the_others(
+    processes, jobs, tmp_path
+):
+    space = Space(slope=0.5, raises_at=[None, 1], dies_at=[None, 1], nan_at=[None, 1])
+    with Hunt(partial(Pruned, most=2), 8, space, sampler="grid") as hunt:
+        run_trials(hunt, jobs.Climb, tmp_path, engine=processes)
+    for trial in hunt.ledger.trials:
+        settings = hunt.settings(trial.number)
+        if settings["raises_at"]:
+            assert trial.why == "MemoryError: out of memory"
+        elif settings["dies_at"]:
+            assert trial.why == "the worker process was killed (SIGKILL)"
+        elif settings["nan_at"]:
+            assert trial.why == "the compared value is nan at budget 1"
+        else:
+            assert trial.state == "complete"
+    assert (hunt.ledger.count("failed"), hunt.ledger.count("complete")) == (7, 1)
+    assert states(tmp_path) == [f"trial-{hunt.best.number:04d}"]
+
+
+def test_all_fail(climbing):
+    hunt = climbing(HALVING, raises_at=1)
+    assert hunt.ledger.count("failed") == 6
+
+
+def test_a_population_takes_over_states(climbing, tmp_path):
+    rules = partial(Population, most=4, share=0.4)
+    hunt = climbing(rules, [1.0, 2.0, 3.0], sampler="grid")
+    assert [each.state for each in hunt.ledger.trials] == ["complete"] * 3
+    weak = next(each for each in hunt.ledger.trials if each.copies)
+    strong = hunt.ledger.trials[weak.source]
+    assert hunt.settings(weak.number) == hunt.settings(strong.number) == {"slope": 3.0}
+    assert weak.curve[4] == strong.curve[4] == 12.0
+    assert len(states(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("at", range(1, 12, 2))
+def test_stopped_in_the_middle_of_a_unit_and_called_again(
+    at, climbing, jobs, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    calls = []
+
+    def dying(self, trial_folder):
+        calls.append(1)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return save(self, trial_folder)
+
+    save = jobs.Climb.save
+    monkeypatch.setattr(jobs.Climb, "save", dying)
+    with pytest.raises(KeyboardInterrupt):
+        climbing(HALVING)
+    monkeypatch.setattr(jobs.Climb, "save", save)
+    hunt = climbing(HALVING)
+    assert hunt.ledger.trained == 6 + 3 + 2
+    assert hunt.best.curve[4] == pytest.approx(2.4)
+
+
+def test_killed_with_its_workers_and_called_again(jobs, tmp_path):
+    here = str(Path(__file__).parent)
+    script = tmp_path / "search.py"
+    script.write_text(jobs.SCRIPT.format(here=here, folder=str(tmp_path / "study")))
+    journal = tmp_path / "study" / JOURNAL
+    process = subprocess.Popen([sys.executable, script])
+    end = time.monotonic() + 60
+    while not journal.exists() or len(journal.read_bytes().splitlines()) < 7:
+        assert process.poll() is None, "it ended before it was killed"
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    subprocess.run([sys.executable, script], check=True)
+    space = Space(slope=SLOPES, seconds=0.05)
+    with Hunt(HALVING, 6, space, sampler="grid", folder=tmp_path / "study") as hunt:
+        assert hunt.finished
+        assert hunt.ledger.trained == 6 + 3 + 2
+        assert hunt.best.curve[4] == pytest.approx(2.4)
+        assert states(tmp_path / "study") == [f"trial-{hunt.best.number:04d}"]
+
+
+def test_nonsense_is_refused(climbing, jobs, tmp_path):
+    with pytest.raises(UsageError, match=r"^expected at least 1 worker, found 0$"):
+        run_trials(Hunt(HALVING, 2, Space()), jobs.Climb, tmp_path, workers=0)
+
+    class Stuck(Pruned):
+        def next(self, free):
+            return []
+
+    with pytest.raises(TrainError, match=r"^the controller waits, but no trial runs$"):
+        climbing(partial(Stuck, most=1))
