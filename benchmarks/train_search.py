@@ -182,17 +182,17 @@ def measure(quick: bool) -> Iterator[Claim]:
         "search: time to the best of 16 trials, as a share of Optuna's",
         statistics.median(shares),
         "of Optuna's time",
-        f"successive halving, 2 workers ({mine.seconds:.1f} s, and {mine.start_seconds:.1f} s before "
-        f"to start them) against study.optimize on one process ({theirs.seconds:.1f} s), same "
-        f"settings; median of {times}",
+        f"successive halving, 2 workers ({mine.seconds:.1f} s, started in "
+        f"{mine.start_seconds:.1f} s before) against study.optimize on one process "
+        f"({theirs.seconds:.1f} s), same settings; median of {times}",
         goal="<= 0.55",
     )
     yield claim(
         "search: the same, simulated from CPU seconds",
         statistics.median(simulated),
         "of Optuna's time",
-        f"2 workers {free.makespan:.1f} s, {free.utilisation:.0%} busy; the CPU seconds of Optuna's "
-        f"loop {theirs.cpu_seconds:.1f} s",
+        f"2 workers {free.makespan:.1f} s, {free.utilisation:.0%} busy; Optuna's loop used "
+        f"{theirs.cpu_seconds:.1f} s",
         more_is_better=False,
     )
     yield claim(

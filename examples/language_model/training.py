@@ -76,8 +76,8 @@ def run(options: argparse.Namespace) -> GPT:
         parameters = sum(each.numel() for each in build().parameters())
     current().say(
         f"{format_count(len(windows))} windows of {options.length} bytes; "
-        f"{format_count(parameters)} parameters, {format_bytes(parameters * STATE_BYTES)} of "
-        f"weights and optimiser state; " + ("" if options.plain else f"budget {options.memory}")
+        f"{format_count(parameters)} parameters: {format_bytes(parameters * STATE_BYTES)} of "
+        f"weights and optimiser state, {'no' if options.plain else options.memory} budget"
     )
     if options.plain:
         return plain_loop(build, windows, options)

@@ -21,7 +21,6 @@ from gristmill.train.feeds.objectives import (
 )
 from gristmill.train.losses import GeneralizedCrossEntropy
 
-
 pairs = functools.partial(zip, strict=True)
 
 

@@ -95,23 +95,20 @@ def test_a_population_takes_over_states(climbing, tmp_path):
 
 
 @pytest.mark.parametrize("at", range(1, 12, 2))
-def test_stopped_in_the_middle_of_a_unit_and_called_again(
-    at, climbing, jobs, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
+def test_stopped_in_the_middle_of_a_unit_and_called_again(at, climbing, jobs, monkeypatch):
     calls = []
 
-    def dying(self, trial_folder):
+    def dying(self):
         calls.append(1)
         if len(calls) == at:
             raise KeyboardInterrupt
-        return save(self, trial_folder)
+        return advance(self)
 
-    save = jobs.Climb.save
-    monkeypatch.setattr(jobs.Climb, "save", dying)
+    advance = jobs.Climb.advance
+    monkeypatch.setattr(jobs.Climb, "advance", dying)
     with pytest.raises(KeyboardInterrupt):
         climbing(HALVING)
-    monkeypatch.setattr(jobs.Climb, "save", save)
+    monkeypatch.setattr(jobs.Climb, "advance", advance)
     hunt = climbing(HALVING)
     assert hunt.ledger.trained == 6 + 3 + 2
     assert hunt.best.curve[4] == pytest.approx(2.4)

@@ -286,6 +286,9 @@ class PagerMachine(RuleBasedStateMachine):
         for key in list(self.pins):
             while self.pins[key]:
                 self.unpin(key, dirty=True, step=1)
+        for key in KEYS:
+            if key in self.pager and key not in self.contents:
+                self.pager.drop(key)
         for key, (version, _) in self.contents.items():
             self.pager.flush(key)  # a failed write is tried again
             for later in (0, 1):
@@ -330,5 +333,5 @@ def _end(run: tuple[int, int, bool]) -> int:
     return run[0] + run[1]
 
 
-PagerMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=60, deadline=None)
+PagerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
 TestPager = PagerMachine.TestCase

@@ -7,7 +7,9 @@ records. What the operation returns is found by running the part's own code on t
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,12 +17,12 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from gristmill.core.errors import TrainError
-from gristmill.train.graphs.program import Ref
 from gristmill.train.graphs.watch import Shadow
 
 _LIBRARY = torch.library.Library("gristmill", "FRAGMENT")
 _LIBRARY.define("part(Tensor[] tensors, SymInt[] ints, int number) -> Tensor[]")
 _ACTIVE: dict[int, PartCall] = {}
+_Way = Callable[[nn.Module, "PartCall", list[Tensor], list[Any]], list[Tensor]]
 
 
 @dataclass
@@ -125,9 +127,9 @@ class Parts:
         part = self.shadow.module.get_submodule(call.path)
         by_symbols = isinstance(part, nn.Module) and not isinstance(part, nn.RNNBase)
         by_symbols = by_symbols and type(part).__module__.startswith("torch.nn.modules")
-        ways = [self._by_symbols, self._by_probes]
+        probes: list[_Way] = [partial(self._by_probes, apart) for apart in (True, False)]
         errors = []
-        for way in ways if by_symbols else ways[::-1]:
+        for way in [self._by_symbols, *probes] if by_symbols else [*probes, self._by_symbols]:
             try:
                 return way(part, call, tensors, ints)
             except Exception as error:  # noqa: BLE001  the other way may do
@@ -143,40 +145,42 @@ class Parts:
         return [torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device) for t in made]
 
     def _by_probes(
-        self, part: nn.Module, call: PartCall, tensors: list[Tensor], ints: list[Any]
+        self, apart: bool, part: nn.Module, call: PartCall, tensors: list[Tensor], ints: list[Any]
     ) -> list[Tensor]:
         """Run the part on two examples of other sizes, and tell by them which sizes follow which.
 
-        Unlike a run on symbols, this fixes no size that the part's own code loops over.
+        Unlike a run on symbols, this fixes no size that the part's own code loops over. Sizes that
+        are equal in the example change together unless they are to vary `apart`: often the part
+        needs them equal (the batch of two inputs).
         """
-        probes = [_Probe(step) for step in (0, 1)]
+        probes = [_Probe(step, apart) for step in (0, 1)]
         outputs = [probe.run(self.shadow, part, call, tensors, ints) for probe in probes]
         made = []
         for one, other in zip(*outputs, strict=True):
             sizes = [
-                _follow(pair, tensors, probes) for pair in zip(one.shape, other.shape, strict=True)
+                _follow(dim, pair, tensors, probes)
+                for dim, pair in enumerate(zip(one.shape, other.shape, strict=True))
             ]
             made.append(torch.empty(sizes, dtype=one.dtype, device=one.device))
         return made
 
 
 class _Probe:
-    """Sizes for an example: each symbol's own size, or one a bit larger, each by another step."""
+    """Sizes for an example: each symbol's own size, or a larger one."""
 
-    def __init__(self, step: int) -> None:
-        self._step = step
+    def __init__(self, step: int, apart: bool) -> None:
+        self._step, self._apart = step, apart
 
     def size(self, size: Any) -> int:
         """Return the size in this example."""
         if isinstance(size, int):
             return size
-        expression = size.node.expr
         hints = size.node.shape_env.backed_var_to_val
-        chosen = {
-            symbol: int(hints[symbol]) + self._step * (at + 3)
-            for at, symbol in enumerate(sorted(hints, key=str))
-        }
-        return int(expression.subs(chosen))
+        own = {symbol: int(hints[symbol]) for symbol in hints}
+        kinds = list(own) if self._apart else sorted(set(own.values()))
+        larger = {kind: self._step * (at + 3) for at, kind in enumerate(kinds)}
+        chosen = {s: value + larger[s if self._apart else value] for s, value in own.items()}
+        return int(size.node.expr.subs(chosen))
 
     def run(
         self, shadow: Shadow, part: nn.Module, call: PartCall, tensors: list[Tensor], ints: list[Any]
@@ -187,14 +191,14 @@ class _Probe:
         return call.take(shadow.observe(lambda: part(*args, **kwargs), part).output)
 
 
-def _follow(pair: tuple[int, int], tensors: list[Tensor], probes: list[_Probe]) -> Any:
+def _follow(dim: int, pair: tuple[int, int], tensors: list[Tensor], probes: list[_Probe]) -> Any:
     """Return the size that an output dimension follows, given what it was in both examples."""
     if pair[0] == pair[1]:
         return pair[0]
-    for tensor in tensors:
-        for size in tensor.shape:
-            if (probes[0].size(size), probes[1].size(size)) == pair:
-                return size
+    sizes = [tensor.shape[dim] for tensor in tensors if tensor.ndim > dim]
+    for size in (*sizes, *(size for tensor in tensors for size in tensor.shape)):
+        if (probes[0].size(size), probes[1].size(size)) == pair:
+            return size
     raise TrainError(f"an output size follows none of the input sizes: {pair[0]}, then {pair[1]}")
 
 
@@ -202,6 +206,3 @@ def _follow(pair: tuple[int, int], tensors: list[Tensor], probes: list[_Probe]) 
 def _part_without_data(tensors: list[Tensor], ints: list[Any], number: int) -> list[Tensor]:
     call = _ACTIVE[number]
     return call.parts.outputs(call, tensors, ints)
-
-
-__all__ = ["PartCall", "Parts", "Ref"]

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
@@ -234,6 +235,22 @@ class Tape(TorchDispatchMode):
 
     def _blank(self, storage: int) -> torch.UntypedStorage:
         return torch.UntypedStorage(self._sizes[storage])
+
+
+class DataOnDemand(TorchFunctionMode):
+    """Within the block, tensors of a recording hand out their data where Python asks for them."""
+
+    def __init__(self, tape: Tape) -> None:
+        super().__init__()
+        self._tape = tape
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Replay what `tolist` or `numpy` is called on."""
+        if func in (Tensor.tolist, Tensor.numpy, Tensor.__array__):
+            args = (self._tape.value(args[0].detach()), *args[1:])
+        return func(*args, **(kwargs or {}))
 
 
 def _draws(func: Any) -> bool:

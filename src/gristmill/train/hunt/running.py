@@ -1,7 +1,7 @@
 """Trials of any objective in worker processes.
 
 main process: Hunt  -- one unit of budget of a trial -->  worker: load its files, unless it is
-                    <-- value, seconds ----------------   still at hand; train; save
+                    <-- value, seconds ----------------   still at hand; train; keep
 """
 
 from __future__ import annotations
@@ -28,19 +28,21 @@ def run_trials(
     folder: Path,
     *,
     workers: int = 2,
+    keep_seconds: float = 5.0,
     engine: Engine | None = None,
 ) -> None:
     """Conduct a hunt until it is finished, each trial on one worker at a time.
 
-    Every unit of budget is saved, so that a killed search that is called again loses at most the
-    units that were under way. A trial that raises, or whose process dies, is failed; a new process
-    takes the place of one that died.
+    A killed search that is called again goes on from what was kept, and trains at most the last
+    seconds of the trials under way once more. A trial that raises, or whose process dies, is
+    failed; a new process takes the place of one that died.
 
     Args:
         hunt: what to conduct.
         objective: makes what is trained.
         folder: keeps the states of trials that may go on or are complete, one folder each.
         workers: how many trials run at once.
+        keep_seconds: a trial's state is kept where it pauses, and after so many seconds.
         engine: where they do; by default processes of this machine, of one thread each, which end
             with the search.
 
@@ -50,9 +52,16 @@ def run_trials(
     """
     if engine is None:
         with LocalProcesses(workers) as processes:
-            run_trials(hunt, objective, folder, workers=workers, engine=processes)
+            run_trials(
+                hunt,
+                objective,
+                folder,
+                workers=workers,
+                keep_seconds=keep_seconds,
+                engine=processes,
+            )
         return
-    runner = _Runner(hunt, engine, partial(TrialHost, objective, folder), folder)
+    runner = _Runner(hunt, engine, partial(TrialHost, objective, folder, keep_seconds), folder)
     with task("search", None, "units") as work:
         try:
             runner.idle = engine.workers(workers, runner.factory)
@@ -107,8 +116,8 @@ class _Runner:
 
     def _unit(self, actor: Actor, trial: int) -> None:
         known = self.hunt.ledger.trials[trial]
-        settings = self.hunt.settings(trial)
-        future = actor.call("unit", trial, known.copies, known.budget, settings)
+        where = known.copies, known.budget, known.until
+        future = actor.call("unit", trial, *where, self.hunt.settings(trial))
         self.busy[future] = actor, trial
 
     def _report(self, future: Future[Any], actor: Actor, trial: int) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gristmill.train.jobs.trial_plan import Span
 from gristmill.train.tasks.task import Task
@@ -12,12 +16,16 @@ if TYPE_CHECKING:
     from gristmill.train.workers.value_store import Handle
 
 
+Figures: TypeAlias = dict[str, NDArray[np.float64]]
+"""Sums over rows held out, by name; `loss` and `weight` are always among them."""
+
+
 class ValueName(NamedTuple):
     """A value that crosses between stages, or its gradient.
 
     Attributes:
         step: of the optimiser, from 0.
-        micro: number of the micro-batch.
+        micro: number of the micro-batch; -1, -2, ... for the batches of an evaluation.
         name: as the graph calls it.
         gradient: whether it is the value's gradient.
     """
@@ -67,4 +75,9 @@ class Done:
     losses: list[float] = field(default_factory=list)
     norms: dict[str, float] = field(default_factory=dict)
     sent: dict[ValueName, Handle] = field(default_factory=dict)
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: Figures = field(default_factory=dict)
+
+    def add_figures(self, figures: Mapping[str, NDArray[np.float64]]) -> None:
+        """Add the sums over some more rows."""
+        for name, value in figures.items():
+            self.figures[name] = self.figures[name] + value if name in self.figures else value

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gristmill.train.jobs.clipping import clip_scale
-from gristmill.train.jobs.order import ValueName
+from gristmill.train.jobs.order import Figures, ValueName
 from gristmill.train.jobs.trial_plan import BUFFERS, STATE, WEIGHTS, Span, TrialPlan
 from gristmill.train.records.key import Key
 from gristmill.train.records.pager import Use
@@ -18,6 +18,8 @@ from gristmill.train.workers.value_handle import Handle
 
 UPDATING = ("update", "step")
 """Kinds of tasks after which records are a version later."""
+PASSING = ("forward", "evaluate")
+"""Kinds of tasks that hand values on to later stages."""
 
 
 @dataclass(eq=False)
@@ -30,6 +32,7 @@ class RunningTrial:
         graph: its tasks.
         unmade: records that hold nothing yet.
         losses: of each step that is under way or done since the run began.
+        figures: sums over the rows held out, by the step that they were taken after.
         handles: where values lie that devices hand each other, and with which device.
     """
 
@@ -38,6 +41,7 @@ class RunningTrial:
     graph: TrialGraph
     unmade: set[Key] = field(default_factory=set)
     losses: dict[int, float] = field(default_factory=dict)
+    figures: dict[int, Figures] = field(default_factory=dict)
     handles: dict[ValueName, tuple[int, Handle]] = field(default_factory=dict)
     _norms: dict[int, dict[str, float]] = field(default_factory=dict)
     _crossing: dict[Span, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
@@ -76,7 +80,7 @@ class RunningTrial:
     def reads(self, task: Task) -> Iterator[ValueName]:
         """Yield the values that a task may read, of all devices."""
         reads, writes = self._names(self.span(task))
-        if task.kind == "forward":
+        if task.kind in PASSING:
             yield from self._of_micros(task, reads, gradient=False)
         elif task.kind == "backward":
             yield from self._of_micros(task, writes, gradient=True)
@@ -84,7 +88,7 @@ class RunningTrial:
     def writes(self, task: Task) -> Iterator[ValueName]:
         """Yield the values that a task may write for another device."""
         reads, writes = self._names(self.span(task))
-        if task.kind == "forward":
+        if task.kind in PASSING:
             yield from self._of_micros(task, writes, gradient=False)
         elif task.kind == "backward":
             yield from self._of_micros(task, reads, gradient=True)
@@ -116,6 +120,7 @@ class RunningTrial:
         """Drop what is known of a step and those after it."""
         self._norms, self.handles = {}, {}
         self.losses = {at: loss for at, loss in self.losses.items() if at < step}
+        self.figures = {at: each for at, each in self.figures.items() if at <= step}
 
     def next_use(self, shard: int, section: str) -> float:
         """Return how far away the next use of a record is; see `tasks.next_use`."""
@@ -135,7 +140,12 @@ class RunningTrial:
     def _of_micros(
         self, task: Task, names: tuple[str, ...], *, gradient: bool
     ) -> Iterator[ValueName]:
-        micros = [task.micro] if task.micro != ALL else range(self.plan.spec.micro_batches)
-        for micro in micros:
+        for micro in self._micros(task):
             for name in names:
                 yield ValueName(task.step, micro, name, gradient)
+
+    def _micros(self, task: Task) -> Iterable[int]:
+        evaluation = self.plan.spec.evaluation
+        if task.kind == "evaluate" and evaluation is not None:
+            return range(-1, -1 - evaluation.batches, -1)
+        return [task.micro] if task.micro != ALL else range(self.plan.spec.micro_batches)

@@ -31,6 +31,7 @@ from gristmill.train.jobs.optimizer_state import bind_state, keep_state
 from gristmill.train.jobs.trial_spec import TrialSpec
 
 _STEPS_AT_HAND = 2
+_NO_STEP = -1
 
 
 @dataclass(slots=True)
@@ -203,10 +204,18 @@ class StageRunner:
         keep_state(optimizer, parameters, state)
         return losses
 
-    def evaluate(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Run rows through the stage in evaluation mode; nothing is kept."""
+    def evaluate(self, part: Batch, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Run rows through the stage in evaluation mode; nothing is kept.
+
+        Returns:
+            What later stages read; of the last stage, what the model returns, as `output`.
+        """
         with torch.no_grad(), self.trial.casting():
-            return self.stage(values, training=False)
+            outputs = self.stage({**_inputs(part), **values}, training=False)
+        return {
+            name: value if name == OUTPUT else self._cut(_NO_STEP, name, value)
+            for name, value in outputs.items()
+        }
 
     def forget(self) -> None:
         """Drop graphs and gradients, as before a step is made again."""
@@ -232,7 +241,9 @@ class StageRunner:
             return value
         if value.untyped_storage().data_ptr() != self._pool:
             return value.detach()
-        if self._constants.get(name, (-1, value))[0] != step:
+        if step == _NO_STEP:
+            return value.detach().clone()
+        if self._constants.get(name, (_NO_STEP, value))[0] != step:
             self._constants[name] = (step, value.detach().clone())
         return self._constants[name][1]
 

@@ -90,7 +90,15 @@ class TrainingRun(Watcher):
         """Take a trial in; it goes on from its last commit if the folder has one."""
         commit = self._store.last(number)
         step = 0 if commit is None else commit.step
-        graph = TrialGraph(number, shape, step, plan.spec.steps - step)
+        evaluation = plan.spec.evaluation
+        graph = TrialGraph(
+            number,
+            shape,
+            step,
+            plan.spec.steps - step,
+            evaluate_every=evaluation.every if evaluation else 0,
+            evaluate_micro_batches=evaluation.batches if evaluation else 1,
+        )
         trial = RunningTrial(number, plan, graph)
         self._trials[number] = trial
         self._place(trial, commit)

@@ -9,17 +9,10 @@ import cloudpickle
 import torch
 from torch import Tensor
 
-try:  # TEMPORARY
-    from gristmill.train.graphs.deferred import Deferred
-except ImportError:
-    from gristmill.train.draws import seeded
-    class Deferred:
-        @classmethod
-        def of(cls, f, seed):
-            x=cls(); x.s=seeded(f, seed).state_dict(); return x
-        def materialise(self, names, into):
-            for n in names: into[n].copy_(self.s[n])
+from gristmill.core.errors import TrainError
+from gristmill.train.graphs.deferred import Deferred
 from gristmill.train.graphs.stage import OUTPUT
+from gristmill.train.jobs.evaluating import figures_of
 from gristmill.train.jobs.optimizer_state import no_state
 from gristmill.train.jobs.order import Done, Order, ValueName
 from gristmill.train.jobs.stage_runner import Batches, StageRunner
@@ -86,6 +79,8 @@ class _Trial:
                 done.norms = runner.norms()
             case "update":
                 runner.update(order.task.step, self._state(order), order.scale)
+            case "evaluate":
+                self._evaluate(runner, order, done)
             case "step":
                 done.losses = runner.steps(order.task.step, order.task.steps, self._state(order))
         for name in order.sent & self._values.keys():
@@ -183,6 +178,24 @@ class _Trial:
                 self._drop(ValueName(step, micro, name))
             for name, gradient in found.items():
                 self._values[ValueName(step, micro, name, gradient=True)] = gradient
+
+    def _evaluate(self, runner: StageRunner, order: Order, done: Done) -> None:
+        spec = self._plan.spec
+        evaluation = spec.evaluation
+        if evaluation is None:
+            raise TrainError("nothing was given to evaluate on")
+        names = [name for name in runner.stage.reads if not name.startswith("input.")]
+        for number in range(evaluation.batches):
+            micro = -1 - number
+            part = evaluation.feed.batch(number)
+            values = {
+                name: self._values.pop(ValueName(order.task.step, micro, name)) for name in names
+            }
+            written = runner.evaluate(part, values)
+            if OUTPUT in written:
+                done.add_figures(figures_of(spec, written.pop(OUTPUT), part))
+            for name, value in written.items():
+                self._values[ValueName(order.task.step, micro, name)] = value
 
     def _micros(self, order: Order) -> Iterator[int]:
         """Yield the micro-batches of a task: one, or all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -16,6 +16,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from gristmill.core.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from gristmill.train.feeds.batch import Batch
 
 OptimizerFactory: TypeAlias = Callable[[Iterable[Parameter]], Optimizer]
@@ -27,6 +30,9 @@ ScheduleFactory: TypeAlias = Callable[[Optimizer], LRScheduler]
 Objective: TypeAlias = "Callable[[Any, Batch], Tensor]"
 """Takes a model's output and its micro-batch; returns the sum of its rows' losses by weight."""
 
+Measure: TypeAlias = "Callable[[Any, Batch], Mapping[str, NDArray[np.float64]]]"
+"""Takes a model's output and its batch; returns sums over the batch's rows, to be added up."""
+
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -35,6 +41,23 @@ class Source(Protocol):
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step, counted from 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """Rows held out, and what is measured on them.
+
+    Attributes:
+        feed: gives the batches.
+        batches: how many; batch 0 is the first.
+        every: steps from one evaluation to the next; the last step is followed by one in any case.
+        measure: further sums than `loss` and `weight` over the rows, or None.
+    """
+
+    feed: Source
+    batches: int
+    every: int
+    measure: Measure | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +75,7 @@ class TrialSpec:
         seed: of weights and draws.
         schedule: makes the learning rate schedule, or None.
         clip_norm: largest norm of all gradients together, or None.
+        evaluation: rows to watch, or None.
         precision: `float32`, or `bfloat16`: autocast forward passes, float32 weights.
     """
 
@@ -64,6 +88,7 @@ class TrialSpec:
     seed: int = 0
     schedule: ScheduleFactory | None = None
     clip_norm: float | None = None
+    evaluation: Evaluation | None = None
     precision: str = "float32"
 
     def __post_init__(self) -> None:

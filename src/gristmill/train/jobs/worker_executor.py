@@ -237,6 +237,8 @@ class WorkerExecutor:
             return self._failure(device, task, f"the loss is {lost} at step {task.step}")
         if task.kind == "norm":
             trial.add_norms(task.step, done.norms)
+        if done.figures:
+            trial.figures[task.step] = done.figures
         trial.handles |= {name: (device, handle) for name, handle in done.sent.items()}
         return Finished(task, device, reply.start, reply.end)
 

@@ -97,15 +97,17 @@ class PageMover:
         ended = self._transfers.ended()
         for transfer in ended:
             transfer.then(transfer)
-        if jammed in self.waiting and not ended and self._quiet():
+        packing = jammed in self.waiting and not ended and self._quiet()
+        if jammed is not None and packing:
             self._repack(jammed)
-        self.pump()
+        # If packing did not help, packing once more will not either.
+        self.pump(may_pack=not packing)
 
-    def pump(self) -> None:
+    def pump(self, *, may_pack: bool = True) -> None:
         """Start what can start."""
         self._jammed = None
         if self.waiting:
-            self._bring_in()
+            self._bring_in(may_pack)
         if self.dirty:
             self._write_asked()
             self._write_behind()
@@ -128,22 +130,20 @@ class PageMover:
 
     # -- deciding
 
-    def _bring_in(self) -> None:
+    def _bring_in(self, may_pack: bool) -> None:
         for rank, page in enumerate(sorted(self.waiting, key=self._priority)):
             if page.filled and self._under_way["read"] >= AT_ONCE:
                 return
             if not self._rooms.enter(page) and not self._make_room(page, first=rank == 0):
+                if rank == 0 and may_pack and self._quiet():
+                    self._jammed = page
+                    self._transfers.signal()
                 return
             self._bring(page)
 
     def _make_room(self, page: Page, *, first: bool) -> bool:
         victims = self._rooms.victims(page, first=first)
-        if victims is None:
-            if first and self._quiet():
-                self._jammed = page
-                self._transfers.signal()
-            return False
-        if self._write_all(victims):
+        if victims is None or self._write_all(victims):
             return False
         for victim in victims:
             self._evict(victim)

@@ -258,6 +258,8 @@ class Pager:
     def drop(self, key: Key, *, lost: bool = False) -> None:
         """Forget a record and what memory holds of it; what was committed stays on disk.
 
+        No event tells of it any more; a commit that waits for it is given up.
+
         Args:
             key: of the record.
             lost: even if it is pinned, because the worker that used it is dead.
@@ -270,6 +272,7 @@ class Pager:
             raise UsageError(f"{describe_key(key)} is pinned and cannot be dropped")
         self._savings.lost(page)
         del self._pages[key]
+        self._events = [event for event in self._events if event.key != key]
         self._asked.discard(page)
         self._mover.total -= page.nbytes
         page.file.users -= 1

@@ -95,11 +95,17 @@ class Dispatch:
     # filling -----------------------------------------------------------------------------------
 
     def fill(self) -> None:
-        """Start whatever can be started."""
-        for device in sorted(self._touched):
-            if device in self._slots:
-                self._serve_own(self._slots[device])
+        """Start whatever can be started.
+
+        Free tasks go to devices that have none of their own first: so nothing idles that need not.
+        """
+        touched = [self._slots[each] for each in sorted(self._touched) if each in self._slots]
+        for slot in touched:
+            if slot.idle and self.queue.pinned(slot.number) is None:
+                self._list_idle(slot)
         self._fill_idle()
+        for slot in touched:
+            self._serve_own(slot)
         for device in sorted(self._touched):
             if device in self._slots:
                 self._serve_ahead(self._slots[device])
@@ -107,6 +113,9 @@ class Dispatch:
         self._fill_short()
         self._fill_from_waiting()
         self._forget()
+
+    def _list_idle(self, slot: DeviceSlot) -> None:
+        heapq.heappush(self._idle, (bool(slot.pipelines), -slot.speed, slot.number))
 
     def _forget(self) -> None:
         """Drop entries that are out of date, where they have become many."""
@@ -126,8 +135,6 @@ class Dispatch:
                 return
             best = own if urgent else self._allowed(slot, self.queue.free(slot.number), own)
             self._start(slot, best)
-        if slot.idle:
-            heapq.heappush(self._idle, (bool(slot.pipelines), -slot.speed, slot.number))
 
     def _allowed(self, slot: DeviceSlot, free: Entry | None, own: Entry) -> Entry:
         if free is None or own < free or self._too_long(slot, free):
@@ -138,7 +145,7 @@ class Dispatch:
         refused = []
         while self._idle and (entry := self.queue.free()) is not None:
             reserved, speed, number = heapq.heappop(self._idle)
-            if not self._idles(number):
+            if not self._idles(number) or self.queue.pinned(number) is not None:
                 continue
             slot = self._slots[number]
             slot = self._home(entry, slot)
@@ -160,6 +167,8 @@ class Dispatch:
         home = standing.lanes[standing.lane(entry.task)]
         there = None if home is None else self._slots.get(home)
         if there is None or not there.idle or self._too_long(there, entry):
+            return slot
+        if self.queue.pinned(there.number) is not None:
             return slot
         return there
 
