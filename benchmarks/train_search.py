@@ -6,8 +6,10 @@ processes of one thread, each trial in one of them at a time, and pauses trials 
 is `study.optimize` with its `SuccessiveHalvingPruner` in one process of one thread; it cannot
 pause, so it decides at once whether a trial goes on, knowing only the trials before it.
 
-Time on a busy machine says little of either; the simulated share takes the CPU seconds that an
-epoch needs instead, and no time for anything else.
+How many epochs Optuna's loop trains depends on the order in which good trials happen to come, so
+the two are compared on several draws of settings, data and weights, and the median counts. Time on
+a busy machine says little of either; the simulated share takes the CPU seconds that an epoch needs
+instead, and no time for anything else.
 """
 
 from __future__ import annotations
@@ -34,20 +36,20 @@ from gristmill.train.hunt.samplers import Sampler
 from gristmill.train.hunt.simulated import Simulated, simulate
 from gristmill.train.space import Space, log_uniform, uniform
 
-TRIALS, EPOCHS, ETA = 16, 16, 4
+TRIALS, EPOCHS, ETA, ROWS = 16, 16, 4, 8_000
 FEATURES, CLASSES, BATCH = 64, 10, 128
 RULES = partial(halving, most=EPOCHS, eta=ETA)
 
 
-def space(rows: int) -> Space:
+def space(seed: int) -> Space:
     return Space(
-        lr=log_uniform(1e-3, 1.0), momentum=uniform(0.5, 0.99), width=[256, 384, 512], rows=rows
+        lr=log_uniform(1e-3, 1.0), momentum=uniform(0.5, 0.99), width=[256, 384, 512], seed=seed
     )
 
 
-def made_up(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+def made_up(rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return inputs float32[rows, FEATURES] and classes int64[rows] of a random network."""
-    draws = torch.Generator().manual_seed(0)
+    draws = torch.Generator().manual_seed(seed)
     inputs = torch.randn(rows, FEATURES, generator=draws)
     hidden = torch.tanh(inputs @ torch.randn(FEATURES, 32, generator=draws) / 4)
     return inputs, (hidden @ torch.randn(32, CLASSES, generator=draws)).argmax(dim=1)
@@ -58,12 +60,12 @@ class Perceptron:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         torch.set_num_threads(1)
-        inputs, classes = made_up(settings["rows"])
+        inputs, classes = made_up(ROWS, settings["seed"])
         cut = len(inputs) * 4 // 5
         self.train, self.held_out = (inputs[:cut], classes[:cut]), (inputs[cut:], classes[cut:])
         width, self.epoch = settings["width"], 0
         with torch.random.fork_rng():
-            torch.manual_seed(1)
+            torch.manual_seed(settings["seed"])
             self.model = nn.Sequential(
                 nn.Linear(FEATURES, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(),
                 nn.Linear(width, CLASSES),
@@ -123,15 +125,15 @@ class Search(NamedTuple):
     start_seconds: float = 0.0
 
 
-def ours(rows: int, cpu: Mapping[int, float]) -> tuple[Search, Simulated]:
+def ours(seed: int, cpu: Mapping[int, float]) -> tuple[Search, Simulated]:
     """Run our search; say too what it takes where an epoch costs `cpu` seconds by width."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as name:
-        folder, how = Path(name), {"sampler": "random"}
-        with Hunt(RULES, TRIALS, space(rows), folder=folder, watch=clock, **how) as hunt:
+        folder, how = Path(name), {"sampler": "random", "seed": seed}
+        with Hunt(RULES, TRIALS, space(seed), folder=folder, watch=clock, **how) as hunt:
             run_trials(hunt, Perceptron, folder, workers=2)
         ended = time.perf_counter()
-    with Hunt(RULES, TRIALS, space(rows), **how) as again:
+    with Hunt(RULES, TRIALS, space(seed), **how) as again:
         curves = [trial.curve for trial in hunt.ledger.trials]
         seconds = [cpu[hunt.settings(trial)["width"]] for trial in range(TRIALS)]
         simulated = simulate(
@@ -142,12 +144,12 @@ def ours(rows: int, cpu: Mapping[int, float]) -> tuple[Search, Simulated]:
     return Search(spent, simulated.device_seconds, hunt.ledger.trained, best, start), simulated
 
 
-def optunas(rows: int) -> tuple[Search, dict[int, float]]:
+def optunas(seed: int) -> tuple[Search, dict[int, float]]:
     """Run Optuna's loop on the settings that ours draws; say what an epoch costs by width."""
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    dimensions, cpu = space(rows), defaultdict(list)
-    sampler = Sampler(dimensions, "random", 0, maximise=True)
+    dimensions, cpu = space(seed), defaultdict(list)
+    sampler = Sampler(dimensions, "random", seed, maximise=True)
 
     def objective(trial: optuna.Trial) -> float:
         settings = dimensions.values(sampler.draw(trial.number, []))
@@ -170,45 +172,65 @@ def optunas(rows: int) -> tuple[Search, dict[int, float]]:
     return found, {width: statistics.median(each) for width, each in cpu.items()}
 
 
+class Round(NamedTuple):
+    """Both sides on the same draws."""
+
+    mine: Search
+    theirs: Search
+    free: Simulated
+
+    @property
+    def share(self) -> float:
+        return self.mine.seconds / self.theirs.seconds
+
+    @property
+    def simulated_share(self) -> float:
+        return self.free.makespan / self.theirs.cpu_seconds
+
+
+def one_round(seed: int) -> Round:
+    theirs, cpu = optunas(seed)
+    mine, free = ours(seed, cpu)
+    return Round(mine, theirs, free)
+
+
 def measure(quick: bool) -> Iterator[Claim]:
-    rows, times = (8_000, 1) if quick else (40_000, 3)
-    shares, simulated = [], []
-    for _ in range(times):
-        theirs, cpu = optunas(rows)
-        mine, free = ours(rows, cpu)
-        shares.append(mine.seconds / theirs.seconds)
-        simulated.append(free.makespan / theirs.cpu_seconds)
+    rounds = [one_round(seed) for seed in range(2 if quick else 7)]
+    median, many = statistics.median, f"median of {len(rounds)} draws"
+    shares = [each.share for each in rounds]
     yield claim(
         "search: time to the best of 16 trials, as a share of Optuna's",
-        statistics.median(shares),
+        median(shares),
         "of Optuna's time",
-        f"successive halving, 2 workers ({mine.seconds:.1f} s, started in "
-        f"{mine.start_seconds:.1f} s before) against study.optimize on one process "
-        f"({theirs.seconds:.1f} s), same settings; median of {times}",
+        f"successive halving, 2 workers (median {median(one.mine.seconds for one in rounds):.1f} s, "
+        f"started in {median(one.mine.start_seconds for one in rounds):.1f} s before) against "
+        f"study.optimize on one process ({median(one.theirs.seconds for one in rounds):.1f} s), "
+        f"same settings; {many}, from {min(shares):.2f} to {max(shares):.2f}",
         goal="<= 0.55",
     )
+    shares = [each.simulated_share for each in rounds]
     yield claim(
         "search: the same, simulated from CPU seconds",
-        statistics.median(simulated),
+        median(shares),
         "of Optuna's time",
-        f"2 workers {free.makespan:.1f} s, {free.utilisation:.0%} busy; Optuna's loop used "
-        f"{theirs.cpu_seconds:.1f} s",
+        f"2 workers that nothing else disturbs; {many}, from {min(shares):.2f} to {max(shares):.2f}",
         more_is_better=False,
     )
     yield claim(
         "search: epochs trained for the best of 16 trials",
-        mine.epochs,
+        median(one.mine.epochs for one in rounds),
         "epochs",
-        f"halving that pauses, against Optuna's, which decides at once; {free.full} in full",
-        peer=theirs.epochs,
+        f"halving that pauses, against Optuna's, which decides at once; "
+        f"{TRIALS * EPOCHS} in full; {many}",
+        peer=median(one.theirs.epochs for one in rounds),
         more_is_better=False,
     )
     yield claim(
         "search: the best of 16 trials",
-        mine.best,
+        statistics.mean(one.mine.best for one in rounds),
         "held-out accuracy",
-        "the same two searches",
-        peer=theirs.best,
+        f"the same searches; mean of {len(rounds)} draws",
+        peer=statistics.mean(one.theirs.best for one in rounds),
         more_is_better=True,
     )
 

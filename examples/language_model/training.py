@@ -1,8 +1,8 @@
 """Train a small GPT within a memory budget that its weights and optimiser state exceed.
 
-    python training.py                     about three minutes on one core
+    python training.py                     some minutes on one core
     python training.py --plain             the same, all in memory, with the loop of any tutorial
-    python training.py --text shakespeare --epochs 1
+    python training.py --text shakespeare --depth 8
 
 Both ways end with the same weights, bit for bit: compare the fingerprints that they print.
 """
@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--text", default="python", help="python, shakespeare, or a file")
     made.add_argument("--memory", default="16MB", help="budget for weights and optimiser state")
     made.add_argument("--plain", action="store_true", help="plain loop, all in memory")
-    made.add_argument("--epochs", type=int, default=2)
+    made.add_argument("--epochs", type=int, default=1)
     made.add_argument("--width", type=int, default=192)
     made.add_argument("--depth", type=int, default=6)
     made.add_argument("--length", type=int, default=128, help="bytes that the model sees at once")

@@ -111,7 +111,7 @@ def test_plain_training_learns_and_repeats(
     losses = [float(each) for each in re.findall(r"loss (\S+)", said[0].err)]
     assert losses[0] == pytest.approx(np.log(256), abs=0.2)
     assert losses[-1] < 3.2
-    assert "parameters: 97.3 KB of weights and optimiser state, no budget" in said[0].err
+    assert "parameters: 83.5 KB of weights and optimiser state, no budget" in said[0].err
 
 
 def test_a_mistake_is_told_without_a_stack_trace(

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from gristmill.core.errors import TrainError
 from gristmill.core.fingerprint import fingerprint
-from gristmill.train.feeds.array_fingerprint import array_fingerprint
 from gristmill.train.feeds.arrays import Arrays
 from gristmill.train.feeds.feed import Feed
 
@@ -93,18 +92,6 @@ def test_fingerprint_tells_what_training_depends_on():
         Arrays(X.astype(np.float32), targets=Y),
     ]
     assert len({same, *map(fingerprint, others)}) == 7
-
-
-@settings(deadline=None, max_examples=50)
-@given(rows=st.integers(0, 40), block=st.integers(1, 100), gaps=st.booleans())
-def test_array_fingerprint_does_not_depend_on_blocks(rows, block, gaps):
-    array = np.arange(rows * 6, dtype=np.int16).reshape(rows, 6)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gristmill.train.feeds.array_fingerprint._BLOCK_BYTES", block)
-        found = array_fingerprint(np.asfortranarray(array) if gaps else array)
-    assert found == array_fingerprint(array)
-    assert found != array_fingerprint(array.reshape(rows, 3, 2))
-    assert found != array_fingerprint(array.astype(np.int32))
 
 
 @pytest.mark.parametrize(

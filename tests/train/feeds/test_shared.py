@@ -185,6 +185,15 @@ def test_a_dataset_of_ones_own():
     assert opened.take(torch.tensor([2])).inputs[0].tolist() == own.tensors[0][[2]].tolist()
 
 
+def test_arrays_with_gaps_stay_out_of_the_handle():
+    wide, turned = np.arange(30_000.0).reshape(3000, 10), np.zeros((300, 50)).T
+    with Shared([wide[:, ::2], turned]) as held:
+        assert len(held.handle.payload) < 1000
+        opened = held.handle.open()
+        np.testing.assert_array_equal(opened[0], wide[:, ::2])
+        assert opened[1].shape == (50, 300)
+
+
 def test_what_one_process_writes_no_other_sees():
     with Shared(np.zeros(100)) as held:
         first, second = held.handle.open(), held.handle.open()

@@ -8,25 +8,11 @@ import pytest
 import torch
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
-from gristmill.core.errors import TrainError, UsageError
-from gristmill.core.fingerprint import fingerprint
+from gristmill.core.errors import UsageError
 from gristmill.train.feeds.arrays import Arrays
 from gristmill.train.feeds.collated import Collated
 from gristmill.train.feeds.examples_dataset import ExamplesDataset
 from gristmill.train.feeds.sources import as_dataset
-
-
-class Squares(Dataset):
-    """Items (number, float64 vector, (square, name))."""
-
-    def __init__(self, rows: int = 5) -> None:
-        self.rows = rows
-
-    def __len__(self) -> int:
-        return self.rows
-
-    def __getitem__(self, index):
-        return index, np.full(3, index / 2), {"square": torch.tensor(index**2)}
 
 
 class Stream(IterableDataset):
@@ -43,7 +29,7 @@ def test_examples(examples):
     assert isinstance(as_dataset(examples), ExamplesDataset)
 
 
-@pytest.mark.parametrize("pack", [tuple, list, lambda parts: TensorDataset(*parts)])
+@pytest.mark.parametrize("pack", [tuple, lambda parts: TensorDataset(*parts)])
 def test_arrays_of_which_the_last_are_the_targets(pack):
     dataset = as_dataset(pack([torch.arange(4.0), torch.ones(4, 2), torch.arange(4)]))
     batch = dataset.take(np.array([3, 1]))
@@ -52,41 +38,23 @@ def test_arrays_of_which_the_last_are_the_targets(pack):
 
 
 def test_items_of_a_torch_dataset():
-    dataset = as_dataset(Squares())
+    class Pairs(Dataset):
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index):
+            return index, index**2
+
+    dataset = as_dataset(Pairs())
     assert isinstance(dataset, Collated)
-    assert len(dataset) == 5
-    batch = dataset.take(np.array([4, 0]))
-    assert batch.inputs[0].tolist() == [4, 0]
-    assert batch.inputs[1].tolist() == [[2, 2, 2], [0, 0, 0]]
-    assert batch.inputs[1].dtype == torch.float32
-    assert batch.targets["square"].tolist() == [16, 0]
-    assert batch.weights.tolist() == [1, 1]
+    assert dataset.take(np.array([2])).targets.tolist() == [4]
 
 
-def test_fingerprint_of_items():
-    class Known(Squares):
-        def __fingerprint__(self) -> str:
-            return "known"
-
-    assert fingerprint(Collated(Known())) == fingerprint(Collated(Known(6)))
-    assert fingerprint(Collated(Squares())) == fingerprint(Collated(Squares()))
-    assert fingerprint(Collated(Squares())) != fingerprint(Collated(Squares(6)))
-
-
-@pytest.mark.parametrize(
-    ("items", "message"),
-    [
-        ([], "expected at least one item, found none"),
-        (
-            [np.zeros(3)],
-            "expected items (input, ..., target), found ndarray\n"
-            "  fix: write a dataset with take(rows) -> Batch",
-        ),
-    ],
-)
-def test_items_that_cannot_be_used(items, message):
-    with pytest.raises(TrainError, match=f"^{re.escape(message)}$"):
-        Collated(items)
+def test_a_list_is_of_items():
+    batch = as_dataset([(1.0, 0), (2.0, 1)]).take(np.array([1, 0]))
+    assert batch.inputs[0].tolist() == [2, 1]
+    assert batch.inputs[0].dtype == torch.float32
+    assert batch.targets.tolist() == [1, 0]
 
 
 NONE_OF_THESE = (

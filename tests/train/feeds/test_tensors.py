@@ -41,21 +41,28 @@ def test_aligned_tensors_begin_at_multiples_of_64(start, step):
 
 @settings(deadline=None, max_examples=50)
 @given(
-    dtype=st.sampled_from(["f2", "f4", "f8", "i1", "i4", "i8", "u1", "u2", "?"]),
+    dtype=st.sampled_from(["f2", "f4", ">f4", "f8", "i1", "i4", "i8", "u1", "u2", "?"]),
     shape=st.sampled_from([(7,), (7, 3), (7, 2, 5)]),
     rows=st.lists(st.integers(0, 6), max_size=9),
     gaps=st.booleans(),
+    read_only=st.booleans(),
     is_target=st.booleans(),
 )
-def test_gather_equals_indexing(dtype, shape, rows, gaps, is_target):
+def test_gather_equals_indexing(dtype, shape, rows, gaps, read_only, is_target):
     values = np.arange(np.prod(shape) * 2) % 120
     array = values.astype(dtype).reshape((*shape[:-1], -1))
     array = array[..., ::2] if gaps else np.ascontiguousarray(array[..., ::2])
+    array.flags.writeable = not read_only
     places = np.array(rows, dtype=np.int64)
     found = gather(array, places, tensor_dtype(array, is_target=is_target))
     assert found.data_ptr() % 64 == 0
     assert found.shape == (len(rows), *shape[1:])
     np.testing.assert_array_equal(found.numpy(), array[places])
+
+
+def test_gather_takes_rows_of_any_shape():
+    found = gather(np.arange(10) * 2, np.array([[1, 2], [9, 0]]), torch.int64)
+    assert found.tolist() == [[2, 4], [18, 0]]
 
 
 @pytest.mark.parametrize("row", [-1, 4, 2**40])

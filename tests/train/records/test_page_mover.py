@@ -257,7 +257,7 @@ class PagerMachine(RuleBasedStateMachine):
     def rooms_do_not_overlap(self) -> None:
         if hasattr(self, "pool"):
             runs = self.pool.runs()
-            assert [start for start, _, _ in runs[1:]] == [end for end in map(_end, runs[:-1])]
+            assert [start for start, _, _ in runs[1:]] == list(map(_end, runs[:-1]))
             assert _end(runs[-1]) == self.pool.nbytes
 
     @invariant()

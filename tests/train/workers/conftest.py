@@ -13,7 +13,7 @@ import pytest
 from gristmill.train.workers.nursery import Nursery
 from gristmill.train.workers.payload import dumps
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@ import selectors
 import pytest
 import torch
 
-from gristmill.core.errors import TrainError
+from gristmill.core.errors import TrainError, UsageError
 from gristmill.train.records.pool import Pool
 from gristmill.train.workers.crew import Crew
 from gristmill.train.workers.emulated import emulated
@@ -57,11 +57,8 @@ def test_a_lost_worker_is_replaced(crew, all_gone):
     mine = new.ask(("do", put, 7))
     assert crew.workers[2].ask(("do", read, [kept, mine])) == [5000.0, 7000.0]
     assert crew.values.get(mine)[0].item() == 7.0
-    with pytest.raises(TrainError, match=f"a value of worker {gone.owner} cannot be read"):
-        try:
-            crew.workers[2].ask(("do", read, [gone]))
-        except Exception as error:
-            raise TrainError(str(error)) from error
+    with pytest.raises(UsageError, match=f"a value of worker {gone.owner} cannot be read"):
+        crew.workers[2].ask(("do", read, [gone]))
 
 
 def test_a_live_worker_can_be_replaced_too(crew, all_gone):

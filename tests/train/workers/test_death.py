@@ -107,7 +107,7 @@ def test_the_kernel_takes_the_worker_at_the_limit_and_the_reason_says_so(script,
         """,
         str(group),
     )
-    said, errors = process.communicate(timeout=60)
+    said, errors = process.communicate(timeout=120)
     assert said == (
         "WorkerLostError worker 0: the process was killed by the kernel: the memory limit of its "
         "group, 600 MB, is reached\n"

@@ -1,6 +1,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_unguarded_scripts_run_once_each_with_a_nursery_of_their_own(script, all
     processes = {word: script(UNGUARDED, word) for word in ("one", "two")}
     pids = []
     for word, process in processes.items():
-        said, errors = process.communicate(timeout=60)
+        said, errors = process.communicate(timeout=120)
         *lines, last = said.splitlines()
         assert lines == [
             "top of the script",
@@ -66,58 +67,57 @@ def test_unguarded_scripts_run_once_each_with_a_nursery_of_their_own(script, all
     all_gone(pids)
 
 
-BUSY = """
+WORKING = """
     import os
     import signal
     import sys
     import time
-    from gristmill.train.workers.machine import Device
-    from gristmill.train.workers.crew import Crew
     from gristmill.train.workers.nursery import nursery
+    from gristmill.train.workers.payload import dumps
 
     class Target:
         def __init__(self, rank, pool, values): self.values = values
         def put(self):
             import torch
-            return self.values.put(torch.zeros(1000))
+            self.values.put(torch.zeros(1000))
         def sleep(self, seconds):
             time.sleep(seconds)
             return "slept"
         def calculate(self):
             while True: sum(range(10**6))
 
-    crew = Crew([Device("cpu", index) for index in range(3)], Target)
-    idle, asleep, busy = crew.workers
-    for worker in crew.workers: worker.ask(("put",))
-    asleep.send(("sleep", 1000))
-    busy.send(("calculate",))
+    workers = idle, asleep, busy = [nursery().start(rank) for rank in range(3)]
+    for worker in workers: worker.build(dumps(Target)); worker.receive().get()
+    for worker in workers: worker.ask(("put",))
+    asleep.send(("sleep", 60))
 """
 
 
 def test_no_process_outlives_a_killed_script(script, all_gone, until):
     process = script(
-        BUSY
+        WORKING
         + """
+    busy.send(("calculate",))
     child = os.fork()  # has copies of all that is open, and would keep it open
     if child == 0:
-        time.sleep(1000)
+        time.sleep(60)
     os.kill(idle.pid, signal.SIGSTOP)
-    print(nursery().pid, *(worker.pid for worker in crew.workers), child, flush=True)
-    time.sleep(1000)
+    print(nursery().pid, *(worker.pid for worker in workers), child, flush=True)
+    time.sleep(60)
     """
     )
     *pids, child = map(int, process.stdout.readline().split())
     assert len(pids) == 4
     process.kill()
     all_gone(pids)
-    assert not any(name.startswith("gristmill") for name in os.listdir("/dev/shm"))
+    assert list(Path("/dev/shm").glob("gristmill*")) == []
     os.kill(child, signal.SIGKILL)
     assert process.wait(60) == -signal.SIGKILL
 
 
 def test_ctrl_c_and_forks_are_the_main_process_s_own_affair(script, all_gone):
     process = script(
-        BUSY
+        WORKING
         + """
     child = os.fork()
     if child == 0:
@@ -129,8 +129,8 @@ def test_ctrl_c_and_forks_are_the_main_process_s_own_affair(script, all_gone):
     os.waitpid(child, 0)
     print(idle.ask(("sleep", 0)), flush=True)
     try:
-        print(nursery().pid, *(worker.pid for worker in crew.workers), flush=True)
-        time.sleep(1000)
+        print(nursery().pid, *(worker.pid for worker in workers), flush=True)
+        time.sleep(60)
     except KeyboardInterrupt:
         print("interrupted,", idle.ask(("sleep", 0.01)), flush=True)
     """
@@ -138,7 +138,7 @@ def test_ctrl_c_and_forks_are_the_main_process_s_own_affair(script, all_gone):
     lines = [process.stdout.readline().strip() for _ in range(3)]
     assert lines[:2] == ["the worker process was closed, or belongs to another process", "slept"]
     os.killpg(process.pid, signal.SIGINT)
-    said, errors = process.communicate(timeout=60)
+    said, errors = process.communicate(timeout=120)
     assert (said, errors, process.returncode) == ("interrupted, slept\n", "", 0)
     all_gone(map(int, lines[2].split()))
 
@@ -154,8 +154,9 @@ def test_a_worker_takes_over_environment_folder_and_paths(cradle, handyman, tmp_
     def look(_):
         import os
         import sys
+        from pathlib import Path
 
-        return os.environ["GRISTMILL_TEST_WORD"], os.getcwd(), sys.path[-1]
+        return os.environ["GRISTMILL_TEST_WORD"], str(Path.cwd()), sys.path[-1]
 
     assert worker.ask(("do", look)) == ("from the owner", str(tmp_path), str(tmp_path))
     worker.close()
@@ -185,27 +186,23 @@ def test_threads_and_cores_are_as_asked(cradle, handyman):
 
 
 def test_the_nursery_has_one_thread_and_loads_torch_for_all(cradle, worker):
-    assert len(os.listdir(f"/proc/{cradle.pid}/task")) == 1
+    assert len(list(Path(f"/proc/{cradle.pid}/task").iterdir())) == 1
     loaded = worker.ask(("do", lambda _: "torch" in sys.modules))
     assert loaded
 
 
-def test_workers_know_no_descriptors_of_each_other(cradle, handyman, worker):
+def test_workers_know_no_sockets_of_each_other(cradle, handyman, worker):
     other = cradle.start(1)
     other.build(dumps(handyman))
     other.receive().get()
 
-    def count(_):
-        import os
-        from contextlib import suppress
+    def sockets(_):
+        from pathlib import Path
 
-        found = 0
-        for fd in os.listdir("/proc/self/fd"):
-            with suppress(OSError):
-                found += os.readlink(f"/proc/self/fd/{fd}").startswith("socket:")
-        return found
+        open_files = [file for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+        return sum(str(file.readlink()).startswith("socket:") for file in open_files)
 
-    assert other.ask(("do", count)) == worker.ask(("do", count))
+    assert other.ask(("do", sockets)) == worker.ask(("do", sockets)) == 1
     other.close()
 
 

@@ -51,6 +51,11 @@ class RunTable:
         sums = self._seconds[kind]
         return sums[last] - sums[first]
 
+    def least(self, first: int) -> int:
+        """Return the nanoseconds that layers from `first` on take if nothing is done twice."""
+        passes = sum(self.nanoseconds(kind, first, self.layers) for kind in ("forward", "backward"))
+        return self.micro_batches * passes + self.nanoseconds("update", first, self.layers)
+
     def recompute(self, first: int, last: int) -> int:
         """Return the nanoseconds of making one micro-batch's activations again.
 

@@ -15,6 +15,7 @@ frugal (label-setting for the shortest path with a resource; Desrochers and Soum
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import NamedTuple
 
 from gristmill.train.costs.run_table import RunTable
@@ -39,34 +40,64 @@ class _Label(NamedTuple):
     before: _Label | None
 
 
-def cheapest_spilled(table: RunTable, runs: Iterable[ShardRun], limits: Limits) -> Spilled | None:
+def cheapest_spilled(
+    table: RunTable, runs: Sequence[ShardRun], limits: Limits, bound: float = inf
+) -> Spilled | None:
     """Return the cut with the least seconds, then the least bytes moved; None if nothing fits.
 
     Args:
         table: figures of the layers.
         runs: candidate shards, those that begin earlier first.
         limits: of memory, beside records that stay for good.
+        bound: nanoseconds; cuts that take longer are of no interest.
     """
+    # Recomputing everything is quick to plan, and bounds what else is worth looking at.
+    frugal = _search(table, [run for run in runs if run.activations == "recomputed"], limits, bound)
+    if frugal:
+        bound = min(bound, frugal.nanoseconds)
+    return _search(table, runs, limits, bound)
+
+
+def _search(
+    table: RunTable, runs: Iterable[ShardRun], limits: Limits, bound: float
+) -> Spilled | None:
     ending: list[list[_Label]] = [[] for _ in range(table.layers + 1)]
+    least = [table.least(first) for first in range(table.layers + 1)]
     for run in runs:
         if not shard_fits(run, run.held_bytes, limits):
             continue
-        ending[run.last] += _labels(table, run, ending[run.first], limits)
+        # What is still to come takes this long at least, if nothing waits and nothing is redone.
+        latest = bound - run.forward - least[run.last]
+        found = _labels(table, run, ending[run.first], limits, latest)
+        ending[run.last] += found
     finished = [_finish(table, label, limits) for label in ending[table.layers]]
-    if not finished:
+    best = min(finished, key=lambda label: label[:3], default=None)
+    if best is None or best.nanoseconds > bound:
         return None
-    best = min(finished, key=lambda label: label[:3])
     return Spilled(best.nanoseconds, best.moved_bytes, tuple(_path(best)))
 
 
 def _labels(
-    table: RunTable, run: ShardRun, arriving: Sequence[_Label], limits: Limits
+    table: RunTable,
+    run: ShardRun,
+    arriving: Sequence[_Label],
+    limits: Limits,
+    latest: float,
 ) -> list[_Label]:
-    """Return the ways to end in `run` of which none is better than another."""
+    """Return the ways to end in `run` by `latest` of which none is better than another."""
     if run.first == 0:
-        return [_start(table, run, limits)]
-    steps = (_step(table, label, run, limits) for label in arriving)
-    found = sorted((each for each in steps if each), key=lambda label: label[:3])
+        start = _start(table, run, limits)
+        return [start] if start.nanoseconds <= latest else []
+    early = latest - run.backward
+    steps = (
+        _step(table, label, run, limits)
+        for label in arriving
+        if label.nanoseconds + label.run.forward <= early
+    )
+    found = sorted(
+        (each for each in steps if each and each.nanoseconds <= latest),
+        key=lambda label: label[:3],
+    )
     kept: list[_Label] = []
     for label in found:
         if not kept or label.held < kept[-1].held:

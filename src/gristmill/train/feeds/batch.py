@@ -65,6 +65,8 @@ class Batch:
             UsageError: fewer than one micro-batch is asked for.
         """
         sizes = part_sizes(self.rows, micro_batches)
+        if len(sizes) == 1:
+            return [self._changed(aligned)]
         ends = np.cumsum(sizes).tolist()
         return [self._part(end - size, end) for size, end in zip(sizes, ends, strict=True)]
 

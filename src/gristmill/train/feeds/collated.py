@@ -27,7 +27,7 @@ class Items(Protocol):
 
 
 class Collated:
-    """Items `(input, ..., target)` of a map-style torch dataset, stacked into batches.
+    """Items `(input, ..., target)` of a list or map-style torch dataset, stacked into batches.
 
     An item must be the same each time it is asked for: a random augmentation inside makes training
     irreproducible.
@@ -47,7 +47,7 @@ class Collated:
         if not isinstance(first, tuple | list) or len(first) < 2:
             raise TrainError(
                 f"expected items (input, ..., target), found {type(first).__qualname__}",
-                fix="write a dataset with take(rows) -> Batch",
+                fix="hand in a tuple (inputs, targets) of arrays, or a dataset with take(rows)",
             )
 
     def __len__(self) -> int:

@@ -85,7 +85,7 @@ class Shared:
 
     Args:
         value: a dataset, a feed, or whatever else has arrays: NumPy arrays and CPU tensors anywhere
-            inside are found.
+            inside are found. Other large things, such as data frames, travel within the handle.
 
     Attributes:
         handle: for other processes.
@@ -148,9 +148,16 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, np.memmap):
             return _reduced_map(value)
+        if type(value) is np.ndarray and _has_gaps(value):
+            # Else NumPy would write it into the pickle, and so into the pipe.
+            return _as_is, (np.ascontiguousarray(value),)
         if type(value) is Tensor and value.device.type == "cpu" and _is_plain(value):
             return _tensor, (value.contiguous().view(torch.uint8).numpy(), value.dtype)
         return super().reducer_override(value)
+
+
+def _has_gaps(array: NDArray[Any]) -> bool:
+    return not (array.flags.c_contiguous or array.flags.f_contiguous or array.dtype.hasobject)
 
 
 def _is_plain(tensor: Tensor) -> bool:

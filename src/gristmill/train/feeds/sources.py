@@ -22,8 +22,8 @@ def as_dataset(data: DataLike) -> Dataset:
     """Return data as a dataset.
 
     Args:
-        data: a `Dataset`; `Examples`; a tuple or list of arrays, the last being the targets, each
-            in a form that `as_array` takes; or a map-style torch dataset of (input, ..., target).
+        data: a `Dataset`; `Examples`; a tuple of arrays, the last being the targets, each in a form
+            that `as_array` takes; or a list, or map-style torch dataset, of (input, ..., target).
 
     Raises:
         UsageError: it is none of these.
@@ -33,7 +33,7 @@ def as_dataset(data: DataLike) -> Dataset:
         return ExamplesDataset(data)
     if isinstance(data, Dataset):
         return data
-    if isinstance(data, tuple | list) and len(data) > 1:
+    if isinstance(data, tuple) and len(data) > 1:
         return Arrays(*data[:-1], targets=data[-1])
     if isinstance(data, IterableDataset):
         raise UsageError(
@@ -42,7 +42,7 @@ def as_dataset(data: DataLike) -> Dataset:
         )
     if isinstance(data, TensorDataset):
         return as_dataset(data.tensors)
-    if isinstance(data, TorchDataset) and hasattr(data, "__len__"):
+    if isinstance(data, list) or (isinstance(data, TorchDataset) and hasattr(data, "__len__")):
         return Collated(data)
     raise UsageError(
         "expected a Dataset, Examples, a tuple (inputs, targets) of arrays or a torch Dataset, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,6 +18,14 @@ TensorTree: TypeAlias = Any
 
 ALIGNMENT = 64
 """Bytes. Kernels may sum in another order at an odd address, and so round otherwise."""
+
+_DTYPES = {
+    torch.float32: np.dtype(np.float32),
+    torch.float16: np.dtype(np.float16),
+    torch.int64: np.dtype(np.int64),
+    torch.uint8: np.dtype(np.uint8),
+    torch.bool: np.dtype(np.bool_),
+}
 
 
 def map_tensors(change: Callable[[Tensor], Tensor], tree: TensorTree) -> TensorTree:
@@ -70,15 +79,21 @@ def gather(array: NDArray[Any], rows: NDArray[np.int64], dtype: torch.dtype) -> 
     # Seen as unsigned, a number below 0 is a very large one.
     if rows.size and rows.view(np.uint64).max() >= len(array):
         raise IndexError(f"rows {rows.min()}..{rows.max()} of an array of {len(array)} rows")
+    same = array.dtype == _DTYPES[dtype]
+    if same and rows.ndim == 1 and array.flags.carray:
+        with suppress(IndexError):  # it is told below
+            return torch.from_numpy(array).index_select(0, torch.from_numpy(rows))
+    # Seen as unsigned, a number below 0 is a very large one.
+    if rows.size and rows.view(np.uint64).max() >= len(array):
+        raise IndexError(f"rows {rows.min()}..{rows.max()} of an array of {len(array)} rows")
     array = np.asarray(array)  # indexing a memory-mapped one takes a detour
     # numpy's own memory begins at a multiple of 16 bytes only.
     out = torch.empty((*rows.shape, *array.shape[1:]), dtype=dtype)
-    into = out.numpy()
     # Of an array with gaps, `take` would first copy the whole.
-    if array.dtype == into.dtype and array.flags.c_contiguous:
-        array.take(rows, 0, into, "clip")
+    if same and array.flags.c_contiguous:
+        array.take(rows, 0, out.numpy(), "clip")
     else:
-        np.copyto(into, array[rows], casting="unsafe")
+        np.copyto(out.numpy(), array[rows], casting="unsafe")
     return out
 
 

@@ -62,7 +62,7 @@ def capture(
     for way in ways:
         try:
             train, evaluation, shapes, why = _FRONT_ENDS[way](model)
-        except Exception as error:  # noqa: BLE001  whatever a tracer trips over, there is a next way
+        except Exception as error:
             reasons.append(f"{way}: {_first_line(error)}")
             continue
         reason = f"{why}; tried before: {'; '.join(reasons)}" if reasons else why
@@ -91,7 +91,7 @@ def _blocks(model: _Model) -> tuple[Program, Program, Shapes, str]:
     for blocks in with_blocks(model.skeleton.module):
         try:
             captured = _traced(model, blocks)
-        except Exception as error:  # noqa: BLE001  a coarser set of blocks may do
+        except Exception as error:
             reasons.append(_first_line(error))
             continue
         return *captured, "what lies between its blocks could be exported, the blocks stay whole"
@@ -105,7 +105,7 @@ def _whole(model: _Model) -> tuple[Program, Program, Shapes, str]:
     why = "it cannot be cut"
     try:
         return *_both(model, lambda mode: program), _free(model), why  # noqa: ARG005
-    except Exception:  # noqa: BLE001  what it changes is not known, so everything it might
+    except Exception:
         held = model.skeleton.held_by("")
         sure = Call(
             call.name,
@@ -171,7 +171,9 @@ def _check(example: Any, ways: Sequence[str]) -> None:
         raise UsageError(f"ways must be among {', '.join(WAYS)}, not {list(ways)!r}")
     if not isinstance(example, tuple) or not example:
         raise UsageError(f"the example must be a tuple of tensors, not {example!r}")
-    found = [type(item).__name__ for item in pytree.tree_leaves(example) if not torch.is_tensor(item)]
+    found = [
+        type(item).__name__ for item in pytree.tree_leaves(example) if not torch.is_tensor(item)
+    ]
     if found:
         raise UsageError(f"the example must hold tensors only, it holds {', '.join(found)}")
 

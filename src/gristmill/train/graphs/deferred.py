@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.core.seeds import derive_seed
 from gristmill.train.draws import WEIGHTS
-from gristmill.train.graphs.tape import DataOnDemand, Place, Tape
+from gristmill.train.graphs.tape import Disguise, Place, Tape
 
 
 class Deferred:
@@ -44,7 +44,7 @@ class Deferred:
 
         tape = Tape(seed_draw)
         try:
-            with torch.random.fork_rng(devices=[]), DataOnDemand(tape), tape:
+            with torch.random.fork_rng(devices=[]), Disguise(tape), tape:
                 module = factory()
         except (RuntimeError, TypeError, NotImplementedError) as error:
             raise TrainError(

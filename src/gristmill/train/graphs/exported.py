@@ -8,9 +8,12 @@ the parts: arithmetic on sizes, masks, skips. Data-dependent branches inside par
 
 from __future__ import annotations
 
+import logging
 import operator
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr
+from io import StringIO
 from typing import Any
 
 import torch
@@ -72,20 +75,30 @@ def exported(
             inputs = tuple(map(parts.shadow.like, example, shapes))
             graph = _export(parts, inputs, tuple(dynamic))
             return _Converter(graph, parts, skeleton).program()
-        except Exception as error:  # noqa: BLE001  fewer free dimensions may do
+        except Exception as error:
             errors.append(error)
     raise errors[0]
 
 
 def _roomy(shape: torch.Size) -> tuple[int, ...]:
-    """Return a batch of at least two: of one row, the export could not tell batch from broadcast."""
+    """Return a batch of at least two: the export takes a size of one for a broadcast."""
     return tuple(max(size, 2) if dim == 0 else size for dim, size in enumerate(shape))
 
 
 def _export(parts: Parts, inputs: tuple[Tensor, ...], dynamic: Any) -> ExportedProgram:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.export.export(parts.traced, inputs, dynamic_shapes=dynamic, strict=False)
+    # A failed export is no news: another way follows. It would print the graph it had come to.
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            return _run_export(parts, inputs, dynamic)
+    finally:
+        logging.disable(before)
+
+
+def _run_export(parts: Parts, inputs: tuple[Tensor, ...], dynamic: Any) -> ExportedProgram:
+    return torch.export.export(parts.traced, inputs, dynamic_shapes=dynamic, strict=False)
 
 
 class _Converter:
@@ -158,8 +171,10 @@ class _Converter:
             values[node.name] = None
         elif node.target is torch.ops.gristmill.part.default:
             self._part(node, values, grad)
-        elif node.target is operator.getitem and node.args[0].name in values and not isinstance(
-            values[node.args[0].name], Ref
+        elif (
+            node.target is operator.getitem
+            and node.args[0].name in values
+            and not isinstance(values[node.args[0].name], Ref)
         ):
             values[node.name] = values[node.args[0].name][node.args[1]]
         else:
@@ -258,8 +273,11 @@ _CONTAINERS = (
 def _is_leaf(module: nn.Module) -> bool:
     if isinstance(module, _CONTAINERS):
         return False
-    return any(base.__module__.startswith("torch.nn.modules") for base in type(module).__mro__[:-2]
-               if base is not nn.Module)
+    return any(
+        base.__module__.startswith("torch.nn.modules")
+        for base in type(module).__mro__[:-2]
+        if base is not nn.Module
+    )
 
 
 def _outermost(module: nn.Module, path: str, wanted: Callable[[nn.Module], bool]) -> Iterator[str]:

@@ -52,7 +52,7 @@ class InputCheck:
         raise TrainError(
             f"expected shape [{wanted}], found {list(found)}",
             where=self.name,
-            fix="pad or cut the input to the captured size, or capture the model with such an input",
+            fix="pad or cut the input to that size, or capture the model with such an input",
         )
 
 
@@ -88,7 +88,8 @@ class LayerGraph:
         train_layers, eval_layers, evaluation = lay_out(train, evaluation, skeleton.parameters)
         self._programs = {True: (train, train_layers), False: (evaluation, eval_layers)}
         tensors = {
-            name: spec.trainable for name, spec in {**skeleton.parameters, **skeleton.buffers}.items()
+            name: spec.trainable
+            for name, spec in {**skeleton.parameters, **skeleton.buffers}.items()
         }
         self.values = value_table(self._programs.values(), tensors)
         self.input_checks = {
@@ -111,9 +112,7 @@ class LayerGraph:
         """Return the calls of layers [first, last) in one mode."""
         program, layers = self._programs[training]
         return tuple(
-            call
-            for call, layer in zip(program.calls, layers, strict=True)
-            if first <= layer < last
+            call for call, layer in zip(program.calls, layers, strict=True) if first <= layer < last
         )
 
     def live(self, cut: int) -> tuple[str, ...]:

@@ -132,7 +132,7 @@ class Parts:
         for way in [self._by_symbols, *probes] if by_symbols else [*probes, self._by_symbols]:
             try:
                 return way(part, call, tensors, ints)
-            except Exception as error:  # noqa: BLE001  the other way may do
+            except Exception as error:
                 errors.append(error)
         raise errors[0]
 
@@ -142,7 +142,9 @@ class Parts:
         """Run the part on tensors whose sizes are symbols."""
         args, kwargs = call.arguments(tensors, ints)
         made = call.take(part(*args, **kwargs))
-        return [torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device) for t in made]
+        return [
+            torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device) for t in made
+        ]
 
     def _by_probes(
         self, apart: bool, part: nn.Module, call: PartCall, tensors: list[Tensor], ints: list[Any]
@@ -183,7 +185,12 @@ class _Probe:
         return int(size.node.expr.subs(chosen))
 
     def run(
-        self, shadow: Shadow, part: nn.Module, call: PartCall, tensors: list[Tensor], ints: list[Any]
+        self,
+        shadow: Shadow,
+        part: nn.Module,
+        call: PartCall,
+        tensors: list[Tensor],
+        ints: list[Any],
     ) -> list[Tensor]:
         """Return the tensors that the part makes of the example."""
         inputs = [shadow.like(tensor, map(self.size, tensor.shape)) for tensor in tensors]

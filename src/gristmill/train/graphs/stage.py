@@ -67,7 +67,9 @@ class Stage:
         self.first_draw = sum(layer.draws for layer in graph.layers[:first])
         self.draws = sum(layer.draws for layer in graph.layers[first:last])
         self._checks = graph.input_checks
-        self._modules = _copies(graph, {call.target for m in calls for call in calls[m] if call.module})
+        self._modules = _copies(
+            graph, {call.target for m in calls for call in calls[m] if call.module}
+        )
         self._places = self._find_places(graph)
         received = [value.name for value in crossing if value.name.startswith(TENSOR)]
         self._received = [
@@ -230,7 +232,7 @@ class Stage:
             setattr(module, attribute, tensor)
 
     def _write_backs(self, calls: tuple[Call, ...]) -> dict[str, Callable[[], None]]:
-        """Return, for modules that replace buffers, what copies the new ones into the bound ones."""
+        """Return, for modules that replace buffers, what copies the new into the bound ones."""
         return {
             call.target: lambda names=call.reassigns: self._write_back(names)  # type: ignore[misc]
             for call in calls

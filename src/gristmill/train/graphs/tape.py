@@ -87,7 +87,10 @@ class Tape(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Run `func` without memory and record it."""
-        kwargs = dict(kwargs or {})
+        with torch._C.DisableTorchFunction():
+            return self._dispatch(func, args, dict(kwargs or {}))
+
+    def _dispatch(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         leaves, structure = pytree.tree_flatten((args, kwargs))
         if func in _QUESTIONS:
             with _disable_current_modes():
@@ -101,7 +104,7 @@ class Tape(TorchDispatchMode):
 
     def place(self, tensor: Tensor) -> Place:
         """Return where `tensor` lies, recording its data if it has any."""
-        if not tensor.is_meta:
+        if not _on_meta_device(tensor):
             tensor = self._twin(tensor)
         number = self._number(tensor.untyped_storage())
         return Place(
@@ -173,10 +176,10 @@ class Tape(TorchDispatchMode):
         return made
 
     def _is_recorded(self, tensor: Tensor) -> bool:
-        return tensor.is_meta or tensor.untyped_storage()._cdata in self._twins
+        return _on_meta_device(tensor) or tensor.untyped_storage()._cdata in self._twins
 
     def _hollow(self, leaf: Any) -> Any:
-        return self._twin(leaf) if isinstance(leaf, Tensor) and not leaf.is_meta else leaf
+        return self._twin(leaf) if isinstance(leaf, Tensor) and not _on_meta_device(leaf) else leaf
 
     def _twin(self, tensor: Tensor) -> Tensor:
         """Return a tensor on the meta device for one that holds data, and keep the data.
@@ -207,10 +210,7 @@ class Tape(TorchDispatchMode):
         return chosen[::-1]
 
     def _perform(self, operation: Operation, memory: dict[int, torch.UntypedStorage]) -> None:
-        leaves = [
-            self._tensor(leaf, memory) if isinstance(leaf, Place) else leaf
-            for leaf in operation.args
-        ]
+        leaves = [self._argument(leaf, memory) for leaf in operation.args]
         args, kwargs = pytree.tree_unflatten(leaves, operation.structure)
         if operation.draw is not None:
             self._seed_draw(operation.draw)
@@ -223,6 +223,12 @@ class Tape(TorchDispatchMode):
                 memory[place.storage] = tensor.untyped_storage()
             else:
                 self._tensor(place, memory).copy_(tensor)
+
+    def _argument(self, leaf: Any, memory: dict[int, torch.UntypedStorage]) -> Any:
+        if isinstance(leaf, Place):
+            return self._tensor(leaf, memory)
+        # What was made beside a tensor of the recording was made on the meta device like it.
+        return torch.device("cpu") if leaf == torch.device("meta") else leaf
 
     def _tensor(self, place: Place, memory: dict[int, torch.UntypedStorage]) -> Tensor:
         storage = memory.get(place.storage)
@@ -237,20 +243,41 @@ class Tape(TorchDispatchMode):
         return torch.UntypedStorage(self._sizes[storage])
 
 
-class DataOnDemand(TorchFunctionMode):
-    """Within the block, tensors of a recording hand out their data where Python asks for them."""
+class Disguise(TorchFunctionMode):
+    """Within the block, tensors of a recording look as if they were on the CPU.
+
+    Some initialisers do nothing on the meta device. Where Python asks for data, a replay makes
+    them.
+    """
 
     def __init__(self, tape: Tape) -> None:
         super().__init__()
         self._tape = tape
 
     def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Replay what `tolist` or `numpy` is called on."""
+        """Answer for the CPU; let everything else happen."""
+        if func in _ANSWERS and _on_meta_device(args[0]):
+            return _ANSWERS[func]
         if func in (Tensor.tolist, Tensor.numpy, Tensor.__array__):
             args = (self._tape.value(args[0].detach()), *args[1:])
         return func(*args, **(kwargs or {}))
+
+
+_ANSWERS = {
+    Tensor.is_meta.__get__: False,  # type: ignore[attr-defined]
+    Tensor.is_cpu.__get__: True,  # type: ignore[attr-defined]
+    Tensor.device.__get__: torch.device("cpu"),  # type: ignore[attr-defined]
+}
+
+
+def _on_meta_device(tensor: Tensor) -> bool:
+    return tensor.untyped_storage().device.type == "meta"
 
 
 def _draws(func: Any) -> bool:

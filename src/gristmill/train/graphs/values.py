@@ -64,7 +64,12 @@ def value_table(
     for name in tensors:
         made[TENSOR + name] = min(read.get(TENSOR + name, {0}))
     return tuple(
-        Value(name, layer, tuple(sorted(at for at in read.get(name, ()) if at > layer)), name in graded)
+        Value(
+            name,
+            layer,
+            tuple(sorted(at for at in read.get(name, ()) if at > layer)),
+            name in graded,
+        )
         for name, layer in made.items()
     )
 

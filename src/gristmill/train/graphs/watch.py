@@ -86,7 +86,9 @@ class Watch(TorchDispatchMode):
         secret = "batch_norm" in func.__name__ and "backward" not in func.__name__
         for at, (argument, value) in enumerate(zip(func._schema.arguments, args, strict=False)):
             says = argument.alias_info is not None and argument.alias_info.is_write
-            if (says or (secret and at in (3, 4) and any(item is True for item in args))) and isinstance(value, Tensor):
+            if (
+                says or (secret and at in (3, 4) and any(item is True for item in args))
+            ) and isinstance(value, Tensor):
                 self.written.add(storage_of(value))
 
 
@@ -154,7 +156,9 @@ class Shadow:
         watch = Watch(answer)
         with _kept_buffers(module) as replaced, self.mode, watch:
             output = call()
-        seen = Observation(output, watch.draws, False, frozenset(watch.written), frozenset(replaced))
+        seen = Observation(
+            output, watch.draws, False, frozenset(watch.written), frozenset(replaced)
+        )
         return seen, bool(watch.asked)
 
 

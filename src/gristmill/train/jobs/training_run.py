@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,8 +13,8 @@ from torch import Tensor
 
 from gristmill.core.errors import TrainError
 from gristmill.core.progress import current
-from gristmill.train.jobs.crew import Crew
 from gristmill.train.jobs.running_trial import RunningTrial
+from gristmill.train.jobs.trial_host import TrialHost
 from gristmill.train.jobs.trial_plan import STATE, TrialPlan
 from gristmill.train.jobs.worker_executor import WorkerExecutor
 from gristmill.train.records.commit import Commit
@@ -27,8 +28,11 @@ from gristmill.train.tasks.timeline import Timeline
 from gristmill.train.tasks.trial_graph import TrialGraph
 from gristmill.train.tasks.trial_shape import TrialShape
 from gristmill.train.tasks.watcher import Watcher
+from gristmill.train.workers.crew import Crew
 from gristmill.train.workers.death import WorkerLostError
+from gristmill.train.workers.machine import Device
 from gristmill.train.workers.payload import dumps
+from gristmill.train.workers.value_store import ValueStore
 
 _MOST_REPLACEMENTS = 100
 _URGENT = 1e6
@@ -40,7 +44,7 @@ class TrainingRun(Watcher):
 
     Args:
         folder: of the run; a run that was interrupted goes on from its last commits.
-        devices: worker processes.
+        devices: one worker process runs on each.
         memory: bytes for records in memory, of all devices together.
         policy: of the scheduler.
         commit_seconds: least time between two commits of a trial.
@@ -54,7 +58,7 @@ class TrainingRun(Watcher):
         self,
         folder: Path,
         *,
-        devices: int,
+        devices: Sequence[Device],
         memory: int,
         policy: str | Policy = "critical_path",
         commit_seconds: float = 10.0,
@@ -73,7 +77,7 @@ class TrainingRun(Watcher):
             self._pool = Pool.create(memory)
             self._pager = Pager(self._pool, self._store, stub=stub_io)
             self._pager.next_use = self._next_use
-            self._crew = Crew(devices, self._pool)
+            self._crew = Crew(devices, _host, pool=self._pool)
         except BaseException:
             self._store.close()
             raise
@@ -81,7 +85,7 @@ class TrainingRun(Watcher):
             self._crew, self._pager, self._trials, self._page, self._device_lost
         )
         self.scheduler = Scheduler(
-            [], devices, policy, self._executor, watcher=self, reshaper=reshaper
+            [], len(devices), policy, self._executor, watcher=self, reshaper=reshaper
         )
 
     # -- trials
@@ -206,15 +210,23 @@ class TrainingRun(Watcher):
             raise event.error
 
     def _device_lost(self, device: int, error: WorkerLostError) -> None:
-        self._replaced += 1
+        self._count_loss(device, error)
+        self._gone.append(device)
+
+    def _count_loss(self, device: int, error: WorkerLostError) -> None:
         current().say(f"device {device}: {error}")
+        self._replaced += 1
         if self._replaced > _MOST_REPLACEMENTS:
             raise error
-        self._gone.append(device)
 
     def _replace(self, device: int) -> None:
         """Let a new worker take the place of one that died."""
-        self._crew.start(device)
+        while True:
+            try:
+                self._crew.replace(device)
+                break
+            except WorkerLostError as error:  # killed before it had begun
+                self._count_loss(device, error)
         self._executor.watch(device)
         for number, trial in self._trials.items():
             self._executor.tell_one(device, "open", number, dumps(trial.plan))
@@ -245,3 +257,9 @@ def _aligned(nbytes: int) -> Tensor:
     room = torch.empty(nbytes + 4096, dtype=torch.uint8)
     start = -room.data_ptr() % 4096
     return room[start : start + nbytes]
+
+
+def _host(rank: int, pool: Tensor | None, values: ValueStore) -> TrialHost:  # noqa: ARG001
+    if pool is None:
+        raise ValueError("a worker that trains needs a pool")
+    return TrialHost(pool, values)

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gristmill.core.errors import GristmillError
-from gristmill.train.jobs.crew import Crew
 from gristmill.train.jobs.order import Done, Order
 from gristmill.train.jobs.running_trial import UPDATING, RunningTrial
 from gristmill.train.records.key import Key
 from gristmill.train.records.pager import PageEvent, Pager, Use
 from gristmill.train.tasks.executor import Event, Failed, Finished, Lost
 from gristmill.train.tasks.task import Task
+from gristmill.train.workers.crew import Crew
 from gristmill.train.workers.death import WorkerLostError
 from gristmill.train.workers.messages import Reply
 
@@ -65,8 +65,8 @@ class WorkerExecutor:
         self._sent: dict[int, deque[_Assigned | None]] = {}
         self._selector = selectors.DefaultSelector()
         self._selector.register(pager, selectors.EVENT_READ, _PAGER)
-        for rank in crew.workers:
-            self.watch(rank)
+        for worker in crew.workers:
+            self.watch(worker.rank)
 
     # -- what the scheduler calls
 

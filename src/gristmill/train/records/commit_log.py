@@ -63,7 +63,11 @@ class CommitLog:
         self._layouts: dict[str, RecordLayout] = {}
         self._journal = Journal(path)
         self._rewrite_at = _SMALLEST_REWRITE
-        self._replay()
+        try:
+            self._replay()
+        except TrainError:
+            self._journal.close()
+            raise
 
     def commits(self, trial: int) -> tuple[Commit, ...]:
         """Return the commits of a trial that are still readable, oldest first."""

@@ -177,19 +177,16 @@ class Pager:
             TrainError: one has a later version, or together they exceed the budget.
         """
         pages = [self._page(key) for key, _, _ in uses]
-        if all(map(_usable, pages, uses)):
-            for page, (_, version, change) in zip(pages, uses, strict=True):
-                self._pin(page, version, change=change)
-            return [page.offset for page in pages]
-        needed = sum(page.nbytes for page in pages)
-        if needed > self._pool.nbytes:
-            raise _too_large(f"a task of {len(pages)} records", needed, self._pool.nbytes)
-        for key, version, _ in uses:
-            self._ask(key, version)
-        if math.isnan(pages[0].refused_at):
-            pages[0].refused_at = time.perf_counter()
-        self._mover.pump()
-        return None
+        if not all(map(_usable, pages, uses)):
+            self._ask_all(pages, uses)
+            self._mover.pump()
+        if not all(map(_usable, pages, uses)):
+            if math.isnan(pages[0].refused_at):
+                pages[0].refused_at = time.perf_counter()
+            return None
+        for page, (_, version, change) in zip(pages, uses, strict=True):
+            self._pin(page, version, change=change)
+        return [page.offset for page in pages]
 
     def unpin(self, key: Key, version: int, dirty: bool) -> None:
         """Give a record back after a task.
@@ -289,7 +286,7 @@ class Pager:
         """Take note of what has ended, start what can start, and return what happened."""
         self._mover.poll()
         events, self._events = self._events, []
-        return events
+        return [event for event in events if not self._stale(event)]
 
     def close(self) -> None:
         """Wait for what is under way and end the threads. What was not committed is lost."""
@@ -365,6 +362,13 @@ class Pager:
         self._mover.consider(page)
         return page
 
+    def _ask_all(self, pages: Sequence[Page], uses: Sequence[Use]) -> None:
+        needed = sum(page.nbytes for page in pages)
+        if needed > self._pool.nbytes:
+            raise _too_large(f"a task of {len(pages)} records", needed, self._pool.nbytes)
+        for key, version, _ in uses:
+            self._ask(key, version)
+
     def _pin(self, page: Page, version: int, *, change: bool) -> None:
         page.pins += 1
         page.changing = change
@@ -381,6 +385,13 @@ class Pager:
         self._events.append(event)
         if len(self._events) == 1:
             self._transfers.signal()
+
+    def _stale(self, event: PageEvent) -> bool:
+        """It told that a record can be pinned, and that has been done or is not wanted any more."""
+        if event.kind != "resident" or event.key is None:
+            return False
+        page = self._pages[event.key]
+        return page.version != event.version or not (page.wanted and page.place == "here")
 
     def _flush(self, page: Page) -> None:
         if page.on_disk and not page.changing:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-from contextlib import suppress
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -104,11 +103,14 @@ class Pool:
         return self.memory[offset : offset + nbytes]
 
     def close(self) -> None:
-        """Unmap and close the segment; tensors that still point into it keep it mapped."""
+        """Let the segment go; it is unmapped when the last tensor that points into it goes.
+
+        Unmapping at once would crash the process at the next use of such a tensor: torch keeps the
+        mapping alive, but does not keep it from being closed.
+        """
         self.memory.release()
         self.__dict__.pop("tensor", None)
-        with suppress(BufferError):  # a tensor of somebody's is left: unmapped when it goes
-            self._map.close()
+        self.__dict__.pop("_map", None)
         os.close(self.fd)
 
     def __enter__(self) -> Self:

@@ -50,8 +50,13 @@ class RecordStore:
         self._records = self.folder / "records"
         self._records.mkdir(parents=True, exist_ok=True)
         self._lock = FolderLock(self.folder)
+        self._closed = False
         self.direct = allows_direct(self._records) if direct is None else direct
-        self.log = CommitLog(self.folder / "journal")
+        try:
+            self.log = CommitLog(self.folder / "journal")
+        except TrainError:
+            self._lock.close()
+            raise
         self.notes = self.log.notes
         self._files: dict[tuple[Key, int], RecordFile] = {}
         self._retained: dict[int, tuple[Commit, ...]] = {}
@@ -116,9 +121,16 @@ class RecordStore:
             for (key, nbytes), file in sorted(self._files.items())
             if key[0] == trial and file.users
         ]
-        commit = self.draft(trial, step, extra, records)
+        return self.add_commit(self.draft(trial, step, extra, records))
+
+    def add_commit(self, commit: Commit) -> Commit:
+        """Write a commit whose records are on disk; return it.
+
+        Raises:
+            TrainError: the journal cannot be written.
+        """
         self.log.add(commit, self.layouts(commit))
-        self.settle(trial)
+        self.settle(commit.trial)
         return commit
 
     def stored(self, key: Key, nbytes: int) -> StoredRecord:
@@ -237,9 +249,11 @@ class RecordStore:
         shutil.rmtree(self._folder(trial), ignore_errors=True)
 
     def close(self) -> None:
-        """Close the journal and let the folder go."""
-        self.log.close()
-        self._lock.close()
+        """Close the journal and let the folder go; closing twice is closing once."""
+        if not self._closed:
+            self._closed = True
+            self.log.close()
+            self._lock.close()
 
     def __enter__(self) -> Self:
         return self

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from gristmill.train.tasks.device_slot import DeviceSlot
 from gristmill.train.tasks.executor import Executor
 from gristmill.train.tasks.policies import Key
-from gristmill.train.tasks.ready_queue import Entry, ReadyQueue
+from gristmill.train.tasks.ready_queue import Entry, ReadyQueue, entry_of
 from gristmill.train.tasks.standing import Standing
 from gristmill.train.tasks.task import TIED, Task
 
@@ -208,8 +208,12 @@ class Dispatch:
             heapq.heappush(self._short, (slot.free_at, slot.number))
 
     def _may_wait(self, slot: DeviceSlot, task: Task) -> bool:
-        """Say whether it helps to start a task ahead."""
-        short = slot.queue[0][1] < self._ahead_below
+        """Say whether it helps to start a task ahead.
+
+        What follows the end of a step is not foreseen, so nothing is chosen before it is known.
+        """
+        head, seconds = slot.queue[0]
+        short = seconds < self._ahead_below and head.kind in ("forward", "backward")
         return short or self._standings[task.trial].graph.shape.spilled
 
     def _foreseen(self, slot: DeviceSlot, head: Task) -> list[Entry]:
@@ -224,7 +228,7 @@ class Dispatch:
             if task in standing.in_flight or not self._stays(standing, head, task, slot.number):
                 continue
             key = FIRST if task.kind in TIED else self._key(graph, task)
-            found.append(Entry(key, int(task.kind != "backward"), 0, task, pinned=True))
+            found.append(entry_of(task, key, 0, pinned=True))
         return found
 
     def _stays(self, standing: Standing, head: Task, task: Task, device: int) -> bool:

@@ -1,6 +1,7 @@
 """Policies: small functions that rank the ready tasks of one queue.
 
-A policy is a key (lower goes first; among equals backward goes first, then what was ready first),
+A policy is a key (lower goes first; among equals backward, then the lower trial, then what was
+ready first),
 with the gate and the placement that pipelined trials get under it. Tasks that end the work on a
 stage (norm, reduce, update) go before all others under every policy: their records are at hand.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from itertools import count
 from typing import NamedTuple, TypeAlias
 
 from gristmill.core.errors import UsageError
@@ -65,7 +67,8 @@ def longest_remaining() -> Policy:
 
 def fifo() -> Policy:
     """Rank by what was ready first."""
-    return Policy("fifo", lambda graph, task: 0.0)  # noqa: ARG005
+    arrivals = count()
+    return Policy("fifo", lambda graph, task: float(next(arrivals)))  # noqa: ARG005
 
 
 def whole_trials() -> Policy:

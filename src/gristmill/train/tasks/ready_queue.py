@@ -14,10 +14,16 @@ class Entry(NamedTuple):
     """A ready task with its rank; the least goes first."""
 
     key: float
-    kind: int  # 0 backward, 1 any other: the tie-break
+    kind: int  # 0 backward, 1 any other: the first tie-break
+    trial: int  # so that trials of equal rank do not proceed in step, and idle together
     number: int  # of its arrival, so that no two entries are equal
     task: Task
     pinned: bool
+
+
+def entry_of(task: Task, key: float, number: int, *, pinned: bool) -> Entry:
+    """Return a task with its rank."""
+    return Entry(key, 0 if task.kind == "backward" else 1, task.trial, number, task, pinned)
 
 
 class ReadyQueue:
@@ -42,8 +48,7 @@ class ReadyQueue:
     def push(self, task: Task, key: float, *, pinned: int | None, home: int | None) -> None:
         """Add a ready task that only the `pinned` device may run, or any, at best its `home`."""
         self._number += 1
-        kind = 0 if task.kind == "backward" else 1
-        entry = Entry(key, kind, self._number, task, pinned is not None)
+        entry = entry_of(task, key, self._number, pinned=pinned is not None)
         self._waiting[task] = self._number
         if pinned is not None:
             heapq.heappush(self._pinned[pinned], entry)

@@ -26,8 +26,9 @@ from gristmill.train.workers.messages import Ready, Start, Started, Surroundings
 from gristmill.train.workers.nursery_process import THREAD_LIMITS
 from gristmill.train.workers.remote_worker import RemoteWorker
 
-PRELOAD = ("torch", "gristmill.train")
-"""Modules that every worker is born with."""
+PRELOAD = ("torch", "torch._dynamo", "gristmill.train.jobs.trial_host")
+"""Modules that every worker is born with. Torch loads the second one, for seconds, when the first
+optimiser of a process is made."""
 
 _CODE = (
     "import sys; sys.path[:] = sys.argv[4:]; "
@@ -36,7 +37,8 @@ _CODE = (
 )
 _PATIENCE_SECONDS = 5.0
 _numbers = itertools.count()
-_nurseries: WeakSet[Nursery] = WeakSet()
+_nurseries: set[Nursery] = set()
+"""Those that are open; workers live on when nobody but these holds their nursery."""
 
 
 class Nursery:
@@ -131,6 +133,7 @@ class Nursery:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        _nurseries.discard(self)
 
     def abandon(self) -> None:
         """Close what this process holds of it, as the child of a fork must: it is not its own."""

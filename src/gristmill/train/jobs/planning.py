@@ -1,0 +1,161 @@
+"""From a trial and a memory budget to shards, and to the shape in which they are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from gristmill.train.costs.layer_cost import LayerCost
+from gristmill.train.costs.memory_plan import MemoryPlan, ShardPlan, plan_memory
+from gristmill.train.costs.partition import pipeline
+from gristmill.train.costs.pilot import Pilot
+from gristmill.train.costs.profile import Profile
+from gristmill.train.costs.tier_rates import TierRates, tier_rates
+from gristmill.train.graphs.capture import capture
+from gristmill.train.graphs.deferred import Deferred
+from gristmill.train.graphs.layer_graph import LayerGraph
+from gristmill.train.jobs.trial_plan import TrialPlan
+from gristmill.train.jobs.trial_spec import TrialSpec
+from gristmill.train.tasks.trial_shape import StageCost, TrialShape
+
+_FUSED_SECONDS = 0.05
+"""Steps that take less are fused into tasks of about this length: a model that is that small would
+spend its time between tasks."""
+_MOST_FUSED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A trial that is ready to run.
+
+    Attributes:
+        plan: its shards.
+        shape: how it is run on one device.
+        memory: where everything lies, and why.
+        profile: what its layers cost.
+    """
+
+    plan: TrialPlan
+    shape: TrialShape
+    memory: MemoryPlan
+    profile: Profile
+
+
+class Planner:
+    """Captures, profiles and cuts models.
+
+    Trials of one architecture and batch share what is measured: their layers are of one kind.
+
+    Args:
+        memory: bytes of one device.
+        devices: how many there are; a model that fits is cut into as many stages, should it come
+            to be pipelined.
+        folder: on the disk that records go to.
+        cache: folder in which measurements are kept; None for none.
+    """
+
+    def __init__(self, memory: int, devices: int, folder: Path, cache: Path | None = None) -> None:
+        self.memory, self.devices, self._cache = memory, devices, cache
+        self.rates: TierRates = tier_rates(folder)
+
+    def prepare(self, spec: TrialSpec) -> Prepared:
+        """Return a trial cut into shards that fit the budget.
+
+        Raises:
+            TrainError: it cannot be captured, or no cut fits; says which layer is too large, and
+                the least budget that would do.
+        """
+        batch = spec.feed.batch(0)
+        parts = batch.split(spec.micro_batches)
+        deferred = Deferred.of(spec.build, spec.seed)
+        graph = capture(deferred.module, parts[0].inputs)
+        pilot = Pilot(
+            graph,
+            [parts[0]],
+            spec.objective,
+            spec.optimizer,
+            weights=deferred.materialise,
+            casting=spec.casting,
+            precision=spec.precision,
+            cache=self._cache,
+            seed=spec.seed,
+        )
+        profile = pilot.profile()
+        memory = plan_memory(
+            profile,
+            self.memory,
+            rates=self.rates,
+            rows=batch.rows,
+            micro_batches=spec.micro_batches,
+            activations=("kept",),
+            clipped=spec.clip_norm is not None,
+        )
+        if memory.spilled:
+            return self._spilled(spec, graph, memory, profile)
+        return self._resident(spec, graph, memory, profile)
+
+    def _spilled(
+        self, spec: TrialSpec, graph: LayerGraph, memory: MemoryPlan, profile: Profile
+    ) -> Prepared:
+        dropped = [number for number, shard in enumerate(memory.shards) if shard.recomputed]
+        plan = TrialPlan.cut(spec, graph, memory.cuts[1:-1], dropped)
+        stages = tuple(_stage_cost(shard) for shard in memory.shards)
+        shape = TrialShape(
+            stages, spec.micro_batches, "stage", clipped=spec.clip_norm is not None, spilled=True
+        )
+        return Prepared(plan, shape, memory, profile)
+
+    def _resident(
+        self, spec: TrialSpec, graph: LayerGraph, memory: MemoryPlan, profile: Profile
+    ) -> Prepared:
+        """Cut a model that fits into as many stages as there are devices, the longest shortest."""
+        costs = profile.costs(memory.rows, spec.micro_batches)
+        stages = min(self.devices, len(costs)) if spec.micro_batches > 1 else 1
+        cuts = (0, len(costs))
+        if stages > 1:
+            cuts = pipeline(
+                costs, self.memory, stages, rates=self.rates, micro_batches=spec.micro_batches
+            ).cuts
+        plan = TrialPlan.cut(spec, graph, cuts[1:-1])
+        shape = TrialShape(
+            tuple(_joined(costs, cuts)),
+            spec.micro_batches,
+            "step",
+            clipped=spec.clip_norm is not None,
+        )
+        fused = max(1, min(_MOST_FUSED, round(_FUSED_SECONDS / max(shape.step_seconds, 1e-6))))
+        shape = TrialShape(
+            shape.stages, shape.micro_batches, "step", clipped=shape.clipped, steps_per_task=fused
+        )
+        return Prepared(plan, shape, memory, profile)
+
+
+def _stage_cost(shard: ShardPlan) -> StageCost:
+    return StageCost(
+        shard.forward,
+        shard.backward,
+        shard.update,
+        shard.weight_bytes,
+        shard.state_bytes,
+        shard.boundary_bytes,
+        shard.activation_bytes,
+        norm=shard.norm,
+    )
+
+
+def _joined(costs: tuple[LayerCost, ...], cuts: tuple[int, ...]) -> Iterator[StageCost]:
+    """Yield what the layers between two cuts cost together."""
+    for first, last in pairwise(cuts):
+        parts = costs[first:last]
+        yield StageCost(
+            sum(each.forward_seconds for each in parts),
+            sum(each.backward_seconds for each in parts),
+            sum(each.update_seconds for each in parts),
+            sum(each.weight_bytes for each in parts),
+            sum(each.state_bytes for each in parts),
+            parts[-1].boundary_bytes,
+            sum(each.activation_bytes for each in parts),
+            norm=sum(each.norm_seconds for each in parts),
+        )
