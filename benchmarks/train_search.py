@@ -202,8 +202,8 @@ def measure(quick: bool) -> Iterator[Claim]:
         "search: time to the best of 16 trials, as a share of Optuna's",
         median(shares),
         "of Optuna's time",
-        f"successive halving, 2 workers (median {median(one.mine.seconds for one in rounds):.1f} s, "
-        f"started in {median(one.mine.start_seconds for one in rounds):.1f} s before) against "
+        f"successive halving, 2 workers (median {median(one.mine.seconds for one in rounds):.1f} s,"
+        f" started in {median(one.mine.start_seconds for one in rounds):.1f} s before) against "
         f"study.optimize on one process ({median(one.theirs.seconds for one in rounds):.1f} s), "
         f"same settings; {many}, from {min(shares):.2f} to {max(shares):.2f}",
         goal="<= 0.55",
@@ -213,7 +213,7 @@ def measure(quick: bool) -> Iterator[Claim]:
         "search: the same, simulated from CPU seconds",
         median(shares),
         "of Optuna's time",
-        f"2 workers that nothing else disturbs; {many}, from {min(shares):.2f} to {max(shares):.2f}",
+        f"2 undisturbed workers; {many}, from {min(shares):.2f} to {max(shares):.2f}",
         more_is_better=False,
     )
     yield claim(

@@ -44,7 +44,7 @@ class KeyedDraws(TorchDispatchMode):
     def __init__(
         self, seed: int, *keys: int | str, first: int = 0, device: str | torch.device = "cpu"
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = first
         self._seed, self._keys = seed, keys
         self._gpu = torch.device(device) if torch.device(device).type == "cuda" else None
@@ -53,7 +53,7 @@ class KeyedDraws(TorchDispatchMode):
     def __enter__(self) -> Self:
         devices = [self._gpu] if self._gpu else []
         self._forked.enter_context(torch.random.fork_rng(devices=devices))
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(
@@ -62,7 +62,7 @@ class KeyedDraws(TorchDispatchMode):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        super().__exit__(kind, error, trace)
+        super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
         self._forked.close()
 
     def __torch_dispatch__(

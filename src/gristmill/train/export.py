@@ -104,7 +104,7 @@ def _capture(module: nn.Module, example: Tensor, dynamic: Sequence[int]) -> Expo
         )
     table = torch.export.default_decompositions()
     for operator_ in _KEPT:
-        table.pop(operator_, None)  # type: ignore[no-untyped-call]
+        table.pop(operator_, None)
     twin = copy.deepcopy(module).cpu().eval()
     shapes = dict.fromkeys(dynamic, Dim.DYNAMIC)
     with torch.no_grad(), as_written():

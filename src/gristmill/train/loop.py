@@ -134,7 +134,7 @@ class Loop:
             with KeyedDraws(self.settings.seed, DRAWS, step, micro, device=self.settings.device):
                 loss = self._loss(rows)
             self._check_finite(loss.item(), "loss", epoch, step)
-            (loss / weight).backward()  # type: ignore[no-untyped-call]
+            (loss / weight).backward()
             total += loss.item()
         if self.settings.clip_norm is not None:
             norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.settings.clip_norm)

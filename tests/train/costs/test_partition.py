@@ -283,9 +283,7 @@ def check(
     assert found.cuts == (*(first for first, _, _ in cut), len(costs))
 
 
-def test_a_model_that_fits_is_one_shard(
-    layer: Callable[..., LayerCost], rates: TierRates
-) -> None:
+def test_a_model_that_fits_is_one_shard(layer: Callable[..., LayerCost], rates: TierRates) -> None:
     found = partition([layer(), layer(), layer()], 300, rates=rates)
     assert found.cuts == (0, 3)
     assert (found.seconds, found.moved_bytes, found.peak_bytes) == (9.0, 0, 300)

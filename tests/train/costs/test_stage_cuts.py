@@ -77,9 +77,7 @@ def test_pipeline_is_the_best_of_all_cuts(
     costs: list[LayerCost], stages: int, micros: int, budget: int, schedule: str
 ) -> None:
     stages = min(stages, len(costs))
-    held = [
-        micros if schedule == "gpipe" else min(micros, stages - each) for each in range(stages)
-    ]
+    held = [micros if schedule == "gpipe" else min(micros, stages - each) for each in range(stages)]
     best = best_of_all(costs, held, micros, budget)
     try:
         found = pipeline(
@@ -103,9 +101,7 @@ def test_pipeline_is_the_best_of_all_cuts(
     assert found.cuts[-1] == len(costs)
 
 
-def test_equal_layers_are_cut_evenly(
-    layer: Callable[..., LayerCost], rates: TierRates
-) -> None:
+def test_equal_layers_are_cut_evenly(layer: Callable[..., LayerCost], rates: TierRates) -> None:
     found = pipeline([layer()] * 8, 1_000, 4, rates=rates, micro_batches=5)
     assert found.cuts == (0, 2, 4, 6, 8)
     assert found.longest_seconds == 5 * 2 * 3.0

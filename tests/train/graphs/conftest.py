@@ -8,8 +8,8 @@ from functools import cache
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 from torch.utils import _pytree as pytree
 
 from gristmill.train.draws import KeyedDraws, seeded
@@ -19,362 +19,365 @@ from gristmill.train.graphs.capture import capture
 
 
 class MLP(nn.Module):
-    def __init__(s):
+    def __init__(self):
         super().__init__()
-        s.a = nn.Linear(6, 16)
-        s.b = nn.Linear(16, 16)
-        s.c = nn.Linear(16, 3)
+        self.a = nn.Linear(6, 16)
+        self.b = nn.Linear(16, 16)
+        self.c = nn.Linear(16, 3)
 
-    def forward(s, x):
-        return s.c(F.dropout(F.relu(s.b(torch.tanh(s.a(x)))), 0.3, s.training))
+    def forward(self, x):
+        return self.c(
+            functional.dropout(functional.relu(self.b(torch.tanh(self.a(x)))), 0.3, self.training)
+        )
 
 
 class CNN(nn.Module):
-    def __init__(s):
+    def __init__(self):
         super().__init__()
-        s.c1 = nn.Conv2d(3, 8, 3, padding=1)
-        s.b1 = nn.BatchNorm2d(8)
-        s.c2 = nn.Conv2d(8, 8, 3, stride=2)
-        s.b2 = nn.BatchNorm2d(8)
-        s.f = nn.Linear(8, 4)
-        s.d = nn.Dropout(0.2)
+        self.c1 = nn.Conv2d(3, 8, 3, padding=1)
+        self.b1 = nn.BatchNorm2d(8)
+        self.c2 = nn.Conv2d(8, 8, 3, stride=2)
+        self.b2 = nn.BatchNorm2d(8)
+        self.f = nn.Linear(8, 4)
+        self.d = nn.Dropout(0.2)
 
-    def forward(s, x):
-        x = F.relu(s.b1(s.c1(x)), inplace=True)
-        x = F.max_pool2d(F.relu(s.b2(s.c2(x))), 2)
-        return s.f(s.d(x.mean((2, 3))))
+    def forward(self, x):
+        x = functional.relu(self.b1(self.c1(x)), inplace=True)
+        x = functional.max_pool2d(functional.relu(self.b2(self.c2(x))), 2)
+        return self.f(self.d(x.mean((2, 3))))
 
 
 class Res(nn.Module):
     class B(nn.Module):
-        def __init__(s, c):
+        def __init__(self, c):
             super().__init__()
-            s.c1 = nn.Conv2d(c, c, 3, padding=1, bias=False)
-            s.b1 = nn.BatchNorm2d(c)
-            s.c2 = nn.Conv2d(c, c, 3, padding=1, bias=False)
-            s.b2 = nn.BatchNorm2d(c)
-            s.r = nn.ReLU(inplace=True)
+            self.c1 = nn.Conv2d(c, c, 3, padding=1, bias=False)
+            self.b1 = nn.BatchNorm2d(c)
+            self.c2 = nn.Conv2d(c, c, 3, padding=1, bias=False)
+            self.b2 = nn.BatchNorm2d(c)
+            self.r = nn.ReLU(inplace=True)
 
-        def forward(s, x):
-            y = s.r(s.b1(s.c1(x)))
-            y = s.b2(s.c2(y))
+        def forward(self, x):
+            y = self.r(self.b1(self.c1(x)))
+            y = self.b2(self.c2(y))
             y += x
-            return s.r(y)
+            return self.r(y)
 
-    def __init__(s):
+    def __init__(self):
         super().__init__()
-        s.stem = nn.Conv2d(3, 6, 3)
-        s.blocks = nn.Sequential(*[Res.B(6) for _ in range(3)])
-        s.fc = nn.Linear(6, 4)
+        self.stem = nn.Conv2d(3, 6, 3)
+        self.blocks = nn.Sequential(*[Res.B(6) for _ in range(3)])
+        self.fc = nn.Linear(6, 4)
 
-    def forward(s, x):
-        x = s.blocks(s.stem(x))
-        return s.fc(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))
+    def forward(self, x):
+        x = self.blocks(self.stem(x))
+        return self.fc(torch.flatten(functional.adaptive_avg_pool2d(x, 1), 1))
 
 
 class UNet(nn.Module):
-    def __init__(s):
+    def __init__(self):
         super().__init__()
         c = lambda i, o: nn.Sequential(nn.Conv2d(i, o, 3, padding=1), nn.GroupNorm(2, o), nn.SiLU())
-        s.d1 = c(3, 4)
-        s.d2 = c(4, 8)
-        s.d3 = c(8, 8)
-        s.up = nn.ConvTranspose2d(8, 8, 2, 2)
-        s.u2 = c(16, 8)
-        s.u1 = c(12, 4)
-        s.o = nn.Conv2d(4, 2, 1)
+        self.d1 = c(3, 4)
+        self.d2 = c(4, 8)
+        self.d3 = c(8, 8)
+        self.up = nn.ConvTranspose2d(8, 8, 2, 2)
+        self.u2 = c(16, 8)
+        self.u1 = c(12, 4)
+        self.o = nn.Conv2d(4, 2, 1)
 
-    def forward(s, x):
-        a = s.d1(x)
-        b = s.d2(F.max_pool2d(a, 2))
-        c = s.d3(F.max_pool2d(b, 2))
-        y = s.u2(torch.cat([s.up(c), b], 1))
-        y = s.u1(torch.cat([F.interpolate(y, scale_factor=2), a], 1))
-        return s.o(y)
+    def forward(self, x):
+        a = self.d1(x)
+        b = self.d2(functional.max_pool2d(a, 2))
+        c = self.d3(functional.max_pool2d(b, 2))
+        y = self.u2(torch.cat([self.up(c), b], 1))
+        y = self.u1(torch.cat([functional.interpolate(y, scale_factor=2), a], 1))
+        return self.o(y)
 
 
 class TF(nn.Module):
-    def __init__(s):
+    def __init__(self):
         super().__init__()
-        s.e = nn.Embedding(13, 8)
-        s.pos = nn.Parameter(torch.randn(20, 8))
-        s.enc = nn.TransformerEncoder(
+        self.e = nn.Embedding(13, 8)
+        self.pos = nn.Parameter(torch.randn(20, 8))
+        self.enc = nn.TransformerEncoder(
             nn.TransformerEncoderLayer(8, 2, 16, dropout=0.2, batch_first=True), 2
         )
-        s.h = nn.Linear(8, 13)
+        self.h = nn.Linear(8, 13)
 
-    def forward(s, ids):
-        return s.h(s.enc(s.e(ids) + s.pos[: ids.shape[1]]))
+    def forward(self, ids):
+        return self.h(self.enc(self.e(ids) + self.pos[: ids.shape[1]]))
 
 
 class GPT(nn.Module):
     class B(nn.Module):
-        def __init__(s, d, h):
+        def __init__(self, d, h):
             super().__init__()
-            s.h = h
-            s.l1 = nn.LayerNorm(d)
-            s.qkv = nn.Linear(d, 3 * d)
-            s.p = nn.Linear(d, d)
-            s.l2 = nn.LayerNorm(d)
-            s.m = nn.Sequential(
+            self.h = h
+            self.l1 = nn.LayerNorm(d)
+            self.qkv = nn.Linear(d, 3 * d)
+            self.p = nn.Linear(d, d)
+            self.l2 = nn.LayerNorm(d)
+            self.m = nn.Sequential(
                 nn.Linear(d, 2 * d), nn.GELU(), nn.Linear(2 * d, d), nn.Dropout(0.1)
             )
 
-        def forward(s, x):
+        def forward(self, x):
             b, t, d = x.shape
             q, k, v = [
-                z.view(b, t, s.h, d // s.h).transpose(1, 2) for z in s.qkv(s.l1(x)).chunk(3, -1)
+                z.view(b, t, self.h, d // self.h).transpose(1, 2)
+                for z in self.qkv(self.l1(x)).chunk(3, -1)
             ]
-            y = F.scaled_dot_product_attention(
-                q, k, v, is_causal=True, dropout_p=0.1 if s.training else 0.0
+            y = functional.scaled_dot_product_attention(
+                q, k, v, is_causal=True, dropout_p=0.1 if self.training else 0.0
             )
-            x = x + s.p(y.transpose(1, 2).reshape(b, t, d))
-            return x + s.m(s.l2(x))
+            x = x + self.p(y.transpose(1, 2).reshape(b, t, d))
+            return x + self.m(self.l2(x))
 
-    def __init__(s):
+    def __init__(self):
         super().__init__()
-        s.e = nn.Embedding(13, 8)
-        s.pe = nn.Embedding(32, 8)
-        s.bs = nn.ModuleList(GPT.B(8, 2) for _ in range(3))
-        s.n = nn.LayerNorm(8)
-        s.head = nn.Linear(8, 13, bias=False)
-        s.head.weight = s.e.weight
+        self.e = nn.Embedding(13, 8)
+        self.pe = nn.Embedding(32, 8)
+        self.bs = nn.ModuleList(GPT.B(8, 2) for _ in range(3))
+        self.n = nn.LayerNorm(8)
+        self.head = nn.Linear(8, 13, bias=False)
+        self.head.weight = self.e.weight
 
-    def forward(s, ids):
-        b, t = ids.shape
-        x = s.e(ids) + s.pe(torch.arange(t, device=ids.device))
-        for k in s.bs:
+    def forward(self, ids):
+        t = ids.shape[1]
+        x = self.e(ids) + self.pe(torch.arange(t, device=ids.device))
+        for k in self.bs:
             x = k(x)
-        return s.head(s.n(x))
+        return self.head(self.n(x))
 
 
 class Two(nn.Module):
-    def __init__(s):
+    def __init__(self):
         super().__init__()
-        s.a = nn.Linear(4, 8)
-        s.b = nn.Linear(5, 8)
-        s.c = nn.Bilinear(8, 8, 6)
-        s.d = nn.Linear(6, 2)
-        s.e = nn.Linear(6, 3)
+        self.a = nn.Linear(4, 8)
+        self.b = nn.Linear(5, 8)
+        self.c = nn.Bilinear(8, 8, 6)
+        self.d = nn.Linear(6, 2)
+        self.e = nn.Linear(6, 3)
 
-    def forward(s, x, y):
-        u = torch.relu(s.a(x))
-        v = s.b(y).sigmoid()
-        w = s.c(u, v)
-        return s.d(w), {"aux": s.e(w.tanh()), "u": u}
+    def forward(self, x, y):
+        u = torch.relu(self.a(x))
+        v = self.b(y).sigmoid()
+        w = self.c(u, v)
+        return self.d(w), {"aux": self.e(w.tanh()), "u": u}
 
 
 class LSTMM(nn.Module):
-    def __init__(s):
+    def __init__(self):
         super().__init__()
-        s.e = nn.Embedding(13, 6)
-        s.r = nn.LSTM(6, 7, num_layers=2, dropout=0.2, batch_first=True, bidirectional=True)
-        s.g = nn.GRU(14, 5, batch_first=True)
-        s.h = nn.Linear(5, 3)
+        self.e = nn.Embedding(13, 6)
+        self.r = nn.LSTM(6, 7, num_layers=2, dropout=0.2, batch_first=True, bidirectional=True)
+        self.g = nn.GRU(14, 5, batch_first=True)
+        self.h = nn.Linear(5, 3)
 
-    def forward(s, ids):
-        x, _ = s.r(s.e(ids))
-        x, h = s.g(x)
-        return s.h(x[:, -1]) + s.h(h[0])
+    def forward(self, ids):
+        x, _ = self.r(self.e(ids))
+        x, h = self.g(x)
+        return self.h(x[:, -1]) + self.h(h[0])
 
 
 class Branch(nn.Module):
     class B(nn.Module):
-        def __init__(s):
+        def __init__(self):
             super().__init__()
-            s.a = nn.Linear(6, 6)
-            s.b = nn.Linear(6, 6)
-            s.d = nn.Dropout(0.2)
+            self.a = nn.Linear(6, 6)
+            self.b = nn.Linear(6, 6)
+            self.d = nn.Dropout(0.2)
 
-        def forward(s, x):
+        def forward(self, x):
             if x.sum() > 0:
-                return s.d(s.a(x)) + x
-            return s.d(s.b(x)) - x
+                return self.d(self.a(x)) + x
+            return self.d(self.b(x)) - x
 
-    def __init__(s):
+    def __init__(self):
         super().__init__()
-        s.i = nn.Linear(4, 6)
-        s.bs = nn.ModuleList(Branch.B() for _ in range(4))
-        s.o = nn.Linear(6, 2)
+        self.i = nn.Linear(4, 6)
+        self.bs = nn.ModuleList(Branch.B() for _ in range(4))
+        self.o = nn.Linear(6, 2)
 
-    def forward(s, x):
-        x = s.i(x)
-        for b in s.bs:
+    def forward(self, x):
+        x = self.i(x)
+        for b in self.bs:
             x = b(x) * 1.5
-        return s.o(x)
+        return self.o(x)
 
 
 class Glue(nn.Module):
-    def __init__(s):
+    def __init__(self):
         super().__init__()
-        s.a = nn.Linear(4, 4)
-        s.b = nn.Linear(4, 4)
+        self.a = nn.Linear(4, 4)
+        self.b = nn.Linear(4, 4)
 
-    def forward(s, x):
-        x = s.a(x)
+    def forward(self, x):
+        x = self.a(x)
         if x.sum() > 0:
             x = x * 2
-        return s.b(x)
+        return self.b(x)
 
 
 class Llama(nn.Module):
     class RMS(nn.Module):
-        def __init__(s, d):
+        def __init__(self, d):
             super().__init__()
-            s.w = nn.Parameter(torch.ones(d))
+            self.w = nn.Parameter(torch.ones(d))
 
-        def forward(s, x):
-            return s.w * (x * torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + 1e-6)).to(
+        def forward(self, x):
+            return self.w * (x * torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + 1e-6)).to(
                 x.dtype
             )
 
     class Rot(nn.Module):
-        def __init__(s, d):
+        def __init__(self, d):
             super().__init__()
-            s.register_buffer(
+            self.register_buffer(
                 "inv", 1 / (10000 ** (torch.arange(0, d, 2).float() / d)), persistent=False
             )
 
         @torch.no_grad()
-        def forward(s, x, pos):
-            f = (s.inv[None, :, None] @ pos[:, None, :].float()).transpose(1, 2)
+        def forward(self, x, pos):
+            f = (self.inv[None, :, None] @ pos[:, None, :].float()).transpose(1, 2)
             e = torch.cat([f, f], -1)
             return e.cos().to(x.dtype), e.sin().to(x.dtype)
 
     class B(nn.Module):
-        def __init__(s, d, h):
+        def __init__(self, d, h):
             super().__init__()
-            s.h = h
-            s.n1 = Llama.RMS(d)
-            s.n2 = Llama.RMS(d)
-            s.q = nn.Linear(d, d, bias=False)
-            s.k = nn.Linear(d, d // 2, bias=False)
-            s.v = nn.Linear(d, d // 2, bias=False)
-            s.o = nn.Linear(d, d, bias=False)
-            s.g = nn.Linear(d, 2 * d, bias=False)
-            s.u = nn.Linear(d, 2 * d, bias=False)
-            s.dn = nn.Linear(2 * d, d, bias=False)
+            self.h = h
+            self.n1 = Llama.RMS(d)
+            self.n2 = Llama.RMS(d)
+            self.q = nn.Linear(d, d, bias=False)
+            self.k = nn.Linear(d, d // 2, bias=False)
+            self.v = nn.Linear(d, d // 2, bias=False)
+            self.o = nn.Linear(d, d, bias=False)
+            self.g = nn.Linear(d, 2 * d, bias=False)
+            self.u = nn.Linear(d, 2 * d, bias=False)
+            self.dn = nn.Linear(2 * d, d, bias=False)
 
-        def forward(s, x, mask=None, position_embeddings=None):
+        def forward(self, x, mask=None, position_embeddings=None):
             b, t, d = x.shape
             c, sn = position_embeddings
-            y = s.n1(x)
-            hd = d // s.h
-            q = s.q(y).view(b, t, -1, hd).transpose(1, 2)
-            k = s.k(y).view(b, t, -1, hd).transpose(1, 2)
-            v = s.v(y).view(b, t, -1, hd).transpose(1, 2)
+            y = self.n1(x)
+            hd = d // self.h
+            q = self.q(y).view(b, t, -1, hd).transpose(1, 2)
+            k = self.k(y).view(b, t, -1, hd).transpose(1, 2)
+            v = self.v(y).view(b, t, -1, hd).transpose(1, 2)
             rot = lambda z: torch.cat([-z[..., hd // 2 :], z[..., : hd // 2]], -1)
             c, sn = c[:, None], sn[:, None]
             q = q * c + rot(q) * sn
             k = k * c + rot(k) * sn
             k = k.repeat_interleave(2, 1)
             v = v.repeat_interleave(2, 1)
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-            x = x + s.o(y.transpose(1, 2).reshape(b, t, d))
-            y = s.n2(x)
-            return x + s.dn(F.silu(s.g(y)) * s.u(y))
+            y = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+            x = x + self.o(y.transpose(1, 2).reshape(b, t, d))
+            y = self.n2(x)
+            return x + self.dn(functional.silu(self.g(y)) * self.u(y))
 
-    def __init__(s):
+    def __init__(self):
         super().__init__()
-        s.e = nn.Embedding(13, 8)
-        s.rot = Llama.Rot(4)
-        s.bs = nn.ModuleList(Llama.B(8, 2) for _ in range(3))
-        s.n = Llama.RMS(8)
-        s.head = nn.Linear(8, 13, bias=False)
+        self.e = nn.Embedding(13, 8)
+        self.rot = Llama.Rot(4)
+        self.bs = nn.ModuleList(Llama.B(8, 2) for _ in range(3))
+        self.n = Llama.RMS(8)
+        self.head = nn.Linear(8, 13, bias=False)
 
-    def forward(s, ids):
-        b, t = ids.shape
-        x = s.e(ids)
+    def forward(self, ids):
+        t = ids.shape[1]
+        x = self.e(ids)
         pos = torch.arange(t, device=ids.device)[None]
-        pe = s.rot(x, pos)
+        pe = self.rot(x, pos)
         mask = torch.full((t, t), float("-inf"), device=ids.device).triu(1)[None, None]
-        for k in s.bs:
+        for k in self.bs:
             x = k(x, mask=mask, position_embeddings=pe)
-        return {"logits": s.head(s.n(x)), "n": 3}
+        return {"logits": self.head(self.n(x)), "n": 3}
 
 
 class T5(nn.Module):
     class Att(nn.Module):
-        def __init__(s, d, h, rel):
+        def __init__(self, d, h, rel):
             super().__init__()
-            s.h = h
-            s.q, s.k, s.v, s.o = [nn.Linear(d, d, bias=False) for _ in range(4)]
+            self.h = h
+            self.q, self.k, self.v, self.o = [nn.Linear(d, d, bias=False) for _ in range(4)]
             if rel:
-                s.rel = nn.Embedding(8, h)
-            s.has = rel
+                self.rel = nn.Embedding(8, h)
+            self.has = rel
 
-        def forward(s, x, m, bias=None):
+        def forward(self, x, m, bias=None):
             b, t, d = x.shape
             u = m.shape[1]
-            sh = lambda z: z.view(b, -1, s.h, d // s.h).transpose(1, 2)
-            q, k, v = sh(s.q(x)), sh(s.k(m)), sh(s.v(m))
+            sh = lambda z: z.view(b, -1, self.h, d // self.h).transpose(1, 2)
+            q, k, v = sh(self.q(x)), sh(self.k(m)), sh(self.v(m))
             a = q @ k.transpose(-1, -2)
             if bias is None:
-                if s.has:
+                if self.has:
                     r = (
                         torch.arange(u, device=x.device)[None]
                         - torch.arange(t, device=x.device)[:, None]
                     ).clamp(-4, 3) + 4
-                    bias = s.rel(r).permute(2, 0, 1)[None]
+                    bias = self.rel(r).permute(2, 0, 1)[None]
                 else:
-                    bias = torch.zeros(1, s.h, t, u, device=x.device, dtype=x.dtype)
-            a = F.dropout((a + bias).softmax(-1), 0.1, s.training)
-            return s.o((a @ v).transpose(1, 2).reshape(b, t, d)), bias
+                    bias = torch.zeros(1, self.h, t, u, device=x.device, dtype=x.dtype)
+            a = functional.dropout((a + bias).softmax(-1), 0.1, self.training)
+            return self.o((a @ v).transpose(1, 2).reshape(b, t, d)), bias
 
     class B(nn.Module):
-        def __init__(s, d, h, dec, rel):
+        def __init__(self, d, h, dec, rel):
             super().__init__()
-            s.sa = T5.Att(d, h, rel)
-            s.ca = T5.Att(d, h, False) if dec else None
-            s.n = nn.LayerNorm(d)
-            s.n2 = nn.LayerNorm(d)
-            s.w = nn.Linear(d, d)
+            self.sa = T5.Att(d, h, rel)
+            self.ca = T5.Att(d, h, False) if dec else None
+            self.n = nn.LayerNorm(d)
+            self.n2 = nn.LayerNorm(d)
+            self.w = nn.Linear(d, d)
 
-        def forward(s, x, bias=None, mem=None):
-            y = s.n(x)
-            y, bias = s.sa(y, y, bias)
+        def forward(self, x, bias=None, mem=None):
+            y = self.n(x)
+            y, bias = self.sa(y, y, bias)
             x = x + y
-            if s.ca is not None:
-                x = x + s.ca(s.n2(x), mem)[0]
+            if self.ca is not None:
+                x = x + self.ca(self.n2(x), mem)[0]
             if torch.isinf(x).any():
                 x = x.clamp(-1e4, 1e4)
-            return x + s.w(x).relu(), bias
+            return x + self.w(x).relu(), bias
 
-    def __init__(s):
+    def __init__(self):
         super().__init__()
-        s.e = nn.Embedding(13, 8)
-        s.enc = nn.ModuleList(T5.B(8, 2, False, i == 0) for i in range(3))
-        s.dec = nn.ModuleList(T5.B(8, 2, True, i == 0) for i in range(3))
-        s.h = nn.Linear(8, 13, bias=False)
-        s.h.weight = s.e.weight
-        s.dr = nn.Dropout(0.1)
+        self.e = nn.Embedding(13, 8)
+        self.enc = nn.ModuleList(T5.B(8, 2, False, i == 0) for i in range(3))
+        self.dec = nn.ModuleList(T5.B(8, 2, True, i == 0) for i in range(3))
+        self.h = nn.Linear(8, 13, bias=False)
+        self.h.weight = self.e.weight
+        self.dr = nn.Dropout(0.1)
 
-    def forward(s, src, tgt):
-        x = s.dr(s.e(src))
+    def forward(self, src, tgt):
+        x = self.dr(self.e(src))
         bias = None
-        for b in s.enc:
+        for b in self.enc:
             x, bias = b(x, bias=bias)
-        mem = s.dr(x)
-        x = s.dr(s.e(tgt))
+        mem = self.dr(x)
+        x = self.dr(self.e(tgt))
         bias = None
-        for b in s.dec:
+        for b in self.dec:
             x, bias = b(x, bias=bias, mem=mem)
-        return s.h(x * 8**-0.5), mem
+        return self.h(x * 8**-0.5), mem
 
 
 class Albert(nn.Module):
-    def __init__(s):
+    def __init__(self):
         super().__init__()
-        s.i = nn.Linear(4, 6)
-        s.b = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Dropout(0.1))
-        s.o = nn.Linear(6, 2)
+        self.i = nn.Linear(4, 6)
+        self.b = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Dropout(0.1))
+        self.o = nn.Linear(6, 2)
 
-    def forward(s, x):
-        x = s.i(x)
+    def forward(self, x):
+        x = self.i(x)
         z = x
         for _ in range(5):
-            x = s.b(x) + z
-        return s.o(x)
+            x = self.b(x) + z
+        return self.o(x)
 
 
 def seq():

@@ -85,18 +85,14 @@ def test_the_module_is_on_meta_and_keeps_its_ties():
     assert module.state_dict().keys() == seeded(Juggled, 5).state_dict().keys()
 
 
-def test_only_what_a_weight_depends_on_is_replayed(monkeypatch):
+def test_only_what_a_weight_depends_on_is_replayed():
     def factory():
         return nn.Sequential(*[nn.Linear(8, 8) for _ in range(20)])
 
     deferred = Deferred.of(factory, 5)
-    sizes = []
-    original = torch.Tensor.uniform_
-    deferred.materialise(["7.weight"])
     operations = deferred._tape._needed({deferred._places["7.weight"].storage})
-    sizes = [operation.function.__name__ for operation in operations]
-    assert sizes == ["empty.memory_format", "uniform_.default"]
-    assert original is torch.Tensor.uniform_
+    names = [operation.function.__name__ for operation in operations]
+    assert names == ["empty.memory_format", "uniform_.default"]
 
 
 def test_a_model_larger_than_memory_can_be_built():
@@ -104,9 +100,9 @@ def test_a_model_larger_than_memory_can_be_built():
         lambda: nn.Sequential(*[nn.Linear(200_000, 200_000) for _ in range(3)]), 5
     )
     assert sum(p.nbytes for p in deferred.module.parameters()) > 400e9
-    expected = seeded(lambda: nn.Linear(3, 200), 5)
-    assert deferred.materialise(["2.bias"])["2.bias"].shape == (200_000,)
-    assert expected.bias.shape == (200,)
+    bias = deferred.materialise(["2.bias"])["2.bias"]
+    assert bias.shape == (200_000,)
+    assert 0 < bias.abs().max() <= 200_000**-0.5
 
 
 def test_global_random_state_is_left_alone():
@@ -120,11 +116,16 @@ def test_unknown_names_are_refused():
         Deferred.of(lambda: nn.Linear(2, 2), 0).materialise(["weight", "x", "y"])
 
 
-def test_a_factory_that_mixes_in_foreign_memory_is_refused():
+def test_data_from_elsewhere_are_kept():
     def factory():
         layer = nn.Linear(2, 2)
-        layer.weight.data = torch.from_numpy(torch.ones(2, 2).numpy())
+        layer.weight.data = torch.from_numpy(torch.ones(2, 2).numpy() * 3)
         return layer
 
+    expected = seeded(factory, 0).state_dict()
+    assert_equal(Deferred.of(factory, 0).materialise(expected), expected)
+
+
+def test_a_factory_whose_shapes_depend_on_data_is_refused():
     with pytest.raises(TrainError, match="cannot be built without memory for its weights"):
-        Deferred.of(factory, 0)
+        Deferred.of(lambda: nn.Linear(2, len(torch.ones(3).nonzero())), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 
 import pytest
 
@@ -85,7 +86,7 @@ def check_schedule(timeline, graphs_waits, shapes) -> None:
     for task, before in waits.items():
         assert all(ran[each].end <= ran[task].start for each in before), task
     for row in timeline.by_device():
-        assert all(a.end <= b.start for a, b in zip(row, row[1:], strict=False))
+        assert all(a.end <= b.start for a, b in pairwise(row))
     check_homes(ran, shapes)
 
 

@@ -14,15 +14,19 @@ def gates(draw):
     """A gate with its stages and micro-batches."""
     devices, chunks, times = (draw(st.integers(1, 4)) for _ in range(3))
     depth, micros = devices * chunks, devices * times
-    return depth, micros, draw(
-        st.sampled_from(
-            [
-                Flush(micros),
-                Depth(tuple(draw(st.integers(1, 5)) for _ in range(depth))),
-                one_forward_one_backward(depth, micros),
-                Interleaved(devices, chunks, micros),
-            ]
-        )
+    return (
+        depth,
+        micros,
+        draw(
+            st.sampled_from(
+                [
+                    Flush(micros),
+                    Depth(tuple(draw(st.integers(1, 5)) for _ in range(depth))),
+                    one_forward_one_backward(depth, micros),
+                    Interleaved(devices, chunks, micros),
+                ]
+            )
+        ),
     )
 
 
@@ -50,7 +54,9 @@ def test_interleaved_turns_are_an_order_of_all_tasks_of_a_device(devices, chunks
     gate = Interleaved(devices, chunks, devices * times)
     for device in range(devices):
         for backward in (False, True):
-            places = [gate.at(device, each, backward=backward) for each in range(chunks * gate.micros)]
+            places = [
+                gate.at(device, each, backward=backward) for each in range(chunks * gate.micros)
+            ]
             assert len(set(places)) == len(places)
             turns = [gate.turn(*place, backward) for place in places]
             assert turns == sorted(set(turns))
@@ -59,6 +65,8 @@ def test_interleaved_turns_are_an_order_of_all_tasks_of_a_device(devices, chunks
             )
 
 
-@pytest.mark.parametrize(("depth", "micros", "bounds"), [(4, 9, (4, 3, 2, 1)), (4, 2, (2, 2, 2, 1))])
+@pytest.mark.parametrize(
+    ("depth", "micros", "bounds"), [(4, 9, (4, 3, 2, 1)), (4, 2, (2, 2, 2, 1))]
+)
 def test_1f1b_keeps_at_most_the_stages_that_follow(depth, micros, bounds):
     assert one_forward_one_backward(depth, micros) == Depth(bounds)

@@ -29,6 +29,7 @@ A0 A1 A2 .. .. .. .. a0 a0 .. a1 a1 .. a2 a2
 .. .. A0 a0 a0 A1 a1 a1 A2 a2 a2 .. .. .. ..
 """
 
+
 def drawn(timeline, second=1.0):
     """Return the drawing of a timeline without updates."""
     rows = []
@@ -87,8 +88,9 @@ def test_bubbles_are_those_of_the_formula(equal, devices, times, policy, chunks)
 
 def kept_at_most(timeline, stage):
     """Return the most micro-batches of a stage between forward and backward."""
-    ends = sorted((each.end, each.task.kind == "forward") for each in timeline
-                  if each.task.stage == stage and each.task.kind in ("forward", "backward"))  # fmt: skip
+    kinds = ("forward", "backward")
+    own = [each for each in timeline if each.task.stage == stage and each.task.kind in kinds]
+    ends = sorted((each.end, each.task.kind == "forward") for each in own)
     kept = most = 0
     for _, forward in ends:
         kept += 1 if forward else -1

@@ -137,7 +137,7 @@ def binding(task, graphs):
     LAYOUTS,
     st.booleans(),
     st.integers(1, 4),
-    st.sampled_from(["critical_path", "longest_remaining", "fifo", "whole_trials"]),
+    st.sampled_from(["critical_path", "longest_remaining", "whole_trials"]),
 )
 def test_starts_are_those_of_plain_list_scheduling(layouts, fused, devices, policy):
     plain = [
@@ -189,9 +189,7 @@ class Stand:
         machine = devices if isinstance(devices, Machine) else Machine.of(devices)
         self.executor = SimulatedDevices(machine, self.graphs, **more)
         self.told = Told()
-        self.scheduler = Scheduler(
-            graphs, machine.speeds, policy, self.executor, watcher=self.told
-        )
+        self.scheduler = Scheduler(graphs, machine.speeds, policy, self.executor, watcher=self.told)
 
     def add(self, graph):
         self.graphs[graph.trial] = graph

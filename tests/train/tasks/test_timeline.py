@@ -54,7 +54,9 @@ def test_labels_are_short():
 
 
 def test_tasks_read_well():
-    assert str(Task(3, 4, "step", -1, -1, 0, 5)) == "step of trial 3, steps 4 to 8".replace(" to ", "-")
+    assert str(Task(3, 4, "step", -1, -1, 0, 5)) == "step of trial 3, steps 4 to 8".replace(
+        " to ", "-"
+    )
     assert str(Task(1, 0, "backward", 2, 7, 1)) == "backward 2.7 of trial 1, step 0, replica 1"
 
 

@@ -30,9 +30,8 @@ def graphs(draw):
     gate = None
     if grain == "micro":
         choices = [None, Flush(share), Depth(tuple(draw(st.integers(1, 4)) for _ in range(depth)))]
-        for devices in range(1, depth + 1):
-            if depth % devices == 0 and share % devices == 0:
-                choices.append(Interleaved(devices, depth // devices, share))
+        both = [each for each in range(1, depth + 1) if depth % each == 0 and share % each == 0]
+        choices += [Interleaved(each, depth // each, share) for each in both]
         gate = draw(st.sampled_from(choices))
     return TrialGraph(0, shape, draw(st.integers(0, 2)), draw(st.integers(0, 3)), gate=gate)
 

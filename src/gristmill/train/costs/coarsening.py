@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -25,9 +26,7 @@ class Coarse(NamedTuple):
     edges: tuple[int, ...]
 
 
-def coarsened(
-    costs: Sequence[LayerCost], values: Sequence[CrossingValue], most: int
-) -> Coarse:
+def coarsened(costs: Sequence[LayerCost], values: Sequence[CrossingValue], most: int) -> Coarse:
     """Join neighbours, the smallest pair first, until there are at most `most` groups.
 
     Cuts are lost only between small neighbours, so what the best cut loses is small too.
@@ -38,7 +37,7 @@ def coarsened(
         at = min(range(len(sizes) - 1), key=lambda each: sizes[each] + sizes[each + 1])
         sizes[at : at + 2] = [sizes[at] + sizes[at + 1]]
         del edges[at + 1]
-    joined = [_joined(costs[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    joined = [_joined(costs[a:b]) for a, b in pairwise(edges)]
     moved = [
         CrossingValue(_group(edges, value.made), _group(edges, value.read), value.nbytes)
         for value in values
@@ -53,9 +52,7 @@ def _group(edges: list[int], layer: int) -> int:
 
 
 def _size(cost: LayerCost) -> int:
-    return (
-        cost.weight_bytes + cost.gradient_bytes + cost.state_bytes + cost.activation_bytes + 1
-    )
+    return cost.weight_bytes + cost.gradient_bytes + cost.state_bytes + cost.activation_bytes + 1
 
 
 def _joined(costs: Sequence[LayerCost]) -> LayerCost:

@@ -30,16 +30,14 @@ def least_divided(table: RunTable, runs: Sequence[ShardRun]) -> Limits:
     enough = sum(run.held_bytes + run.forward_bytes + run.backward_bytes for run in runs)
 
     def others(pool: int) -> int:
-        return least_that(
-            lambda bytes_: cut_fits(table, runs, Limits(pool + bytes_, pool)), enough
-        )
+        return least_that(lambda bytes_: cut_fits(table, runs, Limits(pool + bytes_, pool)), enough)
 
     found = [Limits(pool + others(pool), pool) for pool in tried]
     return min(each for each in found if cut_fits(table, runs, each))
 
 
 def least_that(fits: Callable[[int], bool], enough: int) -> int:
-    """Return the least number from 0 to `enough` that fits; whatever is above one that fits, does."""
+    """Return the least number from 0 to `enough` that fits; all above one that fits do."""
     low, high = -1, enough
     while high - low > 1:
         middle = (low + high) // 2
@@ -60,4 +58,3 @@ def cut_fits(table: RunTable, runs: Sequence[ShardRun], limits: Limits) -> bool:
         held, best = before + run.held_bytes, least[run.last]
         least[run.last] = held if best is None else min(best, held)
     return least[table.layers] is not None
-

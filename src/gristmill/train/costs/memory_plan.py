@@ -27,6 +27,7 @@ from gristmill.train.costs.shard_run import Activations, Records, shard_runs
 from gristmill.train.costs.tier_rates import TierRates
 
 _SHARES = 8
+_CLOSE = 0.005
 _WAYS: tuple[Records, ...] = ("all", "state", "weights", "none")
 
 
@@ -74,8 +75,10 @@ class MemoryPlan(msgspec.Struct, frozen=True):
         rows: of a micro-batch.
         budget: bytes.
         pool_bytes: of the budget, for records.
-        private_bytes: of the budget, for gradients, activations and workspace of a worker.
-        boundary_bytes: of the budget, for values that cross cuts, of all micro-batches of a step.
+        private_bytes: of the budget, for everything else: gradients, activations, workspace, and
+            the values that cross cuts.
+        boundary_bytes: of the private bytes, for values that cross cuts, all micro-batches' and
+            one cut's gradients.
         resident: records that never leave memory: `none`, `weights`, `state` or `all`.
         seconds: predicted for a step.
         compute_seconds: of that, what a step takes if no transfer is waited for.
@@ -114,12 +117,14 @@ class MemoryPlan(msgspec.Struct, frozen=True):
             f"{format_bytes(weights)} of weights and {format_bytes(state)} of optimiser state in "
             f"{len(self.shards)} shards; {_RESIDENT[self.resident]}",
             f"budget {format_bytes(self.budget)} = pool for records "
-            f"{format_bytes(self.pool_bytes)} + private memory "
-            f"{format_bytes(self.private_bytes)} + boundary values "
+            f"{format_bytes(self.pool_bytes)} + everything else "
+            f"{format_bytes(self.private_bytes)}, of which values that cross cuts up to "
             f"{format_bytes(self.boundary_bytes)}",
             "activations: "
             + ", ".join(
-                f"{ways.count(way)} {way}" for way in ("kept", "recomputed", "spilled") if way in ways
+                f"{ways.count(way)} {way}"
+                for way in ("kept", "recomputed", "spilled")
+                if way in ways
             ),
             f"{self.micro_batches} micro-batches of {self.rows:g} rows",
             f"a step computes for {format_seconds(self.compute_seconds)}, moves at most "
@@ -159,7 +164,8 @@ def plan_memory(
 
     Tried are all counts of micro-batches (unless one is given), keeping weights, state, both or
     neither in memory for good, and giving records an eighth to seven eighths of the budget. For
-    each the best cut is found, with what is best done with the activations of each shard.
+    each the best cut is found, with what is best done with the activations of each shard. The first
+    way within half a percent of the time that the work alone takes is good enough.
 
     Args:
         profile: of the model's layers.
@@ -186,8 +192,11 @@ def plan_memory(
         costs = _held_gradients(profile.costs(rows / count, count), clipped)
         if best and _least_seconds(costs, count) >= best.seconds:
             continue
-        found = _options(profile, costs, budget, rates, rows / count, count, activations)
-        best = min((each for each in (best, *found) if each), key=_rank, default=None)
+        enough = _least_seconds(costs, count) * (1 + _CLOSE)
+        for option in _options(profile, costs, budget, rates, count, rows / count, activations):
+            best = min((each for each in (best, option) if each), key=_rank)
+            if best.seconds <= enough:
+                break
     if best is None:
         raise _too_small(profile, budget, rates, rows, counts[-1], clipped)
     return _plan(profile, best, budget, rates, rows, clipped)
@@ -232,8 +241,8 @@ def _options(
     costs: Sequence[LayerCost],
     budget: int,
     rates: TierRates,
-    rows: float,
     count: int,
+    rows: float,
     activations: Sequence[Activations],
 ) -> Iterator[_Option]:
     """Yield the best cut for each way to divide the budget, as far as there is one."""
@@ -255,17 +264,13 @@ def _options(
                 )
             except TrainError:
                 continue
-            yield _Option(
-                cut.seconds, cut.moved_bytes, len(cut.shards), count, pool, resident, cut
-            )
+            yield _Option(cut.seconds, cut.moved_bytes, len(cut.shards), count, pool, resident, cut)
 
 
 def _pools(fixed: int, budget: int, resident: Records) -> list[int]:
     if resident == "all":
         return [fixed]
-    return sorted(
-        {fixed + (budget - fixed) * share // _SHARES for share in range(1, _SHARES)}
-    )
+    return sorted({fixed + (budget - fixed) * share // _SHARES for share in range(1, _SHARES)})
 
 
 def _plan(
@@ -280,15 +285,14 @@ def _plan(
     costs, values = profile.costs(per_micro, count), profile.crossing(per_micro)
     table = RunTable(costs, count, rates, values)
     shards = tuple(_shard_plan(table, shard, clipped) for shard in best.partition.shards)
-    kept = sum(count * shard.activation_bytes for shard in shards)
-    private = kept + max(shard.private_bytes for shard in shards)
+    private = best.partition.private_bytes
     boundary = count * _boundary_bytes(table, best.partition.shards)
     return MemoryPlan(
         shards,
         count,
         per_micro,
         budget,
-        max(best.pool, budget - private - boundary),
+        budget - private,
         private,
         boundary,
         best.resident,

@@ -152,7 +152,7 @@ class PartPass:
         for tensor in (*written.values(), *grads):
             if isinstance(tensor, Tensor) and tensor.layout is torch.strided and tensor.numel():
                 data = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
-                state.update(data.cpu().numpy())
+                state.update(memoryview(data.cpu().numpy()))  # type: ignore[arg-type]
         return state.hexdigest()
 
     def _gradient(self, root: Tensor) -> Tensor | None:
@@ -271,9 +271,7 @@ def _norms(parameters: Iterable[Parameter]) -> None:
 
 def _shapes(reads: Iterable[Any], writes: Iterable[Any]) -> tuple[ValueShape, ...]:
     sources = {
-        storage_of(value): number
-        for number, value in enumerate(reads)
-        if isinstance(value, Tensor)
+        storage_of(value): number for number, value in enumerate(reads) if isinstance(value, Tensor)
     }
     return tuple(
         ValueShape(

@@ -23,7 +23,7 @@ from gristmill.train.costs.stage_cuts import (
 from gristmill.train.costs.tier_rates import TierRates
 
 DEFAULT_ACTIVATIONS: tuple[Activations, ...] = ("kept", "recomputed")
-MOST_LAYERS = 64
+MOST_LAYERS = 48
 Schedule: TypeAlias = Literal["gpipe", "1f1b"]
 
 
@@ -62,6 +62,7 @@ class Partition(msgspec.Struct, frozen=True):
         cut_bytes: that cross cuts in the forward pass of one micro-batch.
         peak_bytes: most memory in use at any time, without what is read ahead.
         budget: bytes that were allowed.
+        private_bytes: most memory in use that is not for records.
     """
 
     shards: tuple[Shard, ...]
@@ -71,6 +72,7 @@ class Partition(msgspec.Struct, frozen=True):
     cut_bytes: int
     peak_bytes: int
     budget: int
+    private_bytes: int = 0
 
     @property
     def cuts(self) -> tuple[int, ...]:
@@ -98,7 +100,7 @@ def partition(
 
     The optimum over all cuts, and over what is done with the activations of each shard, found by
     dynamic programming over pairs of neighbours (`spilling`). Equal times are decided by the bytes
-    moved. Of more than 64 layers, small neighbours are joined first (`coarsening`).
+    moved. Of more than 48 layers, small neighbours are joined first (`coarsening`).
 
     Args:
         costs: of each layer, per micro-batch.
@@ -190,9 +192,10 @@ def resident_bytes(costs: Sequence[LayerCost], resident: Records) -> int:
 def _spilled_partition(
     table: RunTable, found: Spilled, budget: int, fixed: int, edges: Sequence[int]
 ) -> Partition:
-    held, shards = fixed, []
+    held, shards, private = 0, [], 0
     for run in found.runs:
         held += run.held_bytes
+        private = max(private, held + run.forward_bytes, held + run.backward_bytes)
         shards.append(
             Shard(
                 edges[run.first],
@@ -200,20 +203,18 @@ def _spilled_partition(
                 run.activations,
                 run.forward / NANOSECONDS,
                 run.backward / NANOSECONDS,
-                held
-                + max(
-                    run.weight_bytes + run.forward_bytes, run.record_bytes + run.backward_bytes
-                ),
+                fixed
+                + held
+                + max(run.weight_bytes + run.forward_bytes, run.record_bytes + run.backward_bytes),
             )
         )
     longest = max(run.forward + run.backward for run in found.runs)
     cut_bytes = sum(table.crossing(run.first) for run in found.runs)
-    return _partition(cut_bytes, shards, found.nanoseconds, longest, found.moved_bytes, budget)
+    whole = _partition(cut_bytes, shards, found.nanoseconds, longest, found.moved_bytes, budget)
+    return msgspec.structs.replace(whole, private_bytes=private)
 
 
-def _pipeline_partition(
-    table: RunTable, runs: Sequence[StageRun], budget: int
-) -> Partition:
+def _pipeline_partition(table: RunTable, runs: Sequence[StageRun], budget: int) -> Partition:
     micros = table.micro_batches
     shards = [
         Shard(

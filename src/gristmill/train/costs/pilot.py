@@ -13,6 +13,7 @@ import platform
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ class Pilot:
         values: dict[str, Any] = {}
         recent: OrderedDict[str, list[Any]] = OrderedDict()
         walk = Walk(batch.rows, [], [], [], [])
-        for first, last in zip(edges[:-1], edges[1:], strict=True):
+        for first, last in pairwise(edges):
             stage = self._graph.stage(first, last)
             reads = {name: {**values, **inputs}[name] for name in stage.reads}
             kind = self._kind(stage, reads, batch, last == edges[-1])
@@ -149,9 +150,7 @@ class Pilot:
             walk.writes.append(stage.writes)
         return walk
 
-    def _kind(
-        self, stage: Stage, reads: Mapping[str, Any], batch: MicroBatch, ends: bool
-    ) -> str:
+    def _kind(self, stage: Stage, reads: Mapping[str, Any], batch: MicroBatch, ends: bool) -> str:
         kind = kind_of(stage, reads, self._casting())
         # The loss is not among the operations listed, and a part without a list is like no other.
         place = [stage.first, stage.last, self._graph.why] if ends or kind is None else []

@@ -45,9 +45,7 @@ def profile_of(graph: LayerGraph, edges: tuple[int, ...], walks: Sequence[Walk])
     return Profile(parts, edges, _values(graph, edges, walks), _warnings(parts))
 
 
-def _part(
-    name: str, number: int, walks: Sequence[Walk], activations: Sequence[int]
-) -> PartProfile:
+def _part(name: str, number: int, walks: Sequence[Walk], activations: Sequence[int]) -> PartProfile:
     measured = [walk.figures[number] for walk in walks]
     last = measured[-1]
     return PartProfile(

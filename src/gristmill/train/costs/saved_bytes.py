@@ -69,7 +69,7 @@ class PeakBytes(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.live = self.peak = 0
         self._known: dict[int, Callable[[], object]] = {}
 
@@ -112,7 +112,7 @@ def storage_of(tensor: Tensor) -> int:
 
 
 def bytes_of(value: Any) -> int:
-    """Return the bytes of a dense tensor's elements, of a sparse one's parts, 0 of anything else."""
+    """Return the bytes of a dense tensor's elements or a sparse one's parts, 0 of other things."""
     if not isinstance(value, Tensor):
         return 0
     if value.layout is torch.sparse_coo:

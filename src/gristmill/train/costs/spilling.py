@@ -122,7 +122,10 @@ def _step(table: RunTable, label: _Label, run: ShardRun, limits: Limits) -> _Lab
     held = label.held + run.held_bytes
     if not shard_fits(run, held, limits):
         return None
-    weights, records = before.weight_bytes + run.weight_bytes, before.record_bytes + run.record_bytes
+    weights, records = (
+        before.weight_bytes + run.weight_bytes,
+        before.record_bytes + run.record_bytes,
+    )
     ahead = limits.fits(weights, before.forward_bytes + label.held)
     forward = _overlapped(
         before.forward,

@@ -70,18 +70,14 @@ def shortest_pipeline(
 
     frugal = _best(table.layers, held, bytes_, add) or shortest
     cuts = frugal[1]
-    return tuple(
-        found[stage] for stage in zip(held, cuts[:-1], cuts[1:], strict=True)
-    )
+    return tuple(found[stage] for stage in zip(held, cuts[:-1], cuts[1:], strict=True))
 
 
 def least_pipeline_budget(table: RunTable, held: Sequence[int]) -> int:
     """Return the least bytes a device with which some cut fits."""
     enough = max(_peak(table, 0, table.layers, count, "recomputed") for count in held)
     enough += 2 * max(held) * sum(table.crossing(cut) for cut in range(table.layers))
-    return least_that(
-        lambda budget: shortest_pipeline(table, held, budget) is not None, enough
-    )
+    return least_that(lambda budget: shortest_pipeline(table, held, budget) is not None, enough)
 
 
 def _candidates(table: RunTable, held: Sequence[int], budget: int) -> _Candidates:
@@ -94,9 +90,7 @@ def _candidates(table: RunTable, held: Sequence[int], budget: int) -> _Candidate
     }
 
 
-def _stage_run(
-    table: RunTable, first: int, last: int, held: int, budget: int
-) -> StageRun | None:
+def _stage_run(table: RunTable, first: int, last: int, held: int, budget: int) -> StageRun | None:
     """Return the stage with its activations kept if that fits, else recomputed, else None."""
     ways: tuple[Activations, ...] = ("kept", "recomputed")
     for way in ways:

@@ -76,9 +76,6 @@ def gather(array: NDArray[Any], rows: NDArray[np.int64], dtype: torch.dtype) -> 
     Raises:
         IndexError: a row is not in 0..len(array)-1.
     """
-    # Seen as unsigned, a number below 0 is a very large one.
-    if rows.size and rows.view(np.uint64).max() >= len(array):
-        raise IndexError(f"rows {rows.min()}..{rows.max()} of an array of {len(array)} rows")
     same = array.dtype == _DTYPES[dtype]
     if same and rows.ndim == 1 and array.flags.carray:
         with suppress(IndexError):  # it is told below

@@ -61,7 +61,8 @@ def capture(
     reasons: list[str] = []
     for way in ways:
         try:
-            train, evaluation, shapes, why = _FRONT_ENDS[way](model)
+            with torch.random.fork_rng(devices=[]):
+                train, evaluation, shapes, why = _FRONT_ENDS[way](model)
         except Exception as error:
             reasons.append(f"{way}: {_first_line(error)}")
             continue

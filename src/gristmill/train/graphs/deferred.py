@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +51,8 @@ class Deferred:
                 f"the model cannot be built without memory for its weights: {error}",
                 fix="build it with torch operations only (no numpy on tensors), or give it memory",
             ) from error
-        return cls(_without_data(module, places := _places(module, tape)), tape, places)
+        places = _places(module, tape)
+        return cls(_without_data(module), tape, places)
 
     def materialise(
         self, names: Iterable[str], into: Mapping[str, Tensor] | None = None
@@ -96,11 +97,12 @@ def _places(module: nn.Module, tape: Tape) -> dict[str, Place]:
     return places
 
 
-def _without_data(module: nn.Module, places: Mapping[str, Place]) -> nn.Module:
+def _without_data(module: nn.Module) -> nn.Module:
     """Put tensors that hold data on the meta device too; tied ones stay tied."""
     hollow: dict[int, Tensor] = {}
     for part in module.modules():
-        for held in (part._parameters, part._buffers, vars(part)):
+        tables: list[dict[str, Any]] = [part._parameters, part._buffers, vars(part)]
+        for held in tables:
             for attribute, tensor in list(held.items()):
                 if isinstance(tensor, Tensor) and not tensor.is_meta:
                     held[attribute] = hollow.setdefault(id(tensor), _meta(tensor))

@@ -134,7 +134,7 @@ class _Converter:
             shape = node.meta["val"].shape
             self._shapes.append(tuple(s if isinstance(s, int) else None for s in shape))
             for dim, size in enumerate(shape):
-                if not isinstance(size, int):
+                if isinstance(size, torch.SymInt):
                     self._dims.setdefault(str(size), []).append(Size(name, dim))
         else:
             self._values[node.name] = self._constant(spec.target)
@@ -225,7 +225,8 @@ class _Converter:
 
     def _note_dims(self, name: str, value: Any) -> None:
         if isinstance(value, Tensor):
-            for dim, size in enumerate(value.shape):
+            sizes: tuple[Any, ...] = tuple(value.shape)
+            for dim, size in enumerate(sizes):
                 if not isinstance(size, int):
                     self._dims.setdefault(str(size), []).append(Size(name, dim))
 

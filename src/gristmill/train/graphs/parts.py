@@ -25,6 +25,18 @@ _ACTIVE: dict[int, PartCall] = {}
 _Way = Callable[[nn.Module, "PartCall", list[Tensor], list[Any]], list[Tensor]]
 
 
+_COUNTING = {
+    f"torch.nn.modules.{name}"
+    for name in ("conv", "pooling", "padding", "upsampling", "fold", "flatten", "pixelshuffle")
+}
+"""Modules whose output sizes are computed from those of the input."""
+_KEEPING = {
+    f"torch.nn.modules.{name}"
+    for name in ("activation", "dropout", "batchnorm", "instancenorm", "normalization")
+}
+"""Modules whose output has the size of the input, with exceptions."""
+
+
 @dataclass
 class PartCall:
     """One call of a part: where its arguments come from, and what it returns.
@@ -57,7 +69,8 @@ class PartCall:
                 filled.append(next(sizes))
             else:
                 filled.append(leaf)
-        return pytree.tree_unflatten(filled, self.structure)
+        args, kwargs = pytree.tree_unflatten(filled, self.structure)
+        return args, kwargs
 
     def take(self, output: Any) -> list[Tensor]:
         """Note the structure of the part's output and return its tensors."""
@@ -125,10 +138,12 @@ class Parts:
     def outputs(self, call: PartCall, tensors: list[Tensor], ints: list[Any]) -> list[Tensor]:
         """Return tensors without data for what a part returns."""
         part = self.shadow.module.get_submodule(call.path)
-        by_symbols = isinstance(part, nn.Module) and not isinstance(part, nn.RNNBase)
-        by_symbols = by_symbols and type(part).__module__.startswith("torch.nn.modules")
+        known = _known(part, tensors) if not (call.leaves[1:] or ints) else None
+        if known is not None:
+            return call.take(known)
         probes: list[_Way] = [partial(self._by_probes, apart) for apart in (True, False)]
         errors = []
+        by_symbols = type(part).__module__ in _COUNTING
         for way in [self._by_symbols, *probes] if by_symbols else [*probes, self._by_symbols]:
             try:
                 return way(part, call, tensors, ints)
@@ -165,6 +180,21 @@ class Parts:
             ]
             made.append(torch.empty(sizes, dtype=one.dtype, device=one.device))
         return made
+
+
+def _known(part: nn.Module, tensors: list[Tensor]) -> Tensor | None:
+    """Return the output of common modules, for which no run is needed to tell its shape."""
+    if len(tensors) != 1 or any(part.children()) or part._forward_hooks:
+        return None
+    (tensor,) = tensors
+    if type(part) is nn.Linear:
+        return tensor.new_empty((*tensor.shape[:-1], part.out_features))
+    if type(part) is nn.Embedding:
+        size = (*tensor.shape, part.embedding_dim)
+        return torch.empty(size, dtype=part.weight.dtype, device=tensor.device)
+    if type(part).__module__ in _KEEPING and not isinstance(part, (nn.GLU, nn.MultiheadAttention)):
+        return torch.empty_like(tensor)
+    return None
 
 
 class _Probe:
@@ -209,7 +239,7 @@ def _follow(dim: int, pair: tuple[int, int], tensors: list[Tensor], probes: list
     raise TrainError(f"an output size follows none of the input sizes: {pair[0]}, then {pair[1]}")
 
 
-@torch.library.register_fake("gristmill::part", lib=_LIBRARY)
+@torch.library.register_fake("gristmill::part", lib=_LIBRARY)  # type: ignore[untyped-decorator]
 def _part_without_data(tensors: list[Tensor], ints: list[Any], number: int) -> list[Tensor]:
     call = _ACTIVE[number]
     return call.parts.outputs(call, tensors, ints)

@@ -288,7 +288,7 @@ def _hang(module: nn.Module, attribute: str, tensor: Any) -> None:
     vars(module)[attribute] = tensor
     names = vars(module).get("_flat_weights_names", ())
     if attribute in names:
-        module._flat_weights[names.index(attribute)] = tensor  # type: ignore[index,operator,union-attr]
+        module._flat_weights[names.index(attribute)] = tensor  # type: ignore[operator]
 
 
 __all__ = ["INPUT", "OUTPUT", "Stage"]

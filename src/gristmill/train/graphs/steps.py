@@ -73,7 +73,6 @@ class Compiler:
     Args:
         program: where the calls come from; its numbers are worked out anew wherever needed.
         modules: path to what is called for it.
-        write_back: path and call to the functions that run after a module that replaces buffers.
     """
 
     def __init__(self, program: Program, modules: Mapping[str, Callable[..., Any]]) -> None:
@@ -85,6 +84,7 @@ class Compiler:
         self._slot_of: dict[str, int] = {}
         self._inputs: dict[str, int] = {}
         self._recorded = True
+        self._before = -1
 
     def feed(self, name: str, value: str | None = None) -> None:
         """Take the value that calls know as `name` from what is handed in as `value`."""

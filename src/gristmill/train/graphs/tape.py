@@ -69,7 +69,7 @@ class Tape(TorchDispatchMode):
     """
 
     def __init__(self, seed_draw: Callable[[int], None]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[Operation] = []
         self.draws = 0
         self._seed_draw = seed_draw
@@ -108,7 +108,7 @@ class Tape(TorchDispatchMode):
             tensor = self._twin(tensor)
         number = self._number(tensor.untyped_storage())
         return Place(
-            number, tuple(tensor.shape), tensor.stride(), tensor.storage_offset(), tensor.dtype
+            number, tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()), tensor.dtype
         )
 
     def _number(self, storage: torch.UntypedStorage) -> int:
@@ -194,7 +194,7 @@ class Tape(TorchDispatchMode):
                 number = self._number(hollow)
                 self._constants[number] = storage.clone()
             twin = torch.empty(0, dtype=tensor.dtype, device="meta")
-            return twin.set_(  # type: ignore[call-overload,no-any-return]
+            return twin.set_(
                 self._twins[storage._cdata][1],
                 tensor.storage_offset(),
                 tensor.shape,
@@ -237,7 +237,7 @@ class Tape(TorchDispatchMode):
             storage = storage.clone() if storage is not None else self._blank(place.storage)
             memory[place.storage] = storage
         empty = torch.empty(0, dtype=place.dtype)
-        return empty.set_(storage, place.offset, place.size, place.stride)  # type: ignore[call-overload,no-any-return]
+        return empty.set_(storage, place.offset, place.size, place.stride)
 
     def _blank(self, storage: int) -> torch.UntypedStorage:
         return torch.UntypedStorage(self._sizes[storage])
@@ -272,7 +272,7 @@ class Disguise(TorchFunctionMode):
 _ANSWERS = {
     Tensor.is_meta.__get__: False,  # type: ignore[attr-defined]
     Tensor.is_cpu.__get__: True,  # type: ignore[attr-defined]
-    Tensor.device.__get__: torch.device("cpu"),  # type: ignore[attr-defined]
+    Tensor.device.__get__: torch.device("cpu"),
 }
 
 

@@ -52,7 +52,7 @@ class Watch(TorchDispatchMode):
     """
 
     def __init__(self, answer: bool) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.draws = 0
         self.asked = 0
         self.written: set[int] = set()
@@ -94,7 +94,7 @@ class Watch(TorchDispatchMode):
 
 def storage_of(tensor: Tensor) -> int:
     """Return what identifies the memory of a tensor as long as the tensor lives."""
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)
 
 
 class Shadow:

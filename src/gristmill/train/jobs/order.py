@@ -13,7 +13,7 @@ from gristmill.train.jobs.trial_plan import Span
 from gristmill.train.tasks.task import Task
 
 if TYPE_CHECKING:
-    from gristmill.train.workers.value_store import Handle
+    from gristmill.train.workers.value_handle import Handle
 
 
 Figures: TypeAlias = dict[str, NDArray[np.float64]]

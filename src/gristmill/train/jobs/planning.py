@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
+
+from gristmill.core.errors import TrainError
 from gristmill.train.costs.layer_cost import LayerCost
 from gristmill.train.costs.memory_plan import MemoryPlan, ShardPlan, plan_memory
 from gristmill.train.costs.partition import pipeline
@@ -60,8 +64,13 @@ class Planner:
         self.memory, self.devices, self._cache = memory, devices, cache
         self.rates: TierRates = tier_rates(folder)
 
-    def prepare(self, spec: TrialSpec) -> Prepared:
+    def prepare(self, spec: TrialSpec, *, spread: bool = False) -> Prepared:
         """Return a trial cut into shards that fit the budget.
+
+        Args:
+            spec: the trial.
+            spread: there are devices to spare, so a model that is too large for one of them is
+                spread over all of them, if they can hold it together, before it is spilled.
 
         Raises:
             TrainError: it cannot be captured, or no cut fits; says which layer is too large, and
@@ -92,6 +101,9 @@ class Planner:
             activations=("kept",),
             clipped=spec.clip_norm is not None,
         )
+        if memory.spilled and spread and spec.micro_batches > 1:
+            with suppress(TrainError):
+                return self._spread(spec, graph, memory, profile)
         if memory.spilled:
             return self._spilled(spec, graph, memory, profile)
         return self._resident(spec, graph, memory, profile)
@@ -111,25 +123,46 @@ class Planner:
         self, spec: TrialSpec, graph: LayerGraph, memory: MemoryPlan, profile: Profile
     ) -> Prepared:
         """Cut a model that fits into as many stages as there are devices, the longest shortest."""
+        stages = self.devices if spec.micro_batches > 1 else 1
+        plan, shape = self._pipeline(spec, graph, memory, profile, stages)
+        fused = max(1, min(_MOST_FUSED, round(_FUSED_SECONDS / max(shape.step_seconds, 1e-6))))
+        shape = msgspec.structs.replace(shape, grain="step", steps_per_task=fused)
+        return Prepared(plan, shape, memory, profile)
+
+    def _spread(
+        self, spec: TrialSpec, graph: LayerGraph, memory: MemoryPlan, profile: Profile
+    ) -> Prepared:
+        """Cut a model that only all devices together can hold into a stage for each."""
+        plan, shape = self._pipeline(spec, graph, memory, profile, self.devices)
+        return Prepared(plan, shape, memory, profile)
+
+    def _pipeline(
+        self,
+        spec: TrialSpec,
+        graph: LayerGraph,
+        memory: MemoryPlan,
+        profile: Profile,
+        stages: int,
+    ) -> tuple[TrialPlan, TrialShape]:
+        """Cut a model so that the longest stage is shortest."""
         costs = profile.costs(memory.rows, spec.micro_batches)
-        stages = min(self.devices, len(costs)) if spec.micro_batches > 1 else 1
-        cuts = (0, len(costs))
-        if stages > 1:
-            cuts = pipeline(
-                costs, self.memory, stages, rates=self.rates, micro_batches=spec.micro_batches
-            ).cuts
-        plan = TrialPlan.cut(spec, graph, cuts[1:-1])
+        found = pipeline(
+            costs,
+            self.memory,
+            min(stages, len(costs)),
+            rates=self.rates,
+            micro_batches=spec.micro_batches,
+            values=profile.crossing(memory.rows),
+        )
+        dropped = [number for number, shard in enumerate(found.shards) if shard.recomputed]
+        plan = TrialPlan.cut(spec, graph, found.cuts[1:-1], dropped)
         shape = TrialShape(
-            tuple(_joined(costs, cuts)),
+            tuple(_joined(costs, found.cuts)),
             spec.micro_batches,
-            "step",
+            "micro",
             clipped=spec.clip_norm is not None,
         )
-        fused = max(1, min(_MOST_FUSED, round(_FUSED_SECONDS / max(shape.step_seconds, 1e-6))))
-        shape = TrialShape(
-            shape.stages, shape.micro_batches, "step", clipped=shape.clipped, steps_per_task=fused
-        )
-        return Prepared(plan, shape, memory, profile)
+        return plan, shape
 
 
 def _stage_cost(shard: ShardPlan) -> StageCost:

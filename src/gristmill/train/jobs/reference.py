@@ -29,7 +29,7 @@ def plain_loop(trial: TrialSpec, on_step: Callable[[int, float], None] | None = 
             for micro, part in enumerate(batch.split(trial.micro_batches)):
                 with KeyedDraws(trial.seed, DRAWS, step, micro), trial.casting():
                     loss = trial.objective(model(*part.inputs), part) / batch.weight
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 total += loss.item()
             if trial.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), trial.clip_norm)

@@ -192,7 +192,7 @@ class StageRunner:
                 _, loss = self._body(step, micro, {})
                 if loss is None:
                     raise TrainError("the stage is not the whole model")
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 total += loss.item()
             if self.trial.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(parameters.values(), self.trial.clip_norm)

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from gristmill.core.errors import TrainError
 from gristmill.core.progress import current
+from gristmill.train.jobs.order import Figures
 from gristmill.train.jobs.running_trial import RunningTrial
 from gristmill.train.jobs.trial_host import TrialHost
 from gristmill.train.jobs.trial_plan import STATE, TrialPlan
 from gristmill.train.jobs.worker_executor import WorkerExecutor
 from gristmill.train.records.commit import Commit
-from gristmill.train.records.pager import PageEvent, Pager
+from gristmill.train.records.page_event import PageEvent
+from gristmill.train.records.pager import Pager
 from gristmill.train.records.pool import Pool
 from gristmill.train.records.record_store import RecordStore
 from gristmill.train.tasks.next_use import NEVER
@@ -113,6 +115,10 @@ class TrainingRun(Watcher):
         """Return the loss of each step of this run, by number."""
         return dict(self._trials[number].losses)
 
+    def figures(self, number: int) -> dict[int, Figures]:
+        """Return sums over the rows held out, by the step that they were taken after."""
+        return dict(self._trials[number].figures)
+
     def run(self) -> Timeline:
         """Train until every trial has ended, failed or is paused, and all of it is on disk."""
         while self.scheduler.advance():
@@ -137,7 +143,7 @@ class TrainingRun(Watcher):
             if record.section == STATE:
                 continue
             area = _aligned(record.nbytes)
-            self._store.read(number, record, memoryview(area.numpy()))
+            self._store.read(number, record, memoryview(area.numpy()))  # type: ignore[arg-type]
             found |= self._store.layout(record).views(area)
         return found
 

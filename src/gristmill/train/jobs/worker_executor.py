@@ -13,7 +13,8 @@ from gristmill.core.errors import GristmillError
 from gristmill.train.jobs.order import Done, Order
 from gristmill.train.jobs.running_trial import UPDATING, RunningTrial
 from gristmill.train.records.key import Key
-from gristmill.train.records.pager import PageEvent, Pager, Use
+from gristmill.train.records.page_event import PageEvent
+from gristmill.train.records.pager import Pager, Use
 from gristmill.train.tasks.executor import Event, Failed, Finished, Lost
 from gristmill.train.tasks.task import Task
 from gristmill.train.workers.crew import Crew

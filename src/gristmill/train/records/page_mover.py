@@ -80,6 +80,7 @@ class PageMover:
         self._pool, self._store, self._transfers = pool, store, transfers
         self._priority, self._listener = priority, listener
         self._stub, self._verify = stub, verify
+        self._asked: set[Page] = set()
         self._rooms = Rooms(pool, priority)
         self._under_way: dict[Direction, int] = {"read": 0, "written": 0}
         self._jammed: Page | None = None
@@ -108,9 +109,15 @@ class PageMover:
         self._jammed = None
         if self.waiting:
             self._bring_in(may_pack)
-        if self.dirty:
+        if self._asked:
             self._write_asked()
+        if self.dirty:
             self._write_behind()
+
+    def ask(self, page: Page) -> None:
+        """Write a record as soon as can be; it is not changed before."""
+        page.flushing, page.stuck = True, False
+        self._asked.add(page)
 
     def submit(self, transfer: Transfer) -> None:
         """Hand over a transfer that is not one of a record."""
@@ -120,8 +127,8 @@ class PageMover:
 
     def leave(self, page: Page) -> None:
         """Take a dropped record out of memory, now or when its transfer ends."""
-        self.waiting.discard(page)
-        self.dirty.discard(page)
+        for pages in (self.waiting, self.dirty, self._asked):
+            pages.discard(page)
         if page.place == "coming" or page.writing:
             return
         if page.place == "here":
@@ -150,9 +157,9 @@ class PageMover:
         return self._rooms.enter(page)
 
     def _write_asked(self) -> None:
-        asked = [page for page in self.dirty if page.flushing]
-        for page in sorted(asked, key=self._priority) if asked else ():
-            self._write(page)
+        if self._under_way["written"] < AT_ONCE:
+            for page in sorted(self._asked, key=self._priority):
+                self._write(page)
 
     def _write_behind(self) -> None:
         """Keep a part of the pool free or clean, if not all records fit it."""
@@ -251,6 +258,7 @@ class PageMover:
     def _write_ended(self, page: Page, number: int, version: int, transfer: Transfer) -> None:
         self._count(page, transfer)
         page.writing = False
+        self._asked.discard(page)
         good = transfer.error is None and not page.dropped
         page.file.end(number, Slot(number, version, transfer.result or "") if good else None)
         if page.dropped:

@@ -397,7 +397,7 @@ class Pager:
         if page.on_disk and not page.changing:
             self._flushed(page)
         else:
-            page.flushing, page.stuck = True, False
+            self._mover.ask(page)
 
     def _flushed(self, page: Page) -> None:
         page.flushing = False

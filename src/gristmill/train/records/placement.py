@@ -43,19 +43,26 @@ def cheapest_window(runs: Sequence[Run], nbytes: int) -> list[Run] | None:
     Returns:
         runs, none of them fixed; None where records that must stay are in the way everywhere.
     """
-    best: tuple[float, int, int] | None = None
     window: list[Run] | None = None
-    for first in range(len(runs)):
-        last, size = first, 0
-        while size < nbytes and last < len(runs) and not runs[last].fixed:
-            size += runs[last].nbytes
+    best_use, best_cost = float("-inf"), (0, 0)
+    first = 0
+    while first < len(runs):
+        last, size, use = first, 0, float("inf")
+        while size < nbytes and last < len(runs):
+            run = runs[last]
+            if run.fixed or run.next_use < best_use:
+                break
+            size += run.nbytes
+            use = min(use, run.next_use)
             last += 1
-        if size < nbytes:
+        if size < nbytes:  # every window that begins before `last` meets the same obstacle
+            first = last + 1
             continue
         found = runs[first:last]
-        loss = _loss(found)
-        if best is None or loss < best:
-            best, window = loss, list(found)
+        cost = _cost(found)
+        if window is None or (-use, cost) < (-best_use, best_cost):
+            window, best_use, best_cost = list(found), use, cost
+        first += 1
     return window
 
 
@@ -77,9 +84,9 @@ def packed(nbytes: int, fixed: Sequence[Run], sizes: Sequence[int]) -> list[int]
     return offsets
 
 
-def _loss(window: Sequence[Run]) -> tuple[float, int, int]:
-    return (
-        -min(run.next_use for run in window),
-        sum(run.unwritten for run in window),
-        sum(run.nbytes for run in window if run.page >= 0),
-    )
+def _cost(window: Sequence[Run]) -> tuple[int, int]:
+    unwritten = evicted = 0
+    for run in window:
+        unwritten += run.unwritten
+        evicted += run.nbytes if run.page >= 0 else 0
+    return unwritten, evicted

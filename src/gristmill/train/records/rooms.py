@@ -55,7 +55,10 @@ class Rooms:
         any case: so that one never waits for more than pins and transfers to end.
         """
         mine = self._priority(page)
-        runs = [self._run(run, mine, first=first) for run in self.pool.runs()]
+        runs = [
+            self._run(self._by_offset[offset], mine, first) if taken else Run(offset, nbytes)
+            for offset, nbytes, taken in self.pool.runs()
+        ]
         window = cheapest_window(runs, page.nbytes)
         if window is None:
             return None
@@ -75,18 +78,10 @@ class Rooms:
         page.offset = offset
         self._by_offset[offset] = page
 
-    def _run(self, run: tuple[int, int, bool], mine: Priority, *, first: bool) -> Run:
-        offset, nbytes, taken = run
-        if not taken:
-            return Run(offset, nbytes)
-        page = self._by_offset[offset]
+    def _run(self, page: Page, mine: Priority, first: bool) -> Run:
+        offset, nbytes = page.offset, page.nbytes
+        if not page.evictable:
+            return Run(offset, nbytes, offset, 0.0, 0, True)
         theirs = self._priority(page)
         yields = theirs > mine if page.wanted else first or theirs[0] >= mine[0]
-        return Run(
-            offset,
-            nbytes,
-            page=offset,
-            next_use=theirs[0],
-            unwritten=0 if page.on_disk else nbytes,
-            fixed=not (yields and page.evictable),
-        )
+        return Run(offset, nbytes, offset, theirs[0], 0 if page.on_disk else nbytes, not yields)

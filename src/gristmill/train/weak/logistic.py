@@ -73,7 +73,7 @@ class Logistic:
             penalty = l2 / 2 * float((found[:-1] ** 2).sum())
             return (penalty - float((weight * goal * logs).sum())) / total
 
-        optimizer.step(objective)  # type: ignore[no-untyped-call]
+        optimizer.step(objective)
         # The optimiser is part of a reference cycle; its history would pile up until the collector
         # comes by.
         optimizer.state.clear()

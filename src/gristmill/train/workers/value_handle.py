@@ -15,6 +15,7 @@ class Handle(NamedTuple):
         shape: its shape.
         strides: its strides, in elements: kernels may round differently on another layout.
         dtype: as `float32`.
+        stored: elements in memory: those of the shape, with the gaps between them unless compact.
         compact: whether the elements lie row by row, and are spread out when read.
         requires_grad: whether it required a gradient where it was made.
     """
@@ -25,21 +26,9 @@ class Handle(NamedTuple):
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     dtype: str
+    stored: int
     compact: bool
     requires_grad: bool
-
-    @property
-    def stored(self) -> int:
-        """Elements in memory: those of the shape, with the gaps between them unless compact."""
-        return elements(self.shape) if self.compact else span(self.shape, self.strides)
-
-
-def elements(shape: tuple[int, ...]) -> int:
-    """Return the number of elements of a tensor of this shape."""
-    count = 1
-    for size in shape:
-        count *= size
-    return count
 
 
 def overlaps(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.core.quantities import format_bytes
 from gristmill.train.records.pool import Pool
-from gristmill.train.workers.value_handle import Handle, elements, overlaps, span
+from gristmill.train.workers.value_handle import Handle, overlaps, span
 
 _ALIGNMENT_BYTES = 64
 _MOST_GAPS = 2
@@ -128,13 +128,16 @@ class ValueStore:
 
     def _room(self, tensor: Tensor, requires_grad: bool) -> Handle:
         shape, strides = tuple(tensor.shape), tensor.stride()
-        gaps = span(shape, strides) > _MOST_GAPS * elements(shape)
-        compact = gaps and not overlaps(shape, strides)
-        shift = _shift(tensor) if tensor.device.type == "cpu" else 0
+        stored = span(shape, strides)
+        compact = stored > _MOST_GAPS * tensor.numel() and not overlaps(shape, strides)
+        if compact:
+            stored = tensor.numel()
+        shift = _shift(tensor) if tensor.is_cpu else 0
+        offset = self._allocate(shift + stored * tensor.itemsize)
         dtype = str(tensor.dtype).removeprefix("torch.")
-        handle = Handle(self.number, 0, shift, shape, strides, dtype, compact, requires_grad)
-        nbytes = shift + handle.stored * tensor.itemsize
-        return handle._replace(offset=self._allocate(nbytes))
+        return Handle(
+            self.number, offset, shift, shape, strides, dtype, stored, compact, requires_grad
+        )
 
     def _allocate(self, nbytes: int) -> int:
         if self._own is None:
@@ -154,8 +157,10 @@ class ValueStore:
             known = ", ".join(map(str, self._pools)) or "none"
             raise UsageError(f"a value of worker {handle.owner} cannot be read; known: {known}")
         dtype: torch.dtype = getattr(torch, handle.dtype)
+        if handle.stored == 0:
+            return torch.empty(0, dtype=dtype)
         first = handle.offset + handle.shift
-        return pool.tensor[first : first + handle.stored * dtype.itemsize].view(dtype)
+        return torch.frombuffer(pool.memory, dtype=dtype, count=handle.stored, offset=first)
 
 
 def _shift(tensor: Tensor) -> int:
