@@ -60,11 +60,11 @@ def test_weights_are_owned_once_and_ties_cross_the_cuts(case):
 
 def test_the_module_is_left_as_it_was(zoo):
     factory, inputs = zoo["res"]
-    module = factory().eval()
+    module, example = factory().eval(), inputs(4, 5)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     objects = [id(tensor) for tensor in module.parameters()]
     state = torch.get_rng_state()
-    capture(module, inputs(4, 5))
+    capture(module, example)
     assert not any(part.training for part in module.modules())
     assert [id(tensor) for tensor in module.parameters()] == objects
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())

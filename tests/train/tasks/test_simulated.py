@@ -53,9 +53,9 @@ def test_reads_hide_behind_computing_where_they_are_shorter(equal):
     rates = {"read_bytes_per_second": 100.0, "write_bytes_per_second": 100.0}
     roomy = one(shape, machine(memory_bytes=100, **rates))
     assert roomy.traffic.read == 50 * 6  # the last two stages are still there on the way back
-    assert roomy.makespan == 0.5 + 8
+    assert roomy.end == 0.5 + 8
     tight = one(shape, machine(memory_bytes=50, **rates))
-    assert tight.makespan > roomy.makespan
+    assert tight.end > roomy.end
 
 
 def test_reads_show_where_they_are_longer(equal):
