@@ -186,7 +186,8 @@ def test_64_layers_of_one_kind_have_one_in_memory_and_are_run_once() -> None:
     pilot = pilot_of(graph, 4, weights=weights)
     profile = pilot.profile()
     assert len(profile.parts) == 65
-    assert (pilot.measured, profile.kinds) == (3, 3)  # the first reads the model's input, the last feeds the loss
+    # The first reads the model's input, the last feeds the loss.
+    assert (pilot.measured, profile.kinds) == (3, 3)
     gc.collect()
     assert most <= 4
     assert alive == 0
