@@ -1,145 +1,209 @@
-"""Models that the training benchmarks train beside the GPT of the example: small, but whole.
+"""Many models and large ones on two workers, against one worker doing the same work.
 
-Suffixes name the axes: B batch, C channels, H height, W width, D features.
+Both sides of a claim train the same trials with the same batches in this run, in turn, and end
+with the same losses: where they are cut into the same micro-batches, bit for bit.
 """
-
-# ruff: noqa: N803, N806
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import statistics
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812  (its usual name)
+from claims import RECORDED, Claim, claim, main
+from gristmill.core.quantities import format_bytes
+from gristmill.train.feeds.feed import Feed
+from gristmill.train.feeds.objectives import Objective
+from gristmill.train.jobs.trial_spec import TrialSpec
+from gristmill.train.tasks.bounds import bounds
+from gristmill.train.tasks.trial_graph import TrialGraph
+from train_runs import (
+    Ran, Trial, adamw, agree, bytes_of, median_ratio, pipelined, plain, prepared, rounds, run, sgd,
+    whole,
+)  # fmt: skip
+from train_workloads import workloads
 
+if TYPE_CHECKING:
+    from train_runs import Plain
 
-class FeedForward(nn.Module):
-    """A block of a transformer without its attention: x + narrow(gelu(widen(norm(x))))."""
-
-    def __init__(self, width: int, expansion: int, dropout: float) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.widen = nn.Linear(width, expansion * width)
-        self.narrow = nn.Linear(expansion * width, width)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x_BD: Tensor) -> Tensor:
-        out_BD: Tensor = x_BD + self.dropout(self.narrow(F.gelu(self.widen(self.norm(x_BD)))))
-        return out_BD
-
-
-def mlp_stack(
-    features: int = 64, classes: int = 10, width: int = 512, depth: int = 8, expansion: int = 4,
-    dropout: float = 0.0,
-) -> nn.Sequential:  # fmt: skip
-    """Return a stack of residual blocks, each of 2 * expansion * width**2 parameters."""
-    blocks = [FeedForward(width, expansion, dropout) for _ in range(depth)]
-    return nn.Sequential(nn.Linear(features, width), *blocks, nn.Linear(width, classes))
-
-
-def _convolution(inside: int, outside: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inside, outside, 3, stride, padding=1, bias=False)
-
-
-class Residual(nn.Module):
-    """Two convolutions beside a shortcut (He et al. 2016, section 3.2)."""
-
-    def __init__(self, inside: int, outside: int, stride: int) -> None:
-        super().__init__()
-        self.first = _convolution(inside, outside, stride)
-        self.norm_first = nn.BatchNorm2d(outside)
-        self.second = _convolution(outside, outside)
-        self.norm_second = nn.BatchNorm2d(outside)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or inside != outside:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside)
-            )
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        inner = F.relu(self.norm_first(self.first(x_BCHW)))
-        return F.relu(self.norm_second(self.second(inner)) + self.shortcut(x_BCHW))
+ROUNDS = 3
+ROWS, LENGTH = 8, 128
+"""Of a batch of the transformer: 1,024 tokens a step."""
+MLP_ROWS, MLP_WIDTH, MLP_DEPTH = 1024, 512, 8
+STAGES = 4
+"""Two for each worker: so a pipeline's bubble is half as long."""
+DISTRIBUTED = {8: 1.67, 16: 1.63}
+"""torch.distributed.pipelining (GPipe, gloo), against the same micro-batches in one process."""
+GPIPE = 1.42
 
 
-class ResNet(nn.Module):
-    """A residual network for small images; depth 3, width 16 is ResNet-20 (section 4.2).
-
-    Args:
-        channels: of the images, float32[batch, channels, height, width].
-        classes: number of classes k.
-        width: channels of the first stage; each of three stages has twice as many.
-        depth: blocks of a stage.
-    """
-
-    def __init__(
-        self, channels: int = 3, classes: int = 4, width: int = 16, depth: int = 3
-    ) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(_convolution(channels, width), nn.BatchNorm2d(width), nn.ReLU())
-        inside, blocks = width, []
-        for stage in range(3):
-            for place in range(depth):
-                outside = width * 2**stage
-                blocks.append(Residual(inside, outside, 2 if stage and not place else 1))
-                inside = outside
-        self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Linear(inside, classes)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Return logits float32[batch, classes]."""
-        logits: Tensor = self.head(self.blocks(self.stem(x_BCHW)).mean(dim=(2, 3)))
-        return logits
+def measure(quick: bool) -> Iterator[Claim]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        yield from many_claims(quick, folder)
+        yield three_claim(quick)
+        for micros in (8, 16):
+            yield pipeline_claim(quick, folder, micros)
+        yield filling_claim(quick, folder)
 
 
-def _pair(inside: int, outside: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for before in (inside, outside):
-        layers += [_convolution(before, outside), nn.BatchNorm2d(outside), nn.ReLU()]
-    return nn.Sequential(*layers)
+# many models -------------------------------------------------------------------------------------
 
 
-class UNet(nn.Module):
-    """A class for every pixel; what is seen on the way down is seen again on the way up.
-
-    Ronneberger et al. 2015, with padding, so that the answer is as large as the image, and batch
-    normalisation.
-
-    Args:
-        channels: of the images, float32[batch, channels, height, width].
-        classes: number of classes k.
-        width: channels of the first level; each lower one has twice as many.
-        depth: times that the image is halved; height and width are multiples of 2**depth.
-    """
-
-    def __init__(
-        self, channels: int = 3, classes: int = 5, width: int = 16, depth: int = 3
-    ) -> None:
-        super().__init__()
-        widths = [width * 2**level for level in range(depth + 1)]
-        self.down = nn.ModuleList(
-            _pair(inside, outside)
-            for inside, outside in zip([channels, *widths[:-1]], widths, strict=True)
-        )
-        self.widen = nn.ModuleList(
-            nn.ConvTranspose2d(below, above, 2, stride=2)
-            for above, below in zip(widths[-2::-1], widths[:0:-1], strict=True)
-        )
-        self.up = nn.ModuleList(_pair(2 * above, above) for above in widths[-2::-1])
-        self.head = nn.Conv2d(width, classes, 1)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Return logits float32[batch, classes, height, width]."""
-        seen: list[Tensor] = []
-        for level, pair in enumerate(self.down):
-            x_BCHW = pair(F.max_pool2d(x_BCHW, 2) if level else x_BCHW)
-            seen.append(x_BCHW)
-        for widen, pair, skip in zip(self.widen, self.up, _upwards(seen), strict=True):
-            x_BCHW = pair(torch.cat([skip, widen(x_BCHW)], dim=1))
-        logits: Tensor = self.head(x_BCHW)
-        return logits
+def transformer(quick: bool, steps: int, seed: int) -> TrialSpec:
+    """Return a GPT in float32 with AdamW; every trial reads the text in its own order."""
+    workload = workloads()["gpt"]
+    sizes = {"width": 128, "depth": 4} if quick else {"width": 384, "depth": 6}
+    build = functools.partial(workload.factory, dropout=0.1, tied=False, **sizes)
+    feed = Feed(workload.data(rows=64 * ROWS, length=LENGTH), ROWS, seed)
+    return TrialSpec(build, feed, Objective(workload.loss), adamw(), steps, seed=seed)
 
 
-def _upwards(seen: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Return what the levels above the lowest saw, from the lowest of them up."""
-    return seen[-2::-1]
+def many_claims(quick: bool, folder: Path) -> Iterator[Claim]:
+    count, steps = (4, 2) if quick else (8, 4)
+    specs = [transformer(quick, steps, seed) for seed in range(count)]
+    memory = (5 << 20) if quick else (90 << 20)
+    trials = prepared(specs, memory, 2, folder)
+    if not all(each.shape.spilled for each in trials):
+        raise RuntimeError("a trial fits in a worker's memory: the claim is about larger ones")
+    sides = {
+        "two": lambda: run(trials, 2, folder=folder),
+        "one": lambda: run(trials, 1, folder=folder),
+    }
+    found = rounds(1 if quick else ROUNDS, sides)
+    agree(found["two"], found["one"])
+    ours = median_ratio([each.seconds for each in found["one"]],
+                        [each.seconds for each in found["two"]])  # fmt: skip
+    share = statistics.median(bound_share(each, trials) for each in found["two"])
+    how = (
+        f"{count} GPTs of {parameters(trials[0])} with AdamW, {format_bytes(bytes_of(trials[0]))} "
+        f"of state each, {steps} steps of {ROWS * LENGTH} tokens; each worker may use "
+        f"{format_bytes(memory)}, {format_bytes(trials[0].pool_bytes)} of it for records in "
+        f"{len(trials[0].plan.shards)} shards; equal losses, bit for bit; {told(found)}"
+    )
+    yield claim(
+        "many models, larger than memory: 2 workers against 1", ours, "x",
+        f"{how}; peer: Hydra's 7.4 on 8 GPUs, for 2 {RECORDED}", goal=">= 1.90", peer=7.4 / 4,
+    )  # fmt: skip
+    yield claim(
+        "many models, larger than memory: share of the bound", share, "",
+        f"the same runs: the seconds that all tasks took, over 2 workers, by the makespan; peer: "
+        f"Hydra's 7.4 of 8 {RECORDED}", goal=">= 0.95", peer=7.4 / 8,
+    )  # fmt: skip
+
+
+def bound_share(ran: Ran, trials: Sequence[Trial]) -> float:
+    """Return the least seconds that the tasks of a run need, by those that it took."""
+    graphs = [TrialGraph(number, each.shape, 0, each.plan.spec.steps)
+              for number, each in enumerate(trials)]  # fmt: skip
+    least = bounds(graphs, ran.timeline.devices)
+    chain = least.chain / (least.work * ran.timeline.devices) * ran.busy_seconds
+    return max(ran.busy_seconds / ran.timeline.devices, chain) / ran.seconds
+
+
+def three_claim(quick: bool) -> Claim:
+    steps = 6 if quick else 10
+    trials = [whole(transformer(quick, steps, seed)) for seed in range(3)]
+    found = rounds(1 if quick else ROUNDS, {"two": lambda: run(trials, 2),
+                                            "one": lambda: run(trials, 1)})  # fmt: skip
+    agree(found["two"], found["one"])
+    ours = median_ratio([each.seconds for each in found["one"]],
+                        [each.seconds for each in found["two"]])  # fmt: skip
+    return claim(
+        "3 equal trials on 2 workers, against 1", ours, "x",
+        f"GPTs of {parameters(trials[0])}, {steps} steps of {ROWS * LENGTH} tokens; peer: the "
+        f"bound of a worker for each trial in turn; equal losses, bit for bit; {told(found)}",
+        goal=">= 1.90", peer=1.5,
+    )  # fmt: skip
+
+
+# one model ---------------------------------------------------------------------------------------
+
+
+def blocks(steps: int, micro_batches: int, seed: int = 0) -> TrialSpec:
+    """Return residual blocks of width 512, 16.8 million parameters, with SGD."""
+    workload = workloads()["mlp"]
+    build = functools.partial(workload.factory, width=MLP_WIDTH, depth=MLP_DEPTH)
+    feed = Feed(workload.data(rows=4 * MLP_ROWS), MLP_ROWS, seed)
+    return TrialSpec(build, feed, Objective(workload.loss), sgd(), steps, micro_batches, seed)
+
+
+def pipeline_claim(quick: bool, folder: Path, micros: int) -> Claim:
+    spec = blocks(4 if quick else 9, micros)
+    over_two, alone = pipelined(spec, STAGES, folder), whole(spec)
+    sides = {
+        "two": lambda: run([over_two], 2),
+        "one": lambda: run([alone], 1),
+        "plain": lambda: plain(spec),
+    }
+    found = rounds(1 if quick else ROUNDS, sides)
+    agree(found["two"], found["one"], found["plain"])
+    ours = median_ratio([each.step_seconds for each in found["one"]],
+                        [each.step_seconds for each in found["two"]])  # fmt: skip
+    return claim(
+        f"one model over 2 workers, {micros} micro-batches, against 1 worker", ours, "x",
+        f"{MLP_DEPTH} residual blocks of width {MLP_WIDTH}, {MLP_ROWS} rows a step, "
+        f"{len(over_two.shape.stages)} stages; GPipe's bound for a stage on each worker "
+        f"{2 * micros / (micros + 1):.2f}; losses equal the plain loop's, bit for bit; peer: "
+        f"torch.distributed.pipelining over gloo {RECORDED}; {told(found)}",
+        goal={8: ">= 1.72", 16: ">= 1.84"}[micros], peer=DISTRIBUTED[micros],
+    )  # fmt: skip
+
+
+def filling_claim(quick: bool, folder: Path) -> Claim:
+    steps = 4 if quick else 9
+    specs = [blocks(steps, 2, seed) for seed in range(2)]
+    whole_batch = [blocks(steps, 1, seed) for seed in range(2)]
+    trials = [pipelined(spec, 2, folder) for spec in specs]
+    sides = {
+        "two": lambda: run(trials, 2),
+        "plain": lambda: plain(whole_batch[0]),
+        "same": lambda: plain(specs[0]),
+    }
+    found = rounds(1 if quick else ROUNDS, sides)
+    agree([one_trial(each) for each in found["two"]], found["same"])
+    agree(found["same"], found["plain"], exactly=False)
+    ours = median_ratio([2 * each.step_seconds for each in found["plain"]],
+                        [each.step_seconds for each in found["two"]])  # fmt: skip
+    return claim(
+        "two pipelined trials over 2 workers, against whole batches on 1", ours, "x",
+        f"{MLP_DEPTH} residual blocks of width {MLP_WIDTH}, {MLP_ROWS} rows a step, 2 stages and "
+        "2 micro-batches each; against the plain loop on whole batches, one trial after the other; "
+        "losses equal the plain loop's with the same micro-batches bit for bit, that with whole "
+        f"batches to 5 digits; peer: GPipe / 1F1B at their best {RECORDED}; {told(found)}",
+        goal=">= 1.85", peer=GPIPE,
+    )  # fmt: skip
+
+
+def one_trial(ran: Ran) -> Plain:
+    from train_runs import Plain
+
+    return Plain(ran.step_seconds, ran.cpu_seconds, ran.losses[0])
+
+
+def parameters(trial: Trial) -> str:
+    """Return how many parameters a trial's model has, in words."""
+    stage = trial.plan.graph.stage(0, len(trial.plan.graph.layers))
+    count = sum(each.nbytes for each in stage.parameters) / 4
+    return f"{count / 1e6:.1f} million parameters"
+
+
+def told(found: dict[str, list[Ran | Plain]]) -> str:
+    """Say the medians of all sides."""
+    said = [f"median of {len(next(iter(found.values())))} rounds"]
+    for side, runs in found.items():
+        if isinstance(runs[0], Ran):
+            wall = statistics.median(each.seconds for each in runs)
+            cpu = statistics.median(each.cpu_seconds for each in runs)
+            said.append(f"{side} {wall:.2f} s, {cpu:.2f} CPU s")
+        else:
+            step = statistics.median(each.step_seconds for each in runs)
+            said.append(f"{side} {step:.3f} s a step")
+    return ", ".join(said)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(measure))

@@ -38,7 +38,7 @@ from gristmill.train.feeds.objectives import Objective
 from gristmill.train.feeds.token_windows import TokenWindows
 from gristmill.train.model_spec import KINDS, ModelSpec, build_model
 from gristmill.train.text.text_defaults import text_featurizer
-from train_models import ResNet, UNet, mlp_stack
+from train_networks import ResNet, UNet, mlp_stack
 
 sys.path.insert(0, str(ROOT / "examples" / "language_model"))
 from gpt import GPT  # type: ignore[import-not-found]

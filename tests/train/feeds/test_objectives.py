@@ -239,3 +239,56 @@ def test_shapes_that_would_only_broadcast(loss, output, targets, message):
 
 def test_a_partial_is_named_by_what_it_holds():
     assert "functools.partial" in Objective(functools.partial(F.cross_entropy)).name
+
+
+# What users get wrong ---------------------------------------------------------------------------
+
+
+def wrong(loss: object, output: object, targets: torch.Tensor, message: str) -> None:
+    batch = Batch((torch.ones(len(targets)),), targets, torch.ones(len(targets)))
+    with pytest.raises(TrainError, match=f"^{re.escape(message)}$"):
+        Objective(loss)(output, batch)
+
+
+def test_targets_that_are_no_classes():
+    message = (
+        "expected classes 0 to 1, as the model has 2 outputs, found 0 to 5\n"
+        "  fix: number the classes from 0 on; -100 is for places that don't count"
+    )
+    wrong("cross_entropy", torch.zeros(3, 2), torch.tensor([0, 5, IGNORED]), message)
+    tokens = torch.tensor([[0, 5], [1, IGNORED]])
+    wrong("token_cross_entropy", torch.zeros(2, 2, 2), tokens, message)
+
+
+def test_outputs_that_are_no_logits():
+    message = (
+        "expected logits float{} from the model, found {}\n"
+        "  fix: let the model return them, or hand in a loss function of your own"
+    )
+    classes = torch.tensor([0, 1])
+    rows = "[rows, classes, ...]"
+    wrong("cross_entropy", torch.zeros(2), classes, message.format(rows, "float32[2]"))
+    wrong("cross_entropy", (torch.zeros(2, 2),), classes, message.format(rows, "tuple"))
+    texts = "[rows, length, vocabulary]"
+    wrong("token_cross_entropy", torch.ones(2, 3), classes, message.format(texts, "float32[2, 3]"))
+
+
+def test_a_loss_that_raises():
+    def picky(output, targets):
+        raise KeyError("gone")
+
+    line = picky.__code__.co_firstlineno + 1
+    message = (
+        f"test_objectives.py:{line}, in picky: loss {picky.__qualname__} of output float32[2] and "
+        "targets int64[2] failed: KeyError: 'gone'"
+    )
+    wrong(picky, torch.zeros(2), torch.tensor([0, 1]), message)
+
+
+def test_a_loss_that_is_none():
+    message = (
+        "expected a loss function of (output, targets), or a name, found None\n"
+        "  fix: names: cross_entropy, soft_cross_entropy, token_cross_entropy, squared_error"
+    )
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        Objective(None)

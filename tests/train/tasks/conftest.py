@@ -10,7 +10,7 @@ import pytest
 from gristmill.train.tasks.task import Task
 from gristmill.train.tasks.trial_shape import StageCost, TrialShape
 
-TIED = ("reduce", "norm", "update")
+TIED = ("norm", "update")
 
 
 def written_out(graph) -> dict[Task, set[Task]]:
@@ -21,6 +21,9 @@ def written_out(graph) -> dict[Task, set[Task]]:
     shape, gate = graph.shape, graph.gate
     waits: dict[Task, set[Task]] = {}
     for step in range(graph.completed, graph.end):
+        if shape.grain == "step" and shape.replicas > 1:
+            add_replicated_step(waits, graph.trial, step, shape, first=step == graph.completed)
+            continue
         if shape.grain == "step":
             waits[Task(graph.trial, step, "step", -1, -1)] = (
                 {Task(graph.trial, step - 1, "step", -1, -1)} if step > graph.completed else set()
@@ -40,8 +43,8 @@ def add_step(waits, trial, step, shape, gate, *, first) -> None:
     def task(kind, stage, micro, replica):
         return Task(trial, step, kind, stage, number(replica, micro), replica)
 
-    def once(kind, stage, at=step):
-        return Task(trial, at, kind, stage, -1)
+    def of_all(kind, stage, at=step):
+        return {Task(trial, at, kind, stage, -1, replica) for replica in range(shape.replicas)}
 
     for replica in range(shape.replicas):
         for stage in stages:
@@ -52,8 +55,8 @@ def add_step(waits, trial, step, shape, gate, *, first) -> None:
                 if micro:
                     before.add(task("forward", stage, micro - 1, replica))
                 if not first:
-                    before |= {once("update", each, step - 1)
-                               for each in (stages if shape.clipped else [stage])}  # fmt: skip
+                    for each in stages if shape.clipped else [stage]:
+                        before |= of_all("update", each, step - 1)
                 if gate and (needed := gate.needs(stage, micro)):
                     before.add(task("backward", *needed, replica))
                 waits[task("forward", stage, micro, replica)] = before
@@ -68,13 +71,20 @@ def add_step(waits, trial, step, shape, gate, *, first) -> None:
     for stage in stages:
         ended = {task("backward", stage, micro, replica)
                  for micro in range(micros) for replica in range(shape.replicas)}  # fmt: skip
-        if shape.replicas > 1:
-            waits[once("reduce", stage)] = ended
-            ended = {once("reduce", stage)}
         if shape.clipped:
-            waits[once("norm", stage)] = ended
-            ended = {once("norm", each) for each in stages}
-        waits[once("update", stage)] = ended
+            waits |= dict.fromkeys(of_all("norm", stage), ended)
+            ended = set().union(*(of_all("norm", each) for each in stages))
+        waits |= dict.fromkeys(of_all("update", stage), ended)
+
+
+def add_replicated_step(waits, trial, step, shape, *, first) -> None:
+    def of_all(kind, at=step):
+        return {Task(trial, at, kind, -1, -1, replica) for replica in range(shape.replicas)}
+
+    before = set() if first else of_all("update", step - 1)
+    for kind in ("gradient", "norm", "update") if shape.clipped else ("gradient", "update"):
+        waits |= dict.fromkeys(of_all(kind), before)
+        before = of_all(kind)
 
 
 def check_schedule(timeline, graphs_waits, shapes) -> None:

@@ -33,7 +33,7 @@ def longest(waits, seconds):
 @given(
     st.lists(st.tuples(SECONDS, SECONDS), min_size=1, max_size=4),
     st.integers(1, 4),
-    st.sampled_from(["stage", "micro"]),
+    st.sampled_from(["stage", "micro", "step"]),
     st.integers(1, 2),
 )
 def test_passes_are_as_long_as_the_longest_path(write_out, costs, share, grain, replicas):
@@ -43,7 +43,7 @@ def test_passes_are_as_long_as_the_longest_path(write_out, costs, share, grain, 
     paths = longest(write_out(graph), graph.seconds)
     found = CriticalPath(shape)
     for task, seconds in paths.items():
-        if task.kind in ("forward", "backward"):
+        if task.kind in ("forward", "backward", "gradient"):
             assert found.within(task) == pytest.approx(seconds)
     assert found.chain >= max(paths.values()) - 1e-9
     assert found.step >= found.chain - 1e-9

@@ -50,12 +50,39 @@ def test_a_lone_trial_takes_all_devices_it_gains_from():
 
 
 def test_replicas_are_taken_only_where_allowed():
-    kinds = {each.task.kind for each in simulate(trials([1.0]), 4, reshaper=Molding())}
-    assert "reduce" not in kinds
+    timeline = simulate(trials([1.0]), 4, reshaper=Molding())
+    assert {each.task.replica for each in timeline} == {0}
     molding = Molding(replicated=True, pipelined=False)
     timeline = simulate(trials([1.0]), 4, reshaper=molding)
     assert {each.task.replica for each in timeline} == {0, 1, 2, 3}
-    assert "reduce" in {each.task.kind for each in timeline}
+    assert {each.task.kind for each in timeline} == {"gradient", "update"}
+
+
+def test_as_many_replicas_as_micro_batches_round_alike():
+    timeline = simulate(trials([1.0], micros=4), 4, reshaper=Molding())
+    assert {each.task.replica for each in timeline} == {0, 1, 2, 3}
+    assert timeline.makespan == pytest.approx(40 * 4 / 96 * 3)
+
+
+def test_replicas_that_a_trial_comes_with_stay():
+    timeline = simulate(trials([1.0], replicas=2), 4, reshaper=Molding())
+    assert {each.task.replica for each in timeline} == {0, 1}
+    assert {each.task.stage for each in timeline} == {-1}
+
+
+def test_short_steps_are_not_worth_handing_over():
+    spread = simulate(trials([1.0], micros=2), 2, reshaper=Molding(task_seconds=0.001))
+    assert {each.task.replica for each in spread} == {0, 1}
+    alone = simulate(trials([1.0], micros=2), 2, reshaper=Molding(task_seconds=0.1))
+    assert {each.task.kind for each in alone} == {"step"}
+
+
+def test_a_trial_whose_data_stays_where_it_is_keeps_its_shape():
+    graph = trials([1.0])[0]
+    graph.homes = lambda step: (step % 2, step + 1)
+    timeline = simulate([graph], 2, reshaper=Molding())
+    assert {each.task.kind for each in timeline} == {"step"}
+    assert [each.device for each in timeline] == [step % 2 for step in range(40)]
 
 
 def test_equal_trials_as_many_as_devices_stay_as_they_are():

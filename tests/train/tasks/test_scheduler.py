@@ -25,7 +25,7 @@ SECONDS = st.integers(1, 8).map(lambda eighths: eighths / 8)  # sums of these ar
 
 
 @st.composite
-def shapes(draw, grains=("stage", "micro")):
+def shapes(draw, grains=("stage", "micro", "step")):
     stages = tuple(
         StageCost(
             draw(SECONDS), draw(SECONDS), draw(SECONDS), weight_bytes=8, state_bytes=16,
@@ -89,7 +89,7 @@ def listed(graphs, devices, policy):
     def rank(task):
         nonlocal ranked
         ranked += 1
-        tied = task.kind in ("norm", "update", "reduce")
+        tied = task.kind in ("norm", "update")
         first = float("-inf") if tied else key(graphs[task.trial], task)
         return first, 0 if task.kind == "backward" else 1, task.trial, ranked, task
 

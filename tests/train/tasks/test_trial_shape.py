@@ -20,9 +20,10 @@ STAGE = StageCost(1.0, 2.0, 0.5, norm=0.25, reduce=0.125, weight_bytes=4)
          "expected at least 1 micro-batch, replica and step per task, found 0, 1 and 1"),
         ({"micro_batches": 3, "replicas": 2},
          "expected micro-batches that 2 replicas share evenly, found 3"),
-        ({"grain": "step", "micro_batches": 2, "replicas": 2},
-         "expected grain 'stage' or 'micro' with 2 replicas, found 'step'"),
-        ({"steps_per_task": 2}, "expected grain 'step' with 2 steps per task, found 'stage'"),
+        ({"steps_per_task": 2},
+         "expected grain 'step' and 1 replica with 2 steps per task, found 'stage' and 1"),
+        ({"grain": "step", "micro_batches": 2, "replicas": 2, "steps_per_task": 3},
+         "expected grain 'step' and 1 replica with 3 steps per task, found 'step' and 2"),
         ({"in_flight": -1}, "expected in_flight of 0 or more, found -1"),
     ],
 )  # fmt: skip
@@ -57,6 +58,14 @@ def test_lanes_go_to_the_devices_with_the_least_work():
     assert round_robin(shape, [4, 7]) == [4, 7, 4]
 
 
-def test_replicas_share_the_passes_not_the_end():
+def test_replicas_share_the_passes_and_the_end():
     shape = TrialShape((STAGE,), 4, "micro", replicas=2)
-    assert lane_seconds(shape) == [2 * 3 + 0.5 + 0.125, 2 * 3]
+    assert lane_seconds(shape) == [2 * 3 + (0.5 + 0.125) / 2] * 2
+
+
+@pytest.mark.parametrize("clipped", [False, True])
+def test_the_first_task_after_the_join_adds_the_gradients(clipped):
+    seconds = TrialShape((STAGE,) * 2, 4, "step", clipped=clipped, replicas=2).seconds
+    assert seconds["gradient"] == (2 * 2 * 3,)
+    assert seconds["norm"] == ((0.25 + 0.125 * clipped),)
+    assert seconds["update"] == (0.5 + 0.125 * (not clipped),)

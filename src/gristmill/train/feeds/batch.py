@@ -39,6 +39,12 @@ class Batch:
             found = f"{weights.dtype}{list(weights.shape)}"
             raise TrainError(f"the weights of a batch are float32[rows], found {found}")
         rows = weights.shape[0]
+        for tensor in self.inputs:
+            if not isinstance(tensor, Tensor):
+                raise TrainError(
+                    f"the inputs of a batch are tensors, found {type(tensor).__qualname__}",
+                    fix="make each input of a row one array or tensor",
+                )
         for tensor in (*self.inputs, *tensors_of(self.targets)):
             if not tensor.dim() or tensor.shape[0] != rows:
                 raise TrainError(

@@ -13,6 +13,7 @@ from gristmill.core.seeds import derive_seed
 from gristmill.train.batches import epoch_batches
 from gristmill.train.feeds.batch import Batch
 from gristmill.train.feeds.dataset import Dataset, row_lengths_of
+from gristmill.train.feeds.users_code import users_code
 
 _ORDERS_KEPT = 2
 """Epochs whose order is kept: work on two is under way where steps are pipelined."""
@@ -168,9 +169,11 @@ def taken(dataset: Dataset, rows: NDArray[np.int64]) -> Batch:
     """Return rows of a dataset, checked: a user's own dataset may give others.
 
     Raises:
-        TrainError: it gives something else than a batch, or of another number of rows.
+        TrainError: it gives something else than a batch, or of another number of rows, or raises
+            an error of its own.
     """
-    batch: object = dataset.take(rows)
+    with users_code(f"{type(dataset).__qualname__}.take"):
+        batch: object = dataset.take(rows)
     if not isinstance(batch, Batch) or batch.rows != len(rows):
         found = f"{batch.rows} rows" if isinstance(batch, Batch) else repr(type(batch).__name__)
         raise TrainError(

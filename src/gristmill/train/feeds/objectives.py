@@ -7,7 +7,8 @@ returns the mean of its rows counts as that mean for each of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import torch
@@ -16,6 +17,7 @@ from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.train.feeds.batch import Batch
+from gristmill.train.feeds.users_code import told
 from gristmill.train.losses import soft_cross_entropy
 
 RowLoss: TypeAlias = Callable[[Any, Any], Tensor]
@@ -34,10 +36,15 @@ class Objective:
             loss, a key of `OBJECTIVES`.
 
     Raises:
-        UsageError: the name is unknown, or the loss is a torch module that sums.
+        UsageError: the name is unknown, or the loss is no function, or a torch module that sums.
     """
 
     def __init__(self, loss: str | RowLoss | nn.Module) -> None:
+        if not isinstance(loss, str) and not callable(loss):
+            raise UsageError(
+                f"expected a loss function of (output, targets), or a name, found {loss!r}",
+                fix=f"names: {', '.join(OBJECTIVES)}",
+            )
         if isinstance(loss, str) and loss not in OBJECTIVES:
             raise UsageError(f"unknown loss {loss!r}, expected one of {', '.join(OBJECTIVES)}")
         if isinstance(loss, nn.Module) and getattr(loss, "reduction", None) == "sum":
@@ -58,7 +65,8 @@ class Objective:
             batch: the micro-batch.
 
         Raises:
-            TrainError: the loss is of another shape, or a mean of rows of unequal weight.
+            TrainError: the loss is of another shape, or a mean of rows of unequal weight, or raises
+                an error of its own.
         """
         loss = self._of(output, batch)
         return (
@@ -67,7 +75,11 @@ class Objective:
 
     def _of(self, output: Any, batch: Batch) -> Tensor:
         """Return the losses [rows], or their mean, in at least float32."""
-        loss: object = self.loss(output, batch.targets)
+        try:
+            loss: object = self.loss(output, batch.targets)
+        except Exception as error:
+            found = f"output {_shape(output)} and targets {_shape(batch.targets)}"
+            raise told(f"loss {self.name} of {found}", error) from error
         if not isinstance(loss, Tensor) or tuple(loss.shape) not in ((), (batch.rows,)):
             found = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__qualname__
             raise TrainError(
@@ -91,12 +103,14 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     Raises:
         TrainError: the shapes are none of these.
     """
+    _check_logits(logits, "[rows, classes, ...]", 2)
     if targets.is_floating_point():
         _check_shape(targets, logits.shape, "probabilities")
         losses = soft_cross_entropy(logits.movedim(1, -1), targets.movedim(1, -1))
         return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
     _check_shape(targets, torch.Size((*logits.shape[:1], *logits.shape[2:])), "classes")
-    losses = F.cross_entropy(logits, targets, reduction="none", ignore_index=IGNORED)
+    with _classes_told(targets, logits.shape[1]):
+        losses = F.cross_entropy(logits, targets, reduction="none", ignore_index=IGNORED)
     return losses if losses.dim() == 1 else _mean_of_counted(losses, targets)
 
 
@@ -111,10 +125,12 @@ def token_cross_entropy(logits: Tensor, tokens: Tensor) -> Tensor:
     Raises:
         TrainError: the shapes are others.
     """
+    _check_logits(logits, "[rows, length, vocabulary]", 3)
     _check_shape(tokens, logits.shape[:-1], "tokens")
-    losses = F.cross_entropy(
-        logits.flatten(0, -2), tokens.flatten(), reduction="none", ignore_index=IGNORED
-    )
+    with _classes_told(tokens, logits.shape[-1]):
+        losses = F.cross_entropy(
+            logits.flatten(0, -2), tokens.flatten(), reduction="none", ignore_index=IGNORED
+        )
     return _mean_of_counted(losses.view(tokens.shape), tokens)
 
 
@@ -147,6 +163,34 @@ def _check_shape(targets: Tensor, expected: torch.Size, what: str) -> None:
     # Broadcasting would answer [rows] against [rows, 1] with a matrix, and no complaint.
     if targets.shape != expected:
         raise TrainError(f"expected {what} of shape {list(expected)}, found {list(targets.shape)}")
+
+
+def _check_logits(logits: object, shape: str, axes: int) -> None:
+    if not isinstance(logits, Tensor) or logits.dim() < axes or not logits.is_floating_point():
+        raise TrainError(
+            f"expected logits float{shape} from the model, found {_shape(logits)}",
+            fix="let the model return them, or hand in a loss function of your own",
+        )
+
+
+@contextmanager
+def _classes_told(targets: Tensor, classes: int) -> Iterator[None]:
+    """Say which targets are no classes where torch says that one is."""
+    try:
+        yield
+    except IndexError as error:
+        counted = targets[targets != IGNORED]
+        raise TrainError(
+            f"expected classes 0 to {classes - 1}, as the model has {classes} outputs, found "
+            f"{int(counted.min())} to {int(counted.max())}",
+            fix=f"number the classes from 0 on; {IGNORED} is for places that don't count",
+        ) from error
+
+
+def _shape(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
+    return type(value).__qualname__
 
 
 def _equal_weight(batch: Batch, name: str) -> float:

@@ -147,11 +147,11 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, np.memmap):
-            return _reduced_map(value)
+            return named_file(value) or (_as_is, (np.array(value),))
         if type(value) is np.ndarray and _has_gaps(value):
             # Else NumPy would write it into the pickle, and so into the pipe.
             return _as_is, (np.ascontiguousarray(value),)
-        if type(value) is Tensor and value.device.type == "cpu" and _is_plain(value):
+        if type(value) is Tensor and value.device.type == "cpu" and is_plain(value):
             return _tensor, (value.contiguous().view(torch.uint8).numpy(), value.dtype)
         return super().reducer_override(value)
 
@@ -160,7 +160,8 @@ def _has_gaps(array: NDArray[Any]) -> bool:
     return not (array.flags.c_contiguous or array.flags.f_contiguous or array.dtype.hasobject)
 
 
-def _is_plain(tensor: Tensor) -> bool:
+def is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor is no more than its numbers."""
     return tensor.layout == torch.strided and not tensor.requires_grad and tensor.dim() > 0
 
 
@@ -168,12 +169,12 @@ def _tensor(data: NDArray[np.uint8], dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(data).view(dtype)
 
 
-def _reduced_map(array: np.memmap[Any, Any]) -> Any:
-    """Reduce to the file's name where the array is the whole of what was mapped."""
+def named_file(array: np.memmap[Any, Any]) -> tuple[Any, ...] | None:
+    """Return how to pickle an array by its file's name, None if it is not all that was mapped."""
     base: object = array.base
     whole = isinstance(base, mmap.mmap) and array.flags.c_contiguous
     if not whole or array.filename is None or array.mode == "c":
-        return _as_is, (np.array(array),)
+        return None
     path = Path(array.filename).resolve()
     array.flush()
     found = path.stat()

@@ -105,11 +105,15 @@ def keep_state(
         places[name][_PRESENT].fill_(1)
 
 
+def owner_of(path: str) -> str:
+    """Return the parameter that a state tensor named `<parameter>/<key>` belongs to."""
+    return path.rsplit("/", 1)[0]
+
+
 def _by_parameter(views: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     found: dict[str, dict[str, Tensor]] = {}
     for path, view in views.items():
-        name, key = path.rsplit("/", 1)
-        found.setdefault(name, {})[key] = view
+        found.setdefault(owner_of(path), {})[path.rsplit("/", 1)[1]] = view
     return found
 
 

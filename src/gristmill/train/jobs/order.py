@@ -49,6 +49,8 @@ class Order:
         sent: values that another device will ask for.
         keep: activations stay in memory until the backward pass.
         scale: what gradients are multiplied by, where they are clipped.
+        replicas: how many there are of the stage.
+        gradients: where those of each replica lie, for the task that adds them up.
     """
 
     task: Task
@@ -59,6 +61,8 @@ class Order:
     sent: frozenset[ValueName] = frozenset()
     keep: bool = True
     scale: float | None = None
+    replicas: int = 1
+    gradients: tuple[Handle, ...] = ()
 
 
 @dataclass(slots=True)
@@ -69,12 +73,14 @@ class Done:
         losses: of each micro-batch (last stage), or of each step where steps are fused.
         norms: of gradients by parameter, from a task of that kind.
         sent: where the values asked for lie.
+        gradients: where those of the replica lie, after the last backward pass of its step.
         figures: sums over the rows held out, from the last stage of an evaluation.
     """
 
     losses: list[float] = field(default_factory=list)
     norms: dict[str, float] = field(default_factory=dict)
     sent: dict[ValueName, Handle] = field(default_factory=dict)
+    gradients: Handle | None = None
     figures: Figures = field(default_factory=dict)
 
     def add_figures(self, figures: Mapping[str, NDArray[np.float64]]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
 from gristmill.train.draws import DRAWS, KeyedDraws, seeded, steady
+from gristmill.train.feeds.batch import Batch
+from gristmill.train.jobs.shares import share_of
 from gristmill.train.jobs.trial_spec import TrialSpec
 
 
@@ -24,13 +26,12 @@ def plain_loop(trial: TrialSpec, on_step: Callable[[int, float], None] | None = 
         schedule = trial.schedule(optimizer) if trial.schedule else None
         for step in range(trial.steps):
             batch = trial.feed.batch(step)
-            total = 0.0
+            parts = batch.split(trial.micro_batches)
             optimizer.zero_grad()
-            for micro, part in enumerate(batch.split(trial.micro_batches)):
-                with KeyedDraws(trial.seed, DRAWS, step, micro), trial.casting():
-                    loss = trial.objective(model(*part.inputs), part) / batch.weight
-                loss.backward()
-                total += loss.item()
+            if trial.replicas == 1:
+                total = sum(_passes(trial, model, step, batch.weight, parts), 0.0)
+            else:
+                total = sum(_replicas(trial, model, step, batch.weight, parts), 0.0)
             if trial.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), trial.clip_norm)
             optimizer.step()
@@ -39,3 +40,49 @@ def plain_loop(trial: TrialSpec, on_step: Callable[[int, float], None] | None = 
             if on_step:
                 on_step(step, total)
     return model
+
+
+def _passes(
+    trial: TrialSpec,
+    model: nn.Module,
+    step: int,
+    weight: float,
+    parts: Sequence[Batch],
+    first: int = 0,
+) -> list[float]:
+    """Run micro-batches forward and backward; return their losses."""
+    losses = []
+    for micro, part in enumerate(parts, start=first):
+        with KeyedDraws(trial.seed, DRAWS, step, micro), trial.casting():
+            loss = trial.objective(model(*part.inputs), part) / weight
+        loss.backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.item())
+    return losses
+
+
+def _replicas(
+    trial: TrialSpec, model: nn.Module, step: int, weight: float, parts: Sequence[Batch]
+) -> list[float]:
+    """Run each replica's micro-batches; add up the sums of all replicas, in their order."""
+    parameters, buffers = list(model.parameters()), list(model.buffers())
+    sums: list[torch.Tensor | None] = [None] * len(parameters)
+    before = [each.clone() for each in buffers]
+    after: list[torch.Tensor] = []
+    losses = []
+    for replica in range(trial.replicas):
+        for buffer, value in zip(buffers, before, strict=True):
+            buffer.copy_(value)
+        share = share_of(trial.micro_batches, replica, trial.replicas)
+        mine = parts[share.start : share.stop]
+        losses += _passes(trial, model, step, weight, mine, share.start)
+        after = after or [each.clone() for each in buffers]  # the first one's statistics are kept
+        for number, each in enumerate(parameters):
+            if each.grad is not None:
+                known = sums[number]
+                sums[number] = each.grad if known is None else known + each.grad
+            each.grad = None
+    for each, total in zip(parameters, sums, strict=True):
+        each.grad = total
+    for buffer, value in zip(buffers, after, strict=True):
+        buffer.copy_(value)
+    return losses

@@ -11,7 +11,7 @@ by each of them, and collects its gradient on the way back (see `graphs.values`)
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -74,6 +74,10 @@ class StageRunner:
         stage: the part of its model.
         batches: shared by the stages of the trial on this device.
         pool: the memory that records lie in, uint8[n].
+
+    Attributes:
+        updates: names of the parameters that norms and updates are about; all trainable ones at
+            first.
     """
 
     def __init__(self, trial: TrialSpec, stage: Stage, batches: Batches, pool: Tensor) -> None:
@@ -83,6 +87,7 @@ class StageRunner:
         self._weights: Mapping[str, Tensor] = {}
         self._constants: dict[str, tuple[int, Tensor]] = {}
         self._learning_rate: LearningRate | None = None
+        self.updates = tuple(each.name for each in stage.parameters if each.trainable)
 
     def bind(self, weights: Mapping[str, Tensor]) -> None:
         """Say where the stage's parameters and buffers lie now, by name."""
@@ -147,6 +152,22 @@ class StageRunner:
             if isinstance(leaf, Tensor) and leaf.requires_grad
         }
 
+    def gradients(self, step: int, micros: Iterable[int]) -> list[float]:
+        """Run micro-batches forward and backward, of a stage that is the whole model.
+
+        Returns:
+            their losses.
+        """
+        self.stage.movable = False
+        losses = []
+        for micro in micros:
+            _, loss = self._body(step, micro, {})
+            if loss is None:
+                raise TrainError("the stage is not the whole model")
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.item())
+        return losses
+
     def norms(self) -> dict[str, float]:
         """Return the norm of each parameter's gradient; of those that have one."""
         with torch.no_grad():
@@ -183,24 +204,17 @@ class StageRunner:
         parameters = self._trainable()
         optimizer = self._ready_optimizer(first, parameters)
         bind_state(optimizer, parameters, state)
-        self.stage.movable = False
         losses = []
         for step in range(first, first + count):
             self._ready_optimizer(step, parameters)
-            total = 0.0
-            for micro in range(len(self._batches.of(step)[1])):
-                _, loss = self._body(step, micro, {})
-                if loss is None:
-                    raise TrainError("the stage is not the whole model")
-                loss.backward()
-                total += loss.item()
+            micros = range(len(self._batches.of(step)[1]))
+            losses.append(sum(self.gradients(step, micros), 0.0))
             if self.trial.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(parameters.values(), self.trial.clip_norm)
             optimizer.step()
             if step == first:
                 keep_state(optimizer, parameters, state)
             optimizer.zero_grad(set_to_none=True)
-            losses.append(total)
         keep_state(optimizer, parameters, state)
         return losses
 
@@ -249,7 +263,7 @@ class StageRunner:
 
     def _trainable(self) -> dict[str, Parameter]:
         named = self.stage.named_parameters()
-        return {each.name: named[each.name] for each in self.stage.parameters if each.trainable}
+        return {name: named[name] for name in self.updates}
 
     def _ready_optimizer(self, step: int, parameters: Mapping[str, Parameter]) -> Optimizer:
         """Return the optimiser with its learning rate as it is at a step."""

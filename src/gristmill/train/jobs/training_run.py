@@ -6,18 +6,20 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from gristmill.core.errors import TrainError
 from gristmill.core.progress import current
+from gristmill.train.feeds.sharing import Sharing
 from gristmill.train.jobs.order import Figures
 from gristmill.train.jobs.running_trial import RunningTrial
 from gristmill.train.jobs.trial_host import TrialHost
 from gristmill.train.jobs.trial_plan import STATE, TrialPlan
 from gristmill.train.jobs.worker_executor import WorkerExecutor
+from gristmill.train.records.clone import clone_commit
 from gristmill.train.records.commit import Commit
 from gristmill.train.records.page_event import PageEvent
 from gristmill.train.records.pager import Pager
@@ -33,7 +35,6 @@ from gristmill.train.tasks.watcher import Watcher
 from gristmill.train.workers.crew import Crew
 from gristmill.train.workers.death import WorkerLostError
 from gristmill.train.workers.machine import Device
-from gristmill.train.workers.payload import dumps
 from gristmill.train.workers.value_store import ValueStore
 
 _MOST_REPLACEMENTS = 100
@@ -69,11 +70,14 @@ class TrainingRun(Watcher):
     ) -> None:
         self._commit_seconds = commit_seconds
         self._trials: dict[int, RunningTrial] = {}
+        self._known: dict[int, RunningTrial] = {}
         self._committed: dict[int, float] = {}
-        self._retired: set[int] = set()
+        self._paused: set[int] = set()
+        self._leaving: dict[int, bool] = {}
         self._replaced = 0
         self._gone: list[int] = []
         self.failures: dict[int, str] = {}
+        self._sharing = Sharing()
         self._store = RecordStore(folder)
         try:
             self._pool = Pool.create(memory)
@@ -92,8 +96,24 @@ class TrainingRun(Watcher):
 
     # -- trials
 
-    def add(self, number: int, plan: TrialPlan, shape: TrialShape) -> None:
-        """Take a trial in; it goes on from its last commit if the folder has one."""
+    def add(
+        self,
+        number: int,
+        plan: TrialPlan,
+        shape: TrialShape,
+        *,
+        until: int | None = None,
+        note: dict[str, Any] | None = None,
+    ) -> None:
+        """Take a trial in; it goes on from its last commit if the folder has one.
+
+        Args:
+            number: of the trial.
+            plan: its model, cut into shards.
+            shape: how it is run.
+            until: step to pause at, or None.
+            note: plain values that its commits keep; see `note_of`.
+        """
         commit = self._store.last(number)
         step = 0 if commit is None else commit.step
         evaluation = plan.spec.evaluation
@@ -105,19 +125,56 @@ class TrainingRun(Watcher):
             evaluate_every=evaluation.every if evaluation else 0,
             evaluate_micro_batches=evaluation.batches if evaluation else 1,
         )
-        trial = RunningTrial(number, plan, graph)
-        self._trials[number] = trial
+        if until is not None:
+            graph.hold(until)
+        trial = RunningTrial(number, plan, graph, note=note or {})
+        self._trials[number] = self._known[number] = trial
+        self._paused.discard(number)
         self._place(trial, commit)
-        self._executor.tell("open", number, dumps(plan))
+        self._executor.tell("open", number, self._sharing.dumps(plan))
         self.scheduler.add(graph)
+
+    def resume(self, number: int, until: int | None = None) -> None:
+        """Let a paused trial go on, up to a step or to its end."""
+        self._paused.discard(number)
+        self.scheduler.resume(number, until)
+
+    def retire(self, number: int, *, forget: bool) -> None:
+        """End a trial, if it has not ended, and let its memory go as soon as nothing runs of it.
+
+        Args:
+            number: of the trial.
+            forget: delete its commits, too.
+        """
+        if self.scheduler.status(number) in ("running", "paused", "lost"):
+            self.scheduler.stop(number)
+        self._executor.void(number)
+        self._leaving[number] = forget
+        self._let_go()
+
+    def note_of(self, number: int) -> dict[str, Any] | None:
+        """Return what the last commit of a trial keeps beside its records; None without one."""
+        commits = self._store.commits(number)
+        return commits[-1].extra if commits else None
+
+    def take_over(self, source: int, number: int, note: dict[str, Any]) -> None:
+        """Give a trial that is not here a copy of the last commit of another.
+
+        Raises:
+            TrainError: the other one has none, or it is damaged.
+        """
+        commits = self._store.commits(source)
+        if not commits:
+            raise TrainError(f"nothing of trial {source} was committed")
+        clone_commit(self._store, commits[-1], number, note)
 
     def losses(self, number: int) -> dict[int, float]:
         """Return the loss of each step of this run, by number."""
-        return dict(self._trials[number].losses)
+        return dict(self._known[number].losses)
 
     def figures(self, number: int) -> dict[int, Figures]:
         """Return sums over the rows held out, by the step that they were taken after."""
-        return dict(self._trials[number].figures)
+        return dict(self._known[number].figures)
 
     def run(self) -> Timeline:
         """Train until every trial has ended, failed or is paused, and all of it is on disk."""
@@ -125,6 +182,7 @@ class TrainingRun(Watcher):
             for device in self._gone:
                 self._replace(device)
             self._gone.clear()
+            self._let_go()
         while any(self._pager.committing(number) for number in self._trials):
             self._executor.pump()
         return self.scheduler.timeline
@@ -157,18 +215,22 @@ class TrainingRun(Watcher):
         if due and step < running.graph.end:
             self._commit(running, step)
 
+    def on_paused(self, trial: int) -> None:
+        """Commit where it stands; what memory holds of it may leave."""
+        self._paused.add(trial)
+        self._commit_now(trial)
+
     def on_done(self, trial: int) -> None:
-        """Commit the end."""
-        running = self._trials[trial]
-        while self._pager.committing(trial):
-            self._executor.pump()
-        self._commit(running, running.graph.completed)
+        """Commit the end, and let its memory go."""
+        self._commit_now(trial)
+        self._leaving[trial] = False
 
     def on_failed(self, trial: int, reason: str) -> None:
         """Keep why, and let its memory go."""
         self.failures[trial] = reason
         current().say(f"trial {trial} failed: {reason}")
         self._executor.void(trial)
+        self._leaving[trial] = False
 
     def on_lost(self, trial: int, step: int) -> int:
         """Go back to the last commit."""
@@ -198,10 +260,28 @@ class TrainingRun(Watcher):
                 self._pager.add(key, layout.nbytes, versions[key], "stored")
         self._committed[trial.number] = time.monotonic()
 
+    def _let_go(self) -> None:
+        """Drop the records of trials that leave, as soon as no worker and no commit needs them."""
+        for number, forget in list(self._leaving.items()):
+            if self._executor.busy(number) or self._pager.committing(number):
+                continue
+            del self._leaving[number]
+            for key in self._trials.pop(number).keys:
+                self._pager.drop(key)
+            self._executor.tell("close", number)
+            if forget:
+                self._store.forget(number)
+
+    def _commit_now(self, number: int) -> None:
+        running = self._trials[number]
+        while self._pager.committing(number):
+            self._executor.pump()
+        self._commit(running, running.graph.completed)
+
     def _commit(self, trial: RunningTrial, step: int) -> None:
         if self._pager.committing(trial.number):
             return
-        self._pager.commit(trial.number, step, {})
+        self._pager.commit(trial.number, step, trial.note)
         self._committed[trial.number] = time.monotonic()
 
     def _next_use(self, key: tuple[int, int, str]) -> float:
@@ -209,7 +289,7 @@ class TrainingRun(Watcher):
         if urgent is not None:
             return urgent - _URGENT
         trial = self._trials.get(key[0])
-        return NEVER if trial is None else trial.next_use(key[1], key[2])
+        return NEVER if trial is None or key[0] in self._paused else trial.next_use(key[1], key[2])
 
     def _page(self, event: PageEvent) -> None:
         if event.kind == "failed" and event.error is not None:
@@ -235,13 +315,14 @@ class TrainingRun(Watcher):
                 self._count_loss(device, error)
         self._executor.watch(device)
         for number, trial in self._trials.items():
-            self._executor.tell_one(device, "open", number, dumps(trial.plan))
+            self._executor.tell_one(device, "open", number, self._sharing.dumps(trial.plan))
         self.scheduler.restore(device)
 
     def close(self) -> None:
         """End the workers and let the folder go; what was not committed is lost."""
         self._crew.close()
         self._executor.close()
+        self._sharing.close()
         self._pager.close()
         self._pool.close()
         self._store.close()

@@ -13,10 +13,13 @@ from gristmill.core.errors import TrainError
 from gristmill.train.graphs.deferred import Deferred
 from gristmill.train.graphs.stage import OUTPUT
 from gristmill.train.jobs.evaluating import figures_of
-from gristmill.train.jobs.optimizer_state import no_state
+from gristmill.train.jobs.optimizer_state import no_state, owner_of
 from gristmill.train.jobs.order import Done, Order, ValueName
+from gristmill.train.jobs.replica import Replica
+from gristmill.train.jobs.shares import share_of
 from gristmill.train.jobs.stage_runner import Batches, StageRunner
 from gristmill.train.jobs.trial_plan import BUFFERS, STATE, WEIGHTS, Span, TrialPlan
+from gristmill.train.tasks.task import ALL
 
 if TYPE_CHECKING:
     from gristmill.train.workers.value_store import ValueStore
@@ -51,14 +54,18 @@ class TrialHost:
         return self._trials[order.task.trial].run(order)
 
 
+_Place = tuple[Span, int, int]
+"""Shards of a stage, number of the replica, and how many replicas there are."""
+
+
 class _Trial:
     """A trial's stages on this device."""
 
     def __init__(self, plan: TrialPlan, pool: Tensor, store: ValueStore) -> None:
         self._plan, self._pool, self._store = plan, pool, store
-        self._runners: dict[Span, StageRunner] = {}
+        self._runners: dict[_Place, StageRunner | Replica] = {}
         self._batches = Batches(plan.spec)
-        self._offsets: dict[Span, list[int]] = {}
+        self._offsets: dict[_Place, list[int]] = {}
         self._values: dict[ValueName, Any] = {}
         self._sent: dict[ValueName, Any] = {}
         self._first_weights: Deferred | None = None
@@ -68,24 +75,46 @@ class _Trial:
         self._drop_before(order.task.step - 1)
         for name, handle in order.fetched.items():
             self._values[name] = self._store.get(handle)
-        runner = self._bound(order)
-        done = Done()
+        found, done = self._bound(order), Done()
+        if isinstance(found, Replica):
+            self._replicated(found, order, done)
+        else:
+            self._do(found, order, done)
+        for name in order.sent & self._values.keys():
+            done.sent[name] = self._sent[name] = self._store.put(self._values[name])
+        return done
+
+    def _do(self, runner: StageRunner, order: Order, done: Done) -> None:
+        step = order.task.step
         match order.task.kind:
             case "forward":
                 self._forward(runner, order, done)
             case "backward":
                 self._backward(runner, order)
+            case "gradient":
+                done.losses = runner.gradients(step, self._micros(order))
             case "norm":
                 done.norms = runner.norms()
             case "update":
-                runner.update(order.task.step, self._state(order), order.scale)
+                runner.update(step, self._state(runner, order), order.scale)
             case "evaluate":
                 self._evaluate(runner, order, done)
             case "step":
-                done.losses = runner.steps(order.task.step, order.task.steps, self._state(order))
-        for name in order.sent & self._values.keys():
-            done.sent[name] = self._sent[name] = self._store.put(self._values[name])
-        return done
+                done.losses = runner.steps(step, order.task.steps, self._state(runner, order))
+
+    def _replicated(self, replica: Replica, order: Order, done: Done) -> None:
+        """Do a task of one of several replicas."""
+        task = order.task
+        if task.kind in ("forward", "gradient"):
+            replica.begin(task.step)
+        if order.gradients:
+            replica.reduce(order.gradients)
+        self._do(replica.runner, order, done)
+        last = self._share(order)[-1]
+        if task.kind == "gradient" or (task.kind == "backward" and task.micro in (ALL, last)):
+            done.gradients = replica.publish()
+        if task.kind == "update":
+            replica.end()
 
     def forget(self) -> None:
         """Drop graphs, gradients and values."""
@@ -109,24 +138,27 @@ class _Trial:
         if name in self._sent:
             self._store.free(self._sent.pop(name))
 
-    def _bound(self, order: Order) -> StageRunner:
-        """Return the stage's runner, its tensors bound to where their records lie now."""
-        runner = self._runners.get(order.span)
+    def _bound(self, order: Order) -> StageRunner | Replica:
+        """Return what runs the stage, its tensors bound to where their records lie now."""
+        place = (order.span, order.task.replica, order.replicas)
+        runner = self._runners.get(place)
         if runner is None:
-            stage = self._plan.stage(order.span)
-            runner = StageRunner(self._plan.spec, stage, self._batches, self._pool)
-            self._runners[order.span] = runner
+            runner = self._runners[place] = self._runner(*place)
         sections = [*self._plan.sections(order.span, WEIGHTS, BUFFERS)]
         if sections and all(each in order.offsets for each in sections):
             offsets = [order.offsets[each] for each in sections]
-            if offsets != self._offsets.get(order.span):
-                self._offsets[order.span] = offsets
+            if offsets != self._offsets.get(place):
+                self._offsets[place] = offsets
                 views: dict[str, Tensor] = {}
                 for each in sections:
                     views |= self._views(*each, order)
                 runner.bind(views)
             self._make(order, sections)
         return runner
+
+    def _runner(self, span: Span, replica: int, replicas: int) -> StageRunner | Replica:
+        runner = StageRunner(self._plan.spec, self._plan.stage(span), self._batches, self._pool)
+        return runner if replicas == 1 else Replica(runner, replica, replicas, self._store)
 
     def _make(self, order: Order, sections: list[tuple[int, str]]) -> None:
         """Make the first weights of records that hold nothing yet."""
@@ -141,11 +173,14 @@ class _Trial:
             with torch.no_grad():
                 self._first_weights.materialise(list(wanted), into=wanted)
 
-    def _state(self, order: Order) -> dict[str, Tensor]:
-        """Return the optimiser's state of a stage."""
+    def _state(self, runner: StageRunner, order: Order) -> dict[str, Tensor]:
+        """Return the optimiser's state of the parameters that a runner updates."""
         views: dict[str, Tensor] = {}
         for each in self._plan.sections(order.span, STATE):
             found = self._views(*each, order)
+            if order.replicas > 1:  # the others are at work on theirs
+                own = set(runner.updates)
+                found = {path: view for path, view in found.items() if owner_of(path) in own}
             if each in order.fresh:
                 no_state(found)
             views |= found
@@ -198,12 +233,13 @@ class _Trial:
                 self._values[ValueName(order.task.step, micro, name)] = value
 
     def _micros(self, order: Order) -> Iterator[int]:
-        """Yield the micro-batches of a task: one, or all."""
-        there = range(len(self._batches.of(order.task.step)[1]))
-        if order.task.micro < 0:
-            yield from there
-        elif order.task.micro in there:  # a short batch has fewer
-            yield order.task.micro
+        """Yield the micro-batches of a task: one, or all of the replica."""
+        there = len(self._batches.of(order.task.step)[1])  # a short batch has fewer
+        wanted = self._share(order) if order.task.micro == ALL else [order.task.micro]
+        yield from (micro for micro in wanted if micro < there)
+
+    def _share(self, order: Order) -> range:
+        return share_of(self._plan.spec.micro_batches, order.task.replica, order.replicas)
 
     def _views(self, shard: int, section: str, order: Order) -> dict[str, Tensor]:
         layout = self._plan.shards[shard].layouts[section]

@@ -77,6 +77,10 @@ class TrialSpec:
         clip_norm: largest norm of all gradients together, or None.
         evaluation: rows to watch, or None.
         precision: `float32`, or `bfloat16`: autocast forward passes, float32 weights.
+        replicas: groups of as many consecutive micro-batches each, whose gradients add up within
+            the group first, and which can be worked on at the same time. Running statistics of a
+            forward pass are those of the first group. Part of what the weights are: the same on
+            any number of devices. With 1, as many devices as micro-batches can still share a step.
     """
 
     build: Callable[[], nn.Module]
@@ -90,11 +94,18 @@ class TrialSpec:
     clip_norm: float | None = None
     evaluation: Evaluation | None = None
     precision: str = "float32"
+    replicas: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("steps", "micro_batches"):
+        for name in ("steps", "micro_batches", "replicas"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, found {getattr(self, name)}")
+        if self.micro_batches % self.replicas:
+            raise UsageError(
+                f"expected micro_batches that {self.replicas} replicas share evenly, "
+                f"found {self.micro_batches}",
+                fix=f"use micro_batches={self.replicas} or a multiple of it",
+            )
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise UsageError(f"clip_norm must be above 0, or None, found {self.clip_norm}")
         if self.precision not in PRECISIONS:

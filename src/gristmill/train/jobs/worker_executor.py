@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gristmill.core.errors import GristmillError
 from gristmill.train.jobs.order import Done, Order
-from gristmill.train.jobs.running_trial import UPDATING, RunningTrial
+from gristmill.train.jobs.running_trial import UPDATING, RunningTrial, Shared
 from gristmill.train.records.key import Key
 from gristmill.train.records.page_event import PageEvent
 from gristmill.train.records.pager import Pager, Use
@@ -32,12 +32,14 @@ class _Assigned:
         trial: whose.
         task: what to do.
         uses: records that it needs.
+        foreseen: its records are being brought up while another task comes first.
         void: its result is of no use any more.
     """
 
     trial: RunningTrial
     task: Task
     uses: list[Use]
+    foreseen: bool = False
     void: bool = False
 
 
@@ -128,15 +130,17 @@ class WorkerExecutor:
             for each in sent
         )
 
-    def urgency(self, key: Key) -> int | None:
+    def urgency(self, key: Key) -> float | None:
         """Return how many tasks a device has before the one that waits for a record; None if none.
 
         The order in which records are brought up must be that in which tasks are handed over, or
-        what one device waits for is evicted for what another needs later.
+        what one device waits for is evicted for what another needs later. Of devices that wait for
+        their next task, the first comes first: otherwise two that have no room for both could take
+        each other's records for ever.
         """
         places = [
-            place
-            for waiting in self._waiting.values()
+            place + device / len(self._waiting)
+            for device, waiting in self._waiting.items()
             for place, assigned in enumerate(waiting)
             if any(key == used for used, _, _ in assigned.uses)
         ]
@@ -163,15 +167,44 @@ class WorkerExecutor:
         """Hand over, in order, the tasks whose records are in memory."""
         waiting = self._waiting[device]
         while waiting:
-            offsets = self._pager.pin_all(waiting[0].uses)
+            offsets = self._pin(waiting[0])
             if offsets is None:
                 break
             assigned = waiting.popleft()
             self._crew.workers[device].send(("run", self._order(device, assigned, offsets)))
             self._sent[device].append(assigned)
         for assigned in list(waiting)[1:]:
-            for key, version, _ in assigned.uses:
-                self._pager.want(key, version)
+            if not assigned.foreseen:  # once: each want of a record that is here is answered
+                assigned.foreseen = True
+                for key, version, _ in assigned.uses:
+                    self._pager.want(key, version)
+
+    def _pin(self, assigned: _Assigned) -> list[int] | None:
+        """Return where a task's records lie, once they are in memory.
+
+        Replicas update parts of the same records, so these are taken for all of them together.
+        """
+        trial, task = assigned.trial, assigned.task
+        if task.kind != "update" or trial.replicas == 1:
+            return self._pager.pin_all(assigned.uses)
+        shared = trial.shared.get((task.step, task.stage))
+        if shared is None:
+            offsets = self._pager.pin_all(assigned.uses)
+            if offsets is None:
+                return None
+            shared = trial.shared[task.step, task.stage] = Shared(offsets, trial.replicas)
+        return shared.offsets
+
+    def _unpin(self, assigned: _Assigned) -> bool:
+        """Say whether a task was the last that needed its records taken."""
+        task, pins = assigned.task, assigned.trial.shared
+        shared = pins.get((task.step, task.stage)) if task.kind == "update" else None
+        if shared is None:
+            return True
+        shared.left -= 1
+        if not shared.left:
+            del pins[task.step, task.stage]
+        return not shared.left
 
     def _order(self, device: int, assigned: _Assigned, offsets: list[int]) -> Order:
         trial, task = assigned.trial, assigned.task
@@ -187,6 +220,8 @@ class WorkerExecutor:
             frozenset() if alone else frozenset(trial.writes(task)),
             trial.plan.keeps(span),
             trial.scale(task),
+            1 if task.kind == "evaluate" else trial.replicas,
+            trial.summed(task),
         )
 
     def _withdraw(self, device: int, assigned: _Assigned) -> None:
@@ -220,6 +255,8 @@ class WorkerExecutor:
     def _give_back(self, assigned: _Assigned, *, failed: bool) -> None:
         """Unpin a task's records, at their new version if it made one."""
         task, trial = assigned.task, assigned.trial
+        if not self._unpin(assigned):
+            return
         updated = task.kind in UPDATING and not failed
         for key, version, change in assigned.uses:
             changed = change and (updated or key in trial.unmade or task.kind == "forward")
@@ -238,6 +275,8 @@ class WorkerExecutor:
             return self._failure(device, task, f"the loss is {lost} at step {task.step}")
         if task.kind == "norm":
             trial.add_norms(task.step, done.norms)
+        if done.gradients is not None:
+            trial.gradients[task.stage, task.replica] = done.gradients
         if done.figures:
             trial.figures[task.step] = done.figures
         trial.handles |= {name: (device, handle) for name, handle in done.sent.items()}

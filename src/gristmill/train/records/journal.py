@@ -53,7 +53,9 @@ class Journal:
         except OSError as error:
             os.ftruncate(self._fd, size)
             raise TrainError(
-                f"cannot be written: {error.strerror}", where=str(self.path)
+                f"cannot be written: {error.strerror}",
+                where=str(self.path),
+                fix="make room on this disk and start the run again: committed steps are untouched",
             ) from error
 
     def rewrite(self, bodies: Iterable[bytes]) -> None:

@@ -65,11 +65,18 @@ class Rooms:
         return [self._by_offset[run.offset] for run in window if run.page >= 0]
 
     def repacked(self, page: Page) -> dict[Page, int] | None:
-        """Return new offsets for `page` and every record that somebody waits for; None if no fit.
+        """Return new offsets for `page` and the wanted records that come before it; None if no fit.
 
         For when nothing is pinned and holes between records that wait for `page` are the obstacle.
+        Records that come after it have to go: all that are wanted need not fit at once.
         """
-        moving = [page, *(other for other in self if other.evictable and other.wanted)]
+        mine = self._priority(page)
+        before = [
+            other
+            for other in self
+            if other.evictable and other.wanted and self._priority(other) < mine
+        ]
+        moving = [page, *before]
         fixed = [Run(other.offset, other.nbytes) for other in self if not other.evictable]
         offsets = packed(self.pool.nbytes, fixed, [other.nbytes for other in moving])
         return None if offsets is None else dict(zip(moving, offsets, strict=True))

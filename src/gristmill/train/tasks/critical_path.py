@@ -24,9 +24,9 @@ class CriticalPath:
         self._steps_only = shape.grain == "step"
         self._shape = shape
         forward, backward = self._passes = seconds["forward"], seconds["backward"]
-        self._tails = shape.tail
-        tail = max(seconds["update"]) + shape.tail[0] - seconds["update"][0]
-        self._step_tail = tail if shape.clipped else shape.tail[0]
+        self._tails = (sum(shape.tail),) if self._steps_only else shape.tail
+        tail = max(seconds["update"]) + self._tails[0] - seconds["update"][0]
+        self._step_tail = tail if shape.clipped else self._tails[0]
         worst = max(backward)
         self._backward_sums = tuple(accumulate(backward))
         self._backward_worst = tuple(accumulate(backward, max))
@@ -45,7 +45,7 @@ class CriticalPath:
         (Huang et al. 2019, section 2.3), which is more than the chain of its dependencies.
         """
         if self._steps_only:
-            return self._shape.step_seconds
+            return self._shape.step_seconds / self._shape.replicas
         stages = [sum(each) for each in zip(*self._passes, strict=True)]
         return self._last_micro * max(stages) + sum(stages) + self._step_tail
 
@@ -57,7 +57,7 @@ class CriticalPath:
         backward through them.
         """
         if self._steps_only:
-            return self._shape.step_seconds
+            return self._shape.step_seconds / self._shape.replicas
         longest = self._forward(0, 0)
         before = 0.0
         for forward, backward in zip(*self._passes, strict=True):
@@ -82,6 +82,6 @@ class CriticalPath:
             return self._forward(stage, micro)
         if kind == "backward":
             return self._backward(stage, micro)
-        if kind == "step":
+        if kind in ("step", "gradient"):
             return self.step * task.steps
-        return self._tails[stage] if kind in ("norm", "reduce", "update") else 0.0
+        return self._tails[stage] if kind in ("norm", "update") else 0.0

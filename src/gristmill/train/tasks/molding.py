@@ -39,13 +39,18 @@ class Layout(msgspec.Struct, frozen=True):
 class Molding:
     """Decides how many devices each trial is spread over; a scheduler's `reshaper`.
 
+    A pipeline changes no bit of the result, nor do as many replicas as there are micro-batches:
+    each adds one gradient to the sum, in their order. Fewer replicas add up their own first, which
+    rounds differently. A trial that comes with replicas keeps them, and one whose data stays with
+    its devices keeps its shape.
+
     Args:
-        replicated: whether trials may be replicated. The sum of gradients is then taken replica
-            by replica, which rounds differently from one device's.
+        replicated: whether trials may be replicated where that rounds differently.
         pipelined: whether trials may be pipelined, which changes no bit of the result.
         most: the most devices for one trial; None for as many as there are.
         fits: says whether a shape fits the devices' memory; None takes all to fit.
         slack: how much longer than its share a trial may be before it is spread, as a ratio.
+        task_seconds: what handing a task over takes; short steps are not worth being spread.
     """
 
     def __init__(
@@ -56,8 +61,10 @@ class Molding:
         most: int | None = None,
         fits: Callable[[TrialShape], bool] | None = None,
         slack: float = 1.0,
+        task_seconds: float = 0.0,
     ) -> None:
         self._replicated, self._pipelined = replicated, pipelined
+        self._task_seconds = task_seconds
         self._most, self._fits, self._slack = most, fits, slack
         self._base: dict[int, TrialShape] = {}
         self._layouts: dict[TrialShape, list[Layout]] = {}
@@ -76,6 +83,7 @@ class Molding:
         for trial in set(self._base) - set(graphs):
             del self._base[trial]
             self._now.pop(trial, None)
+        graphs = {trial: graph for trial, graph in graphs.items() if graph.homes is None}
         for trial, graph in graphs.items():
             self._base.setdefault(trial, graph.shape)
         chosen = self._spread(graphs, speeds)
@@ -102,18 +110,21 @@ class Molding:
     def _candidates(self, base: TrialShape, count: int) -> Iterator[Layout]:
         for shape in self._shapes(base, count):
             if self._fits is None or self._fits(shape):
-                yield Layout(count, CriticalPath(shape).step, shape)
+                hand_over = self._task_seconds * _tasks_in_line(shape)
+                yield Layout(count, CriticalPath(shape).step + hand_over, shape)
 
     def _shapes(self, base: TrialShape, count: int) -> Iterator[TrialShape]:
-        plain = {"steps_per_task": 1, "replicas": 1}
+        if base.replicas > 1:
+            return
         if self._pipelined and 1 < count <= len(base.stages) and base.micro_batches > 1:
             stages = balanced(base.stages, count)
             depth = base.in_flight or count
             yield msgspec.structs.replace(
-                base, stages=stages, grain="micro", **{**plain, "in_flight": depth}
+                base, stages=stages, grain="micro", steps_per_task=1, in_flight=depth
             )
-        if self._replicated and base.micro_batches % count == 0 and base.replicas == 1:
-            yield msgspec.structs.replace(base, grain="stage", **{**plain, "replicas": count})
+        exact = base.micro_batches == count
+        if exact or (self._replicated and base.micro_batches % count == 0):
+            yield replicated(base, count)
 
     def _spread(
         self, graphs: Mapping[int, TrialGraph], speeds: Mapping[int, float]
@@ -145,6 +156,18 @@ class Molding:
     def _worth(self, present: Layout, layout: Layout) -> bool:
         ratio = present.seconds / layout.seconds
         return ratio >= _WORTH or ratio <= 1 / _WORTH
+
+
+def replicated(base: TrialShape, replicas: int) -> TrialShape:
+    """Return the shape with so many replicas; each holds the whole model where the base did."""
+    return msgspec.structs.replace(base, steps_per_task=1, replicas=replicas)
+
+
+def _tasks_in_line(shape: TrialShape) -> int:
+    """Return about how many tasks of a step follow one another."""
+    if shape.grain == "step":
+        return 2 + shape.clipped if shape.replicas > 1 else 1
+    return 2 * (shape.micros + shape.depth - 1) + 1 + shape.clipped
 
 
 def _seconds(layout: Layout) -> float:

@@ -11,8 +11,8 @@ from gristmill.train.tasks.trial_shape import TrialShape
 def lane_seconds(shape: TrialShape) -> list[float]:
     """Return the seconds of one step's work of each lane: of each stage, replica by replica."""
     passes = [shape.share * (each.forward + each.backward) for each in shape.stages]
-    first = [seconds + tail for seconds, tail in zip(passes, shape.tail, strict=True)]
-    return first + passes * (shape.replicas - 1)
+    whole = [seconds + tail for seconds, tail in zip(passes, shape.tail, strict=True)]
+    return whole * shape.replicas
 
 
 def least_loaded(

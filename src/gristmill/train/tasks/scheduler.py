@@ -62,7 +62,7 @@ class Scheduler:
         watcher: Watcher | None = None,
         reshaper: Reshaper | None = None,
         moving: Callable[[Task], float] | None = None,
-        ahead_below: float = 0.01,
+        ahead_below: float = 0.25,
         patience: float = 1.0,
         timeline: Timeline | None = None,
     ) -> None:
@@ -84,6 +84,7 @@ class Scheduler:
             self._standings, self._slots, self._dispatch, self.policy, self._watcher
         )
         self._since_review, self._review_after = 0.0, 0.0
+        self._last_lost: int | None = None
         for graph in graphs:
             self.add(graph)
 
@@ -122,6 +123,15 @@ class Scheduler:
             UsageError: the trial has ended, or there is none.
         """
         self._trials.stop(trial)
+        self._review_after = 0.0
+
+    def fail(self, trial: int, reason: str) -> None:
+        """End a trial as one that failed; the watcher is told, and the others go on.
+
+        Raises:
+            UsageError: the trial has ended, or there is none.
+        """
+        self._trials.give_up(trial, reason)
         self._review_after = 0.0
 
     def reshape(self, trial: int, shape: TrialShape) -> None:
@@ -169,9 +179,14 @@ class Scheduler:
         Raises:
             UsageError: it is there, or never was.
         """
-        if device in self._slots or not 0 <= device < self.timeline.devices:
+        if device == self._last_lost:
+            self._last_lost = None
+            self._trials.lose(device, DeviceSlot(device, speed))
+            self._review_after = 0.0
+        elif device in self._slots or not 0 <= device < self.timeline.devices:
             raise UsageError(f"expected a device that was lost, found {device}")
-        self._slots[device] = DeviceSlot(device, speed)
+        else:
+            self._slots[device] = DeviceSlot(device, speed)
         self._dispatch.touch(device)
 
     # the loop ----------------------------------------------------------------------------------
@@ -195,6 +210,7 @@ class Scheduler:
         Raises:
             TrainError: as for `run`.
         """
+        self._check_device()
         self._review()
         self._dispatch.fill()
         if not any(slot.queue for slot in self._slots.values()):
@@ -208,6 +224,14 @@ class Scheduler:
             else:
                 self._lost(event)
         return True
+
+    def _check_device(self) -> None:
+        if self._last_lost is not None:
+            raise TrainError(
+                f"expected a device to go on with, found none: device {self._last_lost} was the "
+                f"last",
+                fix="resume: every trial goes on from its last committed step",
+            )
 
     def _check_stuck(self) -> None:
         if self._trials.active:
@@ -249,11 +273,9 @@ class Scheduler:
     def _lost(self, event: Lost) -> None:
         if event.device not in self._slots:
             return
-        if len(self._slots) == 1:
-            raise TrainError(
-                f"expected a device to go on with, found none: device {event.device} was the last",
-                fix="resume: every trial goes on from its last committed step",
-            )
+        if len(self._slots) == 1:  # it may be restored before the next `advance`
+            self._last_lost = event.device
+            return
         self._trials.lose(event.device)
         self._review_after = 0.0
 

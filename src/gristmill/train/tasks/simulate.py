@@ -22,7 +22,7 @@ def simulate(
     watcher: Watcher | None = None,
     reshaper: Reshaper | None = None,
     moving: Callable[[Task], float] | None = None,
-    ahead_below: float = 0.01,
+    ahead_below: float = 0.25,
     patience: float = 1.0,
     keep: bool = True,
 ) -> Timeline:

@@ -167,7 +167,10 @@ class SimulatedDevices:
         del self._running[device]
         self._queues[device].popleft()
         reason = self._failing.get(task)
-        self._unpin(task, device, changed=reason is None and task.kind in ("update", "step"))
+        # Replicas update parts of the same records: where they share a memory, that is one change.
+        once = task.replica == 0 or not self._machine.shared
+        updated = reason is None and once and task.kind in ("update", "step")
+        self._unpin(task, device, changed=updated)
         self._repace()
         if reason is not None:
             self._drop_trial(device, task.trial)
@@ -242,6 +245,7 @@ class SimulatedDevices:
 _SECTIONS = {
     "forward": ("weights",),
     "backward": ("weights",),
+    "gradient": ("weights",),
     "evaluate": ("weights",),
     "update": ("weights", "state"),
     "step": ("weights", "state"),

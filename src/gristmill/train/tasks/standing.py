@@ -49,16 +49,18 @@ class Standing:
         self.placed = False
 
     def lane(self, task: Task) -> int:
-        """Return the lane of a task: that of the first replica for what all replicas join in."""
-        if task.stage == ALL:
-            return 0
-        return task.replica * self.graph.shape.depth + task.stage
+        """Return the lane of a task."""
+        stage = 0 if task.stage == ALL else task.stage
+        return task.replica * self.graph.shape.depth + stage
 
     def pinned(self, task: Task) -> int | None:
         """Return the one device that may run a task, None where any may.
 
-        Gradients and kept activations are private to the device that made them.
+        Gradients and kept activations are private to the device that made them, partitions of the
+        data to the one that they lie with.
         """
+        if task.kind == "step" and self.graph.homes is not None:
+            return self.graph.homes(task.step)[0]
         if (
             self.placed
             or task.kind in TIED

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
-Kind: TypeAlias = Literal["forward", "backward", "norm", "update", "reduce", "step", "evaluate"]
+Kind: TypeAlias = Literal[
+    "forward", "backward", "gradient", "norm", "update", "step", "evaluate"
+]
 
 ALL = -1
 """Stands for every micro-batch of a replica (`Task.micro`) or every stage (`Task.stage`)."""
 
-TIED = frozenset({"norm", "update", "reduce"})
+TIED = frozenset({"norm", "update"})
 """Kinds that end the work on a stage: they follow its backward on the same device, at once."""
 
 
@@ -19,12 +21,13 @@ class Task(NamedTuple):
     Attributes:
         trial: the trial's number.
         step: the optimiser step that it belongs to; the first one where several are fused.
-        kind: `forward`, `backward`, `norm` (gradient norms of a stage's parameters, only with
-            clipping), `reduce` (adds the replicas' gradients of a stage), `update`, `step` (whole
-            steps fused), `evaluate` (forward without gradients).
+        kind: `forward`, `backward`, `gradient` (both, of all stages), `norm` (gradient norms of a
+            stage's parameters, only with clipping), `update`, `step` (whole steps fused),
+            `evaluate` (forward without gradients). Replicas divide the parameters of a stage among
+            them for what ends its step: the first of `norm` and `update` adds up their gradients.
         stage: number of the stage, or -1 for all of them.
         micro: number of the micro-batch within the step, or -1 for all those of the replica.
-        replica: number of the replica whose micro-batches it works on.
+        replica: number of the replica whose micro-batches, or part of the parameters, it works on.
         steps: how many steps a `step` task fuses.
     """
 

@@ -52,7 +52,7 @@ def label(task: Task) -> str:
 
 
 LETTERS = {
-    "forward": "F", "backward": "B", "norm": "N", "reduce": "R", "update": "U", "step": "S",
-    "evaluate": "E",
+    "forward": "F", "backward": "B", "gradient": "G", "norm": "N", "update": "U",
+    "step": "S", "evaluate": "E",
 }  # fmt: skip
 """The letter of each kind of task."""

@@ -6,11 +6,19 @@ how many micro-batches each stage has finished, so finishing a task costs the sa
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.train.tasks.critical_path import CriticalPath
 from gristmill.train.tasks.gates import Gate
-from gristmill.train.tasks.task import ALL, Task
+from gristmill.train.tasks.task import ALL, TIED, Task
 from gristmill.train.tasks.trial_shape import TrialShape
+
+
+Homes: TypeAlias = Callable[[int], tuple[int, int]]
+"""Takes a step; returns the device that has its data, and the first later step whose data lies
+elsewhere."""
 
 
 class TrialGraph:
@@ -18,8 +26,9 @@ class TrialGraph:
 
     forward(s, m) follows forward(s-1, m) and forward(s, m-1); backward(s, m) follows
     backward(s+1, m) and backward(s, m-1); update(s) follows every backward of s in every replica
-    (through reduce where there are replicas, through the norms of all stages where gradients are
-    clipped); the next step's forward of s follows update(s), or all updates with clipping.
+    (through the norms of all stages where gradients are clipped), and is as many tasks as there are
+    replicas; the next step's forward of s follows update(s), or all updates with clipping. With
+    grain `step` a step is one task, or with replicas a gradient each and what follows backwards.
 
     Args:
         trial: the trial's number.
@@ -30,6 +39,8 @@ class TrialGraph:
         evaluate_every: steps between evaluations, counted from step 0; 0 for none. No step begins
             before the evaluation due before it is done.
         evaluate_micro_batches: micro-batches of one evaluation, for its cost.
+        homes: of tasks of grain `step`, where data stays with its device: takes a step, returns
+            the device that has its data and the first step after it that needs another.
 
     Attributes:
         completed: number of the first step that is not wholly done, updates included.
@@ -46,6 +57,7 @@ class TrialGraph:
         gate: Gate | None = None,
         evaluate_every: int = 0,
         evaluate_micro_batches: int = 1,
+        homes: Homes | None = None,
     ) -> None:
         if first_step < 0 or steps < 0 or evaluate_every < 0:
             raise UsageError(
@@ -53,7 +65,7 @@ class TrialGraph:
                 f"first_step={first_step}, steps={steps}, evaluate_every={evaluate_every}",
                 where=f"trial {trial}",
             )
-        self.trial = trial
+        self.trial, self.homes = trial, homes
         self.end = first_step + steps
         self.until = self.end
         self._evaluate_every = evaluate_every
@@ -74,6 +86,7 @@ class TrialGraph:
         self._forward = [0] * lanes  # micro-batches done in that step, by replica and stage
         self._backward = [0] * lanes
         self._joined = [0] * shape.depth  # replicas whose backwards are all done
+        self._ended = [0] * shape.depth  # replicas that have made their part of the update
         self._normed = self._updated = 0
         self._evaluated = True  # whether no evaluation is pending before the next step
         self._spent = 0.0  # seconds of finished tasks of steps that are not complete
@@ -224,12 +237,12 @@ class TrialGraph:
             self.completed < step
         ):
             return []
-        if shape.grain == "step":
+        if shape.grain == "step" and shape.replicas == 1:
             return [self._emit(self._whole_steps(step))]
         self._opened = step + 1
+        kind = "gradient" if shape.grain == "step" else "forward"
         return [
-            self._emit(self._task("forward", step, 0, 0, replica))
-            for replica in range(shape.replicas)
+            self._emit(self._task(kind, step, 0, 0, replica)) for replica in range(shape.replicas)
         ]
 
     def _barrier(self, step: int) -> bool:
@@ -239,6 +252,8 @@ class TrialGraph:
         count = min(self.shape.steps_per_task, self.until - step)
         if every := self._evaluate_every:
             count = min(count, every - step % every)
+        if self.homes is not None:
+            count = min(count, self.homes(step)[1] - step)
         self._opened = step + count
         return Task(self.trial, step, "step", ALL, ALL, 0, count)
 
@@ -263,7 +278,8 @@ class TrialGraph:
     def after(self, task: Task) -> list[Task]:
         """Return what finishing a forward or backward would make ready, without finishing it.
 
-        Of the other kinds nothing is foreseen: their stage is at hand for what follows anyway.
+        Of the other kinds nothing is foreseen: their stage is at hand for what follows anyway. Nor
+        is what adds up the gradients of replicas: where they lie is known once they are there.
         """
         if task not in self._out:
             return []
@@ -279,6 +295,8 @@ class TrialGraph:
             found = self._after_backward(task)
             self._backward[lane] -= 1
             self._joined[task.stage] = joined
+            if self.shape.replicas > 1:
+                return [each for each in found if each.kind not in TIED]
             return found
         return []
 
@@ -289,10 +307,16 @@ class TrialGraph:
     def _task(self, kind: str, step: int, stage: int, micro: int, replica: int) -> Task:
         shape = self.shape
         number = replica * shape.micros + micro if shape.grain == "micro" else ALL
-        return Task(self.trial, step, kind, stage, number, replica)
+        return Task(self.trial, step, kind, self._stage(stage), number, replica)
 
-    def _once(self, kind: str, step: int, stage: int) -> Task:
-        return Task(self.trial, step, kind, stage, ALL)
+    def _once(self, kind: str, step: int, stage: int, replica: int = 0) -> Task:
+        return Task(self.trial, step, kind, self._stage(stage), ALL, replica)
+
+    def _stage(self, number: int) -> int:
+        return ALL if self.shape.grain == "step" else number
+
+    def _of_replicas(self, kind: str, step: int, stage: int) -> list[Task]:
+        return [self._once(kind, step, stage, replica) for replica in range(self.shape.replicas)]
 
     def _micro(self, task: Task) -> int:
         return 0 if task.micro == ALL else task.micro - task.replica * self.shape.micros
@@ -343,9 +367,7 @@ class TrialGraph:
         micro = self._micro(task)
         found = []
         if micro + 1 == shape.micros:
-            self._joined[stage] += 1
-            if self._joined[stage] == shape.replicas:
-                found.append(self._once(self._first_end(), step, stage))
+            found += self._join(step, stage)
         elif self._may_backward(step, stage, micro + 1, replica):
             found.append(self._task("backward", step, stage, micro + 1, replica))
         if stage and self._may_backward(step, stage - 1, micro, replica):
@@ -371,38 +393,50 @@ class TrialGraph:
             return True
         return self._at[held[0]] > step or self._forward[replica * depth + held[0]] > held[1]
 
-    def _first_end(self) -> str:
-        shape = self.shape
-        return "reduce" if shape.replicas > 1 else "norm" if shape.clipped else "update"
+    def _join(self, step: int, stage: int) -> list[Task]:
+        """Note that a replica has made all its gradients of a stage; the last one ends its step."""
+        self._joined[stage] += 1
+        if self._joined[stage] < self.shape.replicas:
+            return []
+        return self._of_replicas("norm" if self.shape.clipped else "update", step, stage)
 
-    def _reduced(self, task: Task) -> list[Task]:
-        kind = "norm" if self.shape.clipped else "update"
-        return [self._once(kind, task.step, task.stage)]
+    def _gradient_done(self, task: Task) -> list[Task]:
+        self._forward[task.replica] = self._backward[task.replica] = 1
+        return self._join(task.step, 0)
 
     def _norm_done(self, task: Task) -> list[Task]:
         self._normed += 1
-        if self._normed < self.shape.depth:
+        shape = self.shape
+        if self._normed < shape.depth * shape.replicas:
             return []
         self._normed = 0
-        return [self._once("update", task.step, stage) for stage in range(self.shape.depth)]
+        stages = range(shape.depth)
+        return [each for stage in stages for each in self._of_replicas("update", task.step, stage)]
 
-    def _stage_updated(self, task: Task) -> list[Task]:
-        stage, depth = task.stage, self.shape.depth
+    def _part_updated(self, task: Task) -> list[Task]:
+        stage = max(task.stage, 0)
+        self._ended[stage] += 1
+        if self._ended[stage] < self.shape.replicas:
+            return []
+        return self._stage_updated(task.step, stage)
+
+    def _stage_updated(self, step: int, stage: int) -> list[Task]:
+        depth = self.shape.depth
         self._at[stage] += 1
-        self._joined[stage] = 0
+        self._joined[stage] = self._ended[stage] = 0
         for lane in range(stage, len(self._forward), depth):
             self._forward[lane] = self._backward[lane] = 0
         self._updated += 1
         found = []
         if self._updated == depth:
             self._updated = 0
-            found += self._complete(task.step + 1)
+            found += self._complete(step + 1)
         if stage == 0:
             return found + self._open()
         return found + [
-            self._task("forward", task.step + 1, stage, 0, replica)
+            self._task("forward", step + 1, stage, 0, replica)
             for replica in range(self.shape.replicas)
-            if self._may_forward(task.step + 1, stage, 0, replica)
+            if self._may_forward(step + 1, stage, 0, replica)
         ]
 
     def _steps_done(self, task: Task) -> list[Task]:
@@ -417,8 +451,7 @@ class TrialGraph:
 
     def _begin_evaluation(self, step: int) -> list[Task]:
         self._evaluated = False
-        stage = ALL if self.shape.grain == "step" else 0
-        return [self._once("evaluate", step, stage)]
+        return [self._once("evaluate", step, 0)]
 
     def _evaluation_done(self, task: Task) -> list[Task]:
         self._spent -= self.seconds(task)
@@ -432,9 +465,9 @@ class TrialGraph:
 _DONE = {
     "forward": TrialGraph._forward_done,
     "backward": TrialGraph._backward_done,
-    "reduce": TrialGraph._reduced,
+    "gradient": TrialGraph._gradient_done,
     "norm": TrialGraph._norm_done,
-    "update": TrialGraph._stage_updated,
+    "update": TrialGraph._part_updated,
     "step": TrialGraph._steps_done,
     "evaluate": TrialGraph._evaluation_done,
 }

@@ -24,7 +24,7 @@ class StageCost(msgspec.Struct, frozen=True):
         activation_bytes: what is kept from forward to backward, of one micro-batch.
         recomputed: activations are not kept, so backward may run elsewhere than its forward.
         norm: seconds of the gradient norms, once a step, with clipping.
-        reduce: seconds to add the gradients of one other replica.
+        reduce: seconds to hand over the gradients of one other replica, and to add them.
         shards: how many consecutive shards the stage runs.
     """
 
@@ -60,7 +60,8 @@ class TrialShape(msgspec.Struct, frozen=True, dict=True):
             micro-batch of a stage: what spilling uses), `micro` (one micro-batch of a stage:
             what pipelines use).
         clipped: gradients are clipped by their global norm, so updates wait for all norms.
-        replicas: each works on `micro_batches / replicas` micro-batches of its own.
+        replicas: each works on `micro_batches / replicas` micro-batches of its own, and makes
+            the update of about as large a part of each stage's parameters.
         spilled: records live below the device's memory and are brought up for each use.
         steps_per_task: steps that one task of grain `step` fuses.
         in_flight: the most micro-batches between forward and backward at any stage, with grain
@@ -102,13 +103,9 @@ class TrialShape(msgspec.Struct, frozen=True, dict=True):
                 f"found {self.micro_batches}",
             ),
             (
-                self.grain == "step" and self.replicas > 1,
-                f"expected grain 'stage' or 'micro' with {self.replicas} replicas, found 'step'",
-            ),
-            (
-                self.grain != "step" and self.steps_per_task > 1,
-                f"expected grain 'step' with {self.steps_per_task} steps per task, "
-                f"found {self.grain!r}",
+                (self.grain != "step" or self.replicas > 1) and self.steps_per_task > 1,
+                f"expected grain 'step' and 1 replica with {self.steps_per_task} steps per task, "
+                f"found {self.grain!r} and {self.replicas}",
             ),
             (self.in_flight < 0, f"expected in_flight of 0 or more, found {self.in_flight}"),
         ]
@@ -135,22 +132,30 @@ class TrialShape(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def seconds(self) -> dict[str, tuple[float, ...]]:
-        """Seconds of one task by kind and stage; those of `step` and `evaluate` of all at [-1]."""
-        per_task = self.share // self.micros
+        """Seconds of one task by kind and stage; of all stages at [-1] with grain `step`."""
+        per_task, replicas = self.share // self.micros, self.replicas
+        reduce = [each.reduce * (replicas - 1) / replicas for each in self.stages]
+        norm = [each.norm / replicas for each in self.stages]
+        update = [each.update / replicas for each in self.stages]
+        first = norm if self.clipped else update
+        first[:] = [one + other for one, other in zip(first, reduce, strict=True)]
         table = {
             "forward": tuple(each.forward * per_task for each in self.stages),
             "backward": tuple(each.backward * per_task for each in self.stages),
-            "reduce": tuple(each.reduce * (self.replicas - 1) for each in self.stages),
-            "norm": tuple(each.norm for each in self.stages),
-            "update": tuple(each.update for each in self.stages),
+            "norm": tuple(norm),
+            "update": tuple(update),
         }
-        return {**table, "step": (self.step_seconds,)}
+        if self.grain == "step":
+            table = {kind: (sum(seconds),) for kind, seconds in table.items()}
+        passes = table["forward"][-1] + table["backward"][-1]
+        return {**table, "gradient": (passes,), "step": (self.step_seconds,)}
 
     @cached_property
     def tail(self) -> tuple[float, ...]:
-        """Seconds of what follows the last backward of each stage: reduce, norm and update."""
+        """Seconds of what each replica does after the last backward of each stage."""
         return tuple(
-            each.update + each.norm * self.clipped + each.reduce * (self.replicas - 1)
+            (each.update + each.norm * self.clipped + each.reduce * (self.replicas - 1))
+            / self.replicas
             for each in self.stages
         )
 
@@ -158,7 +163,7 @@ class TrialShape(msgspec.Struct, frozen=True, dict=True):
     def step_seconds(self) -> float:
         """Seconds of all work of one step, on one device."""
         passes = sum(each.forward + each.backward for each in self.stages)
-        return self.micro_batches * passes + sum(self.tail)
+        return self.micro_batches * passes + self.replicas * sum(self.tail)
 
     @cached_property
     def weight_bytes(self) -> int:

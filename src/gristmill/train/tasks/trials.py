@@ -136,9 +136,21 @@ class Trials:
         self._end(standing, "failed")
         self._watcher.on_failed(standing.graph.trial, reason)
 
-    def lose(self, device: int) -> None:
-        """Put back the trials whose unfinished step needed a device that is gone."""
+    def give_up(self, trial: int, reason: str) -> None:
+        """End a trial as one that failed."""
+        self.fail(self._get(trial, *_HERE), reason)
+
+    def lose(self, device: int, instead: DeviceSlot | None = None) -> None:
+        """Put back the trials whose unfinished step needed a device that is gone.
+
+        Args:
+            device: its number.
+            instead: what has taken its place already.
+        """
         slot = self._slots.pop(device)
+        if instead is not None:
+            self._slots[device] = instead
+            self._dispatch.touch(device)
         here = [each for each in self._standings.values() if each.status in _HERE]
         hit = [each for each in here if each.depends_on(device)]
         for task, _ in slot.queue:
