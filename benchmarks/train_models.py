@@ -11,7 +11,6 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from claims import RECORDED, Claim, claim, main
 from gristmill.core.quantities import format_bytes
@@ -21,13 +20,22 @@ from gristmill.train.jobs.trial_spec import TrialSpec
 from gristmill.train.tasks.bounds import bounds
 from gristmill.train.tasks.trial_graph import TrialGraph
 from train_runs import (
-    Ran, Trial, adamw, agree, bytes_of, median_ratio, pipelined, plain, prepared, rounds, run, sgd,
+    Ran,
+    Trial,
+    adamw,
+    agree,
+    bytes_of,
+    pipelined,
+    plain,
+    prepared,
+    ratio,
+    rounds,
+    run,
+    sgd,
+    told,
     whole,
 )  # fmt: skip
 from train_workloads import workloads
-
-if TYPE_CHECKING:
-    from train_runs import Plain
 
 ROUNDS = 3
 ROWS, LENGTH = 8, 128
@@ -65,7 +73,7 @@ def transformer(quick: bool, steps: int, seed: int) -> TrialSpec:
 def many_claims(quick: bool, folder: Path) -> Iterator[Claim]:
     count, steps = (4, 2) if quick else (8, 4)
     specs = [transformer(quick, steps, seed) for seed in range(count)]
-    memory = (5 << 20) if quick else (90 << 20)
+    memory = (26 << 20) if quick else (120 << 20)
     trials = prepared(specs, memory, 2, folder)
     if not all(each.shape.spilled for each in trials):
         raise RuntimeError("a trial fits in a worker's memory: the claim is about larger ones")
@@ -75,8 +83,7 @@ def many_claims(quick: bool, folder: Path) -> Iterator[Claim]:
     }
     found = rounds(1 if quick else ROUNDS, sides)
     agree(found["two"], found["one"])
-    ours = median_ratio([each.seconds for each in found["one"]],
-                        [each.seconds for each in found["two"]])  # fmt: skip
+    ours = ratio(found["one"], found["two"], "seconds")
     share = statistics.median(bound_share(each, trials) for each in found["two"])
     how = (
         f"{count} GPTs of {parameters(trials[0])} with AdamW, {format_bytes(bytes_of(trials[0]))} "
@@ -110,8 +117,7 @@ def three_claim(quick: bool) -> Claim:
     found = rounds(1 if quick else ROUNDS, {"two": lambda: run(trials, 2),
                                             "one": lambda: run(trials, 1)})  # fmt: skip
     agree(found["two"], found["one"])
-    ours = median_ratio([each.seconds for each in found["one"]],
-                        [each.seconds for each in found["two"]])  # fmt: skip
+    ours = ratio(found["one"], found["two"], "seconds")
     return claim(
         "3 equal trials on 2 workers, against 1", ours, "x",
         f"GPTs of {parameters(trials[0])}, {steps} steps of {ROWS * LENGTH} tokens; peer: the "
@@ -141,8 +147,7 @@ def pipeline_claim(quick: bool, folder: Path, micros: int) -> Claim:
     }
     found = rounds(1 if quick else ROUNDS, sides)
     agree(found["two"], found["one"], found["plain"])
-    ours = median_ratio([each.step_seconds for each in found["one"]],
-                        [each.step_seconds for each in found["two"]])  # fmt: skip
+    ours = ratio(found["one"], found["two"], "step_seconds")
     return claim(
         f"one model over 2 workers, {micros} micro-batches, against 1 worker", ours, "x",
         f"{MLP_DEPTH} residual blocks of width {MLP_WIDTH}, {MLP_ROWS} rows a step, "
@@ -164,10 +169,9 @@ def filling_claim(quick: bool, folder: Path) -> Claim:
         "same": lambda: plain(specs[0]),
     }
     found = rounds(1 if quick else ROUNDS, sides)
-    agree([one_trial(each) for each in found["two"]], found["same"])
-    agree(found["same"], found["plain"], exactly=False)
-    ours = median_ratio([2 * each.step_seconds for each in found["plain"]],
-                        [each.step_seconds for each in found["two"]])  # fmt: skip
+    agree(found["two"], found["same"])
+    agree(found["same"], found["plain"], digits=5)
+    ours = 2 * ratio(found["plain"], found["two"], "step_seconds")
     return claim(
         "two pipelined trials over 2 workers, against whole batches on 1", ours, "x",
         f"{MLP_DEPTH} residual blocks of width {MLP_WIDTH}, {MLP_ROWS} rows a step, 2 stages and "
@@ -178,31 +182,11 @@ def filling_claim(quick: bool, folder: Path) -> Claim:
     )  # fmt: skip
 
 
-def one_trial(ran: Ran) -> Plain:
-    from train_runs import Plain
-
-    return Plain(ran.step_seconds, ran.cpu_seconds, ran.losses[0])
-
-
 def parameters(trial: Trial) -> str:
     """Return how many parameters a trial's model has, in words."""
     stage = trial.plan.graph.stage(0, len(trial.plan.graph.layers))
     count = sum(each.nbytes for each in stage.parameters) / 4
     return f"{count / 1e6:.1f} million parameters"
-
-
-def told(found: dict[str, list[Ran | Plain]]) -> str:
-    """Say the medians of all sides."""
-    said = [f"median of {len(next(iter(found.values())))} rounds"]
-    for side, runs in found.items():
-        if isinstance(runs[0], Ran):
-            wall = statistics.median(each.seconds for each in runs)
-            cpu = statistics.median(each.cpu_seconds for each in runs)
-            said.append(f"{side} {wall:.2f} s, {cpu:.2f} CPU s")
-        else:
-            step = statistics.median(each.step_seconds for each in runs)
-            said.append(f"{side} {step:.3f} s a step")
-    return ", ".join(said)
 
 
 if __name__ == "__main__":

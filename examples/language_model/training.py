@@ -1,10 +1,11 @@
 """Train a small GPT within a memory budget that its weights and optimiser state exceed.
 
-    python training.py                     some minutes on one core
+    python training.py                     a few minutes on one core
     python training.py --plain             the same, all in memory, with the loop of any tutorial
-    python training.py --text shakespeare --depth 8
+    python training.py --explain           only say what would happen
 
-Both ways end with the same weights, bit for bit: compare the fingerprints that they print.
+Both ways end with the same weights, bit for bit: compare the fingerprints that they print. A run
+that was killed, at any moment, goes on where it was when the same command is given again.
 """
 
 from __future__ import annotations
@@ -12,23 +13,20 @@ from __future__ import annotations
 import argparse
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
+from curve import curve
 from gpt import GPT, write
 from reading import read_text
-from torch import nn
 
 from gristmill import train
 from gristmill.core.errors import GristmillError
 from gristmill.core.progress import LineReporter, current, reporting
-from gristmill.core.quantities import format_bytes, format_count
+from gristmill.core.quantities import format_bytes, format_count, parse_bytes
 from gristmill.train.checkpoint import state_fingerprint
-from gristmill.train.draws import DRAWS, KeyedDraws, steady
-from gristmill.train.feeds.feed import Feed
-from gristmill.train.feeds.objectives import Objective
-from gristmill.train.feeds.token_windows import TokenWindows
 
-LOSS = "token_cross_entropy"
+HEADS = 4
 STATE_BYTES = 3 * 4  # of a parameter: its value, and the two moments of AdamW
 
 
@@ -41,8 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GristmillError as error:
         print(f"error: {error}")
         return error.exit_code
-    print(f"weights: {state_fingerprint(model.state_dict())}")
-    print(write(model, b"The ", options.letters, options.seed).decode(errors="replace"))
+    if model is not None:
+        print(f"weights: {state_fingerprint(model.state_dict())}")
+        print(write(model, b"The ", options.letters, options.seed).decode(errors="replace"))
     return 0
 
 
@@ -51,27 +50,56 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--text", default="python", help="python, shakespeare, or a file")
-    made.add_argument("--memory", default="16MB", help="budget for weights and optimiser state")
-    made.add_argument("--plain", action="store_true", help="plain loop, all in memory")
-    made.add_argument("--epochs", type=int, default=1)
-    made.add_argument("--width", type=int, default=192)
-    made.add_argument("--depth", type=int, default=6)
-    made.add_argument("--length", type=int, default=128, help="bytes that the model sees at once")
-    made.add_argument("--batch", type=int, default=16, help="windows of a step")
-    made.add_argument("--micro-batches", type=int, default=2, help="parts of a batch")
-    made.add_argument("--lr", type=float, default=1e-3)
-    made.add_argument("--seed", type=int, default=0)
-    made.add_argument("--letters", type=int, default=300, help="bytes to write at the end")
+    add = made.add_argument
+    add("--text", default="shakespeare", help="shakespeare, python, or a file")
+    add("--read", default="250KB", help="how much of the text, from its beginning")
+    add("--memory", default="40MB", help="budget of a device, for all that training needs")
+    add("--devices", default="1", help="1, 2, cpu:2, auto")
+    add("--folder", type=Path, default=Path("run"), help="where the state of the run is kept")
+    add("--explain", action="store_true", help="say what would happen, and stop")
+    add("--plain", action="store_true", help="plain loop, all in memory")
+    add("--epochs", type=int, default=1)
+    add("--width", type=int, default=256)
+    add("--depth", type=int, default=8)
+    add("--length", type=int, default=64, help="bytes that the model sees at once")
+    add("--batch", type=int, default=16, help="windows of a step")
+    add("--micro-batches", type=int, default=4, help="parts of a batch")
+    add("--lr", type=float, default=1e-3)
+    add("--seed", type=int, default=0)
+    add("--letters", type=int, default=300, help="bytes to write at the end")
     return made
 
 
-def run(options: argparse.Namespace) -> GPT:
-    """Train as the options say; return the model."""
-    windows = TokenWindows(read_text(options.text), options.length)
+def run(options: argparse.Namespace) -> GPT | None:
+    """Train as the options say; return the model, None if it was only to be explained."""
+    text = read_text(options.text)[: parse_bytes(options.read)]
+    windows = train.TokenWindows(text, options.length)
     build = functools.partial(
-        GPT, length=options.length, width=options.width, depth=options.depth, heads=6
+        GPT, length=options.length, width=options.width, depth=options.depth, heads=HEADS
     )
+    _introduce(build, windows, options)
+    job = train.job(
+        build, windows, loss="token_cross_entropy", folder=options.folder, lr=options.lr,
+        epochs=options.epochs, batch_size=options.batch, micro_batches=options.micro_batches,
+        seed=options.seed, devices=options.devices,
+        memory=None if options.plain else options.memory,
+    )  # fmt: skip
+    if options.plain:
+        return _plainly(job)
+    print(job.explain())
+    if options.explain:
+        return None
+    job.run()
+    print(curve(job.losses()))
+    job.trace(options.folder / "trace.json")
+    job.gantt(options.folder / "gantt.html")
+    print(f"what ran when: {options.folder / 'gantt.html'}, trace.json beside it for Perfetto")
+    return job.module()
+
+
+def _introduce(
+    build: functools.partial[GPT], windows: train.TokenWindows, options: argparse.Namespace
+) -> None:
     with torch.device("meta"):
         parameters = sum(each.numel() for each in build().parameters())
     current().say(
@@ -79,49 +107,14 @@ def run(options: argparse.Namespace) -> GPT:
         f"{format_count(parameters)} parameters: {format_bytes(parameters * STATE_BYTES)} of "
         f"weights and optimiser state, {'no' if options.plain else options.memory} budget"
     )
-    if options.plain:
-        return plain_loop(build, windows, options)
-    fitted = train.fit(
-        build, data=windows, loss=LOSS, optimizer="adamw", lr=options.lr, epochs=options.epochs,
-        batch_size=options.batch, micro_batches=options.micro_batches, seed=options.seed,
-        devices="auto", memory=options.memory,
-    )  # fmt: skip
-    return fitted.module
 
 
-def plain_loop(
-    build: functools.partial[GPT], windows: TokenWindows, options: argparse.Namespace
-) -> GPT:
-    """Train as any tutorial would, but with draws that have a name (see `KeyedDraws`)."""
-    feed, objective = Feed(windows, options.batch, options.seed), Objective(LOSS)
-    with steady(threads=1):
-        model = train.seeded(build, options.seed)
-        optimizer = torch.optim.AdamW(model.parameters(), options.lr, weight_decay=0.01, fused=True)
-        for step in range(options.epochs * feed.steps_per_epoch):
-            loss = plain_step(model, optimizer, objective, feed, step, options)
-            if step % 25 == 0:
-                current().say(f"  epoch {feed.epoch_of(step)}, step {step}: loss {loss:.4f}")
+def _plainly(job: train.TrainingJob) -> GPT:
+    """Train as any tutorial would, but with draws that have a number (see `plain_loop`)."""
+    losses: dict[int, float] = {}
+    model = train.plain_loop(job.trials[0], losses.__setitem__)
+    print(curve(losses))
     return model
-
-
-def plain_step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    objective: Objective,
-    feed: Feed,
-    step: int,
-    options: argparse.Namespace,
-) -> float:
-    """Update once; return the loss."""
-    batch, total = feed.batch(step), 0.0
-    optimizer.zero_grad()
-    for micro, part in enumerate(batch.split(options.micro_batches)):
-        with KeyedDraws(options.seed, DRAWS, step, micro):
-            loss = objective(model(*part.inputs), part) / batch.weight
-        loss.backward()
-        total += loss.item()
-    optimizer.step()
-    return total
 
 
 if __name__ == "__main__":

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -17,8 +15,9 @@ from gristmill import train
 from gristmill.core.errors import UsageError
 
 FOLDER = Path(__file__).parents[2] / "examples" / "language_model"
-MODULES = ("gpt", "reading", "training")
+MODULES = ("curve", "gpt", "reading", "training")
 SMALL = ["--width", "12", "--depth", "2", "--length", "8", "--batch", "16", "--letters", "20"]
+WEIGHTS = re.compile(r"^weights: [0-9a-f]{32}$", re.MULTILINE)
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +51,7 @@ def text(tmp_path: Path) -> str:
 
 
 def small(gpt: Any, **sizes: Any) -> Any:
-    return train.seeded(lambda: gpt.GPT(length=8, width=12, depth=2, heads=3, **sizes), 0)
+    return train.seeded(lambda: gpt.GPT(length=8, width=12, depth=2, heads=4, **sizes), 0)
 
 
 def test_no_token_sees_those_after_it(gpt: Any) -> None:
@@ -92,26 +91,57 @@ def test_a_text_that_is_not_there(tmp_path: Path) -> None:
     from reading import read_text
 
     gone = tmp_path / "gone.txt"
-    message = f"there is no file {gone}\n  fix: name a file, python or shakespeare"
+    message = f"there is no file {gone}\n  fix: name a file, shakespeare or python"
     with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
         read_text(str(gone))
 
 
-def test_plain_training_learns_and_repeats(
-    training: Any, text: str, capsys: pytest.CaptureFixture[str]
+def test_shakespeare_comes_from_the_catalogue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ["--plain", "--text", text, "--epochs", "6", "--lr", "0.01", *SMALL]
-    said = []
-    for _ in range(2):
-        torch.rand(3)  # other draws in between change nothing
-        assert training.main(arguments) == 0
-        said.append(capsys.readouterr())
-    assert said[0] == said[1]
-    assert re.match(r"weights: [0-9a-f]{32}\nThe ", said[0].out)
-    losses = [float(each) for each in re.findall(r"loss (\S+)", said[0].err)]
-    assert losses[0] == pytest.approx(np.log(256), abs=0.2)
-    assert losses[-1] < 3.2
-    assert "parameters: 83.5 KB of weights and optimiser state, no budget" in said[0].err
+    import reading
+
+    (tmp_path / "text").write_bytes(b"To be or not to be")
+    monkeypatch.setattr(reading.data, "fetch", lambda name: tmp_path / "text")
+    assert reading.read_text("shakespeare") == b"To be or not to be"
+
+
+def test_a_curve_falls_as_its_losses_do() -> None:
+    from curve import curve
+
+    lines = curve({step: 8.0 - step / 4 for step in range(24)}).splitlines()
+    assert len(lines) == 12
+    assert lines[0] == "steps     0 to 1     loss  7.875 " + "#" * 40
+    assert lines[-1] == "steps    22 to 23    loss  2.375 " + "#" * 12
+    assert curve({7: 1.0}) == "steps     7 to 7     loss  1.000 " + "#" * 40
+    assert curve({}) == "no steps"
+
+
+@pytest.fixture
+def call(training: Any, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Call the script; return what it printed."""
+
+    def called(*arguments: str, folder: str = "run") -> str:
+        options = ["--text", text, "--folder", str(tmp_path / folder), *SMALL, *arguments]
+        assert training.main(options) == 0
+        return capsys.readouterr().out
+
+    return called
+
+
+def test_training_within_a_budget_ends_with_the_plain_weights(call: Any, tmp_path: Path) -> None:
+    plan = call("--explain")
+    assert "model: cut by exported" in plan
+    spilled = call()
+    assert spilled.startswith(plan.partition("\n")[0])
+    assert re.search(r"steps +0 to \d+ +loss  5\.\d+ #{40}\n", spilled)
+    assert "</svg>" in (tmp_path / "run" / "gantt.html").read_text()
+    assert (tmp_path / "run" / "trace.json").stat().st_size > 100
+    written = WEIGHTS.findall(spilled)
+    assert len(written) == 1
+    # Its folder holds the end of the run, so that nothing is left to train.
+    assert WEIGHTS.findall(call()) == written
+    assert WEIGHTS.findall(call("--plain", folder="other")) == written
 
 
 def test_a_mistake_is_told_without_a_stack_trace(
@@ -119,17 +149,3 @@ def test_a_mistake_is_told_without_a_stack_trace(
 ) -> None:
     assert training.main(["--text", "nowhere.txt"]) == UsageError.exit_code
     assert capsys.readouterr().out.startswith("error: there is no file nowhere.txt\n")
-
-
-@pytest.mark.skipif(
-    "memory" not in inspect.signature(train.fit).parameters,
-    reason="train.fit takes no memory budget yet",
-)
-def test_a_budget_below_the_state_ends_with_the_same_weights(
-    training: Any, text: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    said = []
-    for way in (["--plain"], ["--memory", "64KB"]):
-        assert training.main([*way, "--text", text, "--epochs", "1", *SMALL]) == 0
-        said.append(capsys.readouterr().out)
-    assert said[0] == said[1]

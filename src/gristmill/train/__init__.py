@@ -16,8 +16,21 @@ if TYPE_CHECKING:
     from gristmill.train.draws import seeded as seeded
     from gristmill.train.examples import Examples as Examples
     from gristmill.train.export import export_graph as export_graph
+    from gristmill.train.feeds.arrays import Arrays as Arrays
+    from gristmill.train.feeds.images import Images as Images
+    from gristmill.train.feeds.token_windows import TokenWindows as TokenWindows
     from gristmill.train.fitted import Fitted as Fitted
+    from gristmill.train.front import fit as fit
+    from gristmill.train.front import search as search
     from gristmill.train.history import EpochRecord as EpochRecord
+    from gristmill.train.hunt.search import Search as Search
+    from gristmill.train.hunt.search import search_on_devices as search_on_devices
+    from gristmill.train.jobs.job import TrainingJob as TrainingJob
+    from gristmill.train.jobs.job import job as job
+    from gristmill.train.jobs.reference import plain_loop as plain_loop
+    from gristmill.train.jobs.resources import Resources as Resources
+    from gristmill.train.jobs.trained import Trained as Trained
+    from gristmill.train.jobs.trial_spec import TrialSpec as TrialSpec
     from gristmill.train.losses import ClassWeightedCrossEntropy as ClassWeightedCrossEntropy
     from gristmill.train.losses import GeneralizedCrossEntropy as GeneralizedCrossEntropy
     from gristmill.train.losses import SmoothedCrossEntropy as SmoothedCrossEntropy
@@ -25,7 +38,6 @@ if TYPE_CHECKING:
     from gristmill.train.losses import noise_aware_loss as noise_aware_loss
     from gristmill.train.model_spec import ModelSpec as ModelSpec
     from gristmill.train.model_spec import build_model as build_model
-    from gristmill.train.selection import search as search
     from gristmill.train.settings import FitSettings as FitSettings
     from gristmill.train.space import Space as Space
     from gristmill.train.space import integers as integers
@@ -39,11 +51,11 @@ if TYPE_CHECKING:
     from gristmill.train.text.text_models import EmbeddingMLP as EmbeddingMLP
     from gristmill.train.text.text_models import TextCNN as TextCNN
     from gristmill.train.text.text_models import TextTransformer as TextTransformer
-    from gristmill.train.training import fit as fit
     from gristmill.train.weak.weak_weight import Weighing as Weighing
     from gristmill.train.weak.weak_weight import weigh as weigh
 
 _EXPORTS = {
+    "Arrays": "feeds.arrays",
     "BagOfNgrams": "text.text_models",
     "ClassWeightedCrossEntropy": "losses",
     "EmbeddingMLP": "text.text_models",
@@ -52,22 +64,32 @@ _EXPORTS = {
     "FitSettings": "settings",
     "Fitted": "fitted",
     "GeneralizedCrossEntropy": "losses",
+    "Images": "feeds.images",
     "ModelSpec": "model_spec",
+    "Resources": "jobs.resources",
+    "Search": "hunt.search",
     "SmoothedCrossEntropy": "losses",
     "Space": "space",
     "Study": "study",
     "SymmetricCrossEntropy": "losses",
     "TextCNN": "text.text_models",
     "TextTransformer": "text.text_models",
+    "TokenWindows": "feeds.token_windows",
+    "Trained": "jobs.trained",
+    "TrainingJob": "jobs.job",
+    "TrialSpec": "jobs.trial_spec",
     "Weighing": "weak.weak_weight",
     "build_model": "model_spec",
     "bundle_model": "bundle",
     "export_graph": "export",
-    "fit": "training",
+    "fit": "front",
     "integers": "space",
+    "job": "jobs.job",
     "log_uniform": "space",
     "noise_aware_loss": "losses",
-    "search": "selection",
+    "plain_loop": "jobs.reference",
+    "search": "front",
+    "search_on_devices": "hunt.search",
     "seeded": "draws",
     "text_featurizer": "text.text_defaults",
     "text_settings": "text.text_defaults",

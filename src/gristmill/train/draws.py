@@ -110,10 +110,11 @@ class KeyedDraws(TorchDispatchMode):
     ) -> Any:
         """Seed before a draw; leave every other operation alone."""
         if _SEEDED in func.tags:
-            self._reseed()
+            self.seed_next()
         return func(*args, **(kwargs or {}))
 
-    def _reseed(self) -> None:
+    def seed_next(self) -> None:
+        """Seed torch's generators for the next draw: enough for what draws exactly once."""
         # The generators are put back at the end; without draws there is nothing to put back.
         if self._before is None:
             gpu = torch.cuda.get_rng_state(self._gpu) if self._gpu else None

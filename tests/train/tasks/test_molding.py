@@ -59,7 +59,9 @@ def test_replicas_are_taken_only_where_allowed():
 
 
 def test_as_many_replicas_as_micro_batches_round_alike():
-    timeline = simulate(trials([1.0], micros=4), 4, reshaper=Molding())
+    graphs = trials([1.0], micros=4)
+    assert {each.task.replica for each in simulate(graphs, 4, reshaper=Molding())} == {0}
+    timeline = simulate(trials([1.0], micros=4, replicable=True), 4, reshaper=Molding())
     assert {each.task.replica for each in timeline} == {0, 1, 2, 3}
     assert timeline.makespan == pytest.approx(40 * 4 / 96 * 3)
 
@@ -68,13 +70,6 @@ def test_replicas_that_a_trial_comes_with_stay():
     timeline = simulate(trials([1.0], replicas=2), 4, reshaper=Molding())
     assert {each.task.replica for each in timeline} == {0, 1}
     assert {each.task.stage for each in timeline} == {-1}
-
-
-def test_short_steps_are_not_worth_handing_over():
-    spread = simulate(trials([1.0], micros=2), 2, reshaper=Molding(task_seconds=0.001))
-    assert {each.task.replica for each in spread} == {0, 1}
-    alone = simulate(trials([1.0], micros=2), 2, reshaper=Molding(task_seconds=0.1))
-    assert {each.task.kind for each in alone} == {"step"}
 
 
 def test_a_trial_whose_data_stays_where_it_is_keeps_its_shape():

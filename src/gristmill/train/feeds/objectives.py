@@ -78,8 +78,8 @@ class Objective:
         try:
             loss: object = self.loss(output, batch.targets)
         except Exception as error:
-            found = f"output {_shape(output)} and targets {_shape(batch.targets)}"
-            raise told(f"loss {self.name} of {found}", error) from error
+            of = f"output {_shape(output)} and targets {_shape(batch.targets)}"
+            raise told(f"loss {self.name} of {of}", error) from error
         if not isinstance(loss, Tensor) or tuple(loss.shape) not in ((), (batch.rows,)):
             found = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__qualname__
             raise TrainError(

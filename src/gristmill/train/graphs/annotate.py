@@ -77,6 +77,7 @@ def _noted(
         aliases=tuple(name for name in arguments if memory[name] & made),
         draws=seen.draws,
         varying=seen.varying,
+        asks=seen.asks,
         packed=not isinstance(seen.output, Tensor) and not call.scalar,
         floating=any(t.is_floating_point() or t.is_complex() for t in tensors),
     )

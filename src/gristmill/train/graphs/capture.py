@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,24 +12,41 @@ from torch.utils import _pytree as pytree
 
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.train.graphs.annotate import annotated
-from gristmill.train.graphs.exported import exported, leaves, with_blocks
+from gristmill.train.graphs.blocks import ever_coarser, twins
 from gristmill.train.graphs.layer_graph import LayerGraph
 from gristmill.train.graphs.program import Call, Program, Ref
 from gristmill.train.graphs.sequential import chain
+from gristmill.train.graphs.sizes import InputSizes
 from gristmill.train.graphs.skeleton import Skeleton
+from gristmill.train.graphs.tracing import Traced, traced
 from gristmill.train.graphs.watch import Shadow
 
 WAYS = ("sequential", "exported", "blocks", "whole")
 """Ways to capture a model, in the order in which they are tried."""
-Shapes = tuple[tuple[int | None, ...] | None, ...]
-Captured = tuple[Program, Program, Shapes]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Model:
     skeleton: Skeleton
     example: tuple[Tensor, ...]
     device: str
+    ways: Sequence[str]
+    _traced: dict[tuple[frozenset[str], bool], Traced | Exception] = field(default_factory=dict)
+
+    def traced(self, blocks: frozenset[str], *, expand: bool) -> Traced:
+        """Trace the model; the second way that wants the same gets what the first one got."""
+        key = blocks, expand
+        if key not in self._traced:
+            try:
+                self._traced[key] = traced(
+                    self.skeleton, self.example, self.device, blocks, expand=expand
+                )
+            except Exception as error:
+                self._traced[key] = error
+        found = self._traced[key]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
 
 def capture(
@@ -44,6 +61,14 @@ def capture(
     Nothing is computed and no weights are copied: the model runs on tensors without data. It may
     be on the meta device, and is left as it is.
 
+    The ways, from the finest to the coarsest:
+
+        sequential   an `nn.Sequential`: its modules are the layers
+        exported     the forward is traced by `torch.export`, repeated blocks once for each kind
+        blocks       as exported, but blocks that cannot be (their code branches on data, say)
+                     stay whole; without `exported` among the ways, all blocks do
+        whole        the model is one layer
+
     Args:
         module: the model; a list of modules is run one after the other.
         example: model inputs, with a batch dimension first; only shapes and dtypes matter.
@@ -57,72 +82,85 @@ def capture(
     _check(example, ways)
     if not isinstance(module, nn.Module):
         module = nn.Sequential(*module)
-    model = _Model(Skeleton(module), example, device)
+    model = _Model(Skeleton(module), example, device, ways)
     reasons: list[str] = []
     for way in ways:
         try:
             with torch.random.fork_rng(devices=[]):
-                train, evaluation, shapes, why = _FRONT_ENDS[way](model)
+                found, why = _FRONT_ENDS[way](model)
         except Exception as error:
             reasons.append(f"{way}: {_first_line(error)}")
             continue
         reason = f"{why}; tried before: {'; '.join(reasons)}" if reasons else why
-        return LayerGraph(way, reason, model.skeleton, train, evaluation, shapes)
+        return LayerGraph(way, reason, model.skeleton, len(example), found)
     raise TrainError(
         f"{type(module).__name__} could not be captured. " + "; ".join(reasons),
         fix="call it with tensors only, or allow the way `whole`",
     )
 
 
-def _sequential(model: _Model) -> tuple[Program, Program, Shapes, str]:
-    program = chain(model.skeleton.module, len(model.example))
-    train, evaluation = _both(model, lambda mode: program)  # noqa: ARG005
-    for call in (*train.calls, *evaluation.calls):
+def _sequential(model: _Model) -> tuple[Traced, str]:
+    found = _annotated(model, chain(model.skeleton.module, len(model.example)))
+    for call in (*found.train.calls, *found.evaluation.calls):
         if call.packed:
             raise TrainError(f"{call.target} does not return one tensor")
-    return train, evaluation, _free(model), "it is a sequence of modules"
+    return found, "it is a sequence of modules"
 
 
-def _exported(model: _Model) -> tuple[Program, Program, Shapes, str]:
-    return *_traced(model, leaves(model.skeleton.module)), "its forward could be exported"
+def _exported(model: _Model) -> tuple[Traced, str]:
+    found = model.traced(twins(model.skeleton.module), expand=True)
+    if found.whole:
+        raise TrainError(_reasons(found))
+    return found, "its forward could be exported"
 
 
-def _blocks(model: _Model) -> tuple[Program, Program, Shapes, str]:
+def _blocks(model: _Model) -> tuple[Traced, str]:
+    module = model.skeleton.module
     reasons = []
-    for blocks in with_blocks(model.skeleton.module):
+    for blocks in dict.fromkeys((twins(module), *ever_coarser(module))):
+        if not blocks:
+            continue
         try:
-            captured = _traced(model, blocks)
+            found = model.traced(blocks, expand="exported" in model.ways)
         except Exception as error:
             reasons.append(_first_line(error))
             continue
-        return *captured, "what lies between its blocks could be exported, the blocks stay whole"
-    raise TrainError(" / ".join(dict.fromkeys(reasons)) or "it has no repeated blocks")
+        return found, f"its forward could be exported but for blocks ({_reasons(found)})"
+    raise TrainError(" / ".join(dict.fromkeys(reasons)) or "it has no blocks")
 
 
-def _whole(model: _Model) -> tuple[Program, Program, Shapes, str]:
+def _reasons(found: Traced) -> str:
+    by_reason: dict[str, list[str]] = {}
+    for path, reason in found.whole.items():
+        by_reason.setdefault(reason, []).append(path)
+    return "; ".join(f"{', '.join(paths)}: {reason}" for reason, paths in by_reason.items())
+
+
+def _whole(model: _Model) -> tuple[Traced, str]:
     inputs = tuple(Ref(f"input.{at}") for at in range(len(model.example)))
     call = Call("value 0", "", inputs, module=True)
-    program = Program((call,), Ref("value 0"))
     why = "it cannot be cut"
     try:
-        return *_both(model, lambda mode: program), _free(model), why  # noqa: ARG005
+        return _annotated(model, Program((call,), Ref(call.name))), why
     except Exception:
-        held = model.skeleton.held_by("")
-        sure = Call(
+        # It does not even run on tensors without data: suppose that it does all it may.
+        buffers = tuple(model.skeleton.buffers)
+        call = Call(
             call.name,
             "",
             inputs,
             module=True,
-            tensors=held,
-            mutates=tuple(model.skeleton.buffers),
-            reassigns=tuple(model.skeleton.buffers),
+            tensors=model.skeleton.held_by(""),
+            mutates=buffers,
+            reassigns=buffers,
             varying=True,
+            asks=True,
         )
-        program = Program((sure,), Ref("value 0"))
-        return program, program, _free(model), why
+        program = Program((call,), Ref(call.name))
+        return Traced(program, program, InputSizes(), {}), why
 
 
-_FRONT_ENDS: dict[str, Callable[[_Model], tuple[Program, Program, Shapes, str]]] = {
+_FRONT_ENDS: dict[str, Callable[[_Model], tuple[Traced, str]]] = {
     "sequential": _sequential,
     "exported": _exported,
     "blocks": _blocks,
@@ -130,40 +168,13 @@ _FRONT_ENDS: dict[str, Callable[[_Model], tuple[Program, Program, Shapes, str]]]
 }
 
 
-def _both(model: _Model, make: Callable[[bool], Program]) -> tuple[Program, Program]:
+def _annotated(model: _Model, program: Program) -> Traced:
     modes = []
     for training in (True, False):
         shadow = Shadow(model.skeleton.module, model.device)
-        example = tuple(shadow.like(tensor) for tensor in model.example)
-        program = make(training)
+        example = tuple(map(shadow.like, model.example))
         modes.append(annotated(program, model.skeleton, shadow, example, training))
-    return modes[0], modes[1]
-
-
-def _traced(model: _Model, opaque: frozenset[str]) -> Captured:
-    shapes: dict[bool, Shapes] = {}
-
-    def make(training: bool) -> Program:
-        program, shapes[training] = exported(
-            model.skeleton, model.example, opaque, training=training, device=model.device
-        )
-        return program
-
-    train, evaluation = _both(model, make)
-    both = zip(shapes[True], shapes[False], strict=True)
-    return train, evaluation, tuple(_common(one, other) for one, other in both)
-
-
-def _common(
-    one: tuple[int | None, ...] | None, other: tuple[int | None, ...] | None
-) -> tuple[int | None, ...] | None:
-    if one is None or other is None:
-        return None
-    return tuple(a if a is not None else b for a, b in zip(one, other, strict=True))
-
-
-def _free(model: _Model) -> Shapes:
-    return (None,) * len(model.example)
+    return Traced(modes[0], modes[1], InputSizes(), {})
 
 
 def _check(example: Any, ways: Sequence[str]) -> None:

@@ -8,81 +8,140 @@ the parts: arithmetic on sizes, masks, skips. Data-dependent branches inside par
 
 from __future__ import annotations
 
+import inspect
 import logging
 import operator
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import redirect_stderr
+from dataclasses import dataclass
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import InputKind
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.utils import _pytree as pytree
 
 from gristmill.core.errors import TrainError
 from gristmill.train.graphs.operations import operation_name
-from gristmill.train.graphs.parts import Parts
+from gristmill.train.graphs.parts import Arguments, Parts
 from gristmill.train.graphs.program import INPUT, TENSOR, Call, Program, Ref, Size
+from gristmill.train.graphs.sizes import Shape
 from gristmill.train.graphs.skeleton import Skeleton
 from gristmill.train.graphs.watch import Shadow
 
 _CHECKS = ("_assert", "sym_constrain")
-Shape = tuple[int | None, ...]
+_TORCH = str(Path(torch.__file__).parent)
+_MODELS_OF_TORCH = str(Path(torch.__file__).parent / "nn")
+
+
+@dataclass(frozen=True)
+class Use:
+    """A call of a part that stayed whole.
+
+    Args:
+        call: as it stands in the program.
+        arguments: with gaps for tensors and sizes.
+        tensors: what fills the gaps: shapes (sizes may be symbols) and dtypes.
+        values: names of the values that fill the gaps; None for a tensor that is a constant.
+        leaves: which leaves of its output are tensors.
+    """
+
+    call: Call
+    arguments: Arguments
+    tensors: tuple[tuple[tuple[Any, ...], torch.dtype], ...]
+    values: tuple[str | None, ...]
+    leaves: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model's forward in one mode, not annotated yet.
+
+    Args:
+        program: its calls.
+        shapes: which shapes of inputs it takes: None where any size does.
+        symbols: of the inputs' sizes: symbol to where it is found.
+        conditions: what the model's code asked of sizes, in these symbols.
+        uses: calls of parts that stayed whole, by name.
+    """
+
+    program: Program
+    shapes: tuple[Shape, ...]
+    symbols: Mapping[Any, tuple[tuple[str, int], ...]]
+    conditions: tuple[Any, ...]
+    uses: Mapping[str, Use]
 
 
 def exported(
     skeleton: Skeleton,
     example: tuple[Tensor, ...],
     opaque: frozenset[str],
+    kinds: Mapping[str, Hashable],
     *,
     training: bool,
     device: str,
-) -> tuple[Program, tuple[Shape, ...]]:
+    free: tuple[tuple[bool, ...], ...] | None = None,
+) -> Exported:
     """Trace a model's forward in one mode.
-
-    All dimensions of the inputs may vary, unless the model's own code fixes them.
 
     Args:
         skeleton: the model.
         example: inputs; only shapes and dtypes matter.
         opaque: paths of the modules that stay whole.
+        kinds: of which kind they are, where there may be several of one.
         training: which mode.
         device: where the model will run.
-
-    Returns:
-        The program, not annotated yet, and the shapes that it takes: None where any size does.
+        free: for each dimension of each input whether its size may vary; without it, all may,
+            unless the model's own code fixes them.
 
     Raises:
         TrainError: something in the graph has no name that could be called elsewhere.
         Exception: whatever the export or the model's code raises.
     """
-    sizes = [_roomy(tensor.shape) for tensor in example]
-    tries: list[Callable[[int], Any]] = [
-        lambda dim: Dim.AUTO,  # noqa: ARG005
-        lambda dim: Dim.AUTO if dim == 0 else Dim.STATIC,
-        lambda dim: Dim.STATIC,  # noqa: ARG005
-    ]
     errors: list[Exception] = []
-    for kind in tries:
-        fixed = kind(0) is Dim.STATIC
-        shapes = [tuple(tensor.shape) for tensor in example] if fixed else sizes
-        dynamic = [{dim: kind(dim) for dim in range(len(shape))} for shape in shapes]
+    for shapes, dynamic in _ways_to_vary(example, free):
         try:
-            parts = Parts(Shadow(skeleton.module, device), opaque, training)
+            parts = Parts(Shadow(skeleton.module, device), opaque, kinds, training)
             inputs = tuple(map(parts.shadow.like, example, shapes))
-            graph = _export(parts, inputs, tuple(dynamic))
-            return _Converter(graph, parts, skeleton).program()
+            graph = _export(parts, inputs, dynamic)
+            return _Converter(graph, parts, skeleton).result()
+        except GuardOnDataDependentSymNode as error:
+            raise TrainError(f"its forward branches on data: {_asked(error)}") from error
         except Exception as error:
             errors.append(error)
     raise errors[0]
 
 
-def _roomy(shape: torch.Size) -> tuple[int, ...]:
-    """Return a batch of at least two: the export takes a size of one for a broadcast."""
-    return tuple(max(size, 2) if dim == 0 else size for dim, size in enumerate(shape))
+def _ways_to_vary(
+    example: tuple[Tensor, ...], free: tuple[tuple[bool, ...], ...] | None
+) -> Iterator[tuple[list[tuple[int, ...]], tuple[dict[int, Any], ...]]]:
+    """Yield shapes for the example and which sizes are symbols: all, those of the batch, none."""
+    own = [tuple(tensor.shape) for tensor in example]
+    if free is not None:
+        yield own, tuple(
+            {dim: Dim.AUTO if varies else Dim.STATIC for dim, varies in enumerate(dims)}
+            for dims in free
+        )
+        return
+    # A batch of at least two: the export takes a size of one for a broadcast.
+    roomy = [tuple(max(s, 2) if dim == 0 else s for dim, s in enumerate(shape)) for shape in own]
+    yield roomy, tuple(dict.fromkeys(range(len(shape)), Dim.AUTO) for shape in roomy)
+    yield (
+        roomy,
+        tuple(
+            {dim: Dim.STATIC if dim else Dim.AUTO for dim in range(len(shape))} for shape in roomy
+        ),
+    )
+    yield own, tuple(dict.fromkeys(range(len(shape)), Dim.STATIC) for shape in own)
+
+
+def _asked(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _export(parts: Parts, inputs: tuple[Tensor, ...], dynamic: Any) -> ExportedProgram:
@@ -98,11 +157,14 @@ def _export(parts: Parts, inputs: tuple[Tensor, ...], dynamic: Any) -> ExportedP
 
 
 def _run_export(parts: Parts, inputs: tuple[Tensor, ...], dynamic: Any) -> ExportedProgram:
+    # Inputs that a forward takes as `*args` are nested in the export's eyes.
+    named = inspect.signature(parts.traced.forward).bind(*dynamic).arguments
+    dynamic = tuple(named.values())
     return torch.export.export(parts.traced, inputs, dynamic_shapes=dynamic, strict=False)
 
 
 class _Converter:
-    """Turns an exported graph into a program."""
+    """Turns an exported graph into a program, and notes what it takes for granted."""
 
     def __init__(self, graph: ExportedProgram, parts: Parts, skeleton: Skeleton) -> None:
         self._graph, self._parts = graph, parts
@@ -116,14 +178,32 @@ class _Converter:
         self._dims: dict[str, list[Size]] = {}
         self._scalars: dict[str, str] = {}
         self._shapes: list[Shape] = []
+        self._symbols: dict[Any, list[tuple[str, int]]] = {}
+        self._environment: Any = None
+        self._uses: dict[str, Use] = {}
 
-    def program(self) -> tuple[Program, tuple[Shape, ...]]:
+    def result(self) -> Exported:
         inputs = {spec.arg.name: spec for spec in self._graph.graph_signature.input_specs}
         for node in self._graph.graph.nodes:
             if node.op == "placeholder":
                 self._placeholder(node, inputs[node.name])
         self._body(self._graph.graph_module, self._values, grad=True)
-        return Program(tuple(self._calls), self._output(), self._sizes()), tuple(self._shapes)
+        return Exported(
+            Program(tuple(self._calls), self._output(), self._sizes()),
+            tuple(self._shapes),
+            {symbol: tuple(places) for symbol, places in self._symbols.items()},
+            tuple(self._conditions()),
+            self._uses,
+        )
+
+    def _conditions(self) -> Iterator[Any]:
+        """Yield what the model's code asked of sizes; kernels of torch check theirs themselves."""
+        for guard in self._environment.guards if self._environment else ():
+            place = getattr(guard.sloc.framework_loc, "filename", _TORCH)
+            if place.startswith(_TORCH) and not place.startswith(_MODELS_OF_TORCH):
+                continue
+            if guard.expr.free_symbols <= set(self._symbols):
+                yield guard.expr
 
     def _placeholder(self, node: Any, spec: Any) -> None:
         if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER):
@@ -136,6 +216,9 @@ class _Converter:
             for dim, size in enumerate(shape):
                 if isinstance(size, torch.SymInt):
                     self._dims.setdefault(str(size), []).append(Size(name, dim))
+                    self._environment = size.node.shape_env
+                    if size.node.expr.is_Symbol:
+                        self._symbols.setdefault(size.node.expr, []).append((name, dim))
         else:
             self._values[node.name] = self._constant(spec.target)
 
@@ -204,9 +287,18 @@ class _Converter:
         """Add the call of a part that stays whole, and of what takes its output apart."""
         tensors, ints, number = _mapped(node.args, values)
         called = self._parts.calls[number]
-        args, kwargs = called.arguments(tensors, ints)
+        args, kwargs = called.arguments.filled(tensors, ints)
         name = self._unused_name(node.name)
-        self._calls.append(Call(name, called.path, args, kwargs, module=True, grad=grad))
+        call = Call(name, called.path, args, kwargs, module=True, grad=grad)
+        self._calls.append(call)
+        given = [argument.meta["val"] for argument in node.args[0]]
+        self._uses[name] = Use(
+            call,
+            called.arguments,
+            tuple((tuple(tensor.shape), tensor.dtype) for tensor in given),
+            tuple(value.name if isinstance(value, Ref) else None for value in tensors),
+            tuple(called.tensor_leaves),
+        )
         if called.single:
             values[node.name] = [Ref(name)]
             self._note_dims(name, node.meta["val"][0])
@@ -252,71 +344,3 @@ class _Converter:
 
 def _mapped(tree: Any, values: dict[str, Any]) -> Any:
     return torch.fx.node.map_arg(tree, lambda node: values[node.name])
-
-
-def leaves(module: nn.Module) -> frozenset[str]:
-    """Return the paths of the outermost parts that come with torch and do one thing."""
-    return frozenset(_outermost(module, "", _is_leaf))
-
-
-_CONTAINERS = (
-    nn.Sequential,
-    nn.ModuleList,
-    nn.ModuleDict,
-    nn.ParameterList,
-    nn.ParameterDict,
-    nn.Transformer,
-    nn.TransformerEncoder,
-    nn.TransformerDecoder,
-)
-
-
-def _is_leaf(module: nn.Module) -> bool:
-    if isinstance(module, _CONTAINERS):
-        return False
-    return any(
-        base.__module__.startswith("torch.nn.modules")
-        for base in type(module).__mro__[:-2]
-        if base is not nn.Module
-    )
-
-
-def _outermost(module: nn.Module, path: str, wanted: Callable[[nn.Module], bool]) -> Iterator[str]:
-    if path and wanted(module):
-        yield path
-        return
-    for name, child in module.named_children():
-        yield from _outermost(child, f"{path}.{name}".strip("."), wanted)
-
-
-def with_blocks(module: nn.Module) -> Iterator[frozenset[str]]:
-    """Yield sets of parts that stay whole, ever coarser: repeated blocks, then all children."""
-    blocks = frozenset(repeated(module))
-    if blocks:
-        yield _with_leaves(module, blocks)
-    children = frozenset(
-        name for name, child in module.named_children() if not isinstance(child, _CONTAINERS)
-    )
-    covered = {block for block in blocks if block.partition(".")[0] in children}
-    yield _with_leaves(module, children | (blocks - covered))
-
-
-def _with_leaves(module: nn.Module, blocks: frozenset[str]) -> frozenset[str]:
-    others = {
-        leaf
-        for leaf in leaves(module)
-        if not any(f"{leaf}.".startswith(f"{block}.") for block in blocks)
-    }
-    return blocks | others
-
-
-def repeated(module: nn.Module, path: str = "") -> Iterator[str]:
-    """Yield the paths of the outermost siblings of one class that no library of torch defines."""
-    kinds = [type(child) for child in module.children()]
-    for name, child in module.named_children():
-        below = f"{path}.{name}".strip(".")
-        plain = isinstance(child, _CONTAINERS) or _is_leaf(child)
-        if kinds.count(type(child)) > 1 and not plain:
-            yield below
-        else:
-            yield from repeated(child, below)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from gristmill.core.errors import TrainError, UsageError
+from gristmill.core.errors import UsageError
 from gristmill.train.graphs.layout import lay_out
 from gristmill.train.graphs.program import INPUT, TENSOR, Call, Program
 from gristmill.train.graphs.skeleton import Skeleton
 from gristmill.train.graphs.stage import Stage
 from gristmill.train.graphs.tensor_spec import TensorSpec
+from gristmill.train.graphs.tracing import Traced
 from gristmill.train.graphs.values import value_table
 
 
@@ -32,30 +31,6 @@ class Layer:
     draws: int
 
 
-@dataclass(frozen=True)
-class InputCheck:
-    """What the shape of a model input must be: None stands for a free dimension."""
-
-    name: str
-    shape: tuple[int | None, ...]
-
-    def __call__(self, tensor: Tensor) -> None:
-        """Raise TrainError if `tensor` has another shape."""
-        found = tensor.shape
-        if len(found) == len(self.shape):
-            for size, expected in zip(found, self.shape, strict=True):
-                if expected is not None and size != expected:
-                    break
-            else:
-                return
-        wanted = ", ".join("any" if size is None else str(size) for size in self.shape)
-        raise TrainError(
-            f"expected shape [{wanted}], found {list(found)}",
-            where=self.name,
-            fix="pad or cut the input to that size, or capture the model with such an input",
-        )
-
-
 class LayerGraph:
     """A captured model.
 
@@ -63,14 +38,15 @@ class LayerGraph:
         way: how it was captured: `sequential`, `exported`, `blocks` or `whole`.
         why: one sentence on why this way.
         skeleton: the model without its weights.
-        train: its calls in training mode.
-        evaluation: its calls in evaluation mode.
-        shapes: shape of each model input, None for a dimension that may vary.
+        inputs: how many inputs the model has.
+        found: its calls in both modes.
 
     Attributes:
         layers: in the order of the forward.
         inputs: names of the model inputs: `input.0`, ...
         transient: names of buffers that a state dict does not list.
+        sizes: which sizes of inputs it takes.
+        draws: random draws of a forward in training mode.
     """
 
     def __init__(
@@ -78,31 +54,30 @@ class LayerGraph:
         way: str,
         why: str,
         skeleton: Skeleton,
-        train: Program,
-        evaluation: Program,
-        shapes: tuple[tuple[int | None, ...] | None, ...],
+        inputs: int,
+        found: Traced,
     ) -> None:
         self.way, self.why, self.skeleton = way, why, skeleton
-        self.inputs = tuple(f"{INPUT}{at}" for at in range(len(shapes)))
+        self.inputs = tuple(f"{INPUT}{at}" for at in range(inputs))
         self.transient = skeleton.transient
-        train_layers, eval_layers, evaluation = lay_out(train, evaluation, skeleton.parameters)
+        self.sizes = found.sizes
+        train = found.train
+        train_layers, eval_layers, evaluation = lay_out(
+            train, found.evaluation, skeleton.parameters
+        )
         self._programs = {True: (train, train_layers), False: (evaluation, eval_layers)}
         tensors = {
             name: spec.trainable
             for name, spec in {**skeleton.parameters, **skeleton.buffers}.items()
         }
         self.values = value_table(self._programs.values(), tensors)
-        self.input_checks = {
-            name: InputCheck(name, shape)
-            for name, shape in zip(self.inputs, shapes, strict=True)
-            if shape is not None
-        }
         self.flags = _flags(skeleton)
         self.hangs: dict[str, dict[str, str]] = {}
         for name, holders in skeleton.holders.items():
             for path, attribute in holders:
                 self.hangs.setdefault(path, {})[attribute] = name
         self.layers = self._describe(1 + max((*train_layers, *eval_layers), default=0))
+        self.draws = sum(layer.draws for layer in self.layers)
 
     def program(self, training: bool) -> Program:
         """Return the calls of one mode."""

@@ -7,8 +7,9 @@ records. What the operation returns is found by running the part's own code on t
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from gristmill.core.errors import TrainError
+from gristmill.train.graphs.blocks import comparable
 from gristmill.train.graphs.watch import Shadow
 
 _LIBRARY = torch.library.Library("gristmill", "FRAGMENT")
@@ -37,14 +39,73 @@ _KEEPING = {
 """Modules whose output has the size of the input, with exceptions."""
 
 
+class Gap(Enum):
+    """What stands in the place of an argument that differs from call to call."""
+
+    TENSOR = "tensor"
+    SIZE = "size"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Arguments of a call, with gaps where tensors and sizes go.
+
+    Args:
+        leaves: flattened.
+        structure: how they nest.
+    """
+
+    leaves: tuple[Any, ...]
+    structure: Any
+
+    @classmethod
+    def of(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Arguments, list[Any]]:
+        """Return the arguments with gaps, and what is to fill these."""
+        leaves, structure = pytree.tree_flatten((args, kwargs))
+        gaps = tuple(_gap(leaf) for leaf in leaves)
+        fillings = [leaf for leaf, gap in zip(leaves, gaps, strict=True) if isinstance(gap, Gap)]
+        return cls(gaps, structure), fillings
+
+    def filled(self, tensors: Iterable[Any], sizes: Iterable[Any]) -> tuple[Any, Any]:
+        """Return positional and keyword arguments."""
+        left = {Gap.TENSOR: iter(tensors), Gap.SIZE: iter(sizes)}
+        leaves = [next(left[leaf]) if isinstance(leaf, Gap) else leaf for leaf in self.leaves]
+        args, kwargs = pytree.tree_unflatten(leaves, self.structure)
+        return args, kwargs
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Arguments:
+        """Return itself: it never changes."""
+        return self
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one argument only."""
+        return len(self.leaves) == 1
+
+    @property
+    def sized(self) -> bool:
+        """Whether sizes are among them."""
+        return Gap.SIZE in self.leaves
+
+    @property
+    def kind(self) -> Hashable:
+        """What calls with the same arguments but for the gaps share."""
+        return str(self.structure), comparable(self.leaves)
+
+
+def _gap(leaf: Any) -> Any:
+    if isinstance(leaf, Tensor):
+        return Gap.TENSOR
+    return Gap.SIZE if isinstance(leaf, torch.SymInt) else leaf
+
+
 @dataclass
 class PartCall:
-    """One call of a part: where its arguments come from, and what it returns.
+    """One call of a part: its arguments, and what it returns.
 
     Args:
         path: of the part.
-        leaves: its arguments, flattened.
-        structure: how they nest.
+        arguments: with gaps for tensors and sizes.
         tensor_leaves: which leaves of its output are tensors.
         single: whether it returns one tensor.
         output: its output with other leaves than tensors in their places.
@@ -52,25 +113,10 @@ class PartCall:
 
     path: str
     parts: Parts
-    leaves: list[Any]
-    structure: Any
+    arguments: Arguments
     tensor_leaves: list[int] = field(default_factory=list)
     single: bool = False
     output: tuple[list[Any], Any] = ((), None)  # type: ignore[assignment]
-
-    def arguments(self, tensors: list[Any], ints: list[Any]) -> tuple[Any, Any]:
-        """Return positional and keyword arguments with the given tensors and sizes in them."""
-        left, sizes = iter(tensors), iter(ints)
-        filled = []
-        for leaf in self.leaves:
-            if isinstance(leaf, Tensor):
-                filled.append(next(left))
-            elif isinstance(leaf, torch.SymInt):
-                filled.append(next(sizes))
-            else:
-                filled.append(leaf)
-        args, kwargs = pytree.tree_unflatten(filled, self.structure)
-        return args, kwargs
 
     def take(self, output: Any) -> list[Tensor]:
         """Note the structure of the part's output and return its tensors."""
@@ -94,6 +140,7 @@ class Parts:
     Args:
         shadow: the model without data.
         opaque: paths of the parts.
+        kinds: for those of which there may be several of a kind: which kind.
         training: which mode.
 
     Attributes:
@@ -101,8 +148,16 @@ class Parts:
         calls: what was called, by number.
     """
 
-    def __init__(self, shadow: Shadow, opaque: frozenset[str], training: bool) -> None:
+    def __init__(
+        self,
+        shadow: Shadow,
+        opaque: frozenset[str],
+        kinds: Mapping[str, Hashable],
+        training: bool,
+    ) -> None:
         self.shadow = shadow
+        self._kinds = kinds
+        self._returned: dict[Hashable, tuple[PartCall, list[tuple[Any, torch.dtype]]]] = {}
         self.calls: dict[int, PartCall] = {}
         shadow.module.train(training)
         memo: dict[int, Any] = {id(t): t for t in shadow.module.parameters()}
@@ -122,12 +177,12 @@ class Parts:
         part.forward = lambda *args, **kwargs: self._call(path, args, kwargs)
 
     def _call(self, path: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        leaves, structure = pytree.tree_flatten((args, kwargs))
-        call = PartCall(path, self, leaves, structure)
+        arguments, fillings = Arguments.of(args, kwargs)
+        call = PartCall(path, self, arguments)
         number = len(self.calls)
         self.calls[number] = call
-        tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
-        ints = [leaf for leaf in leaves if isinstance(leaf, torch.SymInt)]
+        tensors = [filling for filling in fillings if isinstance(filling, Tensor)]
+        ints = [filling for filling in fillings if not isinstance(filling, Tensor)]
         _ACTIVE[number] = call
         try:
             made = torch.ops.gristmill.part(tensors, ints, number)
@@ -137,8 +192,25 @@ class Parts:
 
     def outputs(self, call: PartCall, tensors: list[Tensor], ints: list[Any]) -> list[Tensor]:
         """Return tensors without data for what a part returns."""
+        if call.path not in self._kinds:
+            return self._outputs(call, tensors, ints)
+        # Blocks of one kind that are called alike return alike.
+        shapes = tuple((str(tensor.shape), tensor.dtype) for tensor in tensors)
+        key = (self._kinds[call.path], call.arguments.kind, shapes, str(ints))
+        if key not in self._returned:
+            made = self._outputs(call, tensors, ints)
+            self._returned[key] = (call, [(tensor.shape, tensor.dtype) for tensor in made])
+        alike, known = self._returned[key]
+        call.single, call.tensor_leaves, call.output = (
+            alike.single,
+            alike.tensor_leaves,
+            alike.output,
+        )
+        return [torch.empty(size, dtype=kind, device=self.shadow.device) for size, kind in known]
+
+    def _outputs(self, call: PartCall, tensors: list[Tensor], ints: list[Any]) -> list[Tensor]:
         part = self.shadow.module.get_submodule(call.path)
-        known = _known(part, tensors) if not (call.leaves[1:] or ints) else None
+        known = _known(part, tensors) if call.arguments.alone and not ints else None
         if known is not None:
             return call.take(known)
         probes: list[_Way] = [partial(self._by_probes, apart) for apart in (True, False)]
@@ -155,7 +227,7 @@ class Parts:
         self, part: nn.Module, call: PartCall, tensors: list[Tensor], ints: list[Any]
     ) -> list[Tensor]:
         """Run the part on tensors whose sizes are symbols."""
-        args, kwargs = call.arguments(tensors, ints)
+        args, kwargs = call.arguments.filled(tensors, ints)
         made = call.take(part(*args, **kwargs))
         return [
             torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device) for t in made
@@ -224,7 +296,7 @@ class _Probe:
     ) -> list[Tensor]:
         """Return the tensors that the part makes of the example."""
         inputs = [shadow.like(tensor, map(self.size, tensor.shape)) for tensor in tensors]
-        args, kwargs = call.arguments(inputs, [self.size(size) for size in ints])
+        args, kwargs = call.arguments.filled(inputs, [self.size(size) for size in ints])
         return call.take(shadow.observe(lambda: part(*args, **kwargs), part).output)
 
 

@@ -45,6 +45,7 @@ class Call:
         aliases: values among its arguments that share memory with what it makes.
         draws: random draws in training.
         varying: whether the number of draws depends on the data.
+        asks: whether it asks for the value of a tensor, to branch on it.
         grad: whether autograd records it.
         scalar: whether it makes a number, which never crosses a cut but is worked out anew.
         packed: whether it makes a tuple or list, which never crosses a cut either.
@@ -63,10 +64,16 @@ class Call:
     aliases: tuple[str, ...] = ()
     draws: int = 0
     varying: bool = False
+    asks: bool = False
     grad: bool = True
     scalar: bool = False
     packed: bool = False
     floating: bool = True
+
+    @property
+    def may_draw(self) -> bool:
+        """Whether it draws, or has branches of which not all may have been seen."""
+        return self.draws > 0 or self.varying or self.asks
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -50,6 +50,16 @@ class Skeleton:
         }
         self.transient = frozenset(self.buffers) - frozenset(self.module.state_dict())
 
+    @property
+    def listed(self) -> dict[str, str]:
+        """Return the names in a state dict, in its order, with the first name of each tensor."""
+        first = {
+            ".".join(filter(None, holder)): name
+            for name, holders in self.holders.items()
+            for holder in holders
+        }
+        return {name: first[name] for name in self.module.state_dict() if name in first}
+
     def held_by(self, path: str) -> tuple[str, ...]:
         """Return the names of all tensors in the module at `path` and below it."""
         names = _names(self.module)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from gristmill.core.errors import TrainError
+from gristmill.train.draws import KeyedDraws
 from gristmill.train.graphs.program import INPUT, TENSOR, Call, Ref
 from gristmill.train.graphs.saved import SavedByPlace
 from gristmill.train.graphs.steps import Compiler, Steps
@@ -18,6 +20,7 @@ from gristmill.train.graphs.tensor_spec import TensorSpec
 if TYPE_CHECKING:
     from gristmill.train.graphs.layer_graph import LayerGraph
 
+_NOTHING = nullcontext()
 OUTPUT = "output"
 """Name under which the last stage hands out what the model returns."""
 
@@ -66,7 +69,7 @@ class Stage:
         self.mutates = tuple(spec.name for spec in self.buffers if spec.name in changed)
         self.first_draw = sum(layer.draws for layer in graph.layers[:first])
         self.draws = sum(layer.draws for layer in graph.layers[first:last])
-        self._checks = graph.input_checks
+        self._sizes = graph.sizes
         self._modules = _copies(
             graph, {call.target for m in calls for call in calls[m] if call.module}
         )
@@ -140,18 +143,16 @@ class Stage:
         """
         if training is not self._training:
             self._switch(training)
-        for name, check in self._checks.items():
-            if name in values:
-                check(values[name])
+        self._sizes.check(values)
         for name, places in self._received:
             for module, attribute in places:
                 _hang(module, attribute, values[name])
         recorded = torch.is_grad_enabled()
+        draws = KeyedDraws.active()
+        saving = self._saved if self.movable and recorded else _NOTHING
         try:
-            if self.movable and recorded:
-                with self._saved:
-                    return self._steps[training].run(values, self._tensors)
-            return self._steps[training].run(values, self._tensors)
+            with saving, draws.paused() if draws else _NOTHING:
+                return self._steps[training].run(values, self._tensors, draws)
         finally:
             torch._C._set_grad_enabled(recorded)
 

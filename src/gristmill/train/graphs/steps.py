@@ -1,7 +1,8 @@
 """Calls compiled to a list of steps over numbered slots, and the loop that runs them.
 
 Constants sit in slots too, so a step is `slots[out] = function(*get(slots))` with a getter written
-in C. Slots are emptied after their last use, as local variables of a forward would be.
+in C. Slots are emptied after their last use, as local variables of a forward would be. Slot 0 holds
+the block of keyed draws that the steps run in: only those that may draw resume it.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import Any, NamedTuple
 import torch
 
 from gristmill.core.errors import TrainError
+from gristmill.train.draws import KeyedDraws
 from gristmill.train.graphs.operations import operation
 from gristmill.train.graphs.program import Call, Program, Ref, refs
 
 Getter = Callable[[list[Any]], Any]
+_DRAWS = 0
 
 
 class Step(NamedTuple):
@@ -55,9 +58,18 @@ class Steps:
         """Names of the values that `run` looks up."""
         return tuple(name for name, _ in self._inputs)
 
-    def run(self, values: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-        """Run all steps on `values`, and on the parameters and buffers in `own`."""
+    def run(
+        self, values: Mapping[str, Any], own: Mapping[str, Any], draws: KeyedDraws | None
+    ) -> dict[str, Any]:
+        """Run all steps.
+
+        Args:
+            values: what earlier stages made and model inputs, by name.
+            own: parameters and buffers, by name.
+            draws: a paused block, which is resumed for the steps that may draw.
+        """
         slots = self._slots.copy()
+        slots[_DRAWS] = draws
         for name, slot in self._inputs:
             slots[slot] = own[name] if name in own else values[name]
         for function, get, out, free in self._steps:
@@ -80,7 +92,7 @@ class Compiler:
         self._by_name = {call.name: call for call in program.calls}
         self._modules = modules
         self._steps: list[tuple[Callable[..., Any], tuple[int, ...], int]] = []
-        self._slots: list[Any] = []
+        self._slots: list[Any] = [None]
         self._slot_of: dict[str, int] = {}
         self._inputs: dict[str, int] = {}
         self._recorded = True
@@ -141,11 +153,16 @@ class Compiler:
 
     def _call(self, call: Call) -> None:
         function = self._modules[call.target] if call.module else operation(call.target)
-        if any(True for _ in refs(call.kwargs)) or call.kwargs:
-            wanted = (self._packed(call.args), self._packed(dict(call.kwargs)))
-            self._emit(_Spread(function), wanted, call.name)
+        if call.kwargs:
+            function = _Spread(function)
+            wanted: tuple[int, ...] = (self._packed(call.args), self._packed(dict(call.kwargs)))
         else:
-            self._emit(function, tuple(self._packed(arg) for arg in call.args), call.name)
+            wanted = tuple(self._packed(arg) for arg in call.args)
+        if call.may_draw:
+            once = call.draws == 1 and not call.varying and not call.asks
+            function = _DrawingOnce(function) if once else _Drawing(function)
+            wanted = (_DRAWS, *wanted)
+        self._emit(function, wanted, call.name)
 
     def _emit(self, function: Callable[..., Any], wanted: tuple[int, ...], name: str) -> None:
         self._slot_of[name] = self._new_slot(None)
@@ -191,6 +208,35 @@ class _Spread:
 
     def __call__(self, args: Any, kwargs: Any) -> Any:
         return self._function(*args, **kwargs)
+
+
+class _DrawingOnce:
+    """Calls a function that draws once, its draw seeded by the block that comes before its arguments.
+
+    The draw is the only operation of the function that the generator's state matters to, so there
+    is no need to watch for it.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, draws: KeyedDraws | None, *args: Any) -> Any:
+        if draws is not None:
+            draws.seed_next()
+        return self._function(*args)
+
+
+class _Drawing:
+    """Calls a function within the block of keyed draws that comes before its arguments."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, draws: KeyedDraws | None, *args: Any) -> Any:
+        if draws is None:
+            return self._function(*args)
+        with draws.resumed():
+            return self._function(*args)
 
 
 def _size(tensor: torch.Tensor, dim: int) -> int:

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gristmill.core.errors import TrainError
 
 _MOST_ANSWERS = 1000
+_ANSWERS = ((False,), (True,), (False, True), (True, False))
 _QUESTIONS = {
     torch.ops.aten._local_scalar_dense.default,
     torch.ops.aten.item.default,
@@ -33,6 +34,7 @@ class Observation:
         output: what it returned, with tensors that hold no data.
         draws: random draws.
         varying: whether the number of draws depends on the data.
+        asks: whether it asked for the value of a tensor.
         written: storages of tensors that it wrote into.
         reassigned: names of buffers of the module that it replaced by new tensors.
     """
@@ -40,6 +42,7 @@ class Observation:
     output: Any
     draws: int
     varying: bool
+    asks: bool
     written: frozenset[int]
     reassigned: frozenset[str]
 
@@ -47,16 +50,16 @@ class Observation:
 class Watch(TorchDispatchMode):
     """Counts draws, notes what is written to, and answers questions about data.
 
-    Tensors hold no data here, so a branch on a value cannot be decided; every question gets
-    `answer`.
+    Tensors hold no data here, so a branch on a value cannot be decided; questions get `answers` in
+    turn, again and again.
     """
 
-    def __init__(self, answer: bool) -> None:
+    def __init__(self, answers: tuple[bool, ...]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.draws = 0
         self.asked = 0
         self.written: set[int] = set()
-        self._answer = answer
+        self._answers = answers
 
     def __torch_dispatch__(
         self,
@@ -77,9 +80,10 @@ class Watch(TorchDispatchMode):
         self.asked += 1
         if self.asked > _MOST_ANSWERS:
             raise TrainError("a loop in the forward runs until its data say stop")
+        answer = self._answers[(self.asked - 1) % len(self._answers)]
         if tensor.dtype == torch.bool:
-            return self._answer
-        return float(self._answer) if tensor.dtype.is_floating_point else int(self._answer)
+            return answer
+        return float(answer) if tensor.dtype.is_floating_point else int(answer)
 
     def _note_writes(self, func: Any, args: tuple[Any, ...]) -> None:
         # The schema of batch_norm keeps quiet about the running statistics that it changes.
@@ -131,35 +135,40 @@ class Shadow:
     def observe(self, call: Callable[[], Any], module: nn.Module | None = None) -> Observation:
         """Run `call`, which runs `module` if one is given, and note what it does.
 
-        If it asks for the value of a tensor it is run again with another answer.
+        If it asks for the value of a tensor it is run again with other answers.
 
         Raises:
             TrainError: its result's structure or shapes depend on data.
         """
-        first, asked = self._once(call, module, answer=False)
-        if not asked:
+        first = self._once(call, module, _ANSWERS[0])
+        if not first.asks:
             return first
-        second, _ = self._once(call, module, answer=True)
-        if _shape(first.output) != _shape(second.output):
+        all_seen = [first, *(self._once(call, module, answers) for answers in _ANSWERS[1:])]
+        if any(_shape(seen.output) != _shape(first.output) for seen in all_seen):
             raise TrainError("the shapes of what it returns depend on its data")
         return Observation(
             first.output,
-            max(first.draws, second.draws),
-            first.draws != second.draws,
-            first.written | second.written,
-            first.reassigned | second.reassigned,
+            max(seen.draws for seen in all_seen),
+            len({seen.draws for seen in all_seen}) > 1,
+            True,
+            frozenset().union(*(seen.written for seen in all_seen)),
+            frozenset().union(*(seen.reassigned for seen in all_seen)),
         )
 
     def _once(
-        self, call: Callable[[], Any], module: nn.Module | None, *, answer: bool
-    ) -> tuple[Observation, bool]:
-        watch = Watch(answer)
+        self, call: Callable[[], Any], module: nn.Module | None, answers: tuple[bool, ...]
+    ) -> Observation:
+        watch = Watch(answers)
         with _kept_buffers(module) as replaced, self.mode, watch:
             output = call()
-        seen = Observation(
-            output, watch.draws, False, frozenset(watch.written), frozenset(replaced)
+        return Observation(
+            output,
+            watch.draws,
+            False,
+            watch.asked > 0,
+            frozenset(watch.written),
+            frozenset(replaced),
         )
-        return seen, bool(watch.asked)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.core.fingerprint import fingerprint
 from gristmill.train.hunt.controller import Controller, Decision, Instruction, Resume, Start
-from gristmill.train.hunt.ledger import Ledger, Trial
+from gristmill.train.hunt.ledger import Judged, Ledger, Trial
 from gristmill.train.hunt.perturbation import perturbed
 from gristmill.train.hunt.record import Event, Failed, Issued, Record, Reported, Wanted
 from gristmill.train.hunt.samplers import Sampler, SamplerFactory
@@ -50,6 +50,7 @@ class Hunt:
         maximise: whether a larger value is better.
         folder: where the journal lies; None: in memory only.
         vary: names that a trial perturbs when it takes another's state; others are copied with it.
+        judged: how trials are ranked; see `Ledger`.
         of: whatever else tells this search from another, for its fingerprint: data, model.
         watch: is called after each event.
 
@@ -69,6 +70,7 @@ class Hunt:
         maximise: bool = True,
         folder: Path | None = None,
         vary: Collection[str] = (),
+        judged: Judged = "peak",
         of: object = None,
         watch: Watcher | None = None,
     ) -> None:
@@ -77,7 +79,9 @@ class Hunt:
         self.sampler = Sampler(space, sampler, seed, maximise=maximise)
         self.sampler.check(trials)
         self.controller = rules(trials)
-        self.ledger = Ledger(self.controller.most, maximise=maximise, values=space.values)
+        self.ledger = Ledger(
+            self.controller.most, maximise=maximise, values=space.values, judged=judged
+        )
         self.watch: Watcher | None = None
         self._interrupted: list[Trial] = []
         self.record = Record(folder / JOURNAL if folder else None, self.search_fingerprint(of))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 State: TypeAlias = Literal["pending", "running", "paused", "stopped", "failed", "complete"]
+Judged: TypeAlias = Literal["peak", "last"]
 STATES: tuple[State, ...] = ("pending", "running", "paused", "stopped", "failed", "complete")
 
 
@@ -66,6 +67,8 @@ class Ledger:
         most: the budget of full training.
         maximise: whether a larger value is better.
         values: turns what was drawn into settings.
+        judged: trials are ranked by their `peak`, where its state is kept, or by their `last`
+            value, where only the last state is.
 
     Attributes:
         trials: by number.
@@ -77,7 +80,9 @@ class Ledger:
         *,
         maximise: bool,
         values: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+        judged: Judged = "peak",
     ) -> None:
+        self.judged = judged
         self.most, self.maximise, self._values = most, maximise, values
         self.trials: list[Trial] = []
 
@@ -139,16 +144,20 @@ class Ledger:
         return self._values(drawn) if drawn else {}
 
     def peak(self, trial: int) -> tuple[int, float] | None:
-        """Return the budget at which a trial was best and its value there; of equals the first."""
+        """Return the budget that a trial is ranked by and its value there: where it was best (of
+        equals the first), or the last one.
+        """
         curve = self.trials[trial].curve
         if not curve:
             return None
+        if self.judged == "last":
+            return max(curve.items())
         at = min(curve, key=lambda budget: (-self._score(curve[budget]), budget))
         return at, curve[at]
 
     @property
     def best(self) -> Trial:
-        """The complete trial with the best value on its curve; of equals the first.
+        """The complete trial with the best value that it is ranked by; of equals the first.
 
         Raises:
             TrainError: no trial is complete.

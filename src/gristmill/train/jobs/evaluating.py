@@ -20,3 +20,10 @@ def figures_of(spec: TrialSpec, output: Any, part: Batch) -> Figures:
         if spec.evaluation is not None and spec.evaluation.measure is not None:
             sums |= spec.evaluation.measure(output, part)
     return sums
+
+
+def metrics_of(figures: Figures) -> dict[str, float]:
+    """Return means by weight from sums over all rows held out; arrays are left out."""
+    weight = float(figures["weight"])
+    sums = {name: each for name, each in figures.items() if name != "weight" and not each.shape}
+    return {name: float(each) / weight for name, each in sums.items()}

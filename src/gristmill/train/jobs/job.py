@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from gristmill.core.errors import TrainError, UsageError
-from gristmill.core.progress import task
-from gristmill.core.quantities import format_bytes, format_seconds, parse_bytes
-from gristmill.train.draws import seeded
-from gristmill.train.feeds.dataset import Dataset
-from gristmill.train.feeds.feed import Feed
-from gristmill.train.feeds.objectives import Objective, RowLoss
+from gristmill.core.progress import Task, task
+from gristmill.core.quantities import format_seconds
+from gristmill.train.feeds.objectives import RowLoss
+from gristmill.train.feeds.sources import DataLike, as_dataset
+from gristmill.train.jobs.checking import check_model
+from gristmill.train.jobs.evaluating import metrics_of
+from gristmill.train.jobs.identity import identity_of
 from gristmill.train.jobs.order import Figures
-from gristmill.train.jobs.planning import Planner, Prepared
-from gristmill.train.jobs.training_run import TrainingRun
-from gristmill.train.jobs.trial_spec import Evaluation, ScheduleFactory, TrialSpec
-from gristmill.train.optimizers import OptimizerFactory, make_optimizer
-from gristmill.train.settings import FitSettings
+from gristmill.train.jobs.planning import Prepared
+from gristmill.train.jobs.recipe import Recipe
+from gristmill.train.jobs.resources import Resources, own_folder
+from gristmill.train.jobs.row_metric import RowMetric, RowValue
+from gristmill.train.jobs.trained import Trained
+from gristmill.train.jobs.training_run import RunListener, TrainingRun
+from gristmill.train.jobs.trial_spec import ScheduleFactory, TrialSpec
+from gristmill.train.optimizers import OptimizerFactory
 from gristmill.train.tasks.bounds import bounds
 from gristmill.train.tasks.gantt import to_html
-from gristmill.train.tasks.machine import Machine
-from gristmill.train.tasks.molding import Molding
 from gristmill.train.tasks.simulate import simulate
 from gristmill.train.tasks.timeline import Timeline
 from gristmill.train.tasks.trace import write_trace
 from gristmill.train.tasks.trial_graph import TrialGraph
-from gristmill.train.workers.machine import find_devices
-from gristmill.train.workers.memory_limit import memory_limit
-
-_SHARE_OF_MEMORY = 0.5
-"""Of what the machine or container has, where no budget is given."""
-_EVALUATION_ROWS = 1024
 
 
 class TrainingJob:
@@ -45,65 +41,51 @@ class TrainingJob:
 
     Args:
         trials: what to train.
-        devices: `auto`, a number, `cpu:2`.
-        memory: budget of each device for weights, optimiser state, gradients and activations, as
-            "2GB" or in bytes; None for half of what there is.
-        folder: where the state of the run is kept.
-        policy: how ready tasks are ranked: `critical_path`, `longest_remaining`, `gpipe`, `1f1b`...
-        commit_seconds: least time between two checkpoints of a trial.
+        resources: devices, memory and folder.
+
+    Attributes:
+        failures: why trials failed, by number.
+        timeline: what ran when, once it ran.
 
     Raises:
-        UsageError: devices or memory make no sense.
+        UsageError: there are no trials.
         TrainError: a model cannot be cut to fit the budget.
     """
 
-    def __init__(
-        self,
-        trials: Sequence[TrialSpec],
-        *,
-        folder: Path | str,
-        devices: str | int = "auto",
-        memory: str | int | None = None,
-        policy: str = "critical_path",
-        commit_seconds: float = 10.0,
-    ) -> None:
+    def __init__(self, trials: Sequence[TrialSpec], resources: Resources) -> None:
         if not trials:
             raise UsageError("expected at least one trial, found none")
-        self.trials, self.folder = tuple(trials), Path(folder)
-        self.devices = find_devices(devices)
-        self.memory = _budget(memory, len(self.devices))
-        self._policy, self._commit_seconds = policy, commit_seconds
+        self.trials, self.resources = tuple(trials), resources
         self.failures: dict[int, str] = {}
         self.timeline: Timeline | None = None
         self._losses: dict[int, dict[int, float]] = {}
         self._states: dict[int, dict[str, Tensor]] = {}
         self._figures: dict[int, dict[int, Figures]] = {}
-        self.planner = Planner(self.memory, len(self.devices), self.folder / "pilot")
-        spread = len(self.trials) < len(self.devices)
+        spread = len(self.trials) < len(resources.devices)
         with task("look at the models", len(self.trials), "models") as work:
             self.prepared: list[Prepared] = []
             for spec in self.trials:
-                self.prepared.append(self.planner.prepare(spec, spread=spread))
+                self.prepared.append(resources.planner.prepare(spec, spread=spread))
                 work.advance()
+        self._pool_bytes = resources.pool_bytes(self.prepared)
 
     def explain(self) -> str:
         """Return the plan: where everything lies, how long it will take, and what bounds that."""
-        machine = self._machine()
-        timeline = simulate(self._graphs(), machine, self._policy, reshaper=self._reshaper())
-        limits = bounds(self._graphs(), machine)
-        lines = [
-            f"{len(self.trials)} trials on {len(self.devices)} devices "
-            f"({', '.join(each.name for each in self.devices)}), {format_bytes(self.memory)} each",
-        ]
-        first = self.prepared[0]
-        lines.append(f"model: cut by {first.plan.graph.way} ({first.plan.graph.why})")
-        lines += first.memory.lines()
-        lines += [f"warning: {each}" for each in first.profile.warnings]
-        lines += _seconds_lines("predicted", timeline)
-        lines.append(
-            f"bounds: work / devices {format_seconds(limits.work)}, longest chain "
-            f"{format_seconds(limits.chain)}, disk {format_seconds(limits.link)}"
+        machine = self.resources.machine(self._pool_bytes)
+        timeline = simulate(
+            self._graphs(), machine, self.resources.policy, reshaper=self.resources.reshaper()
         )
+        limits = bounds(self._graphs(), machine)
+        count, first = len(self.trials), self.prepared[0]
+        lines = [
+            f"{count} model{'s' * (count > 1)} on {self.resources}",
+            f"model: cut by {first.plan.graph.way} ({first.plan.graph.why})",
+            *first.memory.lines(),
+            *(f"warning: {each}" for each in first.profile.warnings),
+            *_seconds_lines("predicted", timeline),
+            f"bounds: work / devices {format_seconds(limits.work)}, longest chain "
+            f"{format_seconds(limits.chain)}, disk {format_seconds(limits.link)}",
+        ]
         if self.timeline is not None:
             lines += _seconds_lines("actual", self.timeline)
         return "\n".join(lines)
@@ -113,17 +95,14 @@ class TrainingJob:
 
         A trial that fails is noted in `failures`, and the others go on.
         """
-        pool = max(each.memory.pool_bytes for each in self.prepared) * len(self.devices)
-        with TrainingRun(
-            self.folder / "state",
-            devices=self.devices,
-            memory=pool,
-            policy=self._policy,
-            commit_seconds=self._commit_seconds,
-            reshaper=self._reshaper(),
-        ) as run:
+        with (
+            _progress(self.trials) as listener,
+            self.resources.start(self._pool_bytes, listener) as run,
+        ):
+            listener.run = run
             for number, each in enumerate(self.prepared):
                 run.add(number, each.plan, each.shape)
+                listener.begin(number)
             self.timeline = run.run()
             self.failures = dict(run.failures)
             for number in range(len(self.prepared)):
@@ -133,14 +112,28 @@ class TrainingJob:
                     self._states[number] = run.state_dict(number)
         return self
 
+    def trained(self, trial: int = 0) -> Trained:
+        """Return a trained model.
+
+        Raises:
+            TrainError: it was not trained, or failed.
+        """
+        if trial in self.failures:
+            raise TrainError(f"trial {trial} failed: {self.failures[trial]}")
+        if trial not in self._states:
+            raise TrainError(f"trial {trial} was not trained", fix="call run()")
+        spec, figures = self.trials[trial], self.held_out(trial)
+        metrics = metrics_of(figures[max(figures)]) if figures else {}
+        losses = self.losses(trial)
+        return Trained(spec.build, spec.seed, self._states[trial], {}, metrics, losses)
+
     def state_dict(self, trial: int = 0) -> dict[str, Tensor]:
         """Return a trained model's state dict, as plain PyTorch loads it.
 
         Raises:
             TrainError: it was not trained, or failed.
         """
-        self._check(trial)
-        return dict(self._states[trial])
+        return dict(self.trained(trial).state_dict)
 
     def module(self, trial: int = 0) -> nn.Module:
         """Return a trained model, in evaluation mode.
@@ -148,10 +141,7 @@ class TrainingJob:
         Raises:
             TrainError: it was not trained, or failed.
         """
-        spec = self.trials[trial]
-        module = seeded(spec.build, spec.seed)
-        module.load_state_dict(self.state_dict(trial), strict=False)
-        return module.eval()
+        return self.trained(trial).module()
 
     def losses(self, trial: int = 0) -> dict[int, float]:
         """Return the loss of each step of this run, by number from 0."""
@@ -182,42 +172,54 @@ class TrainingJob:
             raise TrainError("nothing ran yet", fix="call run()")
         return self.timeline
 
-    def _check(self, trial: int) -> None:
-        if trial in self.failures:
-            raise TrainError(f"trial {trial} failed: {self.failures[trial]}")
-        if trial not in self._states:
-            raise TrainError(f"trial {trial} was not trained", fix="call run()")
-
     def _graphs(self) -> list[TrialGraph]:
         return [
             TrialGraph(number, each.shape, 0, each.plan.spec.steps)
             for number, each in enumerate(self.prepared)
         ]
 
-    def _machine(self) -> Machine:
-        rates = self.planner.rates
-        return Machine(
-            speeds=(1.0,) * len(self.devices),
-            hop_seconds=rates.hop_seconds,
-            hop_bytes_per_second=rates.hop_bytes_per_second,
-            memory_bytes=max(each.memory.pool_bytes for each in self.prepared) * len(self.devices),
-            read_bytes_per_second=rates.read_bytes_per_second,
-            write_bytes_per_second=rates.write_bytes_per_second,
-            shared=True,
-            duplex=False,
-        )
 
-    def _reshaper(self) -> Molding:
-        """Spread trials that stay in memory; what is spilled stays as it was planned."""
-        return Molding(fits=lambda shape: not shape.spilled)
+class _Progress(RunListener):
+    """Shows steps done and the last losses.
+
+    Attributes:
+        run: that is told of.
+    """
+
+    run: TrainingRun
+
+    def __init__(self, work: Task) -> None:
+        self._work = work
+        self._steps: dict[int, int] = {}
+
+    def begin(self, trial: int) -> None:
+        """Count the steps that earlier sittings made."""
+        self._count(trial, self.run.scheduler.graph(trial).completed)
+
+    def on_step(self, trial: int, step: int) -> None:
+        """Count the steps; show the trial's last loss."""
+        loss = self.run.loss(trial, step - 1)
+        if loss is not None:
+            self._work.note(f"model {trial}: loss {loss:.4f}")
+        self._count(trial, step)
+
+    def _count(self, trial: int, step: int) -> None:
+        self._work.advance(max(0, step - self._steps.get(trial, 0)))
+        self._steps[trial] = max(step, self._steps.get(trial, 0))
+
+
+@contextmanager
+def _progress(trials: Sequence[TrialSpec]) -> Iterator[_Progress]:
+    with task("training", sum(each.steps for each in trials), "steps") as work:
+        yield _Progress(work)
 
 
 def job(
     model: Callable[[], nn.Module],
-    data: Dataset,
+    data: DataLike,
     *,
     loss: str | RowLoss | nn.Module,
-    folder: Path | str,
+    folder: Path | str | None = None,
     optimizer: str | OptimizerFactory = "adamw",
     lr: float = 1e-3,
     weight_decay: float = 0.01,
@@ -228,7 +230,9 @@ def job(
     clip_norm: float | None = None,
     precision: str = "float32",
     seed: int = 0,
-    validation: Dataset | None = None,
+    validation: DataLike | None = None,
+    metric: str | RowValue = "loss",
+    replicas: int = 1,
     devices: str | int = "auto",
     memory: str | int | None = None,
     policy: str = "critical_path",
@@ -241,10 +245,12 @@ def job(
     Args:
         model: makes the module; its weights are drawn from `seed`, tensor by tensor, so that it
             may be larger than memory.
-        data: rows to learn from.
+        data: rows to learn from, in a form that `as_dataset` takes: `(inputs, targets)`, a mapping,
+            a table, a torch dataset, `Examples`, `TokenWindows`, `Images`...
         loss: a function of (output, targets) that returns one loss a row or their mean, a torch
             loss module, or a name (see `Objective`).
-        folder: where the state of the run is kept, and gone on from.
+        folder: where the state of the run is kept, and gone on from; by default one under
+            `.gristmill/train` that belongs to this model, data and settings.
         optimizer: `adamw`, `adam`, `sgd`, or a function of parameters that returns a torch
             optimiser; `lr` and `weight_decay` are then its own affair.
         lr: learning rate.
@@ -257,7 +263,12 @@ def job(
         clip_norm: largest norm of all gradients together.
         precision: `float32`, or `bfloat16` (autocast).
         seed: of weights, orders and draws.
-        validation: rows to measure the loss on after each epoch.
+        validation: rows to measure on after each epoch.
+        metric: what is measured there beside the loss: see `RowMetric`.
+        replicas: data parallel groups of micro-batches, each summed by itself before all are (see
+            `TrialSpec`): with a multiple of as many micro-batches, the weights are those of that
+            order of sums. With 1, devices share a step by data where there are as many of them as
+            micro-batches, which changes no bit.
         devices: `auto`, a number, `cpu:2`.
         memory: budget of each device, as "2GB"; None for half of what there is.
         policy: how ready tasks are ranked.
@@ -266,34 +277,27 @@ def job(
         UsageError: a setting makes no sense.
         TrainError: the model cannot be cut to fit the budget; says the least that would do.
     """
-    feed = Feed(data, batch_size, seed)
-    settings = FitSettings(lr=lr, weight_decay=weight_decay, epochs=epochs, seed=seed).check()
-    spec = TrialSpec(
-        model,
-        feed,
-        Objective(loss),
-        lambda parameters: make_optimizer(optimizer, list(parameters), settings),
-        feed.steps_per_epoch * epochs,
-        micro_batches,
-        seed,
+    check_model(model)
+    recipe = Recipe(
+        as_dataset(data),
+        loss,
+        optimizer,
+        lr,
+        weight_decay,
         schedule,
+        epochs,
+        batch_size,
+        micro_batches,
         clip_norm,
-        None if validation is None else held_out(validation, feed.steps_per_epoch),
         precision,
+        seed,
+        None if validation is None else as_dataset(validation),
+        RowMetric(metric),
+        replicas,
     )
-    return TrainingJob([spec], folder=folder, devices=devices, memory=memory, policy=policy)
-
-
-def held_out(dataset: Dataset, every: int) -> Evaluation:
-    """Return an evaluation on all rows of a dataset, in the order in which they are."""
-    feed = Feed(dataset, min(_EVALUATION_ROWS, max(1, len(dataset))), 0, shuffle=False)
-    return Evaluation(feed, math.ceil(len(dataset) / feed.batch_size), every)
-
-
-def _budget(memory: str | int | None, devices: int) -> int:
-    if memory is None:
-        return int(memory_limit() * _SHARE_OF_MEMORY / devices)
-    return parse_bytes(memory)
+    trial = recipe.trial(model)
+    kept = own_folder(identity_of(trial)) if folder is None else folder
+    return TrainingJob([trial], Resources(kept, devices, memory, policy))
 
 
 def _seconds_lines(what: str, timeline: Timeline) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,7 @@ class Order:
         scale: what gradients are multiplied by, where they are clipped.
         replicas: how many there are of the stage.
         gradients: where those of each replica lie, for the task that adds them up.
+        batches: numbers of those that a prediction passes through the stage.
     """
 
     task: Task
@@ -63,6 +64,7 @@ class Order:
     scale: float | None = None
     replicas: int = 1
     gradients: tuple[Handle, ...] = ()
+    batches: range = range(0)
 
 
 @dataclass(slots=True)
@@ -74,6 +76,8 @@ class Done:
         norms: of gradients by parameter, from a task of that kind.
         sent: where the values asked for lie.
         gradients: where those of the replica lie, after the last backward pass of its step.
+        outputs: of a prediction's batches, from its last stage: what the model returned, with
+            handles in place of tensors.
         figures: sums over the rows held out, from the last stage of an evaluation.
     """
 
@@ -81,6 +85,7 @@ class Done:
     norms: dict[str, float] = field(default_factory=dict)
     sent: dict[ValueName, Handle] = field(default_factory=dict)
     gradients: Handle | None = None
+    outputs: list[Any] = field(default_factory=list)
     figures: Figures = field(default_factory=dict)
 
     def add_figures(self, figures: Mapping[str, NDArray[np.float64]]) -> None:

@@ -17,10 +17,13 @@ from gristmill.train.costs.partition import pipeline
 from gristmill.train.costs.pilot import Pilot
 from gristmill.train.costs.profile import Profile
 from gristmill.train.costs.tier_rates import TierRates, tier_rates
+from gristmill.train.feeds.batch import Batch
+from gristmill.train.feeds.users_code import users_code
 from gristmill.train.graphs.capture import capture
 from gristmill.train.graphs.deferred import Deferred
 from gristmill.train.graphs.layer_graph import LayerGraph
-from gristmill.train.jobs.trial_plan import TrialPlan
+from gristmill.train.jobs.checking import check_built
+from gristmill.train.jobs.trial_plan import BUFFERS, TrialPlan
 from gristmill.train.jobs.trial_spec import TrialSpec
 from gristmill.train.tasks.trial_shape import StageCost, TrialShape
 
@@ -45,6 +48,11 @@ class Prepared:
     shape: TrialShape
     memory: MemoryPlan
     profile: Profile
+
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of all records."""
+        return sum(sum(shard.nbytes.values()) for shard in self.plan.shards)
 
 
 class Planner:
@@ -76,10 +84,13 @@ class Planner:
             TrainError: it cannot be captured, or no cut fits; says which layer is too large, and
                 the least budget that would do.
         """
-        batch = spec.feed.batch(0)
+        with users_code("the data"):
+            batch = spec.feed.batch(0)
         parts = batch.split(spec.micro_batches)
-        deferred = Deferred.of(spec.build, spec.seed)
-        graph = capture(deferred.module, parts[0].inputs)
+        with users_code("building the model"):
+            deferred = Deferred.of(lambda: check_built(spec.build()), spec.seed)
+        with users_code(f"running the model on inputs {_shapes(parts[0])}"):
+            graph = capture(deferred.module, parts[0].inputs)
         pilot = Pilot(
             graph,
             [parts[0]],
@@ -91,7 +102,8 @@ class Planner:
             cache=self._cache,
             seed=spec.seed,
         )
-        profile = pilot.profile()
+        with users_code(f"running the model on inputs {_shapes(parts[0])}"):
+            profile = pilot.profile()
         memory = plan_memory(
             profile,
             self.memory,
@@ -115,7 +127,12 @@ class Planner:
         plan = TrialPlan.cut(spec, graph, memory.cuts[1:-1], dropped)
         stages = tuple(_stage_cost(shard) for shard in memory.shards)
         shape = TrialShape(
-            stages, spec.micro_batches, "stage", clipped=spec.clip_norm is not None, spilled=True
+            stages,
+            spec.micro_batches,
+            "stage",
+            clipped=spec.clip_norm is not None,
+            replicas=spec.replicas,
+            spilled=True,
         )
         return Prepared(plan, shape, memory, profile)
 
@@ -126,6 +143,7 @@ class Planner:
         stages = self.devices if spec.micro_batches > 1 else 1
         plan, shape = self._pipeline(spec, graph, memory, profile, stages)
         fused = max(1, min(_MOST_FUSED, round(_FUSED_SECONDS / max(shape.step_seconds, 1e-6))))
+        fused = 1 if spec.replicas > 1 else fused
         shape = msgspec.structs.replace(shape, grain="step", steps_per_task=fused)
         return Prepared(plan, shape, memory, profile)
 
@@ -157,12 +175,19 @@ class Planner:
         dropped = [number for number, shard in enumerate(found.shards) if shard.recomputed]
         plan = TrialPlan.cut(spec, graph, found.cuts[1:-1], dropped)
         shape = TrialShape(
-            tuple(_joined(costs, found.cuts)),
+            tuple(_joined(costs, found.cuts, self.rates.hop_bytes_per_second)),
             spec.micro_batches,
             "micro",
             clipped=spec.clip_norm is not None,
+            replicas=spec.replicas,
+            replicable=not any(BUFFERS in shard.layouts for shard in plan.shards),
         )
         return plan, shape
+
+
+def _shapes(part: Batch) -> str:
+    found = [f"{str(each.dtype).removeprefix('torch.')}{list(each.shape)}" for each in part.inputs]
+    return ", ".join(found)
 
 
 def _stage_cost(shard: ShardPlan) -> StageCost:
@@ -178,8 +203,13 @@ def _stage_cost(shard: ShardPlan) -> StageCost:
     )
 
 
-def _joined(costs: tuple[LayerCost, ...], cuts: tuple[int, ...]) -> Iterator[StageCost]:
-    """Yield what the layers between two cuts cost together."""
+def _joined(
+    costs: tuple[LayerCost, ...], cuts: tuple[int, ...], hop_bytes_per_second: float
+) -> Iterator[StageCost]:
+    """Yield what the layers between two cuts cost together.
+
+    Gradients of a replica are copied to where others can read them, and added there.
+    """
     for first, last in pairwise(cuts):
         parts = costs[first:last]
         yield StageCost(
@@ -191,4 +221,5 @@ def _joined(costs: tuple[LayerCost, ...], cuts: tuple[int, ...]) -> Iterator[Sta
             parts[-1].boundary_bytes,
             sum(each.activation_bytes for each in parts),
             norm=sum(each.norm_seconds for each in parts),
+            reduce=2 * sum(each.gradient_bytes for each in parts) / hop_bytes_per_second,
         )

@@ -11,7 +11,7 @@ by each of them, and collects its gradient on the way back (see `graphs.values`)
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -116,7 +116,7 @@ class StageRunner:
         if keep:
             outputs, loss = body()
         else:
-            outputs, loss = _checkpointed(_Replayable(self.stage, self._weights, body))
+            outputs, loss = _checkpointed(_Replayable(self.stage, lambda: self._weights, body))
         self._passes[step, micro] = _Pass(leaves, outputs, loss)
         written = {name: self._cut(step, name, value) for name, value in outputs.items()}
         return written, None if loss is None else loss.item()
@@ -279,19 +279,21 @@ class _Replayable:
     """A forward pass that can be run again, with the buffers as they were before it.
 
     Running statistics change once only: the second run reads those of before the first one, and
-    leaves the present ones as they are.
+    leaves the present ones as they are. Where they lie may have changed between the two.
     """
 
-    def __init__(self, stage: Stage, weights: Mapping[str, Tensor], body: Any) -> None:
+    def __init__(
+        self, stage: Stage, weights: Callable[[], Mapping[str, Tensor]], body: Any
+    ) -> None:
         self._weights, self._body = weights, body
-        self._before = {name: weights[name].clone() for name in stage.mutates}
+        self._before = {name: weights()[name].clone() for name in stage.mutates}
         self._ran = False
 
     def __call__(self) -> Any:
         if not self._ran:
             self._ran = True
             return self._body()
-        now = {name: self._weights[name].clone() for name in self._before}
+        now = {name: self._weights()[name].clone() for name in self._before}
         self._put(self._before)
         try:
             return self._body()
@@ -301,7 +303,7 @@ class _Replayable:
     def _put(self, buffers: Mapping[str, Tensor]) -> None:
         with torch.no_grad():
             for name, value in buffers.items():
-                self._weights[name].copy_(value)
+                self._weights()[name].copy_(value)
 
 
 def _checkpointed(body: _Replayable) -> Any:

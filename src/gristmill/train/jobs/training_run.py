@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import torch
 from torch import Tensor
 
 from gristmill.core.errors import TrainError
 from gristmill.core.progress import current
 from gristmill.train.feeds.sharing import Sharing
+from gristmill.train.jobs.history import History
+from gristmill.train.jobs.hopping import homes_of
+from gristmill.train.jobs.identity import identity_of
 from gristmill.train.jobs.order import Figures
+from gristmill.train.jobs.resumed import IDENTITY, resumed
 from gristmill.train.jobs.running_trial import RunningTrial
-from gristmill.train.jobs.trial_host import TrialHost
-from gristmill.train.jobs.trial_plan import STATE, TrialPlan
+from gristmill.train.jobs.stored_weights import stored_weights
+from gristmill.train.jobs.trial_host import host
+from gristmill.train.jobs.trial_plan import TrialPlan
 from gristmill.train.jobs.worker_executor import WorkerExecutor
 from gristmill.train.records.clone import clone_commit
 from gristmill.train.records.commit import Commit
@@ -25,6 +30,7 @@ from gristmill.train.records.page_event import PageEvent
 from gristmill.train.records.pager import Pager
 from gristmill.train.records.pool import Pool
 from gristmill.train.records.record_store import RecordStore
+from gristmill.train.tasks.executor import Finished
 from gristmill.train.tasks.next_use import NEVER
 from gristmill.train.tasks.policies import Policy
 from gristmill.train.tasks.scheduler import Reshaper, Scheduler
@@ -35,11 +41,32 @@ from gristmill.train.tasks.watcher import Watcher
 from gristmill.train.workers.crew import Crew
 from gristmill.train.workers.death import WorkerLostError
 from gristmill.train.workers.machine import Device
-from gristmill.train.workers.value_store import ValueStore
 
 _MOST_REPLACEMENTS = 100
+"""Workers that may die while no trial completes a step."""
+_MOST_DEATHS = 2
+"""Workers that may die by a trial's doing at the same step: memory used up, a crash."""
 _URGENT = 1e6
 """What a device waits for comes before everything whose next use is only foreseen."""
+
+
+class RunListener:
+    """What a run tells whoever started it; override what is of interest.
+
+    Each of these may call `add`, `resume` and `retire` of the run.
+    """
+
+    def on_step(self, trial: int, step: int) -> None:
+        """Hear that the steps before `step` are complete, with the evaluation due after them."""
+
+    def on_paused(self, trial: int) -> None:
+        """Hear that a trial stands where it was to pause."""
+
+    def on_done(self, trial: int) -> None:
+        """Hear that a trial has made its last step."""
+
+    def on_failed(self, trial: int, reason: str) -> None:
+        """Hear that a trial has failed; the others go on."""
 
 
 class TrainingRun(Watcher):
@@ -52,6 +79,7 @@ class TrainingRun(Watcher):
         policy: of the scheduler.
         commit_seconds: least time between two commits of a trial.
         stub_io: move no bytes from or to the disk, to measure what that costs.
+        listener: is told of steps, pauses, ends and failures.
 
     Attributes:
         failures: why trials failed, by number.
@@ -67,26 +95,33 @@ class TrainingRun(Watcher):
         commit_seconds: float = 10.0,
         reshaper: Reshaper | None = None,
         stub_io: bool = False,
+        listener: RunListener | None = None,
     ) -> None:
+        self._listener = RunListener() if listener is None else listener
         self._commit_seconds = commit_seconds
         self._trials: dict[int, RunningTrial] = {}
         self._known: dict[int, RunningTrial] = {}
         self._committed: dict[int, float] = {}
+        self._seconds: dict[int, float] = {}
         self._paused: set[int] = set()
         self._leaving: dict[int, bool] = {}
+        self._histories: dict[int, History] = {}
+        self._deaths: dict[int, tuple[int, int]] = {}
+        self._doomed: dict[int, str] = {}
         self._replaced = 0
         self._gone: list[int] = []
         self.failures: dict[int, str] = {}
         self._sharing = Sharing()
-        self._store = RecordStore(folder)
-        try:
-            self._pool = Pool.create(memory)
-            self._pager = Pager(self._pool, self._store, stub=stub_io)
+        with ExitStack() as opened:
+            self._store = opened.enter_context(RecordStore(folder))
+            self._pool = opened.enter_context(Pool.create(memory))
+            self._pager = opened.enter_context(Pager(self._pool, self._store, stub=stub_io))
             self._pager.next_use = self._next_use
-            self._crew = Crew(devices, _host, pool=self._pool)
-        except BaseException:
-            self._store.close()
-            raise
+            opened.callback(self._sharing.close)
+            self._crew = opened.enter_context(Crew(devices, host, pool=self._pool))
+            self._opened = opened.pop_all()
+        for note in self._store.notes:
+            current().say(note)
         self._executor = WorkerExecutor(
             self._crew, self._pager, self._trials, self._page, self._device_lost
         )
@@ -113,8 +148,13 @@ class TrainingRun(Watcher):
             shape: how it is run.
             until: step to pause at, or None.
             note: plain values that its commits keep; see `note_of`.
+
+        Raises:
+            UsageError: the folder's trial of this number is another one, or further on.
+            TrainError: all its commits are damaged.
         """
-        commit = self._store.last(number)
+        identity = identity_of(plan.spec)
+        commit = resumed(self._store, number, plan, identity)
         step = 0 if commit is None else commit.step
         evaluation = plan.spec.evaluation
         graph = TrialGraph(
@@ -124,15 +164,33 @@ class TrainingRun(Watcher):
             plan.spec.steps - step,
             evaluate_every=evaluation.every if evaluation else 0,
             evaluate_micro_batches=evaluation.batches if evaluation else 1,
+            homes=homes_of(plan.spec.feed, shape, len(self._crew.workers)),
         )
         if until is not None:
             graph.hold(until)
-        trial = RunningTrial(number, plan, graph, note=note or {})
+        trial = RunningTrial(number, plan, graph, note=(note or {}) | {IDENTITY: identity})
+        history = self._histories[number] = History(self._history(number), step)
+        trial.losses |= history.losses
+        trial.figures |= history.figures
         self._trials[number] = self._known[number] = trial
         self._paused.discard(number)
         self._place(trial, commit)
         self._executor.tell("open", number, self._sharing.dumps(plan))
         self.scheduler.add(graph)
+
+    def pause(self, number: int) -> None:
+        """Stop a trial at its next step boundary."""
+        self.scheduler.pause(number)
+
+    def forget(self, number: int) -> None:
+        """Delete what was committed of a trial, at once or when it leaves."""
+        if number in self._leaving:
+            self._leaving[number] = True
+        elif number in self._trials:
+            self.retire(number, forget=True)
+        else:
+            self._store.forget(number)
+            self._history(number).unlink(missing_ok=True)
 
     def resume(self, number: int, until: int | None = None) -> None:
         """Let a paused trial go on, up to a step or to its end."""
@@ -155,7 +213,9 @@ class TrainingRun(Watcher):
     def note_of(self, number: int) -> dict[str, Any] | None:
         """Return what the last commit of a trial keeps beside its records; None without one."""
         commits = self._store.commits(number)
-        return commits[-1].extra if commits else None
+        if not commits:
+            return None
+        return {name: each for name, each in commits[-1].extra.items() if name != IDENTITY}
 
     def take_over(self, source: int, number: int, note: dict[str, Any]) -> None:
         """Give a trial that is not here a copy of the last commit of another.
@@ -163,13 +223,25 @@ class TrainingRun(Watcher):
         Raises:
             TrainError: the other one has none, or it is damaged.
         """
+        for each in (source, number):
+            while self._pager.committing(each):
+                self._executor.pump()
+        self._let_go()
         commits = self._store.commits(source)
         if not commits:
             raise TrainError(f"nothing of trial {source} was committed")
         clone_commit(self._store, commits[-1], number, note)
 
+    def seconds(self, number: int) -> float:
+        """Return the seconds that devices have worked on a trial in this run."""
+        return self._seconds.get(number, 0.0)
+
+    def loss(self, number: int, step: int) -> float | None:
+        """Return the loss of a step, None where it is not known."""
+        return self._known[number].losses.get(step)
+
     def losses(self, number: int) -> dict[int, float]:
-        """Return the loss of each step of this run, by number."""
+        """Return the loss of each step so far, by number."""
         return dict(self._known[number].losses)
 
     def figures(self, number: int) -> dict[int, Figures]:
@@ -182,9 +254,13 @@ class TrainingRun(Watcher):
             for device in self._gone:
                 self._replace(device)
             self._gone.clear()
+            for number, reason in self._doomed.items():
+                self.scheduler.fail(number, reason)
+            self._doomed.clear()
             self._let_go()
         while any(self._pager.committing(number) for number in self._trials):
             self._executor.pump()
+        self._let_go()
         return self.scheduler.timeline
 
     def state_dict(self, number: int) -> dict[str, Tensor]:
@@ -193,37 +269,36 @@ class TrainingRun(Watcher):
         Raises:
             TrainError: nothing was committed.
         """
-        commits = self._store.commits(number)
-        if not commits:
-            raise TrainError(f"nothing of trial {number} was committed")
-        found: dict[str, Tensor] = {}
-        for record in commits[-1].records:
-            if record.section == STATE:
-                continue
-            area = _aligned(record.nbytes)
-            self._store.read(number, record, memoryview(area.numpy()))  # type: ignore[arg-type]
-            found |= self._store.layout(record).views(area)
-        return found
+        return stored_weights(self._store, number, self._known[number].plan.graph)
 
     # -- what the scheduler tells
+
+    def on_finished(self, event: Finished) -> None:
+        """Add up what devices worked."""
+        trial = event.task.trial
+        self._seconds[trial] = self._seconds.get(trial, 0.0) + event.end - event.start
 
     def on_step(self, trial: int, step: int) -> None:
         """Commit where it is time to."""
         running = self._trials[trial]
         running.forget_before(step)
+        self._replaced = 0
         due = time.monotonic() - self._committed[trial] >= self._commit_seconds
         if due and step < running.graph.end:
             self._commit(running, step)
+        self._listener.on_step(trial, step)
 
     def on_paused(self, trial: int) -> None:
         """Commit where it stands; what memory holds of it may leave."""
         self._paused.add(trial)
         self._commit_now(trial)
+        self._listener.on_paused(trial)
 
     def on_done(self, trial: int) -> None:
         """Commit the end, and let its memory go."""
         self._commit_now(trial)
-        self._leaving[trial] = False
+        self._leaving.setdefault(trial, False)
+        self._listener.on_done(trial)
 
     def on_failed(self, trial: int, reason: str) -> None:
         """Keep why, and let its memory go."""
@@ -231,6 +306,7 @@ class TrainingRun(Watcher):
         current().say(f"trial {trial} failed: {reason}")
         self._executor.void(trial)
         self._leaving[trial] = False
+        self._listener.on_failed(trial, reason)
 
     def on_lost(self, trial: int, step: int) -> int:
         """Go back to the last commit."""
@@ -246,6 +322,9 @@ class TrainingRun(Watcher):
         return back
 
     # -- inside
+
+    def _history(self, number: int) -> Path:
+        return self._store.folder / "history" / f"{number:05d}"
 
     def _place(self, trial: RunningTrial, commit: Commit | None) -> None:
         """Make the records of a trial known: as they were committed, or as yet to be made."""
@@ -266,11 +345,20 @@ class TrainingRun(Watcher):
             if self._executor.busy(number) or self._pager.committing(number):
                 continue
             del self._leaving[number]
-            for key in self._trials.pop(number).keys:
-                self._pager.drop(key)
-            self._executor.tell("close", number)
+            self._close(number)
             if forget:
                 self._store.forget(number)
+                self._history(number).unlink(missing_ok=True)
+
+    def _close(self, number: int) -> None:
+        """Take a trial off the devices, if it is still there."""
+        trial = self._trials.pop(number, None)
+        if trial is None:
+            return
+        for key in trial.keys:
+            self._pager.drop(key, lost=True)  # what a dead worker used stays pinned
+        self._executor.tell("close", number)
+        self._histories.pop(number).close()
 
     def _commit_now(self, number: int) -> None:
         running = self._trials[number]
@@ -281,6 +369,7 @@ class TrainingRun(Watcher):
     def _commit(self, trial: RunningTrial, step: int) -> None:
         if self._pager.committing(trial.number):
             return
+        self._histories[trial.number].save(step, trial.losses, trial.figures)
         self._pager.commit(trial.number, step, trial.note)
         self._committed[trial.number] = time.monotonic()
 
@@ -298,6 +387,17 @@ class TrainingRun(Watcher):
     def _device_lost(self, device: int, error: WorkerLostError) -> None:
         self._count_loss(device, error)
         self._gone.append(device)
+        trial, death = self._executor.running(device), self._crew.workers[device].death
+        if trial in self._trials and death is not None and death.by_its_own_doing:
+            self._blame(trial, error)
+
+    def _blame(self, trial: int, error: WorkerLostError) -> None:
+        """Note that a trial took its worker down; it fails if it does so at the same step again."""
+        step = self._trials[trial].graph.completed
+        before, deaths = self._deaths.get(trial, (step, 0))
+        self._deaths[trial] = (step, deaths + 1 if before == step else 1)
+        if self._deaths[trial][1] >= _MOST_DEATHS and trial not in self._leaving:
+            self._doomed[trial] = f"its worker died {_MOST_DEATHS} times at step {step}: {error}"
 
     def _count_loss(self, device: int, error: WorkerLostError) -> None:
         current().say(f"device {device}: {error}")
@@ -322,10 +422,10 @@ class TrainingRun(Watcher):
         """End the workers and let the folder go; what was not committed is lost."""
         self._crew.close()
         self._executor.close()
-        self._sharing.close()
-        self._pager.close()
-        self._pool.close()
-        self._store.close()
+        for history in self._histories.values():
+            history.close()
+        self._histories.clear()
+        self._opened.close()
 
     def __enter__(self) -> Self:
         return self
@@ -337,16 +437,3 @@ class TrainingRun(Watcher):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _aligned(nbytes: int) -> Tensor:
-    """Return uint8[nbytes] that begins at a block of 4096 bytes."""
-    room = torch.empty(nbytes + 4096, dtype=torch.uint8)
-    start = -room.data_ptr() % 4096
-    return room[start : start + nbytes]
-
-
-def _host(rank: int, pool: Tensor | None, values: ValueStore) -> TrialHost:  # noqa: ARG001
-    if pool is None:
-        raise ValueError("a worker that trains needs a pool")
-    return TrialHost(pool, values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,8 @@ import cloudpickle
 import torch
 from torch import Tensor
 
-from gristmill.core.errors import TrainError
+from gristmill.core.errors import TrainError, UsageError
+from gristmill.train.feeds.batch import Batch
 from gristmill.train.graphs.deferred import Deferred
 from gristmill.train.graphs.stage import OUTPUT
 from gristmill.train.jobs.evaluating import figures_of
@@ -19,6 +21,7 @@ from gristmill.train.jobs.replica import Replica
 from gristmill.train.jobs.shares import share_of
 from gristmill.train.jobs.stage_runner import Batches, StageRunner
 from gristmill.train.jobs.trial_plan import BUFFERS, STATE, WEIGHTS, Span, TrialPlan
+from gristmill.train.jobs.trial_spec import Source
 from gristmill.train.tasks.task import ALL
 
 if TYPE_CHECKING:
@@ -39,7 +42,14 @@ class TrialHost:
 
     def open(self, number: int, plan: bytes) -> None:
         """Take up a trial: its plan by cloudpickle."""
-        self._trials[number] = _Trial(cloudpickle.loads(plan), self._pool, self._store)
+        with warnings.catch_warnings():  # torch unpickles exported programs by what it deprecates
+            warnings.simplefilter("ignore", FutureWarning)
+            opened = cloudpickle.loads(plan)
+        self._trials[number] = _Trial(opened, self._pool, self._store)
+
+    def look_at(self, number: int, rows: bytes) -> None:
+        """Take up the rows that a trial's model is to answer: their source by cloudpickle."""
+        self._trials[number].rows = cloudpickle.loads(rows)
 
     def forget(self, number: int) -> None:
         """Drop what a trial has under way here: graphs, gradients, values."""
@@ -69,6 +79,7 @@ class _Trial:
         self._values: dict[ValueName, Any] = {}
         self._sent: dict[ValueName, Any] = {}
         self._first_weights: Deferred | None = None
+        self.rows: Source | None = None
 
     def run(self, order: Order) -> Done:
         """Do one task."""
@@ -99,6 +110,8 @@ class _Trial:
                 runner.update(step, self._state(runner, order), order.scale)
             case "evaluate":
                 self._evaluate(runner, order, done)
+            case "predict":
+                self._predict(runner, order, done)
             case "step":
                 done.losses = runner.steps(step, order.task.steps, self._state(runner, order))
 
@@ -219,18 +232,31 @@ class _Trial:
         evaluation = spec.evaluation
         if evaluation is None:
             raise TrainError("nothing was given to evaluate on")
-        names = [name for name in runner.stage.reads if not name.startswith("input.")]
         for number in range(evaluation.batches):
-            micro = -1 - number
             part = evaluation.feed.batch(number)
-            values = {
-                name: self._values.pop(ValueName(order.task.step, micro, name)) for name in names
-            }
-            written = runner.evaluate(part, values)
+            written = self._answered(runner, part, order.task.step, -1 - number)
             if OUTPUT in written:
-                done.add_figures(figures_of(spec, written.pop(OUTPUT), part))
-            for name, value in written.items():
-                self._values[ValueName(order.task.step, micro, name)] = value
+                done.add_figures(figures_of(spec, written[OUTPUT], part))
+
+    def _predict(self, runner: StageRunner, order: Order, done: Done) -> None:
+        if self.rows is None:
+            raise TrainError("no rows were given to look at")
+        for number in order.batches:
+            written = self._answered(runner, self.rows.batch(number), order.task.step, number)
+            if OUTPUT in written:
+                done.outputs.append(self._store.pack(written[OUTPUT]))
+
+    def _answered(self, runner: StageRunner, part: Batch, step: int, number: int) -> dict[str, Any]:
+        """Run a batch through a stage in evaluation mode; keep what later stages read of it."""
+        names = [name for name in runner.stage.reads if not name.startswith("input.")]
+        values = {name: self._values.pop(ValueName(step, number, name)) for name in names}
+        written = runner.evaluate(part, values)
+        self._values |= {
+            ValueName(step, number, name): value
+            for name, value in written.items()
+            if name != OUTPUT
+        }
+        return written
 
     def _micros(self, order: Order) -> Iterator[int]:
         """Yield the micro-batches of a task: one, or all of the replica."""
@@ -245,3 +271,14 @@ class _Trial:
         layout = self._plan.shards[shard].layouts[section]
         offset = order.offsets[shard, section]
         return layout.views(self._pool[offset : offset + layout.nbytes])
+
+
+def host(rank: int, pool: Tensor | None, values: ValueStore) -> TrialHost:  # noqa: ARG001
+    """Make what a worker works for; see `workers.serving.Factory`.
+
+    Raises:
+        UsageError: there is no pool for records.
+    """
+    if pool is None:
+        raise UsageError("a worker that trains needs a pool for records")
+    return TrialHost(pool, values)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from gristmill.train.feeds.batch import Batch
 
+BuildModule: TypeAlias = Callable[[], nn.Module]
+"""Makes a module."""
+
 OptimizerFactory: TypeAlias = Callable[[Iterable[Parameter]], Optimizer]
 """Takes trainable parameters, some or all of a model's, and returns their optimiser."""
 
@@ -83,7 +86,7 @@ class TrialSpec:
             any number of devices. With 1, as many devices as micro-batches can still share a step.
     """
 
-    build: Callable[[], nn.Module]
+    build: BuildModule
     feed: Source
     objective: Objective
     optimizer: OptimizerFactory

@@ -130,6 +130,10 @@ class WorkerExecutor:
             for each in sent
         )
 
+    def running(self, device: int) -> int | None:
+        """Return the trial of the task that a device runs; None where it has none."""
+        return next((each.task.trial for each in self._sent[device] if each is not None), None)
+
     def urgency(self, key: Key) -> float | None:
         """Return how many tasks a device has before the one that waits for a record; None if none.
 
@@ -271,8 +275,9 @@ class WorkerExecutor:
             return self._failure(device, task, str(error))
         trial.add_losses(task, done.losses)
         if not all(map(math.isfinite, done.losses)):
-            lost = next(loss for loss in done.losses if not math.isfinite(loss))
-            return self._failure(device, task, f"the loss is {lost} at step {task.step}")
+            at = next(at for at, loss in enumerate(done.losses) if not math.isfinite(loss))
+            step = task.step + at if task.kind == "step" else task.step
+            return self._failure(device, task, f"the loss is {done.losses[at]} at step {step}")
         if task.kind == "norm":
             trial.add_norms(task.step, done.norms)
         if done.gradients is not None:

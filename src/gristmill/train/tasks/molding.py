@@ -40,9 +40,9 @@ class Molding:
     """Decides how many devices each trial is spread over; a scheduler's `reshaper`.
 
     A pipeline changes no bit of the result, nor do as many replicas as there are micro-batches:
-    each adds one gradient to the sum, in their order. Fewer replicas add up their own first, which
-    rounds differently. A trial that comes with replicas keeps them, and one whose data stays with
-    its devices keeps its shape.
+    each adds one gradient to the sum, in their order (unless a forward pass changes buffers). Fewer
+    replicas add up their own first, which rounds differently. A trial that comes with replicas
+    keeps them, and one whose data stays with its devices keeps its shape.
 
     Args:
         replicated: whether trials may be replicated where that rounds differently.
@@ -50,7 +50,6 @@ class Molding:
         most: the most devices for one trial; None for as many as there are.
         fits: says whether a shape fits the devices' memory; None takes all to fit.
         slack: how much longer than its share a trial may be before it is spread, as a ratio.
-        task_seconds: what handing a task over takes; short steps are not worth being spread.
     """
 
     def __init__(
@@ -61,10 +60,8 @@ class Molding:
         most: int | None = None,
         fits: Callable[[TrialShape], bool] | None = None,
         slack: float = 1.0,
-        task_seconds: float = 0.0,
     ) -> None:
         self._replicated, self._pipelined = replicated, pipelined
-        self._task_seconds = task_seconds
         self._most, self._fits, self._slack = most, fits, slack
         self._base: dict[int, TrialShape] = {}
         self._layouts: dict[TrialShape, list[Layout]] = {}
@@ -110,8 +107,7 @@ class Molding:
     def _candidates(self, base: TrialShape, count: int) -> Iterator[Layout]:
         for shape in self._shapes(base, count):
             if self._fits is None or self._fits(shape):
-                hand_over = self._task_seconds * _tasks_in_line(shape)
-                yield Layout(count, CriticalPath(shape).step + hand_over, shape)
+                yield Layout(count, CriticalPath(shape).step, shape)
 
     def _shapes(self, base: TrialShape, count: int) -> Iterator[TrialShape]:
         if base.replicas > 1:
@@ -122,7 +118,7 @@ class Molding:
             yield msgspec.structs.replace(
                 base, stages=stages, grain="micro", steps_per_task=1, in_flight=depth
             )
-        exact = base.micro_batches == count
+        exact = base.replicable and base.micro_batches == count
         if exact or (self._replicated and base.micro_batches % count == 0):
             yield replicated(base, count)
 
@@ -161,13 +157,6 @@ class Molding:
 def replicated(base: TrialShape, replicas: int) -> TrialShape:
     """Return the shape with so many replicas; each holds the whole model where the base did."""
     return msgspec.structs.replace(base, steps_per_task=1, replicas=replicas)
-
-
-def _tasks_in_line(shape: TrialShape) -> int:
-    """Return about how many tasks of a step follow one another."""
-    if shape.grain == "step":
-        return 2 + shape.clipped if shape.replicas > 1 else 1
-    return 2 * (shape.micros + shape.depth - 1) + 1 + shape.clipped
 
 
 def _seconds(layout: Layout) -> float:

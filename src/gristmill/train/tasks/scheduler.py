@@ -171,7 +171,7 @@ class Scheduler:
     @property
     def devices(self) -> tuple[int, ...]:
         """Numbers of the devices that are there."""
-        return tuple(sorted(self._slots))
+        return tuple(sorted(self._slots.keys() - {self._last_lost}))
 
     def restore(self, device: int, speed: float = 1.0) -> None:
         """Use a device again that was lost.

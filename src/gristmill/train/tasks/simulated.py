@@ -130,7 +130,8 @@ class SimulatedDevices:
 
     def _schedule(self, device: int, running: Running) -> None:
         running.token = next(self._number)
-        end = running.since + running.left * running.pace
+        # Rounding must not let a new pace end a task before now.
+        end = max(running.since + running.left * running.pace, self._now)
         heapq.heappush(self._events, (end, running.token, device))
 
     def _repace(self) -> None:

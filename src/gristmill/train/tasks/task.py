@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, TypeAlias
 
 Kind: TypeAlias = Literal[
-    "forward", "backward", "gradient", "norm", "update", "step", "evaluate"
+    "forward", "backward", "gradient", "norm", "update", "step", "evaluate", "predict"
 ]
 
 ALL = -1
@@ -23,7 +23,8 @@ class Task(NamedTuple):
         step: the optimiser step that it belongs to; the first one where several are fused.
         kind: `forward`, `backward`, `gradient` (both, of all stages), `norm` (gradient norms of a
             stage's parameters, only with clipping), `update`, `step` (whole steps fused),
-            `evaluate` (forward without gradients). Replicas divide the parameters of a stage among
+            `evaluate` (forward without gradients), `predict` (the same,
+            for its outputs). Replicas divide the parameters of a stage among
             them for what ends its step: the first of `norm` and `update` adds up their gradients.
         stage: number of the stage, or -1 for all of them.
         micro: number of the micro-batch within the step, or -1 for all those of the replica.

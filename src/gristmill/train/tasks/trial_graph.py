@@ -15,7 +15,6 @@ from gristmill.train.tasks.gates import Gate
 from gristmill.train.tasks.task import ALL, TIED, Task
 from gristmill.train.tasks.trial_shape import TrialShape
 
-
 Homes: TypeAlias = Callable[[int], tuple[int, int]]
 """Takes a step; returns the device that has its data, and the first later step whose data lies
 elsewhere."""

@@ -66,6 +66,8 @@ class TrialShape(msgspec.Struct, frozen=True, dict=True):
         steps_per_task: steps that one task of grain `step` fuses.
         in_flight: the most micro-batches between forward and backward at any stage, with grain
             `micro`; 0 leaves it to the policy.
+        replicable: as many replicas as there are micro-batches give the same bits as one: no
+            forward pass changes buffers.
 
     Raises:
         UsageError: no stages, an unknown grain, or counts that do not fit together.
@@ -79,6 +81,7 @@ class TrialShape(msgspec.Struct, frozen=True, dict=True):
     spilled: bool = False
     steps_per_task: int = 1
     in_flight: int = 0
+    replicable: bool = False
 
     def __post_init__(self) -> None:
         for wrong, message in self._mistakes():

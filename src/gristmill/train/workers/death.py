@@ -53,6 +53,13 @@ class Death(msgspec.Struct, frozen=True):
         return f"was killed ({name})"
 
     @property
+    def by_its_own_doing(self) -> bool:
+        """Whether the work that it did may be to blame: it used up memory, crashed, or ended."""
+        if self.with_nursery:
+            return False
+        return self.out_of_memory or self.exit_code != -signal.SIGKILL
+
+    @property
     def fix(self) -> str | None:
         """What to do about it, where that is known."""
         if self.out_of_memory:

@@ -97,6 +97,16 @@ class ValueStore:
         """Return the value that `pack` made: `get` of all its handles."""
         return _mapped(packed, Handle, self.get)
 
+    def copy(self, packed: Any) -> tuple[Any, list[Handle]]:
+        """Return a copy of the value that `pack` made, and its handles, for the owner to free."""
+        handles: list[Handle] = []
+
+        def copied(handle: Handle) -> Tensor:
+            handles.append(handle)
+            return self.get(handle).clone()
+
+        return _mapped(packed, Handle, copied), handles
+
     def introduce(self, number: int, pool: Pool) -> None:
         """Make values of worker `number` readable."""
         self._pools[number] = pool

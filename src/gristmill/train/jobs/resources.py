@@ -1,0 +1,132 @@
+"""What a job may use: devices, memory, a folder; and the planning that depends on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gristmill.core.errors import UsageError
+from gristmill.core.fingerprint import fingerprint
+from gristmill.core.quantities import format_bytes, parse_bytes
+from gristmill.train.jobs.checking import check_budget, writable_folder
+from gristmill.train.jobs.planning import Planner, Prepared
+from gristmill.train.jobs.training_run import RunListener, TrainingRun
+from gristmill.train.tasks.machine import Machine
+from gristmill.train.tasks.molding import Molding
+from gristmill.train.tasks.policies import Policy, policy_of
+from gristmill.train.tasks.trial_shape import TrialShape
+from gristmill.train.workers.machine import find_devices
+from gristmill.train.workers.memory_limit import memory_limit
+
+_SHARE_OF_MEMORY = 0.5
+"""Of what the machine or container has, where no budget is given."""
+_LEAST_TASK_SECONDS = 2e-3
+"""A task that is handed from device to device takes some tenths of a millisecond more."""
+_SLACK = 1.25
+"""Room for records over their bytes: a pool with holes holds less."""
+
+
+class Resources:
+    """The devices, the memory and the folder of a job.
+
+    Args:
+        folder: where the state of the run is kept.
+        devices: `auto`, a number, `cpu:2`.
+        memory: budget of each device for weights, optimiser state, gradients and activations, as
+            "2GB" or in bytes; None for half of what there is.
+        policy: how ready tasks are ranked; see `policies`.
+        commit_seconds: least time between two checkpoints of a trial.
+
+    Raises:
+        UsageError: one of them makes no sense.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        devices: str | int = "auto",
+        memory: str | int | None = None,
+        policy: str | Policy = "critical_path",
+        commit_seconds: float = 10.0,
+    ) -> None:
+        policy_of(policy)
+        self.policy = policy  # by name: each run and each simulation makes its own
+        if not commit_seconds >= 0:
+            raise UsageError(f"commit_seconds must be 0 or more, found {commit_seconds}")
+        self.folder = writable_folder(folder)
+        self.devices = find_devices(devices)
+        self.memory = _budget(memory, len(self.devices))
+        self.commit_seconds = commit_seconds
+        pilot = self.folder / "pilot"
+        self.planner = Planner(self.memory, len(self.devices), pilot, pilot / "layers")
+
+    @property
+    def state(self) -> Path:
+        """The folder of records and commits."""
+        return self.folder / "state"
+
+    def __str__(self) -> str:
+        names = ", ".join(each.name for each in self.devices)
+        count = len(self.devices)
+        each = " each" if count > 1 else ""
+        return f"{count} device{'s' * (count > 1)} ({names}), {format_bytes(self.memory)}{each}"
+
+    def pool_bytes(self, prepared: Sequence[Prepared]) -> int:
+        """Return the bytes of memory for the records of trials that run at once.
+
+        Args:
+            prepared: the trials, or examples of them: as many as will run at once.
+        """
+        count = len(self.devices)
+        private = max(each.memory.private_bytes for each in prepared)
+        least = max(each.memory.pool_bytes for each in prepared) * count
+        wanted = int(_SLACK * sum(each.record_bytes for each in prepared))
+        return max(least, min(wanted, (self.memory - private) * count))
+
+    def reshaper(self) -> Molding:
+        """Spread trials over idle devices where they stay in memory and tasks are worth it."""
+        return Molding(fits=lambda shape: not shape.spilled and _worth(shape))
+
+    def machine(self, pool_bytes: int) -> Machine:
+        """Return the devices as the simulator knows them."""
+        rates = self.planner.rates
+        return Machine(
+            speeds=(1.0,) * len(self.devices),
+            hop_seconds=rates.hop_seconds,
+            hop_bytes_per_second=rates.hop_bytes_per_second,
+            memory_bytes=pool_bytes,
+            read_bytes_per_second=rates.read_bytes_per_second,
+            write_bytes_per_second=rates.write_bytes_per_second,
+            shared=True,
+            duplex=False,
+        )
+
+    def start(self, pool_bytes: int, listener: RunListener | None = None) -> TrainingRun:
+        """Start the workers, and take the folder up."""
+        return TrainingRun(
+            self.state,
+            devices=self.devices,
+            memory=pool_bytes,
+            policy=self.policy,
+            commit_seconds=self.commit_seconds,
+            reshaper=self.reshaper(),
+            listener=listener,
+        )
+
+
+def own_folder(of: object) -> Path:
+    """Return the folder of a run that was given none: one for each thing that is trained."""
+    return Path(".gristmill") / "train" / fingerprint(of)[:12]
+
+
+def _worth(shape: TrialShape) -> bool:
+    """Say whether the tasks of a pipeline would be long beside the time to hand them over."""
+    tasks = 2 * shape.micro_batches * len(shape.stages)
+    return shape.step_seconds / tasks >= _LEAST_TASK_SECONDS
+
+
+def _budget(memory: str | int | None, devices: int) -> int:
+    if memory is None:
+        return int(memory_limit() * _SHARE_OF_MEMORY / devices)
+    check_budget(memory)
+    return parse_bytes(memory)

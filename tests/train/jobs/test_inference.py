@@ -1,0 +1,106 @@
+"""Answers of models that do not fit beside those of the module in memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from gristmill.core.errors import TrainError, UsageError
+from gristmill.train.draws import seeded
+from gristmill.train.feeds.arrays import Arrays
+from gristmill.train.jobs.inference import Inference
+from gristmill.train.workers.death import WorkerLostError
+from gristmill.train.workers.machine import find_devices
+
+ROWS = np.random.default_rng(0).normal(size=(45, 8)).astype("float32")
+
+
+def expected(module, batch_size):
+    with torch.no_grad():
+        return [
+            module(torch.from_numpy(ROWS[at : at + batch_size].copy()))
+            for at in range(0, len(ROWS), batch_size)
+        ]
+
+
+def same(found, wanted):
+    return len(found) == len(wanted) and all(map(torch.equal, found, wanted))
+
+
+def least(plan, shards=3):
+    sizes = sorted(each.nbytes["weights"] + each.nbytes.get("buffers", 0) for each in plan.shards)
+    return sum(sizes[-shards:])
+
+
+def open_up(plan, folder, devices, memory, **more):
+    return Inference(plan, folder, devices=find_devices(f"cpu:{devices}"), memory=memory, **more)
+
+
+@pytest.mark.parametrize("model", ["skips", "tied"])
+@pytest.mark.parametrize(("devices", "roomy"), [(1, True), (1, False), (2, False)])
+def test_first_weights_are_made_as_they_are_needed(trials, tmp_path, model, devices, roomy):
+    spec = trials.trial(model, seed=3)
+    cuts = range(1, len(trials.graph_of(model).layers))
+    plan, _ = trials.planned(spec, model, tuple(cuts))
+    memory = 1 << 20 if roomy else devices * least(plan)
+    module = seeded(spec.build, 3).eval()
+    with open_up(plan, tmp_path, devices, memory) as inference:
+        assert inference.step is None
+        for batch_size, at_once in ((10, 2), (45, 1), (7, 3)):
+            found = inference.predict(
+                Arrays(ROWS), batch_size=batch_size, batches_at_once=at_once
+            )
+            assert same(list(found), expected(module, batch_size))
+
+
+def test_a_trained_model_answers_from_its_last_commit(trials, start, tmp_path):
+    spec = trials.trial(steps=3, micro_batches=2)
+    plan, shape = trials.planned(spec, cuts=(1, 3))
+    run = start(name="run")
+    run.add(0, plan, shape)
+    run.run()
+    module = spec.build()
+    module.load_state_dict(run.state_dict(0))
+    run.close()
+    before = {each: each.stat().st_mtime_ns for each in tmp_path.rglob("*-weights-*")}
+    with open_up(plan, tmp_path / "run", 1, least(plan, 2)) as inference:
+        assert inference.step == 3
+        assert same(list(inference.predict(Arrays(ROWS))), expected(module.eval(), 64))
+    assert {each: each.stat().st_mtime_ns for each in tmp_path.rglob("*-weights-*")} == before
+
+
+def test_a_prediction_may_be_left_in_the_middle(trials, tmp_path):
+    spec = trials.trial("tied")
+    plan, _ = trials.planned(spec, "tied", (2,))
+    with open_up(plan, tmp_path, 1, 1 << 20) as inference:
+        first = inference.predict(Arrays(ROWS), batch_size=5, batches_at_once=1)
+        wanted = expected(seeded(spec.build, 0).eval(), 5)
+        assert torch.equal(next(first), wanted[0])
+        with pytest.raises(UsageError, match="another prediction is under way"):
+            next(inference.predict(Arrays(ROWS)))
+        first.close()
+        assert same(list(inference.predict(Arrays(ROWS), batch_size=5)), wanted)
+
+
+def test_what_a_model_raises_is_told_and_ends_nothing(trials, tmp_path):
+    plan, _ = trials.planned(trials.trial("tied"), "tied", (2,))
+    with open_up(plan, tmp_path, 1, 1 << 20) as inference:
+        with pytest.raises(TrainError, match="device 0, shard 0: "):
+            list(inference.predict(Arrays(ROWS[:, :5])))
+        assert len(list(inference.predict(Arrays(ROWS)))) == 1
+        with pytest.raises(UsageError, match="batches_at_once must be at least 1, found 0"):
+            next(inference.predict(Arrays(ROWS), batches_at_once=0))
+
+
+def test_a_dead_worker_is_told(trials, tmp_path):
+    plan, _ = trials.planned(trials.trial("tied"), "tied", (2,))
+    with open_up(plan, tmp_path, 1, 1 << 20) as inference:
+        found = inference.predict(Arrays(ROWS), batch_size=1, batches_at_once=1)
+        next(found)
+        os.kill(inference._crew.workers[0].pid, signal.SIGKILL)
+        with pytest.raises(WorkerLostError):
+            list(found)
