@@ -10,6 +10,7 @@ import functools
 import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from claims import RECORDED, Claim, claim, main
@@ -25,6 +26,7 @@ from train_runs import (
     adamw,
     agree,
     bytes_of,
+    evenly,
     pipelined,
     plain,
     prepared,
@@ -40,7 +42,7 @@ from train_workloads import workloads
 ROUNDS = 3
 ROWS, LENGTH = 8, 128
 """Of a batch of the transformer: 1,024 tokens a step."""
-MLP_ROWS, MLP_WIDTH, MLP_DEPTH = 1024, 512, 8
+MLP_WIDTH, MLP_DEPTH = 512, 8
 STAGES = 4
 """Two for each worker: so a pipeline's bubble is half as long."""
 DISTRIBUTED = {8: 1.67, 16: 1.63}
@@ -53,7 +55,7 @@ def measure(quick: bool) -> Iterator[Claim]:
         folder = Path(name)
         yield from many_claims(quick, folder)
         yield three_claim(quick)
-        for micros in (8, 16):
+        for micros in (8,) if quick else (8, 16):
             yield pipeline_claim(quick, folder, micros)
         yield filling_claim(quick, folder)
 
@@ -71,10 +73,11 @@ def transformer(quick: bool, steps: int, seed: int) -> TrialSpec:
 
 
 def many_claims(quick: bool, folder: Path) -> Iterator[Claim]:
-    count, steps = (4, 2) if quick else (8, 4)
+    count, steps = (3, 3) if quick else (8, 5)
     specs = [transformer(quick, steps, seed) for seed in range(count)]
-    memory = (26 << 20) if quick else (120 << 20)
-    trials = prepared(specs, memory, 2, folder)
+    memory = 120 << 20
+    trials = halved(specs) if quick else prepared(specs, memory, 2, folder)
+    memory = trials[0].pool_bytes if quick else memory
     if not all(each.shape.spilled for each in trials):
         raise RuntimeError("a trial fits in a worker's memory: the claim is about larger ones")
     sides = {
@@ -88,7 +91,7 @@ def many_claims(quick: bool, folder: Path) -> Iterator[Claim]:
     how = (
         f"{count} GPTs of {parameters(trials[0])} with AdamW, {format_bytes(bytes_of(trials[0]))} "
         f"of state each, {steps} steps of {ROWS * LENGTH} tokens; each worker may use "
-        f"{format_bytes(memory)}, {format_bytes(trials[0].pool_bytes)} of it for records in "
+        f"{format_bytes(memory)}, {format_bytes(trials[0].pool_bytes)} for records in "
         f"{len(trials[0].plan.shards)} shards; equal losses, bit for bit; {told(found)}"
     )
     yield claim(
@@ -102,6 +105,12 @@ def many_claims(quick: bool, folder: Path) -> Iterator[Claim]:
     )  # fmt: skip
 
 
+def halved(specs: Sequence[TrialSpec]) -> list[Trial]:
+    """Cut trials without a look at what they cost; half of each fits in memory."""
+    trials = [evenly(spec, 4, "stage", spilled=True, dropped=True) for spec in specs]
+    return [replace(each, pool_bytes=bytes_of(each) // 2) for each in trials]
+
+
 def bound_share(ran: Ran, trials: Sequence[Trial]) -> float:
     """Return the least seconds that the tasks of a run need, by those that it took."""
     graphs = [TrialGraph(number, each.shape, 0, each.plan.spec.steps)
@@ -112,7 +121,7 @@ def bound_share(ran: Ran, trials: Sequence[Trial]) -> float:
 
 
 def three_claim(quick: bool) -> Claim:
-    steps = 6 if quick else 10
+    steps = 5 if quick else 11
     trials = [whole(transformer(quick, steps, seed)) for seed in range(3)]
     found = rounds(1 if quick else ROUNDS, {"two": lambda: run(trials, 2),
                                             "one": lambda: run(trials, 1)})  # fmt: skip
@@ -129,17 +138,22 @@ def three_claim(quick: bool) -> Claim:
 # one model ---------------------------------------------------------------------------------------
 
 
-def blocks(steps: int, micro_batches: int, seed: int = 0) -> TrialSpec:
+def blocks(quick: bool, micro_batches: int, seed: int = 0) -> TrialSpec:
     """Return residual blocks of width 512, 16.8 million parameters, with SGD."""
-    workload = workloads()["mlp"]
+    workload, (rows, steps) = workloads()["mlp"], (128, 3) if quick else (1024, 9)
     build = functools.partial(workload.factory, width=MLP_WIDTH, depth=MLP_DEPTH)
-    feed = Feed(workload.data(rows=4 * MLP_ROWS), MLP_ROWS, seed)
+    feed = Feed(workload.data(rows=4 * rows), rows, seed)
     return TrialSpec(build, feed, Objective(workload.loss), sgd(), steps, micro_batches, seed)
 
 
+def in_stages(quick: bool, spec: TrialSpec, stages: int, folder: Path) -> Trial:
+    """Cut a trial into the stages of a pipeline; quickly: of as many bytes each."""
+    return evenly(spec, stages) if quick else pipelined(spec, stages, folder)
+
+
 def pipeline_claim(quick: bool, folder: Path, micros: int) -> Claim:
-    spec = blocks(4 if quick else 9, micros)
-    over_two, alone = pipelined(spec, STAGES, folder), whole(spec)
+    spec = blocks(quick, micros)
+    over_two, alone = in_stages(quick, spec, STAGES, folder), whole(spec)
     sides = {
         "two": lambda: run([over_two], 2),
         "one": lambda: run([alone], 1),
@@ -150,7 +164,7 @@ def pipeline_claim(quick: bool, folder: Path, micros: int) -> Claim:
     ours = ratio(found["one"], found["two"], "step_seconds")
     return claim(
         f"one model over 2 workers, {micros} micro-batches, against 1 worker", ours, "x",
-        f"{MLP_DEPTH} residual blocks of width {MLP_WIDTH}, {MLP_ROWS} rows a step, "
+        f"{MLP_DEPTH} residual blocks of width {MLP_WIDTH}, {spec.feed.batch(0).rows} rows a step, "
         f"{len(over_two.shape.stages)} stages; GPipe's bound for a stage on each worker "
         f"{2 * micros / (micros + 1):.2f}; losses equal the plain loop's, bit for bit; peer: "
         f"torch.distributed.pipelining over gloo {RECORDED}; {told(found)}",
@@ -159,13 +173,13 @@ def pipeline_claim(quick: bool, folder: Path, micros: int) -> Claim:
 
 
 def filling_claim(quick: bool, folder: Path) -> Claim:
-    steps = 4 if quick else 9
-    specs = [blocks(steps, 2, seed) for seed in range(2)]
-    whole_batch = [blocks(steps, 1, seed) for seed in range(2)]
-    trials = [pipelined(spec, 2, folder) for spec in specs]
+    specs = [blocks(quick, 2, seed) for seed in range(2)]
+    rows = specs[0].feed.batch(0).rows
+    whole_batch = blocks(quick, 1)
+    trials = [in_stages(quick, spec, 2, folder) for spec in specs]
     sides = {
         "two": lambda: run(trials, 2),
-        "plain": lambda: plain(whole_batch[0]),
+        "plain": lambda: plain(whole_batch),
         "same": lambda: plain(specs[0]),
     }
     found = rounds(1 if quick else ROUNDS, sides)
@@ -174,7 +188,7 @@ def filling_claim(quick: bool, folder: Path) -> Claim:
     ours = 2 * ratio(found["plain"], found["two"], "step_seconds")
     return claim(
         "two pipelined trials over 2 workers, against whole batches on 1", ours, "x",
-        f"{MLP_DEPTH} residual blocks of width {MLP_WIDTH}, {MLP_ROWS} rows a step, 2 stages and "
+        f"{MLP_DEPTH} residual blocks of width {MLP_WIDTH}, {rows} rows a step, 2 stages and "
         "2 micro-batches each; against the plain loop on whole batches, one trial after the other; "
         "losses equal the plain loop's with the same micro-batches bit for bit, that with whole "
         f"batches to 5 digits; peer: GPipe / 1F1B at their best {RECORDED}; {told(found)}",

@@ -217,7 +217,7 @@ def run(
         before, own, mark = sum(map(cpu_of, pids)), time.process_time(), time.monotonic()
         read = training._pager.traffic.read.bytes_
         for number in range(len(trials)):
-            training.scheduler.resume(number)
+            training.resume(number)
         timeline = since(training.run(), mark)
         used, own = sum(map(cpu_of, pids)) - before, time.process_time() - own
         read = training._pager.traffic.read.bytes_ - read

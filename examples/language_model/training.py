@@ -26,7 +26,7 @@ from gristmill.core.progress import LineReporter, current, reporting
 from gristmill.core.quantities import format_bytes, format_count, parse_bytes
 from gristmill.train.checkpoint import state_fingerprint
 
-HEADS = 4
+HEADS, WARM_UP_STEPS = 4, 30
 STATE_BYTES = 3 * 4  # of a parameter: its value, and the two moments of AdamW
 
 
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> GPT | None:
     job = train.job(
         build, windows, loss="token_cross_entropy", folder=options.folder, lr=options.lr,
         epochs=options.epochs, batch_size=options.batch, micro_batches=options.micro_batches,
-        seed=options.seed, devices=options.devices,
+        seed=options.seed, schedule=_warm_up, clip_norm=1.0, devices=options.devices,
         memory=None if options.plain else options.memory,
     )  # fmt: skip
     if options.plain:
@@ -89,12 +89,17 @@ def run(options: argparse.Namespace) -> GPT | None:
     print(job.explain())
     if options.explain:
         return None
-    job.run()
-    print(curve(job.losses()))
+    trained = job.run().trained()
+    print(curve(trained.losses))
     job.trace(options.folder / "trace.json")
     job.gantt(options.folder / "gantt.html")
     print(f"what ran when: {options.folder / 'gantt.html'}, trace.json beside it for Perfetto")
-    return job.module()
+    return trained.module()
+
+
+def _warm_up(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+    """Let the learning rate rise over the first steps, in which gradients point anywhere."""
+    return torch.optim.lr_scheduler.LinearLR(optimizer, 0.1, total_iters=WARM_UP_STEPS)
 
 
 def _introduce(

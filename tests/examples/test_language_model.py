@@ -140,7 +140,8 @@ def test_training_within_a_budget_ends_with_the_plain_weights(call: Any, tmp_pat
     written = WEIGHTS.findall(spilled)
     assert len(written) == 1
     # Its folder holds the end of the run, so that nothing is left to train.
-    assert WEIGHTS.findall(call()) == written
+    assert WEIGHTS.findall(call("--memory", "50MB")) == written
+    assert WEIGHTS.findall(call("--explain")) == []
     assert WEIGHTS.findall(call("--plain", folder="other")) == written
 
 

@@ -84,8 +84,9 @@ class _LineTask:
         rate = self.done / max(now - self.began, 1e-9)
         parts = [f"{self.title}: {format_count(self.done)}"]
         if self.total:
-            left = (self.total - self.done) / max(rate, 1e-9)
             parts[0] += f" of {format_count(self.total)}"
+        if self.total and self.done:
+            left = (self.total - self.done) / max(rate, 1e-9)
             parts.append(f"{format_seconds(max(left, 0.0))} left")
         parts[0] += f" {self.unit}"
         parts.insert(1, f"{format_count(rate)}/s")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gristmill.train.examples import Examples as Examples
     from gristmill.train.export import export_graph as export_graph
     from gristmill.train.feeds.arrays import Arrays as Arrays
+    from gristmill.train.feeds.batch import Batch as Batch
     from gristmill.train.feeds.images import Images as Images
     from gristmill.train.feeds.token_windows import TokenWindows as TokenWindows
     from gristmill.train.fitted import Fitted as Fitted
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "Arrays": "feeds.arrays",
     "BagOfNgrams": "text.text_models",
+    "Batch": "feeds.batch",
     "ClassWeightedCrossEntropy": "losses",
     "EmbeddingMLP": "text.text_models",
     "EpochRecord": "history",

@@ -32,7 +32,7 @@ WAYS = {
 def test_the_way_taken_and_every_size_free(name, way, case):
     graph = case(name).graph
     assert graph.way == way
-    assert all(size is None for check in graph.input_checks.values() for size in check.shape)
+    assert all(size is None for shape in graph.sizes.shapes.values() for size in shape)
 
 
 def test_a_branch_between_layers_leaves_the_model_whole_and_says_why(case):

@@ -1,10 +1,11 @@
 """Small trials of every kind: models that worker processes can import, their data, a way to run.
 
-    python job_trials.py FOLDER DEVICES STEPS     trains one and writes its weights
+python job_trials.py FOLDER DEVICES STEPS     trains one and writes its weights
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 from functools import cache, partial
@@ -150,7 +151,10 @@ def warm_up(optimizer):
 
 
 def cycle(optimizer):
-    return torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, total_steps=40)
+    moving = bool({"momentum", "betas"} & optimizer.defaults.keys())
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 0.05, total_steps=40, cycle_momentum=moving
+    )
 
 
 SCHEDULES = {
@@ -183,10 +187,7 @@ def graph_of(model):
 def planned(spec, model="skips", cuts=(), dropped=(), grain="stage", spilled=True):
     """Return the plan and the shape of a trial, all of whose stages seem to cost the same."""
     plan = TrialPlan.cut(spec, graph_of(model), cuts, dropped)
-    stages = tuple(
-        StageCost(1e-3, 2e-3, 1e-4, sum(each.nbytes.values()), recomputed=number in plan.dropped)
-        for number, each in enumerate(plan.shards)
-    )
+    stages = tuple(StageCost(1e-3, 2e-3, 1e-4, sum(each.nbytes.values())) for each in plan.shards)
     shape = TrialShape(
         stages, spec.micro_batches, grain, clipped=spec.clip_norm is not None, spilled=spilled
     )
@@ -195,9 +196,7 @@ def planned(spec, model="skips", cuts=(), dropped=(), grain="stage", spilled=Tru
 
 def least_memory(plans):
     """Return the least pool in which each of the trials can make a step on its own."""
-    return max(
-        sum(each.nbytes.values()) for plan, _ in plans for each in plan.shards
-    )
+    return max(sum(each.nbytes.values()) for plan, _ in plans for each in plan.shards)
 
 
 @cache
@@ -231,7 +230,9 @@ def differences(run, number, spec):
     """Return the names of tensors and losses in which a trial is not the plain loop's."""
     wanted, losses = expected(spec)
     found = run.state_dict(number)
-    wrong = [name for name in wanted if name not in found or not torch.equal(wanted[name], found[name])]
+    wrong = [
+        name for name in wanted if name not in found or not torch.equal(wanted[name], found[name])
+    ]
     got = run.losses(number)
     return wrong + [f"loss {at}" for at, loss in enumerate(losses) if got.get(at) != loss]
 
@@ -253,5 +254,6 @@ def main(folder, devices, steps):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
     main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

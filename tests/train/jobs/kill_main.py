@@ -70,7 +70,9 @@ def train(folder, devices, seed):
     """Train two trials, spilled, to their end; say whether they are as they should be."""
     specs = [
         job_trials.trial(steps=STEPS, micro_batches=2, held_out=4, seed=seed),
-        job_trials.trial("tied", "momentum", steps=STEPS, micro_batches=2, clip_norm=0.5, seed=seed),
+        job_trials.trial(
+            "tied", "momentum", steps=STEPS, micro_batches=2, clip_norm=0.5, seed=seed
+        ),
     ]
     prepared = [
         job_trials.planned(specs[0], cuts=(2, 5, 9), dropped=(1,)),
@@ -118,7 +120,7 @@ def main(folder, kills, seed):
     while done < kills or not ended:
         devices = 1 + ended % 2
         place = Path(folder) / f"run-{ended}"
-        code = killed_after(place, devices, ended, draw.uniform(0.0, 2.5) if done < kills else 600)
+        code = killed_after(place, devices, ended, draw.uniform(0.0, 1.5) if done < kills else 600)
         done += code == -signal.SIGKILL
         if code != -signal.SIGKILL:
             ended += 1
@@ -128,7 +130,5 @@ def main(folder, kills, seed):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    nurseries.subprocess = SimpleNamespace(
-        Popen=Forked, DEVNULL=None, TimeoutExpired=TimeoutError
-    )
+    nurseries.subprocess = SimpleNamespace(Popen=Forked, DEVNULL=None, TimeoutExpired=TimeoutError)
     main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

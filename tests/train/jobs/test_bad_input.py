@@ -137,7 +137,10 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(trials, start, short_files):
     for number, each in enumerate(prepared):
         again.add(number, *each)
     again.run()
-    assert [trials.differences(again, number, spec) for number, spec in enumerate(specs)] == [[], []]
+    assert [trials.differences(again, number, spec) for number, spec in enumerate(specs)] == [
+        [],
+        [],
+    ]
 
 
 def flip(path, at):
@@ -191,7 +194,9 @@ def test_when_all_checkpoints_are_damaged_nothing_is_trained(trials, start, tmp_
 def test_a_pool_smaller_than_a_shard(trials, start):
     prepared = trials.planned(trials.trial())
     run = start(1, 8192)
-    with pytest.raises(TrainError, match=r"needs .*, and the memory budget is 8.19 KB \(8192 bytes\)"):
+    with pytest.raises(
+        TrainError, match=r"needs .*, and the memory budget is 8.19 KB \(8192 bytes\)"
+    ):
         run.add(0, *prepared)
     with pytest.raises(UsageError, match="the memory budget is"):
         start(1, 100, name="other")

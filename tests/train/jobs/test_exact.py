@@ -48,9 +48,7 @@ def prepared(draw, trials, memory):
         whole = trials.planned(spec, model, cuts)
         cuts = cuts if trials.least_memory([whole]) <= TIGHT else list(range(1, layers))
     dropped = draw(st.sets(st.integers(0, len(cuts)), max_size=len(cuts) + 1))
-    plan, shape = trials.planned(
-        spec, model, cuts, dropped, grain, spilled=memory == TIGHT
-    )
+    plan, shape = trials.planned(spec, model, cuts, dropped, grain, spilled=memory == TIGHT)
     return spec, plan, shape
 
 
@@ -65,7 +63,10 @@ def check(trials, shared_runs, devices, memory, chosen):
 
 
 EXAMPLES = settings(
-    max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True,
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
     phases=(Phase.explicit, Phase.generate),
 )
 

@@ -16,7 +16,9 @@ SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=8)
 
 
 def specs_of(sizes, dtypes=("float32",)):
-    return [TensorSpec(f"p{at}", (size,), dtypes[at % len(dtypes)]) for at, size in enumerate(sizes)]
+    return [
+        TensorSpec(f"p{at}", (size,), dtypes[at % len(dtypes)]) for at, size in enumerate(sizes)
+    ]
 
 
 def area_of(layout):
@@ -46,9 +48,7 @@ def test_sums_are_taken_in_the_order_of_replicas(sizes, replicas, mixed, data):
                       for each in specs}  # fmt: skip
         for name, parameter in parameters.items():
             if everyone or data.draw(st.booleans()):
-                parameter.grad = torch.randn(
-                    parameter.shape, dtype=parameter.dtype, generator=draw
-                )
+                parameter.grad = torch.randn(parameter.shape, dtype=parameter.dtype, generator=draw)
                 known = wanted.get(name)
                 wanted[name] = parameter.grad if known is None else known + parameter.grad
         area.publish(parameters)

@@ -51,9 +51,7 @@ def test_first_weights_are_made_as_they_are_needed(trials, tmp_path, model, devi
     with open_up(plan, tmp_path, devices, memory) as inference:
         assert inference.step is None
         for batch_size, at_once in ((10, 2), (45, 1), (7, 3)):
-            found = inference.predict(
-                Arrays(ROWS), batch_size=batch_size, batches_at_once=at_once
-            )
+            found = inference.predict(Arrays(ROWS), batch_size=batch_size, batches_at_once=at_once)
             assert same(list(found), expected(module, batch_size))
 
 

@@ -105,7 +105,8 @@ def record_bytes(plan: TrialPlan) -> int:
 
 
 def test_they_are_cut_and_not_by_their_blocks(cases: list[Case]) -> None:
-    assert {each.name: len(each.plan.shards) for each in cases} == dict.fromkeys(SIZES, 3)
+    shards = dict.fromkeys(SIZES, 3) | {"sms_linear": 2}
+    assert {each.name: len(each.plan.shards) for each in cases} == shards
     ways = {each.name: each.plan.graph.way for each in cases}
     assert ways["unet"] == ways["resnet"] == "exported"
 

@@ -7,7 +7,6 @@ import signal
 
 import msgspec
 import pytest
-import torch
 
 from gristmill.core.errors import UsageError
 from gristmill.train.tasks.molding import Molding, replicated
@@ -34,12 +33,14 @@ def test_weights_are_those_of_the_plain_loop(
 ):  # fmt: skip
     cuts = cuts if model == "skips" else tuple(range(1, 1 + min(len(cuts), 1)))
     spec = trials.trial(
-        model, clip_norm=clip, steps=5, micro_batches=micros, replicas=replicas, held_out=2
+        model, rows=14, clip_norm=clip, steps=4, micro_batches=micros, replicas=replicas, held_out=2
     )
-    run, (number,) = shared_runs.train(devices, 1 << 20, [planned(trials, spec, model, grain, cuts)])
+    run, (number,) = shared_runs.train(
+        devices, 1 << 20, [planned(trials, spec, model, grain, cuts)]
+    )
     assert run.failures == {}
     assert trials.differences(run, number, spec) == []
-    assert run.figures(number)[5] == trials.expected_figures(spec)
+    assert run.figures(number)[4] == trials.expected_figures(spec)
     run.retire(number, forget=True)
 
 
@@ -71,30 +72,21 @@ def test_idle_devices_take_replicas_at_a_step_boundary(trials, start):
 
 
 def test_a_replica_that_dies_goes_back_to_the_last_commit(trials, start):
-    spec = trials.trial(steps=12, micro_batches=4, replicas=2, clip_norm=0.1)
+    spec = trials.trial(steps=30, micro_batches=4, replicas=2, clip_norm=0.1)
     run = start(devices=2)
     run.add(0, *planned(trials, spec, "skips", "step", ()))
     for rank in (1, 0, 1):
         for _ in range(7):
-            run.scheduler.advance()
+            assert run.scheduler.advance()
         os.kill(run._crew.workers[rank].pid, signal.SIGKILL)
         while not run._gone:
-            run.scheduler.advance()
+            assert run.scheduler.advance()
         for device in run._gone:
             run._replace(device)
         run._gone.clear()
     run.run()
     assert run.failures == {}
     assert trials.differences(run, 0, spec) == []
-
-
-class Exploding(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.inner = torch.nn.Linear(8, 3)
-
-    def forward(self, x):
-        return self.inner(x) * float("inf")
 
 
 def test_a_replica_whose_loss_is_no_number_ends_its_trial_only(trials, start):

@@ -74,6 +74,15 @@ def test_withdrawn_and_forgotten_commits_are_gone(path, reopened):
     assert again.trials == (0,)
 
 
+def test_of_a_step_that_was_committed_twice_only_the_later_is_withdrawn(path, reopened):
+    log = CommitLog(path)
+    first, second = commit(0, 1), commit(0, 1, "L")
+    log.add(first, {})
+    log.add(second, {"L": LAYOUT})
+    log.withdraw(second)
+    assert reopened(log).commits(0) == (first,)
+
+
 def test_a_long_journal_is_rewritten_with_what_is_needed(path, reopened, monkeypatch):
     monkeypatch.setattr(commit_log, "_SMALLEST_REWRITE", 4000)
     log = CommitLog(path)

@@ -96,7 +96,8 @@ def test_a_full_disk_leaves_the_lines_before(path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
         with pytest.raises(
-            TrainError, match=r"journal: cannot be written: No space left on device\n  fix: make room"
+            TrainError,
+            match=r"journal: cannot be written: No space left on device\n  fix: make room",
         ):
             journal.append(b"second")
     journal.append(b"third")

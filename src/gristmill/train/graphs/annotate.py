@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,13 +10,19 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from gristmill.train.graphs.operations import operation
+from gristmill.train.graphs.parts import Arguments
 from gristmill.train.graphs.program import INPUT, TENSOR, Call, Program, replace_refs
 from gristmill.train.graphs.skeleton import Skeleton
 from gristmill.train.graphs.watch import Observation, Shadow, storage_of
 
 
 def annotated(
-    program: Program, skeleton: Skeleton, shadow: Shadow, example: tuple[Any, ...], training: bool
+    program: Program,
+    skeleton: Skeleton,
+    shadow: Shadow,
+    example: tuple[Any, ...],
+    training: bool,
+    kinds: Mapping[str, Hashable] | None = None,
 ) -> Program:
     """Run the calls of `program` one by one on tensors without data, and note what each does.
 
@@ -26,18 +32,65 @@ def annotated(
         shadow: the model without data.
         example: model inputs without data.
         training: which mode the program is for.
+        kinds: modules that need not be run if one of the same kind was called alike.
     """
     shadow.module.train(training)
     names = _tensor_names(skeleton, shadow)
     values: dict[str, Any] = {TENSOR + name: tensor for name, tensor in names.items()}
     values |= {f"{INPUT}{at}": value for at, value in enumerate(example)}
     storages = {storage_of(tensor): name for name, tensor in names.items()}
+    twins = _Twins(kinds or {}, shadow)
     calls = []
     for call in program.calls:
+        twin = twins.of(call, values)
+        if twin is not None:
+            noted, values[call.name] = twin
+            held = skeleton.held_by(call.target)
+            calls.append(replace(call, tensors=held, **noted))
+            continue
         seen = _run(call, shadow, values)
         values[call.name] = seen.output
         calls.append(_noted(call, seen, values, storages, skeleton))
+        twins.add(calls[-1], seen, values)
     return Program(tuple(calls), program.output, program.sizes)
+
+
+class _Twins:
+    """What calls of modules did, for calls of others of their kind.
+
+    Those that change something, or return memory that they were given, are run each time.
+    """
+
+    def __init__(self, kinds: Mapping[str, Hashable], shadow: Shadow) -> None:
+        self._kinds, self._shadow = kinds, shadow
+        self._known: dict[Hashable, tuple[dict[str, Any], Any]] = {}
+
+    def of(self, call: Call, values: Mapping[str, Any]) -> tuple[dict[str, Any], Any] | None:
+        """Return what a twin's call noted, and its output in memory of its own."""
+        key = self._key(call, values)
+        if key not in self._known:
+            return None
+        noted, output = self._known[key]
+        return noted, pytree.tree_map_only(Tensor, self._shadow.like, output)
+
+    def add(self, call: Call, seen: Observation, values: Mapping[str, Any]) -> None:
+        """Keep what a call did."""
+        key = self._key(call, values)
+        if key is not None and not (seen.written or seen.reassigned or call.aliases):
+            noted = {
+                name: getattr(call, name)
+                for name in ("draws", "varying", "asks", "packed", "floating")
+            }
+            self._known[key] = noted, seen.output
+
+    def _key(self, call: Call, values: Mapping[str, Any]) -> Hashable:
+        if not call.module or call.target not in self._kinds:
+            return None
+        args = replace_refs(call.args, values.__getitem__)
+        kwargs = replace_refs(call.kwargs, values.__getitem__)
+        arguments, tensors = Arguments.of(args, kwargs)
+        shapes = tuple((tuple(tensor.shape), tensor.dtype) for tensor in tensors)
+        return self._kinds[call.target], arguments.kind, shapes
 
 
 def _tensor_names(skeleton: Skeleton, shadow: Shadow) -> dict[str, Tensor]:

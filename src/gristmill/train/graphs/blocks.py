@@ -19,6 +19,7 @@ _CONTAINERS = (
     nn.TransformerEncoder,
     nn.TransformerDecoder,
 )
+_STACKS = (nn.TransformerEncoder, nn.TransformerDecoder)
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), enum.Enum, torch.dtype, torch.device)
 _OWN_ATTRIBUTES = frozenset(vars(nn.Module()))
 
@@ -43,16 +44,20 @@ def repeated(module: nn.Module, path: str = "") -> Iterator[str]:
 def twins(module: nn.Module) -> frozenset[str]:
     """Return the repeated parts of which there is another one of the same kind."""
     kinds = {path: kind_of(module.get_submodule(path)) for path in repeated(module)}
-    return frozenset(
-        path for path, kind in kinds.items() if list(kinds.values()).count(kind) > 1
-    )
+    return frozenset(path for path, kind in kinds.items() if list(kinds.values()).count(kind) > 1)
 
 
 def ever_coarser(module: nn.Module) -> Iterator[frozenset[str]]:
-    """Yield sets of parts that may stay whole: all repeated blocks, then all children."""
+    """Yield sets of parts that may stay whole: all repeated blocks, then all children.
+
+    Between the two come torch's own stacks of transformer layers, which look at their masks' data.
+    """
     blocks = frozenset(repeated(module))
     if blocks:
         yield blocks
+    stacks = frozenset(_outermost(module, "", lambda part: isinstance(part, _STACKS)))
+    if stacks:
+        yield stacks | {block for block in blocks if not _within(block, stacks)}
     children = frozenset(
         name for name, child in module.named_children() if not isinstance(child, _CONTAINERS)
     )
@@ -61,12 +66,7 @@ def ever_coarser(module: nn.Module) -> Iterator[frozenset[str]]:
 
 def with_leaves(module: nn.Module, blocks: frozenset[str]) -> frozenset[str]:
     """Add to `blocks` the leaves that lie in none of them."""
-    others = {
-        leaf
-        for leaf in leaves(module)
-        if not any(f"{leaf}.".startswith(f"{block}.") for block in blocks)
-    }
-    return blocks | others
+    return blocks | {leaf for leaf in leaves(module) if not _within(leaf, blocks)}
 
 
 def kind_of(module: nn.Module) -> Hashable:
@@ -115,6 +115,10 @@ def _tensor(tensor: Tensor | None, numbers: dict[int, int]) -> tuple[Hashable, .
         return (None,)
     number = numbers.setdefault(id(tensor), len(numbers))
     return (number, type(tensor), tuple(tensor.shape), tensor.dtype, tensor.requires_grad)
+
+
+def _within(path: str, blocks: frozenset[str]) -> bool:
+    return any(f"{path}.".startswith(f"{block}.") for block in blocks)
 
 
 def _is_leaf(module: nn.Module) -> bool:

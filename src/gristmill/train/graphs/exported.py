@@ -13,7 +13,7 @@ import logging
 import operator
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
-from contextlib import redirect_stderr
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -123,9 +123,12 @@ def _ways_to_vary(
     """Yield shapes for the example and which sizes are symbols: all, those of the batch, none."""
     own = [tuple(tensor.shape) for tensor in example]
     if free is not None:
-        yield own, tuple(
-            {dim: Dim.AUTO if varies else Dim.STATIC for dim, varies in enumerate(dims)}
-            for dims in free
+        yield (
+            own,
+            tuple(
+                {dim: Dim.AUTO if varies else Dim.STATIC for dim, varies in enumerate(dims)}
+                for dims in free
+            ),
         )
         return
     # A batch of at least two: the export takes a size of one for a broadcast.
@@ -160,7 +163,32 @@ def _run_export(parts: Parts, inputs: tuple[Tensor, ...], dynamic: Any) -> Expor
     # Inputs that a forward takes as `*args` are nested in the export's eyes.
     named = inspect.signature(parts.traced.forward).bind(*dynamic).arguments
     dynamic = tuple(named.values())
-    return torch.export.export(parts.traced, inputs, dynamic_shapes=dynamic, strict=False)
+    with _no_gradients_of_its_own(parts):
+        return torch.export.export(parts.traced, inputs, dynamic_shapes=dynamic, strict=False)
+
+
+@contextmanager
+def _no_gradients_of_its_own(parts: Parts) -> Iterator[None]:
+    """Refuse what an export would silently drop: backward passes that the model's code defines."""
+    apply, register = torch.autograd.Function.__dict__["apply"], Tensor.register_hook
+
+    def refuse(function: type[torch.autograd.Function], *args: Any, **kwargs: Any) -> Any:
+        if parts.inside:
+            return apply.__get__(None, function)(*args, **kwargs)
+        raise TrainError(f"its forward calls {function.__name__}, which has its own backward")
+
+    def refuse_hook(tensor: Tensor, hook: Any) -> Any:
+        if parts.inside:
+            return register(tensor, hook)
+        raise TrainError("its forward hooks the gradient of a tensor")
+
+    torch.autograd.Function.apply = classmethod(refuse)  # type: ignore[assignment]
+    Tensor.register_hook = refuse_hook  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.autograd.Function.apply = apply
+        Tensor.register_hook = register  # type: ignore[method-assign]
 
 
 class _Converter:
@@ -168,11 +196,7 @@ class _Converter:
 
     def __init__(self, graph: ExportedProgram, parts: Parts, skeleton: Skeleton) -> None:
         self._graph, self._parts = graph, parts
-        self._names = {
-            f"{path}.{attribute}".strip("."): name
-            for name, holders in skeleton.holders.items()
-            for path, attribute in holders
-        }
+        self._names = skeleton.names_everywhere()
         self._calls: list[Call] = []
         self._values: dict[str, Any] = {}
         self._dims: dict[str, list[Size]] = {}

@@ -146,6 +146,7 @@ class Parts:
     Attributes:
         traced: the module to export.
         calls: what was called, by number.
+        inside: whether a part runs at the moment.
     """
 
     def __init__(
@@ -159,6 +160,7 @@ class Parts:
         self._kinds = kinds
         self._returned: dict[Hashable, tuple[PartCall, list[tuple[Any, torch.dtype]]]] = {}
         self.calls: dict[int, PartCall] = {}
+        self.inside = False
         shadow.module.train(training)
         memo: dict[int, Any] = {id(t): t for t in shadow.module.parameters()}
         memo |= {id(t): t for t in shadow.module.buffers()}
@@ -169,6 +171,7 @@ class Parts:
             if id(part) not in replaced:
                 replaced.add(id(part))
                 self._replace(part, path)
+        _part_aliases(self.traced, set())
 
     def _replace(self, part: nn.Module, path: str) -> None:
         # Hooks run with the part itself, in the stage; the export must not see them too.
@@ -184,9 +187,11 @@ class Parts:
         tensors = [filling for filling in fillings if isinstance(filling, Tensor)]
         ints = [filling for filling in fillings if not isinstance(filling, Tensor)]
         _ACTIVE[number] = call
+        self.inside = True
         try:
             made = torch.ops.gristmill.part(tensors, ints, number)
         finally:
+            self.inside = False
             del _ACTIVE[number]
         return call.rebuilt(list(made))
 
@@ -252,6 +257,19 @@ class Parts:
             ]
             made.append(torch.empty(sizes, dtype=one.dtype, device=one.device))
         return made
+
+
+def _part_aliases(module: nn.Module, seen: set[int]) -> None:
+    """Give modules that hang in several places a copy in each; the export loses count otherwise."""
+    for name, child in module._modules.items():
+        if child is None:
+            continue
+        if id(child) in seen:
+            child = copy.copy(child)
+            child._modules = dict(child._modules)
+            module._modules[name] = child
+        seen.add(id(child))
+        _part_aliases(child, seen)
 
 
 def _known(part: nn.Module, tensors: list[Tensor]) -> Tensor | None:

@@ -60,6 +60,16 @@ class Skeleton:
         }
         return {name: first[name] for name in self.module.state_dict() if name in first}
 
+    def names_everywhere(self) -> dict[str, str]:
+        """Return the name of each tensor by every path that leads to it."""
+        names = _names(self.module)
+        return {
+            f"{path}.{attribute}".strip("."): names[id(tensor)]
+            for path, part in self.module.named_modules(remove_duplicate=False)
+            for attribute, tensor in {**part._parameters, **part._buffers}.items()
+            if tensor is not None
+        }
+
     def held_by(self, path: str) -> tuple[str, ...]:
         """Return the names of all tensors in the module at `path` and below it."""
         names = _names(self.module)

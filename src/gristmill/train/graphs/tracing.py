@@ -62,7 +62,7 @@ def traced(
         found = exported(skeleton, example, opaque, kinds, training=training, device=device)
         shadow = Shadow(module, device)
         inputs = tuple(map(shadow.like, example))
-        program = annotated(found.program, skeleton, shadow, inputs, training)
+        program = annotated(found.program, skeleton, shadow, inputs, training, kinds)
         modes[training] = replace(found, program=program)
     bodies, whole = _bodies(modes, Bodies(skeleton, kinds, device), blocks, expand)
     train, conditions = expanded(modes[True], bodies[True], skeleton)

@@ -33,10 +33,12 @@ from gristmill.train.hunt.hunt import Hunt
 from gristmill.train.hunt.hunt import Watcher as HuntWatcher
 from gristmill.train.hunt.samplers import SamplerFactory
 from gristmill.train.hunt.simulated import Simulated, forecast
+from gristmill.train.jobs.device_use import DeviceUse
 from gristmill.train.jobs.evaluating import metrics_of
 from gristmill.train.jobs.identity import identity_of
 from gristmill.train.jobs.planning import Prepared
 from gristmill.train.jobs.recipe import SEARCHED, Recipe
+from gristmill.train.jobs.recorded import Recorded
 from gristmill.train.jobs.resources import Resources, own_folder
 from gristmill.train.jobs.row_metric import RowMetric, RowValue
 from gristmill.train.jobs.stored_weights import stored_weights
@@ -55,7 +57,7 @@ _COPIES = "copies"
 _VALIDATION = 0.2
 
 
-class Search:
+class Search(Recorded):
     """The trials of one search on devices; `search_on_devices` makes it.
 
     Nothing is trained before `run`. A search that was interrupted, by Ctrl-C or a crash, goes on
@@ -88,7 +90,6 @@ class Search:
         self.at_once = at_once
         self._rules = rules
         self._open = partial(hunt, rules)
-        self.timeline: Timeline | None = None
 
     def explain(self) -> Plan:
         """Return the plan: what each trial has cost, and a forecast for those that are left."""
@@ -153,6 +154,18 @@ class Search:
         with self._open() as hunt:
             return hunt.ledger.leaderboard(count)
 
+    def save(self, folder: Path | str) -> list[Path]:
+        """Write the state dict of the best model, as safetensors; return the file.
+
+        Raises:
+            TrainError: no trial is complete.
+        """
+        return [self.best.save(Path(folder) / "best.safetensors")]
+
+    def describe(self) -> dict[str, object]:
+        """Return what came of it, as plain values: all trials, and the settings of the best."""
+        return {"trials": self.trials.to_dicts(), "best": self.best_params}
+
     def prepared(self, settings: Mapping[str, Any]) -> Prepared:
         """Return a trial of some settings, cut to fit the memory."""
         return self.resources.planner.prepare(self.spec(settings))
@@ -194,6 +207,7 @@ class _SearchRun(RunListener):
         pool = resources.pool_bytes([example] * self._search.at_once)
         self._work.advance(self._hunt.ledger.trained)
         with resources.start(pool, self) as self._run:
+            self._use = DeviceUse(self._run)
             while not self._hunt.finished:
                 if not self._running and not self._instruct():
                     raise TrainError("the controller waits, but no trial runs")
@@ -204,6 +218,7 @@ class _SearchRun(RunListener):
 
     def on_step(self, trial: int, step: int) -> None:
         """Report the value after each epoch, and do what the hunt says to it."""
+        self._work.note(f"{len(self._running)} under way  {self._use.text()}")
         epoch, rest = divmod(step, self._epoch_steps[trial])
         if rest or trial not in self._running:
             return

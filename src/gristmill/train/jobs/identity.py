@@ -16,6 +16,7 @@ from gristmill.core.fingerprint import fingerprint
 from gristmill.train.feeds.batch import Batch
 from gristmill.train.feeds.objectives import Objective
 from gristmill.train.feeds.tensors import tensors_of
+from gristmill.train.feeds.users_code import users_code
 from gristmill.train.jobs.trial_spec import TrialSpec
 
 _WRITTEN_OUT = (
@@ -81,9 +82,10 @@ def _settings(spec: TrialSpec) -> tuple[str, str]:
         for group in optimizer.param_groups
     ]
     told = ", ".join(_named(group) for group in groups)
-    schedule = spec.schedule(optimizer) if spec.schedule else None
-    if schedule is None:
+    if spec.schedule is None:
         return f"{type(optimizer).__name__}({told})", "none"
+    with users_code("the schedule"):
+        schedule = spec.schedule(optimizer)
     state = {name: value for name, value in schedule.state_dict().items() if _plain(value)}
     return f"{type(optimizer).__name__}({told})", f"{type(schedule).__name__}({_named(state)})"
 
@@ -104,6 +106,9 @@ def _code(value: object) -> str:
         return _code(value.loss)
     if isinstance(value, nn.Module):
         return fingerprint(repr(value))
+    if isinstance(value, functools.partial):
+        given = [[name, _attribute(each)] for name, each in sorted(value.keywords.items())]
+        return fingerprint([_code(value.func), [_attribute(each) for each in value.args], given])
     if isinstance(value, _CODE):
         name = getattr(value, "__qualname__", type(value).__qualname__)
         return fingerprint([name, reach(value).parts])
@@ -115,7 +120,10 @@ def _code(value: object) -> str:
 def _attribute(value: object) -> str:
     if isinstance(value, (*_CODE, nn.Module)):
         return _code(value)
-    return fingerprint(value if _plain(value) else type(value).__qualname__)
+    try:
+        return fingerprint(value)
+    except TypeError:  # a kind that has no stable fingerprint
+        return fingerprint(type(value).__qualname__)
 
 
 def _batch(batch: Batch) -> str:

@@ -14,11 +14,13 @@ from gristmill.core.quantities import format_seconds
 from gristmill.train.feeds.objectives import RowLoss
 from gristmill.train.feeds.sources import DataLike, as_dataset
 from gristmill.train.jobs.checking import check_model
+from gristmill.train.jobs.device_use import DeviceUse
 from gristmill.train.jobs.evaluating import metrics_of
 from gristmill.train.jobs.identity import identity_of
 from gristmill.train.jobs.order import Figures
 from gristmill.train.jobs.planning import Prepared
 from gristmill.train.jobs.recipe import Recipe
+from gristmill.train.jobs.recorded import Recorded
 from gristmill.train.jobs.resources import Resources, own_folder
 from gristmill.train.jobs.row_metric import RowMetric, RowValue
 from gristmill.train.jobs.trained import Trained
@@ -26,14 +28,12 @@ from gristmill.train.jobs.training_run import RunListener, TrainingRun
 from gristmill.train.jobs.trial_spec import ScheduleFactory, TrialSpec
 from gristmill.train.optimizers import OptimizerFactory
 from gristmill.train.tasks.bounds import bounds
-from gristmill.train.tasks.gantt import to_html
 from gristmill.train.tasks.simulate import simulate
 from gristmill.train.tasks.timeline import Timeline
-from gristmill.train.tasks.trace import write_trace
 from gristmill.train.tasks.trial_graph import TrialGraph
 
 
-class TrainingJob:
+class TrainingJob(Recorded):
     """One or more models to train on the same devices.
 
     `explain()` says what will happen, `run()` does it. A job whose folder holds an interrupted run
@@ -57,7 +57,6 @@ class TrainingJob:
             raise UsageError("expected at least one trial, found none")
         self.trials, self.resources = tuple(trials), resources
         self.failures: dict[int, str] = {}
-        self.timeline: Timeline | None = None
         self._losses: dict[int, dict[int, float]] = {}
         self._states: dict[int, dict[str, Tensor]] = {}
         self._figures: dict[int, dict[int, Figures]] = {}
@@ -99,7 +98,7 @@ class TrainingJob:
             _progress(self.trials) as listener,
             self.resources.start(self._pool_bytes, listener) as run,
         ):
-            listener.run = run
+            listener.watch(run)
             for number, each in enumerate(self.prepared):
                 run.add(number, each.plan, each.shape)
                 listener.begin(number)
@@ -151,26 +150,34 @@ class TrainingJob:
         """Return sums over the rows held out, by the step that they were taken after."""
         return dict(self._figures.get(trial, {}))
 
-    def trace(self, file: Path | str) -> None:
-        """Write what ran when, for Perfetto or Chrome's tracing page.
+    def save(self, folder: Path | str) -> list[Path]:
+        """Write the state dict of each trained model, as safetensors; return the files.
 
         Raises:
-            TrainError: nothing ran yet.
+            TrainError: none was trained.
         """
-        write_trace(self._ran(), Path(file))
+        if not self._states:
+            raise TrainError("no model was trained", fix="call run()")
+        return [
+            self.trained(trial).save(Path(folder) / f"model-{trial}.safetensors")
+            for trial in sorted(self._states)
+        ]
 
-    def gantt(self, file: Path | str) -> None:
-        """Write a picture of what ran when, as a page of its own.
-
-        Raises:
-            TrainError: nothing ran yet.
-        """
-        Path(file).write_text(to_html(self._ran(), title="Training"), encoding="utf-8")
-
-    def _ran(self) -> Timeline:
-        if self.timeline is None:
-            raise TrainError("nothing ran yet", fix="call run()")
-        return self.timeline
+    def describe(self) -> dict[str, object]:
+        """Return what came of it, as plain values: metrics and last loss of each model."""
+        models = []
+        for trial in range(len(self.trials)):
+            losses, figures = self.losses(trial), self.held_out(trial)
+            models.append(
+                {
+                    "model": trial,
+                    "failed": self.failures.get(trial),
+                    "steps": len(losses),
+                    "loss": losses[max(losses)] if losses else None,
+                    "metrics": metrics_of(figures[max(figures)]) if figures else {},
+                }
+            )
+        return {"models": models}
 
     def _graphs(self) -> list[TrialGraph]:
         return [
@@ -180,32 +187,35 @@ class TrainingJob:
 
 
 class _Progress(RunListener):
-    """Shows steps done and the last losses.
+    """Shows steps done, the last loss and how busy the devices are."""
 
-    Attributes:
-        run: that is told of.
-    """
-
-    run: TrainingRun
+    _run: TrainingRun
+    _use: DeviceUse
 
     def __init__(self, work: Task) -> None:
         self._work = work
         self._steps: dict[int, int] = {}
 
+    def watch(self, run: TrainingRun) -> None:
+        """Say which run it is about."""
+        self._run, self._use = run, DeviceUse(run)
+
     def begin(self, trial: int) -> None:
         """Count the steps that earlier sittings made."""
-        self._count(trial, self.run.scheduler.graph(trial).completed)
+        self._count(trial, self._run.scheduler.graph(trial).completed)
 
     def on_step(self, trial: int, step: int) -> None:
         """Count the steps; show the trial's last loss."""
-        loss = self.run.loss(trial, step - 1)
+        loss = self._run.loss(trial, step - 1)
         if loss is not None:
-            self._work.note(f"model {trial}: loss {loss:.4f}")
+            self._work.note(f"model {trial} loss {loss:.4f}  {self._use.text()}")
         self._count(trial, step)
 
     def _count(self, trial: int, step: int) -> None:
-        self._work.advance(max(0, step - self._steps.get(trial, 0)))
-        self._steps[trial] = max(step, self._steps.get(trial, 0))
+        before = self._steps.get(trial, 0)
+        if step > before:  # a trial that went back makes some steps twice
+            self._work.advance(step - before)
+            self._steps[trial] = step
 
 
 @contextmanager

@@ -70,7 +70,7 @@ class Recipe:
         check_whole(0, seed=self.seed)
         clip_norm = 1 if self.clip_norm is None else self.clip_norm
         check_numbers(lr=self.lr, weight_decay=self.weight_decay, clip_norm=clip_norm)
-        self._settings()
+        FitSettings(lr=self.lr, weight_decay=self.weight_decay).check()
         check_rows(len(self.data), self.batch_size)
         check_stepping(self._optimizer(), self.schedule)
 
@@ -108,15 +108,10 @@ class Recipe:
     def _feed(self) -> Feed:
         return Feed(self.data, self.batch_size, self.seed)
 
-    def _settings(self) -> FitSettings:
-        return FitSettings(
-            lr=self.lr, weight_decay=self.weight_decay, epochs=self.epochs, seed=self.seed
-        ).check()
-
     def _optimizer(self) -> OptimizerFactory:
         if not isinstance(self.optimizer, str):
             return self.optimizer
-        return partial(_named_optimizer, self.optimizer, self._settings())
+        return partial(_named_optimizer, self.optimizer, self.lr, self.weight_decay)
 
     def _evaluation(self, every: int) -> Evaluation | None:
         """Return an evaluation on all rows held out, in the order in which they are."""
@@ -128,6 +123,6 @@ class Recipe:
 
 
 def _named_optimizer(
-    name: str, settings: FitSettings, parameters: Iterable[Parameter]
+    name: str, lr: float, weight_decay: float, parameters: Iterable[Parameter]
 ) -> Optimizer:
-    return make_optimizer(name, list(parameters), settings)
+    return make_optimizer(name, list(parameters), FitSettings(lr=lr, weight_decay=weight_decay))

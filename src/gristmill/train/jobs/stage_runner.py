@@ -87,6 +87,9 @@ class StageRunner:
         self._weights: Mapping[str, Tensor] = {}
         self._constants: dict[str, tuple[int, Tensor]] = {}
         self._learning_rate: LearningRate | None = None
+        # Looking for draws costs microseconds for each operation. A loss that drew nothing from its
+        # first micro-batch is taken to draw nothing.
+        self._loss_draws = True
         self.updates = tuple(each.name for each in stage.parameters if each.trainable)
 
     def bind(self, weights: Mapping[str, Tensor]) -> None:
@@ -242,12 +245,28 @@ class StageRunner:
     ) -> tuple[dict[str, Any], Tensor | None]:
         weight, parts = self._batches.of(step)
         part = parts[micro]
-        draws = KeyedDraws(self.trial.seed, DRAWS, step, micro, first=self.stage.first_draw)
-        with draws, self.trial.casting():
-            outputs = self.stage({**_inputs(part), **leaves}, training=True)
-            if OUTPUT not in outputs:
-                return outputs, None
-            return {}, self.trial.objective(outputs[OUTPUT], part) / weight
+        values = {**_inputs(part), **leaves}
+        with self.trial.casting():
+            if not self.stage.draws and not self._loss_draws:
+                return self._ended(self.stage(values, training=True), part, weight)
+            draws = KeyedDraws(self.trial.seed, DRAWS, step, micro, first=self.stage.first_draw)
+            with draws:
+                outputs = self.stage(values, training=True)
+                if not self._loss_draws:
+                    with draws.paused():
+                        return self._ended(outputs, part, weight)
+                before = draws.count
+                found = self._ended(outputs, part, weight)
+            self._loss_draws = draws.count > before
+            return found
+
+    def _ended(
+        self, outputs: dict[str, Any], part: Batch, weight: float
+    ) -> tuple[dict[str, Any], Tensor | None]:
+        """Return what a stage hands on; of the last one the loss in its place."""
+        if OUTPUT not in outputs:
+            return outputs, None
+        return {}, self.trial.objective(outputs[OUTPUT], part) / weight
 
     def _cut(self, step: int, name: str, value: Any) -> Any:
         """Return a value without its graph; a weight as a copy, for its record may leave."""

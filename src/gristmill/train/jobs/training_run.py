@@ -82,6 +82,7 @@ class TrainingRun(Watcher):
         listener: is told of steps, pauses, ends and failures.
 
     Attributes:
+        devices: as handed in.
         failures: why trials failed, by number.
     """
 
@@ -98,6 +99,7 @@ class TrainingRun(Watcher):
         listener: RunListener | None = None,
     ) -> None:
         self._listener = RunListener() if listener is None else listener
+        self.devices = tuple(devices)
         self._commit_seconds = commit_seconds
         self._trials: dict[int, RunningTrial] = {}
         self._known: dict[int, RunningTrial] = {}
@@ -232,6 +234,10 @@ class TrainingRun(Watcher):
             raise TrainError(f"nothing of trial {source} was committed")
         clone_commit(self._store, commits[-1], number, note)
 
+    def now(self) -> float:
+        """Return the seconds of the clock that the timeline goes by."""
+        return self._executor.now()
+
     def seconds(self, number: int) -> float:
         """Return the seconds that devices have worked on a trial in this run."""
         return self._seconds.get(number, 0.0)
@@ -361,10 +367,13 @@ class TrainingRun(Watcher):
         self._histories.pop(number).close()
 
     def _commit_now(self, number: int) -> None:
+        """Commit where a trial stands, unless that is its last commit already."""
         running = self._trials[number]
         while self._pager.committing(number):
             self._executor.pump()
-        self._commit(running, running.graph.completed)
+        commits = self._store.commits(number)
+        if not commits or commits[-1].step != running.graph.completed:
+            self._commit(running, running.graph.completed)
 
     def _commit(self, trial: RunningTrial, step: int) -> None:
         if self._pager.committing(trial.number):

@@ -124,8 +124,11 @@ class CommitLog:
             case _LayoutLine():
                 self._layouts[line.name] = line.layout
             case _Withdrawn():
-                kept = [c for c in self._commits.get(line.trial, ()) if c.step != line.step]
-                self._commits[line.trial] = kept
+                kept = self._commits.get(line.trial, [])
+                # A step may have been committed twice, in records cut otherwise: the later goes.
+                same = [number for number, each in enumerate(kept) if each.step == line.step]
+                for number in same[-1:]:
+                    del kept[number]
             case _Forgotten():
                 self._commits.pop(line.trial, None)
             case _Heading():

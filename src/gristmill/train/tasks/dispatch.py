@@ -11,9 +11,11 @@ from gristmill.train.tasks.policies import Key
 from gristmill.train.tasks.ready_queue import Entry, ReadyQueue, entry_of
 from gristmill.train.tasks.standing import Standing
 from gristmill.train.tasks.task import TIED, Task
+from gristmill.train.tasks.trial_graph import TrialGraph
 
 FIRST = float("-inf")
 
+_BEGUN = 1e9
 _URGENT = 1.5
 """Times a pipeline's remaining seconds that another trial needs to have left to hold it up."""
 
@@ -70,11 +72,23 @@ class Dispatch:
         if task in standing.foreseen:
             standing.foreseen.discard(task)
             return
-        key = FIRST if task.kind in TIED else self._key(standing.graph, task)
+        key = self._rank(standing.graph, task)
         pinned, home = standing.pinned(task), standing.lanes[standing.lane(task)]
         self.queue.push(task, key, pinned=pinned, home=home)
         if pinned is not None:
             self._touched.add(pinned)
+
+    def _rank(self, graph: TrialGraph, task: Task) -> float:
+        """Return the policy's key, less what a step that has begun goes before others for.
+
+        A spilled trial is planned to have the activations of one step in memory: a device that
+        began steps of several would hold those of all.
+        """
+        if task.kind in TIED:
+            return FIRST
+        key, shape = self._key(graph, task), graph.shape
+        begins = task.kind == "forward" and task.stage == 0
+        return key - _BEGUN if shape.spilled and shape.grain == "stage" and not begins else key
 
     def touch(self, device: int) -> None:
         """Look at a device again: something there has ended."""
@@ -227,7 +241,7 @@ class Dispatch:
         for task in graph.after(head):
             if task in standing.in_flight or not self._stays(standing, head, task, slot.number):
                 continue
-            key = FIRST if task.kind in TIED else self._key(graph, task)
+            key = self._rank(graph, task)
             found.append(entry_of(task, key, 0, pinned=True))
         return found
 

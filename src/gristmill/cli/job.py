@@ -1,0 +1,117 @@
+"""`gristmill job`: train what a Python file describes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gristmill.cli.output import HELP, emit, json_option, say, table
+
+if TYPE_CHECKING:
+    from gristmill.train.hunt.search import Search
+    from gristmill.train.jobs.job import TrainingJob
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command("job", context_settings=HELP)
+@click.argument("file", metavar="FILE[:NAME]")
+@click.option("--explain", is_flag=True, help="Print the plan; train nothing.")
+@click.option("--save", type=_FOLDER, help="Write the weights here, as safetensors.")
+@click.option("--trace", type=_FILE, help="Write what ran when, for Perfetto.")
+@click.option("--gantt", type=_FILE, help="Write a picture of what ran when, as HTML.")
+@json_option
+def command(
+    file: str,
+    explain: bool,
+    save: Path | None,
+    trace: Path | None,
+    gantt: Path | None,
+    as_json: bool,
+) -> None:
+    """Train what FILE describes: a model of any size, or a search over many, on several devices.
+
+    NAME (`job` by default) is a `train.job(...)`, a `train.search(...)`, or a function without
+    arguments that returns one. Training goes on where it was interrupted.
+
+    \b
+    # gpt.py
+    from gristmill import train
+    def job():
+        return train.job(build_model, data, loss="token_cross_entropy", memory="1GB")
+
+    \b
+    Examples:
+      gristmill job gpt.py --explain             where everything will lie, and how long it takes
+      gristmill job gpt.py --save out            train, write the weights
+      gristmill job gpt.py:search --gantt g.html train, and draw what ran when
+
+    \b
+    Exit codes:
+      0  trained
+      2  wrong call, or a mistake in FILE
+      9  training cannot start, cannot go on, or every model failed
+    """
+    ready = _load(file)
+    if explain:
+        plan = str(ready.explain())
+        emit({"plan": plan}, as_json, lambda: say(plan))
+        return
+    ready.run()
+    if trace and ready.timeline is not None:
+        ready.trace(trace)
+    if gantt and ready.timeline is not None:
+        ready.gantt(gantt)
+    found = ready.describe()
+    if save:
+        found["saved"] = [str(each) for each in ready.save(save)]
+    emit(found, as_json, lambda: _show(ready, found))
+
+
+def _load(named: str) -> TrainingJob | Search:
+    from gristmill.core.errors import UsageError
+    from gristmill.pipeline.load import import_file
+    from gristmill.train import Search, TrainingJob
+
+    path, _, name = named.partition(":")
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise UsageError("there is no such file", where=path, fix="name a Python file")
+    found = getattr(import_file(file), name or "job", None)
+    if callable(found) and not isinstance(found, TrainingJob | Search):
+        found = found()
+    if not isinstance(found, TrainingJob | Search):
+        raise UsageError(
+            f"expected {name or 'job'!r} to be a training job or a search, or a function that "
+            f"returns one, found {type(found).__name__}",
+            where=path,
+            fix=f"{name or 'job'} = train.job(...), or name another as {path}:NAME",
+        )
+    return found
+
+
+def _show(ready: TrainingJob | Search, found: dict[str, object]) -> None:
+    from gristmill.train import Search
+
+    if isinstance(ready, Search):
+        say(ready.leaderboard())
+    else:
+        models = ready.describe()["models"]
+        rows = [_row(each) for each in models] if isinstance(models, list) else []
+        table("Models", ["model", "steps", "last loss", "on rows held out", ""], rows)
+        say(str(ready.explain()))
+    saved = found.get("saved")
+    for file in saved if isinstance(saved, list) else []:
+        say(f"written: {file}")
+
+
+def _row(model: dict[str, object]) -> list[object]:
+    metrics = model["metrics"]
+    told = metrics.items() if isinstance(metrics, dict) else ()
+    held_out = ", ".join(f"{name} {value:.4g}" for name, value in told)
+    loss = model["loss"]
+    shown = round(loss, 4) if isinstance(loss, float) else ""
+    return [model["model"], model["steps"], shown, held_out, model["failed"] or ""]
