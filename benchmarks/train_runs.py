@@ -116,7 +116,11 @@ def whole(spec: TrialSpec, steps_per_task: int = 1) -> Trial:
     """Return a trial that fits in memory, each of its tasks one or more whole steps."""
     plan = TrialPlan.cut(spec, graph_of(spec))
     shape = TrialShape(
-        (StageCost(1.0, 2.0),), spec.micro_batches, "step", steps_per_task=steps_per_task
+        (StageCost(1.0, 2.0),),
+        spec.micro_batches,
+        "step",
+        replicas=spec.replicas,
+        steps_per_task=steps_per_task,
     )
     return Trial(plan, shape)
 

@@ -6,6 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from gristmill.cli.job import command
+from gristmill.store.project import Project
+from gristmill.store.runs import RunLog
 
 SOURCE = """
 import numpy as np
@@ -55,13 +57,22 @@ def test_a_job_is_trained_saved_and_drawn(call, tmp_path):
     assert found["saved"] == ["out/model-0.safetensors"]
     assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
     assert "<svg" in (tmp_path / "gantt.html").read_text()
+    with Project(tmp_path) as project:
+        log = RunLog(project)
+        (model,) = log.of_run(log.runs(1)[0].id)
+        assert (model.step, model.status) == ("model 0", "done")
+        assert log.load(model.output).columns == ["step", "loss"]
     again = call("small_job.py")
     assert "actual: " in again.output
     assert all(len(line) <= 120 for line in again.output.splitlines())
 
 
-def test_a_search_is_trained(call):
+def test_a_search_is_trained(call, tmp_path):
     result = call("small_job.py:search", "--save", "out")
+    with Project(tmp_path) as project:
+        log = RunLog(project)
+        steps = {each.step for each in log.of_run(log.runs(1)[0].id)}
+        assert steps == {"trial 0", "trial 1"}
     assert "1. trial " in result.output
     assert "written: out/best.safetensors" in result.output
 

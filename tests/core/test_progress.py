@@ -49,7 +49,7 @@ def test_a_total_that_is_not_known(clock):
     with reporting(LineReporter(out)), task("reading", unit="files") as work:
         clock.now += 10
         work.advance(5)
-    assert out.getvalue() == "  reading: 5 files, 0/s\n"
+    assert out.getvalue() == "  reading: 5 files, 2 s each\n"
 
 
 def test_more_than_the_total_has_no_negative_time_left(clock):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +37,8 @@ def command(
     """Train what FILE describes: a model of any size, or a search over many, on several devices.
 
     NAME (`job` by default) is a `train.job(...)`, a `train.search(...)`, or a function without
-    arguments that returns one. Training goes on where it was interrupted.
+    arguments that returns one. Training goes on where it was interrupted. `gristmill runs` in the
+    file's folder lists what was trained, with curves and reasons.
 
     \b
     # gpt.py
@@ -60,7 +63,8 @@ def command(
         plan = str(ready.explain())
         emit({"plan": plan}, as_json, lambda: say(plan))
         return
-    ready.run()
+    with _recorded(ready, file):
+        ready.run()
     if trace and ready.timeline is not None:
         ready.trace(trace)
     if gantt and ready.timeline is not None:
@@ -91,6 +95,34 @@ def _load(named: str) -> TrainingJob | Search:
             fix=f"{name or 'job'} = train.job(...), or name another as {path}:NAME",
         )
     return found
+
+
+@contextmanager
+def _recorded(ready: TrainingJob | Search, named: str) -> Iterator[None]:
+    """Write what becomes of each trial or model to the store of the file's folder."""
+    from gristmill.store.project import Project
+    from gristmill.store.runs import RunLog
+    from gristmill.train import Search
+    from gristmill.train.hunt.store_trials import StoreTrials
+    from gristmill.train.jobs.store_models import store_models
+
+    pipeline = Path(named).name
+    with Project(Path(named.partition(":")[0]).parent) as project:
+        log = RunLog(project)
+        run = log.start(pipeline, {})
+        status = "failed"
+        try:
+            if isinstance(ready, Search):
+                ready.watch = StoreTrials(log, run, pipeline)
+            yield
+            if not isinstance(ready, Search):
+                store_models(ready, log, run, pipeline)
+            status = "done"
+        except KeyboardInterrupt:
+            status = "stopped"
+            raise
+        finally:
+            log.finish(run, status)
 
 
 def _show(ready: TrainingJob | Search, found: dict[str, object]) -> None:

@@ -89,7 +89,11 @@ class _LineTask:
             left = (self.total - self.done) / max(rate, 1e-9)
             parts.append(f"{format_seconds(max(left, 0.0))} left")
         parts[0] += f" {self.unit}"
-        parts.insert(1, f"{format_count(rate)}/s")
+        if self.done:
+            slow = 0 < rate < 1
+            parts.insert(
+                1, f"{format_seconds(1 / rate)} each" if slow else f"{format_count(rate)}/s"
+            )
         return "  " + ", ".join([*parts, *([self.text] if self.text else [])])
 
 

@@ -12,19 +12,23 @@ from gristmill.train.graphs.capture import capture
 from gristmill.train.graphs.deferred import Deferred
 
 WAYS = {
-    "seq": "sequential",
-    "mlp": "exported",
-    "cnn": "exported",
-    "res": "exported",
+    "sequence": "sequential",
+    "perceptron": "exported",
+    "convnet": "exported",
+    "resnet": "exported",
     "unet": "exported",
-    "tf": "exported",
+    "encoder": "exported",
     "gpt": "exported",
-    "two": "exported",
-    "lstm": "exported",
+    "two_inputs": "exported",
+    "recurrent": "exported",
     "llama": "exported",
-    "albert": "exported",
-    "branch": "blocks",
+    "repeating": "exported",
+    "aliased": "exported",
+    "wrapped": "exported",
+    "branching": "blocks",
+    "skipping": "blocks",
     "t5": "blocks",
+    "translator": "blocks",
 }
 
 
@@ -36,10 +40,32 @@ def test_the_way_taken_and_every_size_free(name, way, case):
 
 
 def test_a_branch_between_layers_leaves_the_model_whole_and_says_why(case):
-    graph = case("glue").graph
+    graph = case("branch_between").graph
     assert (graph.way, len(graph.layers)) == ("whole", 1)
-    assert graph.why.startswith("it cannot be cut; tried before: sequential: Glue is no nn.Sequent")
+    assert graph.why.startswith(
+        "it cannot be cut; tried before: sequential: BranchBetween is no nn."
+    )
     assert "data-dependent" in graph.why
+
+
+def test_a_backward_of_its_own_is_not_lost(case):
+    graph = case("own_backward").graph
+    assert graph.way == "whole"
+    assert "its forward calls Straight, which has its own backward" in graph.why
+
+
+def test_blocks_that_branch_stay_whole_and_are_named(case):
+    graph = case("branching").graph
+    names = ", ".join(f"blocks.{at}" for at in range(4))
+    start = f"its forward could be exported but for blocks ({names}: its forward branches on data"
+    assert graph.why.startswith(start)
+    assert len(graph.layers) == 6
+
+
+def test_draws_are_counted(case):
+    assert case("unet").graph.draws == 0
+    assert case("gpt").graph.draws == 6
+    assert case("gpt").graph.stage(1, 3).draws == 1
 
 
 def test_a_list_of_blocks_is_a_sequence(zoo):
@@ -52,14 +78,14 @@ def test_a_list_of_blocks_is_a_sequence(zoo):
 def test_weights_are_owned_once_and_ties_cross_the_cuts(case):
     graph = case("gpt").graph
     owners = {spec.name: layer.name for layer in graph.layers for spec in layer.parameters}
-    assert owners["e.weight"] == "e"
+    assert owners["words.weight"] == "words"
     assert "head.weight" not in owners
-    assert "tensor:e.weight" in graph.live(1)
+    assert "tensor:words.weight" in graph.live(1)
     assert graph.live(0) == graph.live(len(graph.layers)) == ()
 
 
 def test_the_module_is_left_as_it_was(zoo):
-    factory, inputs = zoo["res"]
+    factory, inputs = zoo["resnet"]
     module, example = factory().eval(), inputs(4, 5)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     objects = [id(tensor) for tensor in module.parameters()]
@@ -82,9 +108,9 @@ def test_a_graph_without_weights_is_small_and_travels(case):
 
 
 def test_a_module_on_meta_is_captured_as_one_with_weights(zoo, case):
-    factory, inputs = zoo["mlp"]
+    factory, inputs = zoo["perceptron"]
     graph = capture(Deferred.of(factory, 3).module, inputs(4, 5))
-    assert graph.layers == case("mlp").graph.layers
+    assert graph.layers == case("perceptron").graph.layers
 
 
 @pytest.mark.parametrize(

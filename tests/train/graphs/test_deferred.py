@@ -8,7 +8,7 @@ from gristmill.core.errors import TrainError, UsageError
 from gristmill.train.draws import seeded
 from gristmill.train.graphs.deferred import Deferred
 
-ZOO = ["mlp", "cnn", "unet", "tf", "gpt", "lstm", "llama", "t5", "albert"]
+ZOO = ["perceptron", "convnet", "unet", "encoder", "gpt", "recurrent", "llama", "t5", "repeating"]
 
 
 class Juggled(nn.Module):

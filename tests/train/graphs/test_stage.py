@@ -9,7 +9,7 @@ from gristmill.train.graphs.capture import capture
 
 
 def test_a_stage_is_on_meta_until_bound_and_keeps_its_parameters(case, stages):
-    found = case("seq")
+    found = case("sequence")
     stage = found.graph.stage(0, 2)
     assert all(parameter.is_meta for parameter in stage.named_parameters().values())
     _, (stage,) = stages(found, [])
@@ -24,7 +24,7 @@ def test_a_stage_is_on_meta_until_bound_and_keeps_its_parameters(case, stages):
 
 
 def test_a_stage_says_what_it_owns_and_changes(case):
-    stage = case("seq").graph.stage(1, 2)
+    stage = case("sequence").graph.stage(1, 2)
     assert [spec.name for spec in stage.parameters] == ["1.0.weight", "1.0.bias"]
     assert set(stage.mutates) == {f"1.0.{n}" for n in ("running_mean", "running_var")} | {
         "1.0.num_batches_tracked"
@@ -33,7 +33,7 @@ def test_a_stage_says_what_it_owns_and_changes(case):
 
 
 def test_values_read_by_several_stages_travel_as_a_chain(case):
-    graph = case("albert").graph
+    graph = case("repeating").graph
     first, middle, last = graph.stage(0, 2), graph.stage(2, 3), graph.stage(3, len(graph.layers))
     assert middle.passes
     for written, read in middle.passes.items():
@@ -45,16 +45,16 @@ def test_values_read_by_several_stages_travel_as_a_chain(case):
 @pytest.mark.parametrize(("first", "last"), [(0, 0), (2, 1)])
 def test_an_empty_stage_is_refused(case, first, last):
     with pytest.raises(UsageError, match="a stage needs at least one layer, not"):
-        case("seq").graph.stage(first, last)
+        case("sequence").graph.stage(first, last)
 
 
 def test_a_cut_outside_the_model_is_refused(case):
     with pytest.raises(UsageError, match="cut 9 is not within 0 to 4, the model's layers"):
-        case("seq").graph.live(9)
+        case("sequence").graph.live(9)
 
 
 def test_binding_names_what_is_missing_or_wrong(case):
-    stage = case("seq").graph.stage(0, 1)
+    stage = case("sequence").graph.stage(0, 1)
     with pytest.raises(TrainError, match=r"layers 0 to 0: no tensor for 0\.weight among the 0"):
         stage.bind({})
     wrong = {"0.weight": torch.ones(2, 2), "0.bias": torch.ones(8)}
@@ -66,7 +66,7 @@ def test_binding_names_what_is_missing_or_wrong(case):
 
 
 def test_an_input_of_a_shape_that_was_not_captured_is_refused(case, stages):
-    found = case("mlp")
+    found = case("perceptron")
     _, (stage,) = stages(found, [])
     with pytest.raises(
         TrainError, match=r"input\.0: expected shape \[any, any\], found \[2, 3, 6\]"
@@ -75,11 +75,11 @@ def test_an_input_of_a_shape_that_was_not_captured_is_refused(case, stages):
 
 
 def test_weights_changed_before_their_backward_are_noticed(case, stages):
-    found = case("mlp")
+    found = case("perceptron")
     _, (stage,) = stages(found, [])
     output = stage({"input.0": torch.ones(2, 6)}, training=True)["output"]
     with torch.no_grad():
-        stage.named_parameters()["b.weight"].add_(1)
+        stage.named_parameters()["middle.weight"].add_(1)
     with pytest.raises(TrainError, match="needs was changed in place after the forward"):
         output.sum().backward()
 

@@ -1,4 +1,4 @@
-"""The plain loop with replicas beside whole batches in float64, where the order of sums is nothing."""
+"""The plain loop with replicas beside whole batches in float64, where the order is nothing."""
 
 from __future__ import annotations
 

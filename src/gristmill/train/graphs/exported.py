@@ -174,7 +174,7 @@ def _no_gradients_of_its_own(parts: Parts) -> Iterator[None]:
 
     def refuse(function: type[torch.autograd.Function], *args: Any, **kwargs: Any) -> Any:
         if parts.inside:
-            return apply.__get__(None, function)(*args, **kwargs)
+            return apply.__get__(None, function)(*args, **kwargs)  # type: ignore[no-untyped-call]
         raise TrainError(f"its forward calls {function.__name__}, which has its own backward")
 
     def refuse_hook(tensor: Tensor, hook: Any) -> Any:
@@ -182,7 +182,7 @@ def _no_gradients_of_its_own(parts: Parts) -> Iterator[None]:
             return register(tensor, hook)
         raise TrainError("its forward hooks the gradient of a tensor")
 
-    torch.autograd.Function.apply = classmethod(refuse)  # type: ignore[assignment]
+    torch.autograd.Function.apply = classmethod(refuse)  # type: ignore[assignment, method-assign]
     Tensor.register_hook = refuse_hook  # type: ignore[method-assign]
     try:
         yield

@@ -125,22 +125,24 @@ def _extents(calls: tuple[Call, ...], where: dict[int, int], names: set[str]) ->
 
 def _changed_values(calls: tuple[Call, ...], where: dict[int, int]) -> Iterator[Span]:
     """Yield, for memory that is changed in place: from its first value to its last change."""
-    root: dict[str, str] = {}
+    group: dict[str, str] = {}
+    members: dict[str, list[str]] = {}
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     for at, call in enumerate(calls):
-        origins = [root.get(name, name) for name in call.aliases]
+        origins = list(dict.fromkeys(group.get(name, name) for name in call.aliases))
         base = origins[0] if origins else call.name
-        for name, origin in list(root.items()):
-            if origin in origins[1:]:
-                root[name] = base
-        root.update(dict.fromkeys(origins, base))
-        root[call.name] = base
+        for other in (*origins, call.name):
+            merged = members.pop(other, [other]) if other != base else []
+            members.setdefault(base, [base]).extend(merged)
+            group.update(dict.fromkeys(merged, base))
+            if other in last and other != base:
+                last[base] = max(last.pop(other), last.get(base, 0))
         places = [first[origin] for origin in origins if origin in first]
         first[base] = min([*places, where[at]])
         for name in call.spoils:
-            last[root.get(name, name)] = where[at]
-            first.setdefault(root.get(name, name), where[at])
+            last[group.get(name, name)] = where[at]
+            first.setdefault(group.get(name, name), where[at])
     yield from ((first[base], place) for base, place in last.items())
 
 

@@ -48,6 +48,7 @@ class Skeleton:
         self.buffers = {
             name: TensorSpec.of(name, tensor) for name, tensor in self.module.named_buffers()
         }
+        self._held = self._below()
         self.transient = frozenset(self.buffers) - frozenset(self.module.state_dict())
 
     @property
@@ -72,14 +73,16 @@ class Skeleton:
 
     def held_by(self, path: str) -> tuple[str, ...]:
         """Return the names of all tensors in the module at `path` and below it."""
-        names = _names(self.module)
-        part = self.module.get_submodule(path)
-        return tuple(dict.fromkeys(names[id(tensor)] for tensor in _tensors(part)))
+        return self._held.get(path, ())
 
-
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()
+    def _below(self) -> dict[str, tuple[str, ...]]:
+        held: dict[str, dict[str, None]] = {}
+        for name, holders in self.holders.items():
+            for path, _ in holders:
+                parts = path.split(".") if path else []
+                for depth in range(len(parts) + 1):
+                    held.setdefault(".".join(parts[:depth]), {})[name] = None
+        return {path: tuple(names) for path, names in held.items()}
 
 
 def _named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:

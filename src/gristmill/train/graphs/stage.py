@@ -44,6 +44,7 @@ class Stage:
         mutates: names of its buffers that a forward in training mode changes.
         first_draw: number of its first random draw in training mode.
         draws: how many it makes.
+        varies: whether that depends on the data; `draws` is the most that was seen then.
         movable: whether tensors may be bound elsewhere between a forward and its backward. It
             costs a microsecond or two for each tensor that autograd keeps; without it, bind only
             when no graph is waiting for its backward (or to where the tensors were at its forward).
@@ -69,6 +70,7 @@ class Stage:
         self.mutates = tuple(spec.name for spec in self.buffers if spec.name in changed)
         self.first_draw = sum(layer.draws for layer in graph.layers[:first])
         self.draws = sum(layer.draws for layer in graph.layers[first:last])
+        self.varies = any(call.varying for call in calls[True])
         self._sizes = graph.sizes
         self._modules = _copies(
             graph, {call.target for m in calls for call in calls[m] if call.module}

@@ -211,7 +211,7 @@ class _Spread:
 
 
 class _DrawingOnce:
-    """Calls a function that draws once, its draw seeded by the block that comes before its arguments.
+    """Calls a function that draws once, seeded by the block that comes before its arguments.
 
     The draw is the only operation of the function that the generator's state matters to, so there
     is no need to watch for it.

@@ -71,6 +71,7 @@ class Search(Recorded):
         hunt: makes the hunt of some rules; it is open while the search runs or is looked at.
         resources: devices, memory and folder.
         at_once: most trials under way at once.
+        watch: is told of what happens to trials while the search runs.
 
     Attributes:
         timeline: what ran when, in the last `run`.
@@ -82,12 +83,13 @@ class Search(Recorded):
         space: Space,
         recipe: Recipe,
         rules: Rules,
-        hunt: Callable[[Rules], Hunt],
+        hunt: Callable[..., Hunt],
         resources: Resources,
         at_once: int,
+        watch: HuntWatcher | None = None,
     ) -> None:
         self.build, self.space, self.recipe, self.resources = build, space, recipe, resources
-        self.at_once = at_once
+        self.at_once, self.watch = at_once, watch
         self._rules = rules
         self._open = partial(hunt, rules)
 
@@ -105,7 +107,7 @@ class Search(Recorded):
         Raises:
             TrainError: every trial failed.
         """
-        with self._open() as hunt, task("search", None, "epochs") as work:
+        with self._open(watch=self.watch) as hunt, task("search", None, "epochs") as work:
             if not hunt.finished:
                 self.timeline = _SearchRun(self, hunt, work).run()
             hunt.ledger.best  # noqa: B018  (raises where no trial is complete)
@@ -417,13 +419,13 @@ def search_on_devices(
         vary=vary,
         judged="last",  # of a trial that is complete, its last state is there
         of=of,
-        watch=watch,
     )
     wanted = 2 * len(resources.devices) if at_once is None else at_once
     if wanted < 1:
         raise UsageError(f"at_once must be at least 1, found {at_once}")
     rules = rules_of(pruner, epochs, seed=seed)
-    return Search(build, space, recipe, rules, hunt, resources, min(wanted, trials))
+    at_once = min(wanted, trials)
+    return Search(build, space, recipe, rules, hunt, resources, at_once, watch)
 
 
 def _check_names(space: Space, settings: Mapping[str, Any], vary: Sequence[str]) -> None:

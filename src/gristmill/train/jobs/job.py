@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from gristmill.core.errors import TrainError, UsageError
-from gristmill.core.progress import Task, task
-from gristmill.core.quantities import format_seconds
+from gristmill.core.progress import Task, current, task
+from gristmill.core.quantities import format_bytes, format_seconds
 from gristmill.train.feeds.objectives import RowLoss
 from gristmill.train.feeds.sources import DataLike, as_dataset
 from gristmill.train.jobs.checking import check_model
@@ -67,6 +67,10 @@ class TrainingJob(Recorded):
                 self.prepared.append(resources.planner.prepare(spec, spread=spread))
                 work.advance()
         self._pool_bytes = resources.pool_bytes(self.prepared)
+        for warning in dict.fromkeys(
+            each for one in self.prepared for each in one.profile.warnings
+        ):
+            current().say(f"warning: {warning}")
 
     def explain(self) -> str:
         """Return the plan: where everything lies, how long it will take, and what bounds that."""
@@ -311,7 +315,11 @@ def job(
 
 
 def _seconds_lines(what: str, timeline: Timeline) -> list[str]:
+    traffic = timeline.traffic
     return [
         f"{what}: {format_seconds(timeline.makespan)} for {timeline.tasks} tasks, "
-        f"devices busy {timeline.utilisation:.0%}"
+        f"devices busy {timeline.utilisation:.0%}",
+        f"{what} bytes: {format_bytes(traffic.read)} read from disk, "
+        f"{format_bytes(traffic.written)} written, "
+        f"{format_bytes(traffic.hopped)} from device to device",
     ]

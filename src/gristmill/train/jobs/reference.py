@@ -55,7 +55,7 @@ def _passes(
     for micro, part in enumerate(parts, start=first):
         with KeyedDraws(trial.seed, DRAWS, step, micro), trial.casting():
             loss = trial.objective(model(*part.inputs), part) / weight
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         losses.append(loss.item())
     return losses
 

@@ -15,7 +15,7 @@ from gristmill.train.tasks.machine import Machine
 from gristmill.train.tasks.molding import Molding
 from gristmill.train.tasks.policies import Policy, policy_of
 from gristmill.train.tasks.trial_shape import TrialShape
-from gristmill.train.workers.machine import find_devices
+from gristmill.train.workers.machine import Device, find_devices
 from gristmill.train.workers.memory_limit import memory_limit
 
 _SHARE_OF_MEMORY = 0.5
@@ -54,7 +54,7 @@ class Resources:
         if not commit_seconds >= 0:
             raise UsageError(f"commit_seconds must be 0 or more, found {commit_seconds}")
         self.folder = writable_folder(folder)
-        self.devices = find_devices(devices)
+        self.devices = _processes(devices)
         self.memory = _budget(memory, len(self.devices))
         self.commit_seconds = commit_seconds
         pilot = self.folder / "pilot"
@@ -123,6 +123,19 @@ def _worth(shape: TrialShape) -> bool:
     """Say whether the tasks of a pipeline would be long beside the time to hand them over."""
     tasks = 2 * shape.micro_batches * len(shape.stages)
     return shape.step_seconds / tasks >= _LEAST_TASK_SECONDS
+
+
+def _processes(devices: str | int) -> tuple[Device, ...]:
+    """Return the devices that are asked for: worker processes of this machine's cores."""
+    if isinstance(devices, str) and devices.startswith("cuda"):
+        raise UsageError(
+            f"expected CPU devices, found {devices!r}: GPUs are not used yet",
+            fix='use devices="auto", a number such as 2, or "cpu:2"',
+        )
+    if devices == "auto":
+        return find_devices("cpu")
+    whole = isinstance(devices, int) and not isinstance(devices, bool)
+    return find_devices(f"cpu:{devices}" if whole else devices)
 
 
 def _budget(memory: str | int | None, devices: int) -> int:

@@ -167,7 +167,7 @@ class StageRunner:
             _, loss = self._body(step, micro, {})
             if loss is None:
                 raise TrainError("the stage is not the whole model")
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             losses.append(loss.item())
         return losses
 

@@ -267,7 +267,13 @@ class TrainingRun(Watcher):
         while any(self._pager.committing(number) for number in self._trials):
             self._executor.pump()
         self._let_go()
-        return self.scheduler.timeline
+        timeline, traffic = self.scheduler.timeline, self._pager.traffic
+        timeline.traffic.read, timeline.traffic.written = (
+            traffic.read.bytes_,
+            traffic.written.bytes_,
+        )
+        timeline.traffic.hopped = self._executor.hopped
+        return timeline
 
     def state_dict(self, number: int) -> dict[str, Tensor]:
         """Return the weights of a trial's last commit, as the model's state dict.

@@ -386,11 +386,15 @@ class TrialGraph:
         if stage + 1 == depth:
             if self._forward[lane] <= micro:
                 return False
-        elif self._at[stage + 1] == step and self._backward[lane + 1] <= micro:
+        elif self._at[stage + 1] < step or (  # its counts are those of an earlier step
+            self._at[stage + 1] == step and self._backward[lane + 1] <= micro
+        ):
             return False
         if self.gate is None or (held := self.gate.holds(stage, micro)) is None:
             return True
-        return self._at[held[0]] > step or self._forward[replica * depth + held[0]] > held[1]
+        if self._at[held[0]] != step:
+            return self._at[held[0]] > step
+        return self._forward[replica * depth + held[0]] > held[1]
 
     def _join(self, step: int, stage: int) -> list[Task]:
         """Note that a replica has made all its gradients of a stage; the last one ends its step."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
+
 
 class Handle(NamedTuple):
     """A tensor in the shared memory of the worker that made it.
@@ -29,6 +31,12 @@ class Handle(NamedTuple):
     stored: int
     compact: bool
     requires_grad: bool
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        return self.stored * dtype.itemsize
 
 
 def overlaps(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
