@@ -14,7 +14,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 PROCESSES ?= auto
 BENCHMARKS := startup rerun store label_apply label_speed weak_weight sms_spam \
-  train_schedule train_models train_spilling train_small train_simulator train_search
+  train_schedule train_models train_parallel train_spilling train_small train_simulator train_search
 
 .PHONY: demo test lint bench docs clean
 

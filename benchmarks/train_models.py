@@ -73,7 +73,7 @@ def transformer(quick: bool, steps: int, seed: int) -> TrialSpec:
 
 
 def many_claims(quick: bool, folder: Path) -> Iterator[Claim]:
-    count, steps = (3, 3) if quick else (8, 5)
+    count, steps = (3, 3) if quick else (8, 4)
     specs = [transformer(quick, steps, seed) for seed in range(count)]
     memory = 120 << 20
     trials = halved(specs) if quick else prepared(specs, memory, 2, folder)
@@ -121,7 +121,7 @@ def bound_share(ran: Ran, trials: Sequence[Trial]) -> float:
 
 
 def three_claim(quick: bool) -> Claim:
-    steps = 5 if quick else 11
+    steps = 5 if quick else 7
     trials = [whole(transformer(quick, steps, seed)) for seed in range(3)]
     found = rounds(1 if quick else ROUNDS, {"two": lambda: run(trials, 2),
                                             "one": lambda: run(trials, 1)})  # fmt: skip
@@ -140,7 +140,7 @@ def three_claim(quick: bool) -> Claim:
 
 def blocks(quick: bool, micro_batches: int, seed: int = 0) -> TrialSpec:
     """Return residual blocks of width 512, 16.8 million parameters, with SGD."""
-    workload, (rows, steps) = workloads()["mlp"], (128, 3) if quick else (1024, 9)
+    workload, (rows, steps) = workloads()["mlp"], (128, 3) if quick else (1024, 6)
     build = functools.partial(workload.factory, width=MLP_WIDTH, depth=MLP_DEPTH)
     feed = Feed(workload.data(rows=4 * rows), rows, seed)
     return TrialSpec(build, feed, Objective(workload.loss), sgd(), steps, micro_batches, seed)

@@ -32,9 +32,10 @@ from gristmill.train.tasks.trial_shape import StageCost
 from train_runs import Ran, Trial, bytes_of, evenly, run, sgd
 from train_workloads import workloads
 
-ROWS, STAGES, STEPS = 512, 4, 7
+STAGES, STEPS = 4, 7
 TIMED = (1, 4, 16)
 """Micro-batches of the runs that costs are taken from."""
+SMALL = {"rows": 64, "width": 192}
 POOL_SHARE = 0.6
 NAIVE = 0.09
 
@@ -46,6 +47,8 @@ class Setting(NamedTuple):
     micro_batches: int
     spilled: bool
     policy: str
+    rows: int = 512
+    width: int = 512
 
     def __str__(self) -> str:
         where = "spilled" if self.spilled else "in memory"
@@ -69,15 +72,16 @@ HELD_OUT = (
 def measure(quick: bool) -> Iterator[Claim]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = CostModel(folder, (1, 4) if quick else TIMED)
-        settings = HELD_OUT[:10:3] if quick else HELD_OUT
+        model = CostModel(folder, (1, 4) if quick else TIMED, SMALL if quick else {})
+        settings = [each._replace(**model.size) for each in HELD_OUT[: 10 if quick else None]]
+        settings = settings[::3] if quick else settings
         errors = {each: model.error(each) for each in settings}
     worst = max(errors, key=lambda each: abs(errors[each]))
     mean = statistics.mean(map(abs, errors.values()))
     listed = "; ".join(f"{each}: {error:+.1%}" for each, error in errors.items())
     how = (
-        f"{len(errors)} runs on 2 workers, {STAGES} stages, {ROWS} rows a step, {STEPS - 1} steps; "
-        f"(predicted - actual) / actual: {listed}"
+        f"{len(errors)} runs on 2 workers, {STAGES} stages, {settings[0].rows} rows a "
+        f"step, {STEPS - 1} steps; (predicted - actual) / actual: {listed}"
     )
     yield claim(
         "simulator against real makespans: mean error", mean, "",
@@ -92,8 +96,8 @@ def measure(quick: bool) -> Iterator[Claim]:
 def trial_of(setting: Setting, seed: int, costs: Sequence[StageCost] | None = None) -> Trial:
     """Return a trial of residual blocks, with or without its true costs."""
     workload = workloads()["mlp"]
-    build = functools.partial(workload.factory, width=512, depth=8)
-    feed = Feed(workload.data(rows=4 * ROWS), ROWS, seed)
+    build = functools.partial(workload.factory, width=setting.width, depth=8)
+    feed = Feed(workload.data(rows=4 * setting.rows), setting.rows, seed)
     spec = TrialSpec(
         build, feed, Objective(workload.loss), sgd(), STEPS, setting.micro_batches, seed
     )
@@ -107,24 +111,26 @@ class CostModel:
     Args:
         folder: on the disk that records go to.
         timed: micro-batches of the runs that costs are taken from.
+        size: rows and width of the model, where they are not the usual ones.
     """
 
-    def __init__(self, folder: Path, timed: Sequence[int]) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, timed: Sequence[int], size: Mapping[str, int]) -> None:
+        self._folder, self.size = folder, size
         self._rates: TierRates = measure_rates(folder)
         self._points: dict[tuple[str, int], list[tuple[int, float]]] = defaultdict(list)
         self._calibration = Calibration()
         self._idle = 0.0
         for count in sorted(timed, reverse=True):
             self._time(count)
-        self._calibrate(Setting(2, 4, False, "critical_path"))
-        self._calibrate(Setting(2, 4, True, "critical_path"))
+        self._calibrate(Setting(2, 4, False, "critical_path", **size))
+        self._calibrate(Setting(2, 4, True, "critical_path", **size))
 
     def _time(self, count: int) -> None:
         """Take the seconds of all kinds of tasks from a run of one worker."""
-        trial = trial_of(Setting(1, count, False, "critical_path"), 0)
+        setting = Setting(1, count, False, "critical_path", **self.size)
+        trial = trial_of(setting, 0)
         for (kind, stage), seconds in medians(run([trial], 1, folder=self._folder)).items():
-            self._points[kind, stage].append((ROWS // count, seconds))
+            self._points[kind, stage].append((setting.rows // count, seconds))
         self._bytes = trial.shape.stages
 
     def _calibrate(self, setting: Setting) -> None:
@@ -142,7 +148,7 @@ class CostModel:
         points = self._points[kind, stage]
         if kind == "update":
             return statistics.median(seconds for _, seconds in points)
-        return at_rows(points, ROWS / setting.micro_batches)
+        return at_rows(points, setting.rows / setting.micro_batches)
 
     def costs(self, setting: Setting) -> list[StageCost]:
         """Return the costs of the stages, for any micro-batches."""

@@ -63,7 +63,7 @@ def blocks(quick: bool, tokens: int) -> TrialSpec:
     workload = workloads()["mlp"]
     build = functools.partial(workload.factory, width=256 if quick else 1024, depth=8)
     feed = Feed(workload.data(rows=4 * tokens), tokens, 0)
-    steps = 3 if quick else 2 + 4 * 1024 // tokens
+    steps = 3 if quick else {1024: 4, 256: 9}[tokens]
     return TrialSpec(build, feed, Objective(workload.loss), adamw(1e-4), steps)
 
 
@@ -140,7 +140,7 @@ def inference_claim(quick: bool, tokens: int, folder: Path) -> Claim:
     """Compare answers from a model three quarters of which lie on disk with those in memory."""
     workload = workloads()["mlp"]
     build = functools.partial(workload.factory, width=256 if quick else 1536, depth=16)
-    data = workload.data(rows=(2 if quick else 4) * tokens)
+    data = workload.data(rows=2 * tokens)
     feed = Feed(data, tokens, 0)
     spec = TrialSpec(build, feed, Objective(workload.loss), adamw(), 1)
     trial = evenly(spec, 16, "stage", spilled=True)

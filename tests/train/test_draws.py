@@ -85,3 +85,43 @@ def test_the_generator_of_a_draw_is_not_moved_by_the_draws_before():
     with KeyedDraws(0, "x"):
         torch.rand(500)
         assert torch.equal(torch.rand(3), second)
+
+
+def test_what_others_draw_is_put_back_only_after_draws():
+    with KeyedDraws(0, "x") as draws:
+        torch.ones(3).add_(1)
+        torch.manual_seed(5)
+    assert draws.count == 0
+    assert torch.initial_seed() == 5
+
+
+def test_a_pause_does_not_see_draws_and_a_resumption_does():
+    with KeyedDraws(0, "x"):
+        first, second = torch.rand(3), torch.rand(3)
+    with KeyedDraws(0, "x") as draws:
+        assert KeyedDraws.active() is draws
+        with draws.paused():
+            assert KeyedDraws.active() is None
+            torch.ones(2).add_(1)
+            with draws.resumed():
+                assert torch.equal(torch.rand(3), first)
+            draws.seed_next()
+            assert torch.equal(torch.rand(3), second)
+        assert draws.count == 2
+    assert KeyedDraws.active() is None
+
+
+def test_a_pause_ends_with_an_error():
+    def fail(draws: KeyedDraws) -> None:
+        with draws.paused():
+            raise RuntimeError
+
+    with KeyedDraws(0, "x") as draws:
+        with pytest.raises(RuntimeError):
+            fail(draws)
+        assert KeyedDraws.active() is draws
+
+
+def test_another_mode_within_the_block_is_not_stepped_around():
+    with KeyedDraws(0, "x"), torch.utils._python_dispatch.TorchDispatchMode():
+        assert KeyedDraws.active() is None

@@ -8,11 +8,11 @@ from functools import cache
 
 import pytest
 import torch
+from tests.train.graphs.model_zoo import MODELS
 from torch.utils import _pytree as pytree
 
 from gristmill.train.draws import KeyedDraws, seeded
 from gristmill.train.graphs.capture import capture
-from tests.train.graphs.model_zoo import MODELS
 
 
 @dataclass

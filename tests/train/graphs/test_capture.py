@@ -65,7 +65,10 @@ def test_blocks_that_branch_stay_whole_and_are_named(case):
 def test_draws_are_counted(case):
     assert case("unet").graph.draws == 0
     assert case("gpt").graph.draws == 6
-    assert case("gpt").graph.stage(1, 3).draws == 1
+    names = [layer.name for layer in case("gpt").graph.layers]
+    block = case("gpt").graph.stage(names.index("blocks.1.norm1"), names.index("blocks.2.norm1"))
+    assert (block.first_draw, block.draws, block.varies) == (2, 2, False)
+    assert case("skipping").graph.stage(0, 3).varies
 
 
 def test_a_list_of_blocks_is_a_sequence(zoo):

@@ -7,13 +7,15 @@ import re
 import resource
 import signal
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from gristmill.core.errors import TrainError, UsageError
-from gristmill.train.draws import steady
+from gristmill.train.feeds.arrays import Arrays
 from gristmill.train.feeds.batch import Batch
+from gristmill.train.jobs.job import job
 from gristmill.train.jobs.trial_plan import TrialPlan
 
 
@@ -200,5 +202,66 @@ def test_a_pool_smaller_than_a_shard(trials, start):
         run.add(0, *prepared)
     with pytest.raises(UsageError, match="the memory budget is"):
         start(1, 100, name="other")
-    assert nn is not None
-    assert steady is not None
+
+
+class OutOfOrder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(16, 2)
+
+    def forward(self, x):
+        raise RuntimeError("this model is out of order")
+
+
+class Noise(nn.Module):
+    """Draws from a generator that nobody can seed."""
+
+    def forward(self, x):
+        return x + int.from_bytes(os.urandom(2), "little") / 65536
+
+
+def wide():
+    return nn.Sequential(nn.Linear(16, 64), nn.Linear(64, 512), nn.Linear(512, 2))
+
+
+@pytest.fixture
+def asked(tmp_path):
+    """A function that plans a job of one worker."""
+
+    def plan(model, memory="1GB", rows=64):
+        x = np.random.default_rng(0).normal(size=(rows, 16)).astype(np.float32)
+        data = Arrays(x, targets=(x[:, 0] > 0).astype(np.int64))
+        return job(
+            model, data, loss="cross_entropy", folder=tmp_path, devices=1, memory=memory,
+            batch_size=16,
+        )  # fmt: skip
+
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"model": wide, "memory": "200KB"},
+            r"no way to train with 1 micro-batches of 16 rows fits a budget of 200000 bytes "
+            r"\(200 KB\); the largest layer is '1', which alone takes 7\d{5} bytes: .*\n"
+            r"  fix: give at least [78]\d{5} bytes",
+        ),
+        (
+            {"model": OutOfOrder},
+            r"in forward: running the model on inputs float32\[16, 16\] failed: "
+            r"RuntimeError: this model is out of order",
+        ),
+        ({"model": wide, "rows": 5}, "5 rows of data are fewer than a batch of 16\n  fix: batch"),
+    ],
+    ids=["budget", "model", "rows"],
+)
+def test_what_cannot_be_planned(asked, settings, message):
+    with pytest.raises(TrainError, match=message):
+        asked(**settings)
+
+
+def test_bits_that_cannot_be_repeated_are_warned_of(asked):
+    planned = asked(lambda: nn.Sequential(nn.Linear(16, 8), Noise(), nn.Linear(8, 2)))
+    assert re.search(r"warning: .*deterministic", planned.explain())

@@ -40,4 +40,5 @@ def step(rank, store):
 
 
 def test_every_rank_ends_with_the_same_update(tmp_path):
-    multiprocessing.spawn(step, (str(tmp_path / "store"),), nprocs=RANKS)
+    store = str(tmp_path / "store")
+    multiprocessing.start_processes(step, (store,), nprocs=RANKS, start_method="fork")

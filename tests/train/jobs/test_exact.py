@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
@@ -82,3 +81,21 @@ def test_trials_that_share_devices_equal_the_plain_loop(trials, shared_runs, dev
         check(trials, shared_runs, devices, memory, data.draw(few))
 
     example()
+
+
+def test_the_weights_load_in_plain_torch_and_through_safetensors(trials, start, tmp_path):
+    spec = trials.trial(steps=3)
+    run = start(1, 1 << 20)
+    run.add(0, *trials.planned(spec, cuts=(2, 5)))
+    run.run()
+    wanted = trials.expected(spec)[0]
+    trials.Skips().load_state_dict(run.state_dict(0))
+    run.close()
+    found = {}
+    with RecordStore(tmp_path / "run") as store:
+        for section in ("weights", "buffers"):
+            target = tmp_path / f"{section}.safetensors"
+            export_commit(store, store.last(0), target, section=section)
+            found |= load_file(target)
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)

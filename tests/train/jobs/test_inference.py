@@ -32,7 +32,9 @@ def same(found, wanted):
 
 
 def least(plan, shards=3):
-    sizes = sorted(each.nbytes["weights"] + each.nbytes.get("buffers", 0) for each in plan.shards)
+    sizes = sorted(
+        each.nbytes.get("weights", 0) + each.nbytes.get("buffers", 0) for each in plan.shards
+    )
     return sum(sizes[-shards:])
 
 

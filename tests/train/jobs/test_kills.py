@@ -99,7 +99,12 @@ def none_left(token, patience=20.0):
 
 
 def shared_memory():
-    return {each.name for each in Path("/dev/shm").iterdir()}
+    return {each.name for each in Path("/dev/shm").glob("*gristmill*")}
+
+
+def left_behind(folder):
+    """Return temporary files, but for the folder of caches that torch makes for itself."""
+    return [each.name for each in folder.iterdir() if not each.name.startswith("torchinductor")]
 
 
 @pytest.fixture
@@ -138,42 +143,28 @@ def test_a_main_process_that_is_killed_is_gone_on_from(script, tmp_path):
     assert ended >= 1
     assert different == 0, said
     assert none_left(token)
-    assert list(temporary.iterdir()) == []
+    assert left_behind(temporary) == []
     assert shared_memory() <= before
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
-def test_a_script_leaves_nothing_behind(script, tmp_path, how):
+def test_a_script_that_is_interrupted_leaves_nothing_and_is_gone_on_from(script, tmp_path):
     begin, token, temporary = script
     before = shared_memory()
-    with begin("job_trials.py", tmp_path, 2, 400) as process:
-        assert process.stdout.readline() == "training\n"
-        while not list(tmp_path.glob("run/history/00000")):
-            time.sleep(0.01)
-        time.sleep(0.5)
-        process.send_signal(how)
-        said = process.communicate(timeout=60)[0]
-    assert process.returncode == -how, said
-    assert (how != signal.SIGINT) or said.rstrip().endswith("KeyboardInterrupt"), said
-    assert none_left(token)
-    assert list(temporary.iterdir()) == []
-    assert shared_memory() <= before
-    steps = (tmp_path / "run" / "journal").read_text().count('"commit"')
-    assert steps >= 1
-
-
-@pytest.mark.slow
-def test_a_script_goes_on_where_it_was_interrupted(script, tmp_path):
-    begin, _, _ = script
     with begin("job_trials.py", tmp_path, 2, 60) as process:
-        assert process.stdout.readline() == "training\n"
+        while process.stdout.readline() not in ("training\n", ""):
+            continue
         while not list(tmp_path.glob("run/history/00000")):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
-    lines = (tmp_path / "run" / "journal").read_text().count('"commit"')
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == -signal.SIGINT, said
+    assert said.rstrip().endswith("KeyboardInterrupt"), said
+    assert none_left(token)
+    assert left_behind(temporary) == []
+    assert shared_memory() <= before
+    commits = (tmp_path / "run" / "journal").read_text().count('"type":"commit"')
     with begin("job_trials.py", tmp_path, 1, 60) as process:
         said = process.communicate(timeout=200)[0]
     assert said.endswith("ended 0 1\n"), said
-    assert (tmp_path / "run" / "journal").read_text().count('"commit"') > lines
+    assert (tmp_path / "run" / "journal").read_text().count('"type":"commit"') > commits

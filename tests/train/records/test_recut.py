@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import mmap
 import re
 
@@ -29,7 +30,7 @@ def cut_at(edges, trial=0):
     bounds = [0, *sorted(edges), len(SPECS)]
     return {
         (trial, shard, "weights"): RecordLayout.of(SPECS[first:last])
-        for shard, (first, last) in enumerate(zip(bounds, bounds[1:], strict=False))
+        for shard, (first, last) in enumerate(itertools.pairwise(bounds))
     }
 
 

@@ -52,6 +52,13 @@ def cheapest_spilled(
         bound: nanoseconds; cuts that take longer are of no interest.
     """
     # Recomputing everything is quick to plan, and bounds what else is worth looking at.
+    # A model that fits as one shard bounds the search: else, where the budget is ample and nothing
+    # waits, almost every cut would be followed to its end.
+    whole = _search(
+        table, [run for run in runs if run.last - run.first == table.layers], limits, bound
+    )
+    if whole:
+        bound = min(bound, whole.nanoseconds)
     frugal = _search(table, [run for run in runs if run.activations == "recomputed"], limits, bound)
     if frugal:
         bound = min(bound, frugal.nanoseconds)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -170,11 +171,12 @@ def _run_export(parts: Parts, inputs: tuple[Tensor, ...], dynamic: Any) -> Expor
 @contextmanager
 def _no_gradients_of_its_own(parts: Parts) -> Iterator[None]:
     """Refuse what an export would silently drop: backward passes that the model's code defines."""
-    apply, register = torch.autograd.Function.__dict__["apply"], Tensor.register_hook
+    apply: Any = torch.autograd.Function.__dict__["apply"]
+    register: Any = Tensor.register_hook
 
     def refuse(function: type[torch.autograd.Function], *args: Any, **kwargs: Any) -> Any:
         if parts.inside:
-            return apply.__get__(None, function)(*args, **kwargs)  # type: ignore[no-untyped-call]
+            return apply.__get__(None, function)(*args, **kwargs)
         raise TrainError(f"its forward calls {function.__name__}, which has its own backward")
 
     def refuse_hook(tensor: Tensor, hook: Any) -> Any:
@@ -182,13 +184,11 @@ def _no_gradients_of_its_own(parts: Parts) -> Iterator[None]:
             return register(tensor, hook)
         raise TrainError("its forward hooks the gradient of a tensor")
 
-    torch.autograd.Function.apply = classmethod(refuse)  # type: ignore[assignment, method-assign]
-    Tensor.register_hook = refuse_hook  # type: ignore[method-assign]
-    try:
+    with (
+        patch.object(torch.autograd.Function, "apply", classmethod(refuse)),
+        patch.object(Tensor, "register_hook", refuse_hook),
+    ):
         yield
-    finally:
-        torch.autograd.Function.apply = apply
-        Tensor.register_hook = register  # type: ignore[method-assign]
 
 
 class _Converter:

@@ -81,16 +81,13 @@ def _bodies(
 ) -> tuple[dict[bool, dict[str, Body]], dict[str, str]]:
     """Return the bodies by mode and call, and why some blocks have none in one of the modes."""
     found: dict[bool, dict[str, Body]] = {True: {}, False: {}}
-    whole: dict[str, str] = {}
+    whole = {} if expand else dict.fromkeys(sorted(blocks), "the way `exported` is not wanted")
     for training, mode in modes.items():
         for name, use in mode.uses.items():
             path = use.call.target
             if path not in blocks or path in whole:
                 continue
             try:
-                if not expand:
-                    whole[path] = "as wanted"
-                    continue
                 found[training][name] = bodies.of(use, training)
             except Exception as error:
                 whole[path] = str(error).strip().partition("\n")[0] or type(error).__name__

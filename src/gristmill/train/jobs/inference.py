@@ -30,6 +30,7 @@ from gristmill.train.records.record_store import RecordStore
 from gristmill.train.tasks.task import ALL, Task
 from gristmill.train.workers.crew import Crew
 from gristmill.train.workers.machine import Device
+from gristmill.train.workers.messages import Reply
 
 _PAGER = -1
 _QUEUED = 2
@@ -172,12 +173,7 @@ class Inference:
 
     def _answer(self, device: int) -> dict[int, list[Any]]:
         """Take in the end of a visit; return the outputs of its chunk after the last shard."""
-        worker = self._crew.workers[device]
-        reply = worker.receive()
-        chunk, shard, uses = self._sent[device].popleft()
-        for key, version, change in uses:
-            self._pager.unpin(key, version, dirty=change)
-            self._unmade.discard(key)
+        chunk, shard, reply = self._ended(device)
         done: Done = reply.get(f"device {device}, shard {shard}")
         if shard + 1 < len(self._plan.shards):
             return {}
@@ -185,11 +181,24 @@ class Inference:
         self._crew.free(handles)
         return {chunk: outputs}
 
+    def _ended(self, device: int) -> tuple[int, int, Reply]:
+        """Wait for the end of a device's visit, and give its records back."""
+        reply = self._crew.workers[device].receive()
+        chunk, shard, uses = self._sent[device].popleft()
+        for key, version, change in uses:
+            made = change and reply.failure is None
+            self._pager.unpin(key, version, dirty=made)
+            if made:
+                self._unmade.discard(key)
+        return chunk, shard, reply
+
     def _drain(self) -> None:
-        """Wait for what is under way, and drop it."""
+        """Wait for what is under way, and drop it, whatever came of it."""
         for device, sent in enumerate(self._sent):
             while sent:
-                self._answer(device)
+                _, _, reply = self._ended(device)
+                if isinstance(reply.value, Done):
+                    self._crew.free(self._crew.values.copy(reply.value.outputs)[1])
         self._tell("forget", self._trial)
 
     def _page(self) -> None:

@@ -118,7 +118,9 @@ class Planner:
                 return self._spread(spec, graph, memory, profile)
         if memory.spilled:
             return self._spilled(spec, graph, memory, profile)
-        return self._resident(spec, graph, memory, profile)
+        with suppress(TrainError):  # a whole step as one task needs a little more
+            return self._resident(spec, graph, memory, profile)
+        return self._spilled(spec, graph, memory, profile)
 
     def _spilled(
         self, spec: TrialSpec, graph: LayerGraph, memory: MemoryPlan, profile: Profile
