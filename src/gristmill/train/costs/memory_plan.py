@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 import msgspec
@@ -187,18 +189,24 @@ def plan_memory(
             f"expected rows and micro-batches of 1 or more, found {rows} and {micro_batches}"
         )
     counts = [micro_batches] if micro_batches else _counts(rows)
-    best: _Option | None = None
+    found: list[_Option] = []
+
+    def within() -> float:
+        return min((each.seconds for each in found), default=inf)
+
     for count in counts:
         costs = _held_gradients(profile.costs(rows / count, count), clipped)
-        if best and _least_seconds(costs, count) >= best.seconds:
+        if _least_seconds(costs, count) >= within():
             continue
         enough = _least_seconds(costs, count) * (1 + _CLOSE)
-        for option in _options(profile, costs, budget, rates, count, rows / count, activations):
-            best = min((each for each in (best, option) if each), key=_rank)
-            if best.seconds <= enough:
+        ways = _Ways(profile, costs, budget, rates, count, rows / count, activations)
+        for option in ways.options(within):
+            found.append(option)
+            if option.seconds <= enough:
                 break
-    if best is None:
+    if not found:
         raise _too_small(profile, budget, rates, rows, counts[-1], clipped)
+    best = min(found, key=_rank)
     return _plan(profile, best, budget, rates, rows, clipped)
 
 
@@ -236,35 +244,42 @@ def _least_seconds(costs: Sequence[LayerCost], micro_batches: int) -> float:
     )
 
 
-def _options(
-    profile: Profile,
-    costs: Sequence[LayerCost],
-    budget: int,
-    rates: TierRates,
-    count: int,
-    rows: float,
-    activations: Sequence[Activations],
-) -> Iterator[_Option]:
-    """Yield the best cut for each way to divide the budget, as far as there is one."""
-    for resident in _WAYS:
-        fixed = resident_bytes(costs, resident)
-        if fixed >= budget:
-            continue
-        for pool in _pools(fixed, budget, resident):
-            try:
-                cut = partition(
-                    costs,
-                    budget,
-                    rates=rates,
-                    micro_batches=count,
-                    values=profile.crossing(rows),
-                    activations=activations,
-                    resident=resident,
-                    pool=pool,
-                )
-            except TrainError:
-                continue
-            yield _Option(cut.seconds, cut.moved_bytes, len(cut.shards), count, pool, resident, cut)
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """What the ways to divide a budget have in common."""
+
+    profile: Profile
+    costs: Sequence[LayerCost]
+    budget: int
+    rates: TierRates
+    micro_batches: int
+    rows: float
+    activations: Sequence[Activations]
+
+    def options(self, within: Callable[[], float]) -> Iterator[_Option]:
+        """Yield the best cut for each way, as far as there is one that takes no longer."""
+        for resident in _WAYS:
+            fixed = resident_bytes(self.costs, resident)
+            for pool in _pools(fixed, self.budget, resident) if fixed < self.budget else ():
+                try:
+                    cut = self._cut(resident, pool, within())
+                except TrainError:
+                    continue
+                facts = cut.seconds, cut.moved_bytes, len(cut.shards)
+                yield _Option(*facts, self.micro_batches, pool, resident, cut)
+
+    def _cut(self, resident: Records, pool: int, within: float) -> Partition:
+        return partition(
+            self.costs,
+            self.budget,
+            rates=self.rates,
+            micro_batches=self.micro_batches,
+            values=self.profile.crossing(self.rows),
+            activations=self.activations,
+            resident=resident,
+            pool=pool,
+            within=within,
+        )
 
 
 def _pools(fixed: int, budget: int, resident: Records) -> list[int]:

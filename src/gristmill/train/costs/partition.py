@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf, isinf
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from gristmill.core.errors import TrainError, UsageError
-from gristmill.core.quantities import format_bytes
+from gristmill.core.quantities import format_bytes, format_seconds
 from gristmill.train.costs.coarsening import coarsened
 from gristmill.train.costs.layer_cost import CrossingValue, LayerCost, chain_values
 from gristmill.train.costs.least_budget import least_budget
@@ -23,7 +24,7 @@ from gristmill.train.costs.stage_cuts import (
 from gristmill.train.costs.tier_rates import TierRates
 
 DEFAULT_ACTIVATIONS: tuple[Activations, ...] = ("kept", "recomputed")
-MOST_LAYERS = 48
+MOST_LAYERS = 32
 Schedule: TypeAlias = Literal["gpipe", "1f1b"]
 
 
@@ -95,12 +96,13 @@ def partition(
     activations: Sequence[Activations] = DEFAULT_ACTIVATIONS,
     resident: Records = "none",
     pool: int | None = None,
+    within: float = inf,
 ) -> Partition:
     """Cut a model into shards that one device trains in turn, in the least time.
 
     The optimum over all cuts, and over what is done with the activations of each shard, found by
     dynamic programming over pairs of neighbours (`spilling`). Equal times are decided by the bytes
-    moved. Of more than 48 layers, small neighbours are joined first (`coarsening`).
+    moved. Of more than 32 layers, small neighbours are joined first (`coarsening`).
 
     Args:
         costs: of each layer, per micro-batch.
@@ -111,17 +113,23 @@ def partition(
         activations: the ways that are allowed; recomputation always is.
         resident: records that never leave memory: `none`, `weights`, `state` or `all`.
         pool: bytes of the budget that records, and nothing else, can use; default all share all.
+        within: seconds of a step; cuts that take longer are of no interest, and not looked at.
 
     Raises:
         UsageError: no layers or micro-batches.
-        TrainError: no cut fits the budget; says which layer is too large, and what would do.
+        TrainError: no cut fits the budget; says which layer is too large, and what would do. Or
+            all that do take longer than `within`.
     """
     _check(costs, micro_batches)
     coarse = coarsened(costs, chain_values(costs) if values is None else values, MOST_LAYERS)
     table = RunTable(coarse.costs, micro_batches, rates, coarse.values)
     runs = shard_runs(table, activations, resident)
     fixed = resident_bytes(costs, resident)
-    found = cheapest_spilled(table, runs, Limits(budget, pool).without(fixed))
+    # Rounded up by one: a cut that takes as long may still move fewer bytes.
+    bound = within if isinf(within) else int(within * NANOSECONDS) + 1
+    found = cheapest_spilled(table, runs, Limits(budget, pool).without(fixed), bound)
+    if found is None and not isinf(within):
+        raise TrainError(f"no cut that fits takes {format_seconds(within)} or less")
     if found is None:
         raise _too_small(table, runs, budget, fixed, pool)
     return _spilled_partition(table, found, budget, fixed, coarse.edges)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -54,6 +54,25 @@ def identity_of(spec: TrialSpec) -> dict[str, str]:
         "the code of the schedule": _code(spec.schedule),
         "the data": _batch(spec.feed.batch(0)),
     }
+
+
+def sure_code(function: Callable[..., Any]) -> str | None:
+    """Fingerprint a function and what it was given; None where anything of it cannot be seen.
+
+    Two functions of one fingerprint do the same.
+    """
+    given: list[Any] = []
+    while isinstance(function, functools.partial):
+        given += [list(function.args), sorted(function.keywords.items())]
+        function = function.func
+    if not isinstance(function, FunctionType | MethodType | type):
+        return None
+    found = reach(function)
+    try:
+        name = f"{function.__module__}.{function.__qualname__}"
+        return None if found.blind_spots else fingerprint([name, found.digest, given])
+    except TypeError:  # given something that has no stable fingerprint
+        return None
 
 
 def check_identity(before: Mapping[str, str], now: Mapping[str, str], trial: int) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from gristmill.core.errors import TrainError
+from gristmill.core.fingerprint import fingerprint
 from gristmill.train.costs.layer_cost import LayerCost
 from gristmill.train.costs.memory_plan import MemoryPlan, ShardPlan, plan_memory
 from gristmill.train.costs.partition import pipeline
@@ -23,6 +24,7 @@ from gristmill.train.graphs.capture import capture
 from gristmill.train.graphs.deferred import Deferred
 from gristmill.train.graphs.layer_graph import LayerGraph
 from gristmill.train.jobs.checking import check_built
+from gristmill.train.jobs.identity import sure_code
 from gristmill.train.jobs.trial_plan import BUFFERS, TrialPlan
 from gristmill.train.jobs.trial_spec import TrialSpec
 from gristmill.train.tasks.trial_shape import StageCost, TrialShape
@@ -58,7 +60,7 @@ class Prepared:
 class Planner:
     """Captures, profiles and cuts models.
 
-    Trials of one architecture and batch share what is measured: their layers are of one kind.
+    Trials of one architecture and batch share what is captured, measured and planned.
 
     Args:
         memory: bytes of one device.
@@ -71,6 +73,8 @@ class Planner:
     def __init__(self, memory: int, devices: int, folder: Path, cache: Path | None = None) -> None:
         self.memory, self.devices, self._cache = memory, devices, cache
         self.rates: TierRates = tier_rates(folder)
+        self._graphs: dict[str, LayerGraph] = {}
+        self._plans: dict[str, MemoryPlan] = {}
 
     def prepare(self, spec: TrialSpec, *, spread: bool = False) -> Prepared:
         """Return a trial cut into shards that fit the budget.
@@ -90,7 +94,7 @@ class Planner:
         with users_code("building the model"):
             deferred = Deferred.of(lambda: check_built(spec.build()), spec.seed)
         with users_code(f"running the model on inputs {_shapes(parts[0])}"):
-            graph = capture(deferred.module, parts[0].inputs)
+            graph = self._captured(spec, deferred, parts[0])
         pilot = Pilot(
             graph,
             [parts[0]],
@@ -104,15 +108,7 @@ class Planner:
         )
         with users_code(f"running the model on inputs {_shapes(parts[0])}"):
             profile = pilot.profile()
-        memory = plan_memory(
-            profile,
-            self.memory,
-            rates=self.rates,
-            rows=batch.rows,
-            micro_batches=spec.micro_batches,
-            activations=("kept",),
-            clipped=spec.clip_norm is not None,
-        )
+        memory = self._memory_plan(profile, batch.rows, spec)
         if memory.spilled and spread and spec.micro_batches > 1:
             with suppress(TrainError):
                 return self._spread(spec, graph, memory, profile)
@@ -121,6 +117,33 @@ class Planner:
         with suppress(TrainError):  # a whole step as one task needs a little more
             return self._resident(spec, graph, memory, profile)
         return self._spilled(spec, graph, memory, profile)
+
+    def _captured(self, spec: TrialSpec, deferred: Deferred, part: Batch) -> LayerGraph:
+        """Return the model's graph: that of an earlier trial where nothing tells them apart."""
+        module = deferred.module
+        code = sure_code(spec.build)
+        if code is None:
+            return capture(module, part.inputs)
+        shapes = [(name, list(each.shape)) for name, each in module.state_dict().items()]
+        key = fingerprint([code, repr(module), shapes, _shapes(part)])
+        if key not in self._graphs:
+            self._graphs[key] = capture(module, part.inputs)
+        return self._graphs[key]
+
+    def _memory_plan(self, profile: Profile, rows: int, spec: TrialSpec) -> MemoryPlan:
+        clipped = spec.clip_norm is not None
+        key = fingerprint([profile.parts, profile.values, rows, spec.micro_batches, clipped])
+        if key not in self._plans:
+            self._plans[key] = plan_memory(
+                profile,
+                self.memory,
+                rates=self.rates,
+                rows=rows,
+                micro_batches=spec.micro_batches,
+                activations=("kept",),
+                clipped=clipped,
+            )
+        return self._plans[key]
 
     def _spilled(
         self, spec: TrialSpec, graph: LayerGraph, memory: MemoryPlan, profile: Profile
