@@ -4,6 +4,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from safetensors.torch import load_file
 
 from gristmill.cli.job import command
 from gristmill.store.project import Project
@@ -55,6 +56,13 @@ def test_a_job_is_trained_saved_and_drawn(call, tmp_path):
     assert found["models"][0]["steps"] == 8
     assert set(found["models"][0]["metrics"]) == {"loss", "accuracy"}
     assert found["saved"] == ["out/model-0.safetensors"]
+    weights = load_file(tmp_path / "out" / "model-0.safetensors")
+    assert {name: tuple(each.shape) for name, each in weights.items()} == {
+        "0.weight": (4, 3),
+        "0.bias": (4,),
+        "2.weight": (2, 4),
+        "2.bias": (2,),
+    }
     assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
     assert "<svg" in (tmp_path / "gantt.html").read_text()
     with Project(tmp_path) as project:

@@ -95,7 +95,7 @@ def test_the_weights_load_in_plain_torch_and_through_safetensors(trials, start, 
     with RecordStore(tmp_path / "run") as store:
         for section in ("weights", "buffers"):
             target = tmp_path / f"{section}.safetensors"
-            export_commit(store, store.last(0), target, section=section)
+            export_commit(store, store.last(0), target, sections=(section,))
             found |= load_file(target)
     assert found.keys() == wanted.keys()
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)

@@ -49,10 +49,13 @@ def test_plain_torch_loads_the_weights(store, commit, tmp_path, monkeypatch):
         assert torch.equal(loaded[name], tensor)
 
 
-def test_some_names_of_another_section(store, commit, tmp_path):
+def test_other_names_of_another_section(store, commit, tmp_path):
     target = tmp_path / "state.safetensors"
-    export_commit(store, commit, target, section="state", names={"embed.weight"})
-    assert load_file(target).keys() == {"embed.weight"}
+    names = {"one": "embed.weight", "two": "embed.weight"}
+    export_commit(store, commit, target, sections=("state",), names=names)
+    found = load_file(target)
+    assert found.keys() == {"one", "two"}
+    assert torch.equal(found["one"], found["two"])
 
 
 def test_a_short_file_leaves_no_target(store, commit, tmp_path):

@@ -41,7 +41,7 @@ from gristmill.train.jobs.recipe import SEARCHED, Recipe
 from gristmill.train.jobs.recorded import Recorded
 from gristmill.train.jobs.resources import Resources, own_folder
 from gristmill.train.jobs.row_metric import RowMetric, RowValue
-from gristmill.train.jobs.stored_weights import stored_weights
+from gristmill.train.jobs.stored_weights import save_weights, stored_weights
 from gristmill.train.jobs.trained import Trained
 from gristmill.train.jobs.training_run import RunListener
 from gristmill.train.jobs.trial_spec import TrialSpec
@@ -162,7 +162,13 @@ class Search(Recorded):
         Raises:
             TrainError: no trial is complete.
         """
-        return [self.best.save(Path(folder) / "best.safetensors")]
+        with self._open() as hunt:
+            trial = hunt.best.number
+            settings = hunt.settings(trial)
+        file = Path(folder) / "best.safetensors"
+        with RecordStore(self.resources.state) as store:
+            save_weights(store, trial, self.prepared(settings).plan.graph, file)
+        return [file]
 
     def describe(self) -> dict[str, object]:
         """Return what came of it, as plain values: all trials, and the settings of the best."""

@@ -23,10 +23,12 @@ from gristmill.train.jobs.recipe import Recipe
 from gristmill.train.jobs.recorded import Recorded
 from gristmill.train.jobs.resources import Resources, own_folder
 from gristmill.train.jobs.row_metric import RowMetric, RowValue
+from gristmill.train.jobs.stored_weights import save_weights, stored_weights
 from gristmill.train.jobs.trained import Trained
 from gristmill.train.jobs.training_run import RunListener, TrainingRun
 from gristmill.train.jobs.trial_spec import ScheduleFactory, TrialSpec
 from gristmill.train.optimizers import OptimizerFactory
+from gristmill.train.records.record_store import RecordStore
 from gristmill.train.tasks.bounds import bounds
 from gristmill.train.tasks.simulate import simulate
 from gristmill.train.tasks.timeline import Timeline
@@ -58,7 +60,7 @@ class TrainingJob(Recorded):
         self.trials, self.resources = tuple(trials), resources
         self.failures: dict[int, str] = {}
         self._losses: dict[int, dict[int, float]] = {}
-        self._states: dict[int, dict[str, Tensor]] = {}
+        self._done: set[int] = set()
         self._figures: dict[int, dict[int, Figures]] = {}
         spread = len(self.trials) < len(resources.devices)
         with task("look at the models", len(self.trials), "models") as work:
@@ -111,8 +113,7 @@ class TrainingJob(Recorded):
             for number in range(len(self.prepared)):
                 self._losses[number] = run.losses(number)
                 self._figures[number] = run.figures(number)
-                if number not in self.failures:
-                    self._states[number] = run.state_dict(number)
+            self._done = set(range(len(self.prepared))) - set(self.failures)
         return self
 
     def trained(self, trial: int = 0) -> Trained:
@@ -121,22 +122,21 @@ class TrainingJob(Recorded):
         Raises:
             TrainError: it was not trained, or failed.
         """
-        if trial in self.failures:
-            raise TrainError(f"trial {trial} failed: {self.failures[trial]}")
-        if trial not in self._states:
-            raise TrainError(f"trial {trial} was not trained", fix="call run()")
+        weights = self.state_dict(trial)
         spec, figures = self.trials[trial], self.held_out(trial)
         metrics = metrics_of(figures[max(figures)]) if figures else {}
         losses = self.losses(trial)
-        return Trained(spec.build, spec.seed, self._states[trial], {}, metrics, losses)
+        return Trained(spec.build, spec.seed, weights, {}, metrics, losses)
 
     def state_dict(self, trial: int = 0) -> dict[str, Tensor]:
-        """Return a trained model's state dict, as plain PyTorch loads it.
+        """Return a trained model's state dict, as plain PyTorch loads it; read anew each time.
 
         Raises:
             TrainError: it was not trained, or failed.
         """
-        return dict(self.trained(trial).state_dict)
+        self._check(trial)
+        with RecordStore(self.resources.state) as store:
+            return stored_weights(store, trial, self.prepared[trial].plan.graph)
 
     def module(self, trial: int = 0) -> nn.Module:
         """Return a trained model, in evaluation mode.
@@ -157,15 +157,18 @@ class TrainingJob(Recorded):
     def save(self, folder: Path | str) -> list[Path]:
         """Write the state dict of each trained model, as safetensors; return the files.
 
+        A model may be larger than memory.
+
         Raises:
             TrainError: none was trained.
         """
-        if not self._states:
+        if not self._done:
             raise TrainError("no model was trained", fix="call run()")
-        return [
-            self.trained(trial).save(Path(folder) / f"model-{trial}.safetensors")
-            for trial in sorted(self._states)
-        ]
+        files = {trial: Path(folder) / f"model-{trial}.safetensors" for trial in sorted(self._done)}
+        with RecordStore(self.resources.state) as store:
+            for trial, file in files.items():
+                save_weights(store, trial, self.prepared[trial].plan.graph, file)
+        return list(files.values())
 
     def describe(self) -> dict[str, object]:
         """Return what came of it, as plain values: metrics and last loss of each model."""
@@ -182,6 +185,12 @@ class TrainingJob(Recorded):
                 }
             )
         return {"models": models}
+
+    def _check(self, trial: int) -> None:
+        if trial in self.failures:
+            raise TrainError(f"trial {trial} failed: {self.failures[trial]}")
+        if trial not in self._done:
+            raise TrainError(f"trial {trial} was not trained", fix="call run()")
 
     def _graphs(self) -> list[TrialGraph]:
         return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,8 +43,8 @@ def export_commit(
     commit: Commit,
     target: Path,
     *,
-    section: str = "weights",
-    names: Collection[str] | None = None,
+    sections: Collection[str] = ("weights",),
+    names: Mapping[str, str] | None = None,
 ) -> None:
     """Write the tensors of a commit to `target`, a safetensors file, in pieces of 16 MiB.
 
@@ -52,46 +52,45 @@ def export_commit(
         store: where the commit is.
         commit: what `RecordStore.last` returned, or one of `RecordStore.commits`.
         target: written whole or not at all.
-        section: of the records to take.
-        names: tensors to take; all by default.
+        sections: of the records to take.
+        names: what each tensor to take is called in the file, and its own name, which may come
+            twice; by default all are taken, under their own.
 
     Raises:
         TrainError: the layout of a record is lost, a tensor's dtype has no name in the format, or a
             file is short.
     """
-    pieces = [
-        piece
-        for piece in _pieces(store, commit, section)
-        if names is None or piece.entry.name in names
-    ]
+    found = {piece.entry.name: piece for piece in _pieces(store, commit, sections)}
+    chosen = {name: name for name in found} if names is None else names
+    pieces = [(name, found[own]) for name, own in chosen.items()]
     # Wide elements first, as safetensors does, so that each tensor starts at a multiple of them.
-    pieces.sort(key=lambda piece: -_element_bytes(piece.entry))
+    pieces.sort(key=lambda piece: -_element_bytes(piece[1].entry))
     with atomic_file(target) as draft, draft.open("wb") as out:
         out.write(_header(commit, pieces))
-        for piece in pieces:
+        for _, piece in pieces:
             _copy(piece, out)
 
 
-def _pieces(store: RecordStore, commit: Commit, section: str) -> Iterator[_Piece]:
+def _pieces(store: RecordStore, commit: Commit, sections: Collection[str]) -> Iterator[_Piece]:
     for record in commit.records:
-        if record.section != section:
+        if record.section not in sections:
             continue
-        path = store.file((commit.trial, record.shard, section), record.nbytes).blocks.path
+        path = store.file((commit.trial, record.shard, record.section), record.nbytes).blocks.path
         for entry in store.layout(record).entries:
             yield _Piece(entry, path, record.slot * record.nbytes + entry.offset)
 
 
-def _header(commit: Commit, pieces: list[_Piece]) -> bytes:
+def _header(commit: Commit, pieces: list[tuple[str, _Piece]]) -> bytes:
     described: dict[str, object] = {
         "__metadata__": {"format": "pt", "trial": str(commit.trial), "step": str(commit.step)}
     }
     end = 0
-    for piece in pieces:
+    for name, piece in pieces:
         entry = piece.entry
         if entry.dtype not in _DTYPES:
             raise TrainError(f"tensor {entry.name!r} of {entry.dtype} has no safetensors dtype")
         start, end = end, end + entry.nbytes
-        described[entry.name] = {
+        described[name] = {
             "dtype": _DTYPES[entry.dtype],
             "shape": entry.shape,
             "data_offsets": (start, end),
