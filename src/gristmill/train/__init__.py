@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gristmill.train.front import search as search
     from gristmill.train.history import EpochRecord as EpochRecord
     from gristmill.train.hunt.search import Search as Search
-    from gristmill.train.hunt.search import search_on_devices as search_on_devices
+    from gristmill.train.hunt.searching import search_on_devices as search_on_devices
     from gristmill.train.jobs.job import TrainingJob as TrainingJob
     from gristmill.train.jobs.job import job as job
     from gristmill.train.jobs.reference import plain_loop as plain_loop
@@ -91,7 +91,7 @@ _EXPORTS = {
     "noise_aware_loss": "losses",
     "plain_loop": "jobs.reference",
     "search": "front",
-    "search_on_devices": "hunt.search",
+    "search_on_devices": "hunt.searching",
     "seeded": "draws",
     "text_featurizer": "text.text_defaults",
     "text_settings": "text.text_defaults",

@@ -130,7 +130,7 @@ def search(
         from gristmill.train import selection
 
         return selection.search(build_model, space, data, **settings)
-    from gristmill.train.hunt.search import search_on_devices
+    from gristmill.train.hunt.searching import search_on_devices
 
     return search_on_devices(
         build_model, space, data, devices=_auto(devices), memory=memory, **settings

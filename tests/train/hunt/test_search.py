@@ -9,7 +9,7 @@ from torch import nn
 
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.train.hunt.record import Reported
-from gristmill.train.hunt.search import search_on_devices
+from gristmill.train.hunt.searching import search_on_devices
 from gristmill.train.jobs.reference import plain_loop
 from gristmill.train.space import Space, log_uniform
 

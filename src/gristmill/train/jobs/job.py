@@ -23,9 +23,10 @@ from gristmill.train.jobs.recipe import Recipe
 from gristmill.train.jobs.recorded import Recorded
 from gristmill.train.jobs.resources import Resources, own_folder
 from gristmill.train.jobs.row_metric import RowMetric, RowValue
+from gristmill.train.jobs.run_listener import RunListener
 from gristmill.train.jobs.stored_weights import save_weights, stored_weights
 from gristmill.train.jobs.trained import Trained
-from gristmill.train.jobs.training_run import RunListener, TrainingRun
+from gristmill.train.jobs.training_run import TrainingRun
 from gristmill.train.jobs.trial_spec import ScheduleFactory, TrialSpec
 from gristmill.train.optimizers import OptimizerFactory
 from gristmill.train.records.record_store import RecordStore

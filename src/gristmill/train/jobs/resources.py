@@ -10,7 +10,8 @@ from gristmill.core.fingerprint import fingerprint
 from gristmill.core.quantities import format_bytes, parse_bytes
 from gristmill.train.jobs.checking import check_budget, writable_folder
 from gristmill.train.jobs.planning import Planner, Prepared
-from gristmill.train.jobs.training_run import RunListener, TrainingRun
+from gristmill.train.jobs.run_listener import RunListener
+from gristmill.train.jobs.training_run import TrainingRun
 from gristmill.train.tasks.machine import Machine
 from gristmill.train.tasks.molding import Molding
 from gristmill.train.tasks.policies import Policy, policy_of

@@ -19,6 +19,7 @@ from gristmill.train.jobs.hopping import homes_of
 from gristmill.train.jobs.identity import identity_of
 from gristmill.train.jobs.order import Figures
 from gristmill.train.jobs.resumed import IDENTITY, resumed
+from gristmill.train.jobs.run_listener import RunListener
 from gristmill.train.jobs.running_trial import RunningTrial
 from gristmill.train.jobs.stored_weights import stored_weights
 from gristmill.train.jobs.trial_host import host
@@ -48,25 +49,6 @@ _MOST_DEATHS = 2
 """Workers that may die by a trial's doing at the same step: memory used up, a crash."""
 _URGENT = 1e6
 """What a device waits for comes before everything whose next use is only foreseen."""
-
-
-class RunListener:
-    """What a run tells whoever started it; override what is of interest.
-
-    Each of these may call `add`, `resume` and `retire` of the run.
-    """
-
-    def on_step(self, trial: int, step: int) -> None:
-        """Hear that the steps before `step` are complete, with the evaluation due after them."""
-
-    def on_paused(self, trial: int) -> None:
-        """Hear that a trial stands where it was to pause."""
-
-    def on_done(self, trial: int) -> None:
-        """Hear that a trial has made its last step."""
-
-    def on_failed(self, trial: int, reason: str) -> None:
-        """Hear that a trial has failed; the others go on."""
 
 
 class TrainingRun(Watcher):

@@ -1,0 +1,168 @@
+"""One sitting of a search on devices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gristmill.core.errors import GristmillError, TrainError
+from gristmill.core.progress import Task, current
+from gristmill.train.hunt.controller import Instruction, Resume, Stop
+from gristmill.train.hunt.hunt import Hunt
+from gristmill.train.jobs.device_use import DeviceUse
+from gristmill.train.jobs.evaluating import metrics_of
+from gristmill.train.jobs.row_metric import RowMetric
+from gristmill.train.jobs.run_listener import RunListener
+from gristmill.train.tasks.timeline import Timeline
+
+if TYPE_CHECKING:
+    from gristmill.train.hunt.search import Search
+
+_COPIES = "copies"
+"""Where a commit keeps how often its trial has taken another's state."""
+
+
+class SearchRun(RunListener):
+    """One sitting of a search: does what its hunt says, and reports to it.
+
+    Args:
+        search: what to train, and on what.
+        hunt: that decides.
+        work: is told how far the search is, in epochs.
+    """
+
+    def __init__(self, search: Search, hunt: Hunt, work: Task) -> None:
+        self._search, self._hunt, self._work = search, hunt, work
+        self._epoch_steps: dict[int, int] = {}
+        self._spent: dict[int, float] = {}
+        self._here: set[int] = set()
+        self._running: set[int] = set()
+        self._metric = search.recipe.metric or RowMetric("loss")
+
+    def run(self) -> Timeline:
+        """Train until the hunt is finished."""
+        example = self._search.prepared(self._search.space.values(self._hunt.sampler.draw(0, [])))
+        resources = self._search.resources
+        pool = resources.pool_bytes([example] * self._search.at_once)
+        self._work.advance(self._hunt.ledger.trained)
+        with resources.start(pool, self) as self._run:
+            self._use = DeviceUse(self._run)
+            while not self._hunt.finished:
+                if not self._running and not self._instruct():
+                    raise TrainError("the controller waits, but no trial runs")
+                self._run.run()
+            return self._run.scheduler.timeline
+
+    # -- what the run tells
+
+    def on_step(self, trial: int, step: int) -> None:
+        """Report the value after each epoch, and do what the hunt says to it."""
+        self._work.note(f"{len(self._running)} under way  {self._use.text()}")
+        epoch, rest = divmod(step, self._epoch_steps[trial])
+        if rest or trial not in self._running:
+            return
+        sums = self._run.figures(trial)[step]
+        spent = self._run.seconds(trial)
+        seconds, self._spent[trial] = spent - self._spent[trial], spent
+        value, others = self._metric.value(sums), metrics_of(sums)
+        before = self._hunt.ledger.trained
+        decision = self._hunt.report(trial, epoch, value, seconds=seconds, metrics=others)
+        self._work.advance(self._hunt.ledger.trained - before)
+        known = self._hunt.ledger.trials[trial]
+        if decision == "continue":
+            return
+        self._running.discard(trial)
+        if decision == "pause":
+            self._run.pause(trial)
+        current().say(f"trial {trial}: {self._hunt.ledger.told(trial)}")
+        if known.state == "stopped":
+            self._leave(trial, forget=True)
+
+    def on_paused(self, trial: int) -> None:
+        """Let others run; or go on, where the hunt has given it more since."""
+        self._catch_up(trial)
+        until = self._until(trial)
+        if trial in self._running and until > self._run.scheduler.graph(trial).completed:
+            self._run.resume(trial, until)
+            return
+        self._instruct()
+
+    def on_done(self, trial: int) -> None:
+        """Let others run; keep the state of the best complete trial only."""
+        self._here.discard(trial)
+        complete = [each for each in self._hunt.ledger.trials if each.state == "complete"]
+        for each in complete:
+            if each.number != self._hunt.ledger.best.number:
+                self._run.forget(each.number)
+        self._instruct()
+
+    def on_failed(self, trial: int, reason: str) -> None:
+        """Take note, and let others run."""
+        self._running.discard(trial)
+        self._here.discard(trial)
+        self._hunt.failed(trial, reason)
+        self._run.retire(trial, forget=True)
+        self._instruct()
+
+    # -- what the hunt wants
+
+    def _instruct(self) -> bool:
+        """Do what the hunt wants now; say whether there was anything."""
+        told = self._hunt.next(self._search.at_once - len(self._running))
+        for each in told:
+            if isinstance(each, Stop):
+                current().say(f"trial {each.trial}: {self._hunt.ledger.told(each.trial)}")
+                self._leave(each.trial, forget=True)
+        for each in told:
+            if not isinstance(each, Stop):
+                self._begin(each)
+        return bool(told)
+
+    def _begin(self, each: Instruction) -> None:
+        trial = each.trial
+        self._running.add(trial)
+        copying = isinstance(each, Resume) and each.source is not None
+        if copying or trial not in self._here:
+            try:
+                self._take_in(each)
+            except GristmillError as error:  # this trial's model or settings are at fault
+                self._running.discard(trial)
+                self._hunt.failed(trial, str(error))
+            return
+        self._run.resume(trial, self._until(trial))
+
+    def _take_in(self, each: Instruction) -> None:
+        """Add a trial to the run: as it was committed, as another one is, or anew."""
+        trial = each.trial
+        known = self._hunt.ledger.trials[trial]
+        if isinstance(each, Resume) and each.source is not None:
+            if trial in self._here:
+                self._leave(trial, forget=False)
+            note = self._run.note_of(trial) or {}
+            if note.get(_COPIES, 0) != each.copies:  # else the copy was made before a crash
+                self._run.take_over(each.source, trial, {_COPIES: each.copies})
+        settings = self._hunt.settings(trial)
+        prepared = self._search.prepared(settings)
+        steps = self._search.recipe.with_settings(settings).steps_per_epoch
+        self._epoch_steps[trial] = steps
+        self._here.add(trial)
+        self._spent[trial] = self._run.seconds(trial)
+        note = {_COPIES: known.copies}
+        self._run.add(trial, prepared.plan, prepared.shape, until=self._until(trial), note=note)
+        if trial in self._running:
+            self._catch_up(trial)
+
+    def _catch_up(self, trial: int) -> None:
+        """Report epochs that were committed, but not reported before a crash."""
+        done = self._run.scheduler.graph(trial).completed // self._epoch_steps[trial]
+        for epoch in range(self._hunt.ledger.trials[trial].budget + 1, done + 1):
+            self.on_step(trial, epoch * self._epoch_steps[trial])
+
+    def _until(self, trial: int) -> int:
+        return self._hunt.ledger.trials[trial].until * self._epoch_steps[trial]
+
+    def _leave(self, trial: int, *, forget: bool) -> None:
+        if trial in self._here:
+            self._here.discard(trial)
+            self._run.retire(trial, forget=forget)
+        elif forget:
+            self._run.forget(trial)
