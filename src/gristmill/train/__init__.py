@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gristmill.train.export import export_graph as export_graph
     from gristmill.train.feeds.arrays import Arrays as Arrays
     from gristmill.train.feeds.batch import Batch as Batch
+    from gristmill.train.feeds.hopping import PartitionedFeed as PartitionedFeed
     from gristmill.train.feeds.images import Images as Images
     from gristmill.train.feeds.token_windows import TokenWindows as TokenWindows
     from gristmill.train.fitted import Fitted as Fitted
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from gristmill.train.history import EpochRecord as EpochRecord
     from gristmill.train.hunt.search import Search as Search
     from gristmill.train.hunt.searching import search_on_devices as search_on_devices
+    from gristmill.train.jobs.inference import Inference as Inference
     from gristmill.train.jobs.job import TrainingJob as TrainingJob
     from gristmill.train.jobs.job import job as job
+    from gristmill.train.jobs.recipe import Recipe as Recipe
     from gristmill.train.jobs.reference import plain_loop as plain_loop
     from gristmill.train.jobs.resources import Resources as Resources
     from gristmill.train.jobs.trained import Trained as Trained
@@ -67,7 +70,10 @@ _EXPORTS = {
     "Fitted": "fitted",
     "GeneralizedCrossEntropy": "losses",
     "Images": "feeds.images",
+    "Inference": "jobs.inference",
     "ModelSpec": "model_spec",
+    "PartitionedFeed": "feeds.hopping",
+    "Recipe": "jobs.recipe",
     "Resources": "jobs.resources",
     "Search": "hunt.search",
     "SmoothedCrossEntropy": "losses",

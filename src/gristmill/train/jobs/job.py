@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -17,6 +18,7 @@ from gristmill.train.jobs.checking import check_model
 from gristmill.train.jobs.device_use import DeviceUse
 from gristmill.train.jobs.evaluating import metrics_of
 from gristmill.train.jobs.identity import identity_of
+from gristmill.train.jobs.inference import Inference
 from gristmill.train.jobs.order import Figures
 from gristmill.train.jobs.planning import Prepared
 from gristmill.train.jobs.recipe import Recipe
@@ -154,6 +156,37 @@ class TrainingJob(Recorded):
     def held_out(self, trial: int = 0) -> dict[int, Figures]:
         """Return sums over the rows held out, by the step that they were taken after."""
         return dict(self._figures.get(trial, {}))
+
+    def predict(
+        self, data: DataLike, trial: int = 0, *, batch_size: int = 64, batches_at_once: int = 8
+    ) -> Iterator[Any]:
+        """Yield what a trained model returns for each batch, in the order of the rows.
+
+        The model may be larger than memory: its weights pass through, shard by shard, and the more
+        batches pass through each shard at once, the less its way from the disk counts.
+
+        Args:
+            data: rows, in a form that `as_dataset` takes: `{"inputs": array}`, say.
+            trial: number of the model.
+            batch_size: rows of a batch; the last may have fewer.
+            batches_at_once: batches that pass through a shard before the next one.
+
+        Raises:
+            UsageError: a number is below 1.
+            TrainError: it was not trained, or fails on these rows.
+        """
+        self._check(trial)
+        rows = as_dataset(data)
+        with Inference(
+            self.prepared[trial].plan,
+            self.resources.state,
+            devices=self.resources.devices,
+            memory=self._pool_bytes,
+            trial=trial,
+        ) as inference:
+            yield from inference.predict(
+                rows, batch_size=batch_size, batches_at_once=batches_at_once
+            )
 
     def save(self, folder: Path | str) -> list[Path]:
         """Write the state dict of each trained model, as safetensors; return the files.
