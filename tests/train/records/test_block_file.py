@@ -50,6 +50,20 @@ def test_a_file_has_room_for_its_slot_before_bytes_move(file, area):
     assert file.path.stat().st_blocks * 512 >= SLOT
 
 
+def test_bytes_that_are_not_durable_yet_are_synced_once(file, area, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fdatasync", lambda fd: synced.append(fd))
+    assert file.write(0, area[:SLOT], hashed=True) == xxhash.xxh3_128_hexdigest(area[:SLOT])
+    synced.clear()  # without direct I/O bytes are synced before the cache is told to forget them
+    file.sync()
+    file.sync()
+    assert len(synced) == file._direct
+    file.write(0, area[:SLOT], durable=True)
+    synced.clear()
+    file.sync()
+    assert synced == []
+
+
 def test_scratch_is_not_hashed_and_damage_is_found(file, area):
     file.write(0, area[:SLOT], durable=False)
     with pytest.raises(

@@ -47,9 +47,12 @@ class MemoryFile:
     def __init__(self, path: Any, slot_bytes: int, *, direct: bool) -> None:
         self.path, self.slots = path, {}
 
-    def write(self, slot: int, view: memoryview, *, durable: bool) -> str:
+    def write(self, slot: int, view: memoryview, *, hashed: bool) -> str:
         self.slots[slot] = bytes(view)
-        return xxhash.xxh3_128_hexdigest(view) if durable else ""
+        return xxhash.xxh3_128_hexdigest(view) if hashed else ""
+
+    def sync(self) -> None:
+        pass
 
     def read(self, slot: int, view: memoryview, *, digest: str) -> None:
         assert self.slots[slot] != TORN

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from gristmill.core.errors import TrainError, UsageError
+from gristmill.train.records.block_file import BlockFile
 from gristmill.train.records.pager import Pager
 from gristmill.train.records.pool import Pool
 from gristmill.train.records.record_store import RecordStore
@@ -158,6 +159,21 @@ def test_a_commit_writes_what_is_not_yet_on_disk(pager, pool, store, until):
     (commit,) = store.log.commits(0)
     assert commit.versions == {A: 3}
     assert commit.extra == {"loss": 0.5}
+
+
+def test_records_are_durable_before_the_journal_names_them(pager, pool, store, until, monkeypatch):
+    happened = []
+    sync, add = BlockFile.sync, store.log.add
+    monkeypatch.setattr(BlockFile, "sync", lambda file: (happened.append(file.path), sync(file)))
+    monkeypatch.setattr(store.log, "add", lambda *line: (happened.append("line"), add(*line)))
+    for shard in (0, 1):
+        pager.add((0, shard, "weights"), 4096, 0, "made")
+        assert pager.room((0, shard, "weights")) is not None
+        pager.unpin((0, shard, "weights"), 0, dirty=True)
+    pager.commit(0, 0, {})
+    until(pager, "committed")
+    assert len(happened) == 3
+    assert happened[-1] == "line"
 
 
 def test_a_record_may_change_while_the_rest_of_its_step_is_written(pager, pool, store, until):

@@ -53,17 +53,21 @@ class BlockFile:
         self.slot_bytes = slot_bytes
         self._flag = os.O_DIRECT if direct else 0
         self._direct = direct
+        self._unsynced = False
 
-    def write(self, slot: int, view: memoryview, *, durable: bool) -> str:
+    def write(
+        self, slot: int, view: memoryview, *, durable: bool = False, hashed: bool = False
+    ) -> str:
         """Write a slot whole; the file grows by whole slots, ahead of the bytes.
 
         Args:
             slot: number, from 0.
             view: uint8[slot_bytes].
-            durable: return only when the bytes would survive a power cut, and return their digest.
+            durable: return only when the bytes would survive a power cut; else `sync` sees to that.
+            hashed: return the digest, as is done for durable bytes in any case.
 
         Returns:
-            xxh3_128 of the bytes as 32 hex digits; empty if not durable.
+            xxh3_128 of the bytes as 32 hex digits, or nothing.
 
         Raises:
             TrainError: the disk is full or failed; other slots are as they were.
@@ -71,10 +75,29 @@ class BlockFile:
         try:
             fd = self._open_to_write()
             try:
-                return self._write(fd, slot, view, durable)
+                return self._write(fd, slot, view, durable, durable or hashed)
             finally:
                 os.close(fd)
         except OSError as error:
+            raise self._explained(error, "written") from error
+
+    def sync(self) -> None:
+        """Return when all that was written would survive a power cut.
+
+        Raises:
+            TrainError: the disk is full or failed.
+        """
+        if not self._unsynced:
+            return
+        self._unsynced = False  # first, so that a write that ends meanwhile is not taken for synced
+        try:
+            fd = os.open(self.path, os.O_RDWR | self._flag)
+            try:
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            self._unsynced = True
             raise self._explained(error, "written") from error
 
     def read(self, slot: int, view: memoryview, *, digest: str = "") -> None:
@@ -131,19 +154,21 @@ class BlockFile:
             sync_folder(self.path.parent)
             return fd
 
-    def _write(self, fd: int, slot: int, view: memoryview, durable: bool) -> str:
+    def _write(self, fd: int, slot: int, view: memoryview, durable: bool, hashed: bool) -> str:
         self._preallocate(fd, slot)
         state = xxhash.xxh3_128()
         start = slot * self.slot_bytes
         for part in _chunks(view):
             _drain(fd, start, part)
             start += len(part)
-            if durable:
+            if hashed:
                 state.update(part)
         if durable or not self._direct:
             os.fdatasync(fd)
+        else:
+            self._unsynced = True
         self._forget(fd, slot)
-        return state.hexdigest() if durable else ""
+        return state.hexdigest() if hashed else ""
 
     def _preallocate(self, fd: int, slot: int) -> None:
         """Let the file reach to the end of `slot`, so that a full disk shows before bytes move."""

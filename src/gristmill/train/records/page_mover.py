@@ -223,7 +223,7 @@ class PageMover:
         page.writing = True
         number = page.file.begin()
         view = self._pool.view(page.offset, page.nbytes)
-        write = partial(page.file.blocks.write, number, view, durable=page.durable)
+        write = partial(page.file.blocks.write, number, view, hashed=page.durable)
         then = partial(self._write_ended, page, number, page.version)
         self._begin("written", _nothing if self._stub else write, then)
 

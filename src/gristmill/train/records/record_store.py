@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +13,7 @@ import msgspec
 
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.core.fingerprint import fingerprint_bytes
-from gristmill.train.records.block_file import CHUNK_BYTES, allows_direct, sync_folder
+from gristmill.train.records.block_file import CHUNK_BYTES, BlockFile, allows_direct, sync_folder
 from gristmill.train.records.commit import Commit, StoredRecord
 from gristmill.train.records.commit_log import CommitLog
 from gristmill.train.records.folder_lock import FolderLock
@@ -121,10 +121,27 @@ class RecordStore:
             for (key, nbytes), file in sorted(self._files.items())
             if key[0] == trial and file.users
         ]
+        for (key, _), file in self._files.items():
+            if key[0] == trial:
+                file.blocks.sync()
         return self.add_commit(self.draft(trial, step, extra, records))
 
+    def logging(self, commit: Commit, files: Iterable[BlockFile]) -> Callable[[], None]:
+        """Return what writes a commit to the journal, in any thread, once its records are durable.
+
+        That raises TrainError if the disk is full or failed.
+        """
+        layouts = self.layouts(commit)  # now: another thread may not look at them
+
+        def log() -> None:
+            for file in files:
+                file.sync()
+            self.log.add(commit, layouts)
+
+        return log
+
     def add_commit(self, commit: Commit) -> Commit:
-        """Write a commit whose records are on disk; return it.
+        """Write a commit whose records are durable; return it.
 
         Raises:
             TrainError: the journal cannot be written.

@@ -8,6 +8,7 @@ from functools import partial
 import msgspec
 
 from gristmill.core.errors import TrainError
+from gristmill.train.records.block_file import BlockFile
 from gristmill.train.records.commit import Commit, StoredRecord
 from gristmill.train.records.page import Page
 from gristmill.train.records.page_event import PageEvent
@@ -48,6 +49,11 @@ class Saving:
         """The commit with its records, by shard and section."""
         ordered = sorted(self._records, key=lambda record: (record.shard, record.section))
         return msgspec.structs.replace(self.draft, records=tuple(ordered))
+
+    @property
+    def files(self) -> tuple[BlockFile, ...]:
+        """The files of the records."""
+        return tuple(page.file.blocks for page, _ in self._held)
 
     def release(self) -> None:
         """Let go of the records: the commit is on disk and protects them, or was given up."""
@@ -103,8 +109,7 @@ class Savings:
             self._end(saving, error)
 
     def _write(self, saving: Saving) -> None:
-        commit = saving.commit
-        run = partial(self._store.log.add, commit, self._store.layouts(commit))
+        run = self._store.logging(saving.commit, saving.files)
         then = partial(self._written, saving)
         self._submit(Transfer("written", _nothing if self._stub else run, then))
 
