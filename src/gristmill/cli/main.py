@@ -23,7 +23,7 @@ COMMANDS = {
     "label": "Apply labelling functions to data and combine votes into labels.",
     "validate": "Profile data, infer a schema, or check data against one.",
     "train": "Train a text classifier on labelled data and write a bundle.",
-    "job": "Train what a Python file describes: any model, any size, several devices.",
+    "job": "Train any model, or search over many, as a Python file describes.",
     "predict": "Answer every row of a table with a bundle, into a Parquet file.",
     "serve": "Serve a bundle over HTTP.",
     "datasets": "List the example data sets, or fetch one.",
