@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from gristmill.cli.job import command
+from gristmill.core.errors import TrainError
 from gristmill.store.project import Project
 from gristmill.store.runs import RunLog
 
@@ -24,6 +25,9 @@ def build(width=4):
 
 def job():
     return train.job(build, DATA, validation=DATA, metric="accuracy", **COMMON)
+
+def hopeless():
+    return train.job(build, DATA, optimizer="sgd", lr=1e38, **COMMON)
 
 def search():
     return train.search(build, train.Space(width=[2, 4]), DATA, trials=2, **COMMON)
@@ -83,6 +87,12 @@ def test_a_search_is_trained(call, tmp_path):
         assert steps == {"trial 0", "trial 1"}
     assert "1. trial " in result.output
     assert "written: out/best.safetensors" in result.output
+
+
+def test_every_model_failed(call):
+    error = call("small_job.py:hopeless").exception
+    assert isinstance(error, TrainError)
+    assert str(error).startswith("every model failed; the first: the loss is ")
 
 
 @pytest.mark.parametrize(

@@ -44,13 +44,13 @@ def command(
     # gpt.py
     from gristmill import train
     def job():
-        return train.job(build_model, data, loss="token_cross_entropy", memory="1GB")
+        return train.job(build_model, data, loss="cross_entropy", memory="1GB")
 
     \b
     Examples:
-      gristmill job gpt.py --explain             where everything will lie, and how long it takes
-      gristmill job gpt.py --save out            train, write the weights
-      gristmill job gpt.py:search --gantt g.html train, and draw what ran when
+      gristmill job gpt.py --explain              look at the plan
+      gristmill job gpt.py --save out             train, write the weights
+      gristmill job gpt.py:search --gantt g.html  train, draw what ran when
 
     \b
     Exit codes:
@@ -69,6 +69,7 @@ def command(
         ready.trace(trace)
     if gantt and ready.timeline is not None:
         ready.gantt(gantt)
+    _check_trained(ready)
     found = ready.describe()
     if save:
         found["saved"] = [str(each) for each in ready.save(save)]
@@ -95,6 +96,15 @@ def _load(named: str) -> TrainingJob | Search:
             fix=f"{name or 'job'} = train.job(...), or name another as {path}:NAME",
         )
     return found
+
+
+def _check_trained(ready: TrainingJob | Search) -> None:
+    """Raise an error if every model failed; a search has done so by itself."""
+    from gristmill.core.errors import TrainError
+    from gristmill.train import Search
+
+    if not isinstance(ready, Search) and len(ready.failures) == len(ready.trials):
+        raise TrainError(f"every model failed; the first: {ready.failures[min(ready.failures)]}")
 
 
 @contextmanager
