@@ -141,7 +141,7 @@ def _show(ready: TrainingJob | Search, found: dict[str, object]) -> None:
     if isinstance(ready, Search):
         say(ready.leaderboard())
     else:
-        models = ready.describe()["models"]
+        models = found["models"]
         rows = [_row(each) for each in models] if isinstance(models, list) else []
         table("Models", ["model", "steps", "last loss", "on rows held out", ""], rows)
         say(str(ready.explain()))

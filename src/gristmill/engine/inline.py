@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
+from gristmill.core.closing import Closing
 from gristmill.core.errors import StepError
 from gristmill.engine.failures import as_ours, check_count, name_of
 from gristmill.engine.protocol import Actor
@@ -15,7 +15,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Inline:
+class Inline(Closing):
     """Runs work in the calling thread, one item at a time."""
 
     name = "inline"
@@ -38,17 +38,6 @@ class Inline:
 
     def close(self) -> None:
         """Nothing is left running."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class InlineActor:

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
-from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, TypeVar, cast
 
+from gristmill.core.closing import Closing
 from gristmill.core.errors import StepError
 from gristmill.engine.failures import check_count, name_of
 from gristmill.engine.protocol import Actor
@@ -20,7 +20,7 @@ _ITEMS_AHEAD = 2
 _END = object()
 
 
-class LocalProcesses:
+class LocalProcesses(Closing):
     """Runs work in processes on this machine, each with one thread for numeric libraries.
 
     Processes start when first needed, serve one `map` after another, and end with the engine, with
@@ -71,17 +71,6 @@ class LocalProcesses:
         for worker in self._idle:
             worker.stop()
         self._maps, self._actors, self._idle = [], [], []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _map(self, name: str, payload: bytes, items: Iterator[Any]) -> Iterator[Any]:
         mapping = _Map(name, payload, items, self._idle, self.parallelism)

@@ -21,12 +21,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from gristmill.core.atomic import write_atomic
+from gristmill.core.closing import Closing
 from gristmill.core.errors import ReadOnlyError, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     artifacts: str = ""
 
 
-class Project:
+class Project(Closing):
     """An open project.
 
     Args:
@@ -168,17 +168,6 @@ class Project:
                 where=str(self.home),
                 fix="free some space on that disk, or check who owns the folder",
             ) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 _current: ContextVar[Project | None] = ContextVar("gristmill_project", default=None)

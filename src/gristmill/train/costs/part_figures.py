@@ -16,10 +16,11 @@ from torch.nn import Parameter
 
 from gristmill.core.seeds import derive_seed
 from gristmill.train.costs.optimizer_cost import OptimizerFactory, update_cost
-from gristmill.train.costs.saved_bytes import PeakBytes, SavedTensors, bytes_of, storage_of
+from gristmill.train.costs.saved_bytes import PeakBytes, SavedTensors, bytes_of
 from gristmill.train.costs.stopwatch import Stopwatch, runs_for
 from gristmill.train.draws import KeyedDraws
 from gristmill.train.graphs.stage import OUTPUT, Stage
+from gristmill.train.graphs.watch import storage_of
 
 PILOT = "pilot"
 """Key of the pilot's draws."""

@@ -12,6 +12,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from gristmill.train.graphs.watch import storage_of
+
 
 class Saved(NamedTuple):
     """Memory kept by a pass, each storage once.
@@ -104,11 +106,6 @@ class PeakBytes(TorchDispatchMode):
     def _gone(self, key: int, size: int) -> None:
         self.live -= size
         self._known.pop(key, None)
-
-
-def storage_of(tensor: Tensor) -> int:
-    """Return a number that tensors have in common exactly if they share memory."""
-    return int(tensor.untyped_storage()._cdata)
 
 
 def bytes_of(value: Any) -> int:

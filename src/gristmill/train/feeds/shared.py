@@ -18,8 +18,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import cloudpickle
 import numpy as np
@@ -27,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gristmill.core.closing import Closing
 from gristmill.core.errors import TrainError
 from gristmill.core.quantities import format_bytes
 from gristmill.train.feeds.tensors import ALIGNMENT
@@ -80,7 +80,7 @@ class SharedHandle:
         raise TrainError("shared data cannot be opened: its owner has closed it")
 
 
-class Shared:
+class Shared(Closing):
     """Holds an object's arrays in shared memory until closed, or until nobody holds it any more.
 
     Args:
@@ -103,10 +103,11 @@ class Shared:
         ends = np.cumsum([_padded(view.nbytes) for view in views], dtype=np.int64).tolist()
         starts = [0, *ends[:-1]] if ends else []
         self.nbytes = ends[-1] if ends else 0
-        path, identity, self.close = "", (0, 0), _nothing
+        path, identity = "", (0, 0)
+        self._release: Callable[[], object] = _nothing
         if self.nbytes:
             fd, path = _segment()
-            self.close = weakref.finalize(self, _release, fd, path, os.getpid())
+            self._release = weakref.finalize(self, _release, fd, path, os.getpid())
             self._fill(fd, views, starts)
             found = os.fstat(fd)
             identity = (found.st_dev, found.st_ino)
@@ -114,16 +115,9 @@ class Shared:
         rows = len(value) if hasattr(value, "__len__") else 0
         self.handle = SharedHandle(path, identity, extents, stream.getvalue(), rows)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    def close(self) -> None:
+        """Give the memory back; closing twice is closing once."""
+        self._release()
 
     def _fill(self, fd: int, views: Sequence[memoryview], starts: Sequence[int]) -> None:
         try:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import threading
 import weakref
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gristmill.core.closing import Closing
 from gristmill.core.errors import TrainError
 from gristmill.train.feeds.shared import Shared, SharedHandle, is_plain, named_file
 
@@ -24,7 +24,7 @@ _opened: weakref.WeakValueDictionary[tuple[object, ...], Any] = weakref.WeakValu
 _opening = threading.Lock()
 
 
-class Sharing:
+class Sharing(Closing):
     """Pickles messages; arrays and tensors of 64 KiB or more go into shared memory.
 
     An array that is in several messages is there once, and workers map it without a copy.
@@ -69,17 +69,6 @@ class Sharing:
         if id(array) not in self._held:
             self._held[id(array)] = (array, Shared(array))
         return self._held[id(array)][1].handle
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]

@@ -14,11 +14,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec.structs import replace
 
+from gristmill.core.closing import Closing
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.core.fingerprint import fingerprint
 from gristmill.train.hunt.controller import Controller, Decision, Instruction, Resume, Start
@@ -33,7 +33,7 @@ Watcher: TypeAlias = Callable[[Event, Ledger], None]
 """Is called after each event, when the ledger has it; not for those read from a journal."""
 
 
-class Hunt:
+class Hunt(Closing):
     """Conducts the trials of one search. Close it, or use it in a `with` block.
 
     A hunt that finds its own journal in `folder` replays it: the controller is asked again all that
@@ -185,17 +185,6 @@ class Hunt:
     def close(self) -> None:
         """Let go of the journal; may be called again."""
         self.record.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # Within ------------------------------------------------------------------------------------
 

@@ -108,7 +108,10 @@ class Search(Recorded):
         graph = self.prepared(settings).plan.graph
         with RecordStore(self.resources.state) as store:
             weights = stored_weights(store, trial.number, graph)
-        metrics = {self._name: trial.curve[trial.budget], **trial.metrics.get(trial.budget, {})}
+        metrics = {
+            self.recipe.metric.name: trial.curve[trial.budget],
+            **trial.metrics.get(trial.budget, {}),
+        }
         return Trained(self.spec(settings).build, self.recipe.seed, weights, settings, metrics)
 
     @property
@@ -165,14 +168,14 @@ class Search(Recorded):
         own = {name: each for name, each in settings.items() if name not in SEARCHED}
         return self.recipe.with_settings(settings).trial(partial(self.build, **own))
 
-    @property
-    def _name(self) -> str:
-        return "loss" if self.recipe.metric is None else self.recipe.metric.name
+    def example(self, hunt: Hunt) -> tuple[dict[str, Any], Prepared]:
+        """Return the settings of the first trial, and how it is cut: what others may be like."""
+        settings = self.space.values(hunt.sampler.draw(0, []))
+        return settings, self.prepared(settings)
 
     def _forecast(self, hunt: Hunt) -> Simulated:
         """Return what all of it may cost, by the epoch of the first trial."""
-        settings = self.space.values(hunt.sampler.draw(0, []))
-        first = self.prepared(settings)
+        settings, first = self.example(hunt)
         steps = self.recipe.with_settings(settings).steps_per_epoch
         seconds = max(first.shape.step_seconds, first.memory.seconds) * steps
         trials, devices = hunt.controller.trials, len(self.resources.devices)

@@ -10,7 +10,6 @@ from gristmill.train.hunt.controller import Instruction, Resume, Stop
 from gristmill.train.hunt.hunt import Hunt
 from gristmill.train.jobs.device_use import DeviceUse
 from gristmill.train.jobs.evaluating import metrics_of
-from gristmill.train.jobs.row_metric import RowMetric
 from gristmill.train.jobs.run_listener import RunListener
 from gristmill.train.tasks.timeline import Timeline
 
@@ -36,11 +35,11 @@ class SearchRun(RunListener):
         self._spent: dict[int, float] = {}
         self._here: set[int] = set()
         self._running: set[int] = set()
-        self._metric = search.recipe.metric or RowMetric("loss")
+        self._metric = search.recipe.metric
 
     def run(self) -> Timeline:
         """Train until the hunt is finished."""
-        example = self._search.prepared(self._search.space.values(self._hunt.sampler.draw(0, [])))
+        _, example = self._search.example(self._hunt)
         resources = self._search.resources
         pool = resources.pool_bytes([example] * self._search.at_once)
         self._work.advance(self._hunt.ledger.trained)

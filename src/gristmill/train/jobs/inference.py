@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from gristmill.core.closing import Closing
 from gristmill.core.errors import UsageError
 from gristmill.train.feeds.dataset import Dataset
 from gristmill.train.feeds.feed import Feed
@@ -42,7 +42,7 @@ _Sent = tuple[int, int, list[Use]]
 """A visit that was handed over: its chunk, its shard, its records."""
 
 
-class Inference:
+class Inference(Closing):
     """A trained model, or one with its first weights, that answers rows within a memory budget.
 
     Outputs are bit for bit those of the module in evaluation mode, in memory, on the same batches.
@@ -226,17 +226,6 @@ class Inference:
     def close(self) -> None:
         """End the workers and let the folder go."""
         self._opened.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 _READ = (WEIGHTS, BUFFERS)

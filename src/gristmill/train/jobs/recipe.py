@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -56,7 +56,7 @@ class Recipe:
     precision: str = "float32"
     seed: int = 0
     validation: Dataset | None = None
-    metric: RowMetric | None = None
+    metric: RowMetric = field(default_factory=lambda: RowMetric("loss"))
     replicas: int = 1
 
     def __post_init__(self) -> None:

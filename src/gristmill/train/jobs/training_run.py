@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from torch import Tensor
 
+from gristmill.core.closing import Closing
 from gristmill.core.errors import TrainError
 from gristmill.core.progress import current
 from gristmill.train.feeds.sharing import Sharing
@@ -51,7 +51,7 @@ _URGENT = 1e6
 """What a device waits for comes before everything whose next use is only foreseen."""
 
 
-class TrainingRun(Watcher):
+class TrainingRun(Watcher, Closing):
     """Trials, the devices that they share, and the folder that they go on from.
 
     Args:
@@ -172,7 +172,7 @@ class TrainingRun(Watcher):
             self._leaving[number] = True
         elif number in self._trials:
             self.retire(number, forget=True)
-        else:
+        elif self._store.commits(number):  # else it was forgotten before
             self._store.forget(number)
             self._history(number).unlink(missing_ok=True)
 
@@ -423,14 +423,3 @@ class TrainingRun(Watcher):
             history.close()
         self._histories.clear()
         self._opened.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -6,9 +6,9 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from itertools import count
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
+from gristmill.core.closing import Closing
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.core.quantities import format_bytes
 from gristmill.train.records.key import Key, describe_key, whole_blocks
@@ -27,7 +27,7 @@ Use = tuple[Key, int, bool]
 """(record, version that a task needs, whether the task may change it)."""
 
 
-class Pager:
+class Pager(Closing):
     """Moves records between a pool and the files of a store.
 
     One thread, an event loop, calls it. Nothing blocks but `close`: watch `fileno()` with
@@ -291,17 +291,6 @@ class Pager:
     def close(self) -> None:
         """Wait for what is under way and end the threads. What was not committed is lost."""
         self._transfers.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # -- what is known
 

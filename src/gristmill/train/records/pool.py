@@ -6,9 +6,9 @@ import mmap
 import os
 import tempfile
 from functools import cached_property
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from gristmill.core.closing import Closing
 from gristmill.core.errors import UsageError
 from gristmill.core.quantities import format_bytes
 from gristmill.train.records.free_space import FreeSpace
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Pool:
+class Pool(Closing):
     """Shared memory without a name: it lives as long as a process has it open, and no longer.
 
     The process that creates it allocates; others attach by file descriptor (inherited, or sent
@@ -112,17 +112,6 @@ class Pool:
         self.__dict__.pop("tensor", None)
         self.__dict__.pop("_map", None)
         os.close(self.fd)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _anonymous_file() -> int:

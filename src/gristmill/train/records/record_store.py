@@ -6,11 +6,11 @@ import mmap
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
+from gristmill.core.closing import Closing
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.core.fingerprint import fingerprint_bytes
 from gristmill.train.records.block_file import CHUNK_BYTES, BlockFile, allows_direct, sync_folder
@@ -22,7 +22,7 @@ from gristmill.train.records.layout import RecordLayout
 from gristmill.train.records.record_file import RecordFile, Slot
 
 
-class RecordStore:
+class RecordStore(Closing):
     """Records of a run on disk, and its commits.
 
         folder/journal                           a line per commit
@@ -271,17 +271,6 @@ class RecordStore:
             self._closed = True
             self.log.close()
             self._lock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # -- inside
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from gristmill.core.closing import Closing
 from gristmill.train.records.pool import Pool
 from gristmill.train.workers.machine import Device
 from gristmill.train.workers.nursery import Nursery, nursery
@@ -17,7 +17,7 @@ from gristmill.train.workers.value_store import ValueStore
 _READER = -1
 
 
-class Crew:
+class Crew(Closing):
     """Workers 0 to n - 1, on the devices in order; a context manager that ends them.
 
     Args:
@@ -95,17 +95,6 @@ class Crew:
         for worker in self.workers:
             worker.close()
         self.values.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _add(self, rank: int) -> RemoteWorker:
         device = self._devices[rank]
