@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from gristmill.core.seeds import derive_seed
 from gristmill.train.batches import epoch_batches
-from gristmill.train.draws import KeyedDraws
 from gristmill.train.examples import Examples, batch_inputs
 from gristmill.train.loop import scoring_batches
 from gristmill.train.model_spec import ModelSpec, build_model
@@ -23,14 +23,13 @@ def plain_loop(examples, *, epochs, batch_size, seed, accumulate, clip):
     data = examples.by_row_id()
     for epoch in range(1, epochs + 1):
         batches = epoch_batches(data.lengths, batch_size, seed, epoch)
-        starts = range(0, len(batches), accumulate)
-        for step, first in enumerate(starts, start=(epoch - 1) * len(starts)):
+        for first in range(0, len(batches), accumulate):
             group = batches[first : first + accumulate]
             weight = sum(data.weights[rows].sum(dtype=np.float64) for rows in group)
             optimizer.zero_grad()
-            for micro, rows in enumerate(group):
-                with KeyedDraws(seed, "draws", step, micro):
-                    logits = model(torch.from_numpy(batch_inputs(data.inputs, rows)))
+            for batch, rows in enumerate(group, start=first):
+                torch.manual_seed(derive_seed(seed, "draws", epoch, batch))
+                logits = model(torch.from_numpy(batch_inputs(data.inputs, rows)))
                 targets = torch.from_numpy(data.targets[rows])
                 each = -(targets * logits.log_softmax(-1)).sum(-1)
                 ((each * torch.from_numpy(data.weights[rows])).sum() / float(weight)).backward()

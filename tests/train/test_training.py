@@ -279,13 +279,13 @@ def test_a_loss_that_is_not_finite_names_the_place(examples):
     def explode(logits, targets):
         return logits.sum(dim=-1) * float("nan")
 
-    message = "epoch 1, step 1: loss is nan with lr=0.01\n  fix: lower lr, or set clip_norm"
+    message = "epoch 1, batch 1: loss is nan with lr=0.01\n  fix: lower lr, or set clip_norm"
     with pytest.raises(TrainError, match=f"^{re.escape(message)}$"):
         fit(LINEAR, examples, **HOW, loss=explode)
 
 
 def test_diverging_training_is_an_error(examples):
-    with pytest.raises(TrainError, match=r"^epoch \d+(, step \d+)?: .*(inf|nan) with lr=1e\+38"):
+    with pytest.raises(TrainError, match=r"^epoch \d+(, batch \d+)?: .*(inf|nan) with lr=1e\+38"):
         fit(MLP, examples, **HOW | {"lr": 1e38})
 
 

@@ -15,8 +15,8 @@ from torch.optim import Optimizer
 from gristmill.core.errors import TrainError
 from gristmill.core.progress import task
 from gristmill.train.batches import epoch_batches
+from gristmill.train.block_draws import keyed_block
 from gristmill.train.checkpoint import CheckpointFile, Snapshot, State, state_copy
-from gristmill.train.draws import DRAWS, KeyedDraws
 from gristmill.train.examples import Examples, batch_inputs
 from gristmill.train.history import EpochRecord, best_record, stalled
 from gristmill.train.losses import Loss
@@ -115,30 +115,30 @@ class Loop:
         self.module.train()
         settings = self.settings
         batches = epoch_batches(self.lengths, settings.batch_size, settings.seed, epoch)
-        starts = range(0, len(batches), settings.accumulate)
         total = 0.0
-        for step, first in enumerate(starts, start=(epoch - 1) * len(starts)):
-            total += self._step(epoch, step, batches[first : first + settings.accumulate])
+        for first in range(0, len(batches), settings.accumulate):
+            total += self._step(epoch, first, batches[first : first + settings.accumulate])
         return total / float(self.train.weights.sum(dtype=np.float64))
 
-    def _step(self, epoch: int, step: int, batches: list[NDArray[np.int64]]) -> float:
+    def _step(self, epoch: int, first: int, batches: list[NDArray[np.int64]]) -> float:
         """Update once from the gradients of several micro-batches; return their summed loss.
 
-        `step` counts from 0 over all epochs. Each loss is divided by the weight of them all, so
-        that the update is that of one large batch.
+        Each is divided by the weight of them all, so that the update is that of one large batch.
         """
         weight = float(sum(self.train.weights[rows].sum(dtype=np.float64) for rows in batches))
         self.optimizer.zero_grad(set_to_none=True)
         total = 0.0
-        for micro, rows in enumerate(batches):
-            with KeyedDraws(self.settings.seed, DRAWS, step, micro, device=self.settings.device):
+        for batch, rows in enumerate(batches, start=first):
+            with keyed_block(
+                self.settings.seed, "draws", epoch, batch, device=self.settings.device
+            ):
                 loss = self._loss(rows)
-            self._check_finite(loss.item(), "loss", epoch, step)
-            (loss / weight).backward()
+                self._check_finite(loss.item(), "loss", epoch, batch)
+                (loss / weight).backward()
             total += loss.item()
         if self.settings.clip_norm is not None:
             norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.settings.clip_norm)
-            self._check_finite(norm.item(), "gradient norm", epoch, step)
+            self._check_finite(norm.item(), "gradient norm", epoch, first)
         self.optimizer.step()
         return total
 
@@ -173,9 +173,9 @@ class Loop:
     def _tensor(self, array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.settings.device)
 
-    def _check_finite(self, value: float, what: str, epoch: int, step: int | None) -> None:
+    def _check_finite(self, value: float, what: str, epoch: int, batch: int | None) -> None:
         if not math.isfinite(value):
-            place = f"epoch {epoch}" if step is None else f"epoch {epoch}, step {step + 1}"
+            place = f"epoch {epoch}" if batch is None else f"epoch {epoch}, batch {batch + 1}"
             raise TrainError(
                 f"{what} is {value} with lr={self.settings.lr:g}",
                 where=place,

@@ -54,7 +54,7 @@ def build_model(spec: ModelSpec, seed: int = 0) -> nn.Module:
     Raises:
         TrainError: the kind is unknown, or the parameters do not fit it.
     """
-    from gristmill.train.draws import seeded
+    from gristmill.train.block_draws import built
 
     factory = _constructor(spec.kind)
     known = list(inspect.signature(factory).parameters)
@@ -64,7 +64,7 @@ def build_model(spec: ModelSpec, seed: int = 0) -> nn.Module:
             f"model {spec.kind!r} has no parameter {stray[0]!r}, expected some of {known}"
         )
     try:
-        module = seeded(lambda: factory(**spec.params), seed)
+        module = built(lambda: factory(**spec.params), seed)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TrainError(
             f"model {spec.kind!r} cannot be built with {spec.params}: {error}"

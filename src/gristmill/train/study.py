@@ -17,7 +17,7 @@ from gristmill.core.errors import TrainError
 from gristmill.core.plan import Cost, Plan
 from gristmill.core.progress import current, task
 from gristmill.core.seeds import derive_seed
-from gristmill.train.draws import seeded
+from gristmill.train.block_draws import built
 from gristmill.train.examples import Examples
 from gristmill.train.fitted import Fitted
 from gristmill.train.history import EpochRecord
@@ -239,7 +239,7 @@ class Study:
         folder = (self.storage or Path()) / "best"
         note = folder / "trial"
         if note.is_file() and note.read_text().strip() == str(record.number):
-            made = seeded(lambda: self._module(self.space.values(record.drawn)), self.seed)
+            made = built(lambda: self._module(self.space.values(record.drawn)), self.seed)
             module = build_spec(made, self.seed) if isinstance(made, ModelSpec) else made
             return Fitted.load(folder, module)
         current().say(f"the model of trial {record.number} is not at hand; training it again")

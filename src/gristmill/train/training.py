@@ -14,8 +14,9 @@ from torch.optim import Optimizer
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.core.fingerprint import fingerprint
 from gristmill.core.seeds import derive_seed
+from gristmill.train.block_draws import built
 from gristmill.train.checkpoint import CheckpointFile, state_fingerprint
-from gristmill.train.draws import seeded, steady
+from gristmill.train.draws import steady
 from gristmill.train.examples import Examples, batch_inputs
 from gristmill.train.fitted import Fitted
 from gristmill.train.history import best_record
@@ -90,7 +91,7 @@ def fit(
     Raises:
         UsageError: a setting makes no sense.
         TrainError: no rows, one class only, a model that does not fit the data or the classes, or
-            a loss that is not finite (the message names epoch, step and learning rate).
+            a loss that is not finite (the message names epoch, batch and learning rate).
     """
     loss_name, loss_function = resolve_loss(loss)
     settings = FitSettings(
@@ -196,7 +197,7 @@ def _check_classes(train: Examples, classes: tuple[str, ...]) -> None:
 def _materialise(model: ModelLike, seed: int) -> nn.Module:
     made = model
     if not isinstance(made, nn.Module | ModelSpec):
-        made = seeded(made, seed)
+        made = built(made, seed)
     return build_model(made, seed) if isinstance(made, ModelSpec) else made
 
 
