@@ -5,10 +5,9 @@ import torch
 from torch import nn
 
 from gristmill.train.block_draws import built, keyed_block
-from gristmill.train.draws import steady
 
 
-def test_seeded_depends_on_the_seed_alone():
+def test_what_is_built_depends_on_the_seed_alone():
     one = built(lambda: nn.Linear(4, 4), 7)
     torch.rand(3)
     again, other = built(lambda: nn.Linear(4, 4), 7), built(lambda: nn.Linear(4, 4), 8)
@@ -43,17 +42,3 @@ def test_keys_tell_draws_apart():
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
     assert not torch.equal(drawn[0], drawn[3])
-
-
-def test_steady_restores_threads_even_after_an_error():
-    seen = []
-
-    def fail() -> None:
-        seen.append(torch.get_num_threads())
-        raise RuntimeError
-
-    before = torch.get_num_threads()
-    with pytest.raises(RuntimeError), steady(before + 1):
-        fail()
-    assert seen == [before + 1]
-    assert torch.get_num_threads() == before
