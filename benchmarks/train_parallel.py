@@ -24,7 +24,7 @@ from gristmill.train.draws import seeded, steady
 from gristmill.train.feeds.feed import Feed
 from gristmill.train.feeds.objectives import Objective
 from gristmill.train.jobs.trial_spec import TrialSpec
-from train_runs import Plain, agree, plain, ratio, rounds, run, sgd, told, whole
+from train_runs import Plain, agree, apart, plain, ratio, rounds, run, sgd, told, whole
 from train_workloads import workloads
 
 ROUNDS = 3
@@ -38,6 +38,7 @@ def measure(quick: bool) -> Iterator[Claim]:
         "ddp": lambda: ddp(quick),
         "plain": lambda: plain(alone),
         "same sums": lambda: plain(replicated),
+        "apart": lambda: apart(blocks, quick, 1, WORKERS),
     }
     found = rounds(1 if quick else ROUNDS, sides)
     agree(found["two"], found["same sums"])
@@ -50,11 +51,25 @@ def measure(quick: bool) -> Iterator[Claim]:
         f"over gloo in the same run; {told(found)}",
         goal=">= 1.85", peer=ratio(found["plain"], found["ddp"]),
     )  # fmt: skip
+    yield claim(
+        "data parallel, 2 workers: against 2 processes that share nothing",
+        ratio(found["apart"], found["two"]), "x",
+        "the same runs; two plain loops at once, each on batches of half as many rows, adding "
+        "nothing up: what this machine allows, "
+        f"{ratio(found['plain'], found['apart']):.2f} x one on whole batches",
+    )  # fmt: skip
 
 
-def blocks(quick: bool, replicas: int) -> TrialSpec:
-    """Return residual blocks of width 512, 16.8 million parameters, with SGD."""
+def blocks(quick: bool, replicas: int, parts: int = 1) -> TrialSpec:
+    """Return residual blocks of width 512, 16.8 million parameters, with SGD.
+
+    Args:
+        quick: fewer rows and steps.
+        replicas: how many share a batch.
+        parts: by which a batch is smaller.
+    """
     workload, (rows, steps) = workloads()["mlp"], (128, 3) if quick else (1024, 9)
+    rows //= parts
     build = functools.partial(workload.factory, width=512, depth=8)
     feed = Feed(workload.data(rows=4 * rows), rows, 0)
     objective = Objective(workload.loss)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import multiprocessing as mp
 import os
 import statistics
 import tempfile
@@ -271,6 +272,27 @@ def plain(spec: TrialSpec) -> Plain:
     steps = max(1, len(ends) - 1)
     wall, cpu = ((last - first) / steps for first, last in zip(ends[0], ends[-1], strict=True))
     return Plain(wall, cpu, (tuple(losses),))
+
+
+def apart(make: Callable[..., TrialSpec], *args: object, processes: int = 2) -> Plain:
+    """Run the plain loop in several processes at once, which share nothing but the machine.
+
+    Args:
+        make: returns what each of them trains; a function of a module.
+        args: its arguments.
+        processes: how many, each on one thread.
+
+    Returns:
+        what the slowest took.
+    """
+    context = mp.get_context("spawn")
+    with context.Pool(processes) as pool:
+        found = pool.starmap(_made_and_run, [(make, args)] * processes, chunksize=1)
+    return max(found, key=lambda each: each.step_seconds)
+
+
+def _made_and_run(make: Callable[..., TrialSpec], args: Sequence[object]) -> Plain:
+    return plain(make(*args))
 
 
 def cpu_of(pid: int) -> float:

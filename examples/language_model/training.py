@@ -39,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GristmillError as error:
         print(f"error: {error}")
         return error.exit_code
+    except KeyboardInterrupt as stop:  # says how much is safe
+        print(f"stopped: {stop}")
+        return 130
     if model is not None:
         print(f"weights: {state_fingerprint(model.state_dict())}")
         print(write(model, b"The ", options.letters, options.seed).decode(errors="replace"))

@@ -76,7 +76,7 @@ def test_a_job_is_trained_saved_and_drawn(call, tmp_path):
         assert log.load(model.output).columns == ["step", "loss"]
     again = call("small_job.py")
     assert "actual: " in again.output
-    assert all(len(line) <= 120 for line in again.output.splitlines())
+    assert all(len(line) <= 80 for line in again.output.splitlines())
 
 
 def test_a_search_is_trained(call, tmp_path):

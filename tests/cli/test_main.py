@@ -132,3 +132,12 @@ def test_quiet_silences_progress_and_keeps_results(project):
     answer = project("--quiet", "run", "--force", "numbers")
     assert answer.err == ""
     assert "3 steps" in answer.out
+
+
+def test_ctrl_c_says_what_the_command_knows(monkeypatch, capsys):
+    def interrupted(**_):
+        raise click.Abort from KeyboardInterrupt("3 steps are safe")
+
+    monkeypatch.setattr(main.cli, "main", interrupted)
+    assert main.run([]) == main.INTERRUPTED
+    assert capsys.readouterr().err == "stopped: 3 steps are safe\n"

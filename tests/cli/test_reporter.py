@@ -50,6 +50,32 @@ def test_a_bar_shows_its_title_and_goes_away():
         assert "label" in terminal.getvalue()
 
 
+def test_lines_stand_below_the_bar_and_the_note_gives_way():
+    with at_a_terminal() as terminal:
+        reporter = BarReporter()
+        with reporting(reporter), task("training", 10, "steps") as work:
+            work.show(["cpu:0  97%  trial 3", "x" * 200])
+            work.note("loss 0.5")
+            bars = reporter._bars
+            assert bars.tasks[0].description == "training"
+            assert [str(each) for each in list(bars.get_renderables())[1:]] == [
+                "    cpu:0  97%  trial 3", "    " + "x" * 200
+            ]  # fmt: skip
+            bars.refresh()
+        said = terminal.getvalue()
+        assert "cpu:0  97%  trial 3" in said
+        assert "x" * 81 not in said
+
+
+def test_a_long_note_leaves_room_for_the_counts(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with at_a_terminal():
+        reporter = BarReporter()
+        with reporting(reporter), task("training", 10, "steps") as work:
+            work.note("y" * 100)
+            assert len(reporter._bars.tasks[0].description) == 40
+
+
 def test_bars_within_bars_share_one_display():
     with at_a_terminal():
         reporter = BarReporter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gristmill.cli.output import HELP, emit, json_option, say, table
+from gristmill.cli.output import HELP, emit, json_option, say, table, terminal_width
 
 if TYPE_CHECKING:
     from gristmill.train.hunt.search import Search
@@ -37,8 +38,9 @@ def command(
     """Train what FILE describes: a model of any size, or a search over many, on several devices.
 
     NAME (`job` by default) is a `train.job(...)`, a `train.search(...)`, or a function without
-    arguments that returns one. Training goes on where it was interrupted. `gristmill runs` in the
-    file's folder lists what was trained, with curves and reasons.
+    arguments that returns one. Interrupted by Ctrl-C or anything else, training goes on from its
+    last checkpoint when the same command is given again. `gristmill runs` in the file's folder
+    lists what was trained, with curves and reasons.
 
     \b
     # gpt.py
@@ -54,14 +56,15 @@ def command(
 
     \b
     Exit codes:
-      0  trained
-      2  wrong call, or a mistake in FILE
-      9  training cannot start, cannot go on, or every model failed
+      0    trained
+      2    wrong call, or a mistake in FILE
+      9    training cannot start, cannot go on, or every model failed
+      130  stopped with Ctrl-C; says what is safe
     """
     ready = _load(file)
     if explain:
         plan = str(ready.explain())
-        emit({"plan": plan}, as_json, lambda: say(plan))
+        emit({"plan": plan}, as_json, lambda: say(_wrapped(plan)))
         return
     with _recorded(ready, file):
         ready.run()
@@ -139,15 +142,27 @@ def _show(ready: TrainingJob | Search, found: dict[str, object]) -> None:
     from gristmill.train import Search
 
     if isinstance(ready, Search):
-        say(ready.leaderboard())
+        say(_wrapped(ready.leaderboard()))
     else:
         models = found["models"]
         rows = [_row(each) for each in models] if isinstance(models, list) else []
         table("Models", ["model", "steps", "last loss", "on rows held out", ""], rows)
-        say(str(ready.explain()))
+        say(_wrapped(str(ready.explain())))
     saved = found.get("saved")
     for file in saved if isinstance(saved, list) else []:
         say(f"written: {file}")
+
+
+def _wrapped(plan: str) -> str:
+    """Return a plan whose lines fit the terminal; what goes on is set in."""
+    width = max(40, terminal_width())
+    lines = []
+    for line in plan.splitlines():
+        inset = " " * (len(line) - len(line.lstrip()) + 2)
+        lines += textwrap.wrap(
+            line, width, subsequent_indent=inset, break_long_words=False, break_on_hyphens=False
+        )
+    return "\n".join(lines)
 
 
 def _row(model: dict[str, object]) -> list[object]:

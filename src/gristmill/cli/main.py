@@ -24,7 +24,7 @@ COMMANDS = {
     "validate": "Profile data, infer a schema, or check data against one.",
     "train": "Train a text classifier on labelled data and write a bundle.",
     "job": "Train any model, or search over many, as a Python file describes.",
-    "predict": "Answer every row of a table with a bundle, into a Parquet file.",
+    "predict": "Answer every row of a table with a bundle, into a file.",
     "serve": "Serve a bundle over HTTP.",
     "datasets": "List the example data sets, or fetch one.",
 }
@@ -104,8 +104,9 @@ def run(args: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments or bool(os.environ.get("GRISTMILL_DEBUG"))
     try:
         code = cli.main(args=arguments, prog_name="gristmill", standalone_mode=False)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
+    except (click.Abort, KeyboardInterrupt) as stop:
+        told = str(stop.__cause__ or stop)  # click makes one of the other
+        click.echo(f"stopped: {told}" if told else "stopped", err=True)
         return INTERRUPTED
     except click.exceptions.Exit as done:
         return done.exit_code

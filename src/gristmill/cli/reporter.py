@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from gristmill.core.progress import LineReporter, Reporter, Task
+from gristmill.core.quantities import format_count
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.console import RenderableType
+    from rich.progress import Progress, ProgressColumn, TaskID
+    from rich.progress import Task as RichTask
+
+_OTHER_COLUMNS = 40
+"""Columns of a terminal that a bar, its counts and its time take."""
 
 
 def open_reporter() -> Reporter:
@@ -27,8 +34,14 @@ class BarTask:
         self.bars.advance(self.handle, amount)
 
     def note(self, text: str) -> None:
-        """Show a short text behind the title."""
-        self.bars.update(self.handle, description=f"{self.title}  {text}")
+        """Show a short text behind the title, unless lines below say it all."""
+        if not self.bars.tasks[self.bars.task_ids.index(self.handle)].fields["lines"]:
+            room = max(len(self.title), self.bars.console.width - _OTHER_COLUMNS)
+            self.bars.update(self.handle, description=f"{self.title}  {text}"[:room])
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Show lines below the bars."""
+        self.bars.update(self.handle, description=self.title, lines=tuple(lines))
 
 
 class BarReporter:
@@ -45,7 +58,7 @@ class BarReporter:
         """Open a bar, and the display with it if it is the first one."""
         bars = self._display()
         self._open += 1
-        return BarTask(bars, bars.add_task(title, total=total, unit=unit), title)
+        return BarTask(bars, bars.add_task(title, total=total, unit=unit, lines=()), title)
 
     def finish(self, task: Task) -> None:
         """Close a bar, and the display with the last one."""
@@ -74,15 +87,39 @@ class BarReporter:
                 TextColumn,
                 TimeRemainingColumn,
             )
+            from rich.text import Text
 
-            self._bars = Progress(
+            class Bars(Progress):
+                def get_renderables(self) -> Iterable[RenderableType]:
+                    yield from super().get_renderables()
+                    for task in self.tasks:
+                        for line in task.fields.get("lines", ()):
+                            yield Text(f"    {line}", no_wrap=True, overflow="ellipsis")
+
+            self._bars = Bars(
                 TextColumn("  {task.description}"),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[unit]}"),
+                _rate_column(),
                 TimeRemainingColumn(compact=True),
-                console=Console(stderr=True),
+                console=Console(file=sys.stderr),  # also while a library puts another in its place
                 transient=True,
             )
             self._bars.start()
         return self._bars
+
+
+def _rate_column() -> ProgressColumn:
+    """Return the column that tells how many units are done a second."""
+    from rich.progress import ProgressColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Units a second, once there is a rate."""
+
+        def render(self, task: RichTask) -> Text:
+            rate = task.speed or 0.0
+            return Text(f"{format_count(rate)}/s" if rate >= 1 else "")
+
+    return Rate()

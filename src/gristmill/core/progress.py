@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import IO, Protocol, TypeVar
@@ -27,6 +27,9 @@ class Task(Protocol):
 
     def note(self, text: str) -> None:
         """Show a short text beside the work: a loss, a file name."""
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Show lines below the work, where there is room for them: one a device, one a trial."""
 
 
 class Reporter(Protocol):
@@ -54,6 +57,9 @@ class _Quiet:
     def note(self, text: str) -> None:
         pass
 
+    def show(self, lines: Sequence[str]) -> None:
+        pass
+
     def finish(self, task: Task) -> None:
         pass
 
@@ -78,6 +84,9 @@ class _LineTask:
 
     def note(self, text: str) -> None:
         self.text = text
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Leave them out: a log has the note."""
 
     def line(self, now: float) -> str:
         """Say how far the work is: count, rate and time left."""

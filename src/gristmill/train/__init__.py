@@ -42,12 +42,14 @@ if TYPE_CHECKING:
     from gristmill.train.losses import noise_aware_loss as noise_aware_loss
     from gristmill.train.model_spec import ModelSpec as ModelSpec
     from gristmill.train.model_spec import build_model as build_model
+    from gristmill.train.module_bundle import bundle_module as bundle_module
     from gristmill.train.settings import FitSettings as FitSettings
     from gristmill.train.space import Space as Space
     from gristmill.train.space import integers as integers
     from gristmill.train.space import log_uniform as log_uniform
     from gristmill.train.space import uniform as uniform
     from gristmill.train.study import Study as Study
+    from gristmill.train.tensor_bundle import bundle_tensors as bundle_tensors
     from gristmill.train.text.text_defaults import text_featurizer as text_featurizer
     from gristmill.train.text.text_defaults import text_settings as text_settings
     from gristmill.train.text.text_defaults import text_space as text_space
@@ -89,6 +91,8 @@ _EXPORTS = {
     "Weighing": "weak.weak_weight",
     "build_model": "model_spec",
     "bundle_model": "bundle",
+    "bundle_module": "module_bundle",
+    "bundle_tensors": "tensor_bundle",
     "export_graph": "export",
     "fit": "front",
     "integers": "space",

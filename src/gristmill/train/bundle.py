@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gristmill.core.errors import TrainError
 from gristmill.core.seeds import derive_seed
-from gristmill.data.features import Columns, Featurizer, HashedNgrams
+from gristmill.data.features import Columns, Featurizer, HashedNgrams, Tokens
 from gristmill.store.bundle import Bundle, Field, Signature, write_bundle
 from gristmill.train.export import as_written, export_graph
 
@@ -60,7 +60,7 @@ def bundle_model(
     example = example_input(featurizer)
     with torch.inference_mode(), as_written():
         _check_logits(twin, example, len(classes))
-        if isinstance(featurizer, HashedNgrams):
+        if not isinstance(featurizer, Columns):
             _check_longest(twin, featurizer, example)
             _check_padding(twin, example)
     graph, weights = export_graph(twin, example)
@@ -99,15 +99,18 @@ def signature_of(featurizer: Featurizer, classes: Sequence[str]) -> Signature:
 def example_input(featurizer: Featurizer, rows: int = 3) -> Tensor:
     """Return an input such as the featurizer makes: int64[rows, length] or float32[rows, d].
 
-    Rows of ids have different lengths, the last of them 0. The draw is fixed.
+    Rows of ids have different lengths, the last of them 0, or 1 where a tokenizer marks the ends of
+    a text. The draw is fixed.
     """
     draw = torch.Generator().manual_seed(derive_seed(0, "example input"))
     if isinstance(featurizer, Columns):
         return torch.randn(rows, len(featurizer.names), generator=draw)
     length = max(2, min(featurizer.max_tokens, 8))
-    ids = torch.randint(1, featurizer.buckets + 1, (rows, length), generator=draw)
-    ids[0, 0] = featurizer.buckets
-    lengths = torch.linspace(length, 0, rows).long().unsqueeze(1)
+    greatest = featurizer.buckets if isinstance(featurizer, HashedNgrams) else featurizer.size - 1
+    ids = torch.randint(1, greatest + 1, (rows, length), generator=draw)
+    ids[0, 0] = greatest
+    shortest = 1 if isinstance(featurizer, Tokens) else 0
+    lengths = torch.linspace(length, shortest, rows).long().unsqueeze(1)
     return ids * (torch.arange(length) < lengths)
 
 
@@ -123,7 +126,7 @@ def _check_logits(module: nn.Module, example: Tensor, classes: int) -> None:
     _check_finite(module, logits, "a small batch, an empty row included")
 
 
-def _check_longest(module: nn.Module, featurizer: HashedNgrams, example: Tensor) -> None:
+def _check_longest(module: nn.Module, featurizer: HashedNgrams | Tokens, example: Tensor) -> None:
     """Try a row as long as they come: a table of positions may be too short for it."""
     length = min(featurizer.max_tokens, _LONGEST_CHECKED)
     _check_finite(module, _try(module, example[:2, :1].expand(2, length)), f"{length} tokens")

@@ -8,11 +8,12 @@ Nothing of the module's Python remains.
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import operator
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -71,7 +72,10 @@ _FIXED = re.compile(r"size\(\)\[(\d)\].*?specialized it to be a constant \((\d+)
 
 
 def export_graph(
-    module: nn.Module, example: Tensor, *, dynamic: Sequence[int] | None = None
+    module: nn.Module,
+    example: Tensor | tuple[Tensor, ...],
+    *,
+    dynamic: Sequence[int] | Sequence[Sequence[int]] | None = None,
 ) -> tuple[GraphSpec, dict[str, NDArray[Any]]]:
     """Capture what a module does in evaluation mode.
 
@@ -79,9 +83,11 @@ def export_graph(
     normalisation uses its running figures.
 
     Args:
-        module: takes one tensor, returns one tensor; works for any size of the free dimensions.
-        example: int64[n, length] or float32[n, d], every free dimension of at least 2.
-        dynamic: the free dimensions; by default both of an integer input, the rows of a float one.
+        module: takes tensors, returns one or several; works for any size of the free dimensions.
+        example: what it takes: one tensor, or a tuple of several; every free dimension of at
+            least 2.
+        dynamic: the free dimensions, the same of all or of each its own; by default the rows and,
+            of integers [n, length], the length.
 
     Returns:
         The graph, and its weights by name.
@@ -90,31 +96,54 @@ def export_graph(
         TrainError: the module can't be captured, fixes a dimension that must be free, changes its
             own buffers, or needs an operator that bundles don't know.
     """
+    examples = example if isinstance(example, tuple) else (example,)
+    free = _free_dimensions(examples, dynamic)
+    program = _capture(module, examples, free)
+    return _Writer(program).write(examples, free)
+
+
+def _free_dimensions(
+    examples: tuple[Tensor, ...], dynamic: Sequence[int] | Sequence[Sequence[int]] | None
+) -> list[tuple[int, ...]]:
     if dynamic is None:
-        dynamic = (0,) if example.dtype.is_floating_point else (0, 1)
-    program = _capture(module, example, dynamic)
-    return _Writer(program).write(example, dynamic)
+        return [(0,) if each.dtype.is_floating_point else (0, 1) for each in examples]
+    shared = tuple(axis for axis in dynamic if isinstance(axis, int))
+    if len(shared) == len(dynamic):
+        return [shared] * len(examples)
+    return [tuple(axes) for axes in dynamic if not isinstance(axes, int)]
 
 
-def _capture(module: nn.Module, example: Tensor, dynamic: Sequence[int]) -> ExportedProgram:
-    if any(example.shape[axis] < 2 for axis in dynamic):
-        raise TrainError(
-            f"expected an example of at least 2 in dimensions {list(dynamic)}, "
-            f"found shape {list(example.shape)}"
-        )
+def _capture(
+    module: nn.Module, examples: tuple[Tensor, ...], free: Sequence[tuple[int, ...]]
+) -> ExportedProgram:
+    for example, dynamic in zip(examples, free, strict=True):
+        if any(example.shape[axis] < 2 for axis in dynamic):
+            raise TrainError(
+                f"expected an example of at least 2 in dimensions {list(dynamic)}, "
+                f"found shape {list(example.shape)}"
+            )
     table = torch.export.default_decompositions()
     for operator_ in _KEPT:
         table.pop(operator_, None)
     twin = copy.deepcopy(module).cpu().eval()
-    shapes = dict.fromkeys(dynamic, Dim.DYNAMIC)
+    shapes = tuple(dict.fromkeys(each, Dim.DYNAMIC) for each in free)
     with torch.no_grad(), as_written():
         try:
             program: ExportedProgram = torch.export.export(
-                twin, (example.cpu(),), dynamic_shapes=(shapes,), strict=False
+                twin,
+                tuple(each.cpu() for each in examples),
+                dynamic_shapes=_by_argument(twin, shapes),
+                strict=False,
             ).run_decompositions(table)
         except Exception as error:  # torch.export documents no base class for what it raises
             raise _capture_error(module, error) from error
     return program
+
+
+def _by_argument(module: nn.Module, shapes: tuple[object, ...]) -> tuple[object, ...]:
+    """Return the shapes as the arguments of `forward` are grouped: by itself, or all in `*args`."""
+    kinds = [each.kind for each in inspect.signature(module.forward).parameters.values()]
+    return (shapes,) if kinds[:1] == [inspect.Parameter.VAR_POSITIONAL] else shapes
 
 
 def _capture_error(module: nn.Module, error: Exception) -> TrainError:
@@ -161,21 +190,16 @@ class _Writer:
         if signature.buffers_to_mutate:
             changed = ", ".join(signature.buffers_to_mutate.values())
             raise TrainError(f"the model changes its own buffers in evaluation mode: {changed}")
-        if len(signature.user_inputs) != 1 or len(signature.user_outputs) != 1:
-            raise TrainError(
-                "expected a model of one tensor in and one tensor out, "
-                f"found {len(signature.user_inputs)} in and {len(signature.user_outputs)} out"
-            )
-        self.input = str(signature.user_inputs[0])
-        self.output = str(signature.user_outputs[0])
+        self.inputs = [str(each) for each in signature.user_inputs]
+        self.outputs = [str(each) for each in signature.user_outputs]
         self.nodes = {node.name: node for node in program.graph.nodes}
         self.tensors = _tensors(program)
 
     def write(
-        self, example: Tensor, dynamic: Sequence[int]
+        self, examples: tuple[Tensor, ...], free: Sequence[tuple[int, ...]]
     ) -> tuple[GraphSpec, dict[str, NDArray[Any]]]:
         """Return the graph and the weights that it uses."""
-        live = _live(self.nodes[self.output])
+        live = _live(self.nodes[each] for each in self.outputs)
         weights = {
             name: _to_numpy(name, tensor)
             for placeholder, (name, tensor) in self.tensors.items()
@@ -186,12 +210,14 @@ class _Writer:
             for node in self.nodes.values()
             if node in live and node.op == "call_function"
         ]
-        shape = [None if axis in dynamic else size for axis, size in enumerate(example.shape)]
         graph = GraphSpec(
-            inputs=[Input(f"%{self.input}", _dtype(example.dtype, "the example"), shape)],
+            inputs=[
+                _input(name, example, dynamic)
+                for name, example, dynamic in zip(self.inputs, examples, free, strict=True)
+            ],
             weights=list(weights),
             nodes=nodes,
-            outputs=[self._ref(self.nodes[self.output]).name],
+            outputs=[self._ref(self.nodes[each]).name for each in self.outputs],
         )
         graph.check()
         return graph, weights
@@ -241,10 +267,15 @@ class _Writer:
         raise TrainError(f"an argument {value!r} can't be part of a bundle", where=where)
 
 
-def _live(output: fx.Node) -> set[fx.Node]:
-    """Return the nodes that the output depends on; every operator is pure, so no other matters."""
+def _input(name: str, example: Tensor, dynamic: tuple[int, ...]) -> Input:
+    shape = [None if axis in dynamic else size for axis, size in enumerate(example.shape)]
+    return Input(f"%{name}", _dtype(example.dtype, "the example"), shape)
+
+
+def _live(outputs: Iterable[fx.Node]) -> set[fx.Node]:
+    """Return the nodes that outputs depend on; every operator is pure, so no other matters."""
     live: set[fx.Node] = set()
-    waiting = [output]
+    waiting = list(outputs)
     while waiting:
         node = waiting.pop()
         if node not in live:

@@ -47,8 +47,8 @@ def test_states(ledger):
 def test_table(ledger):
     table = ledger.table()
     assert table.columns == [
-        "number", "state", "value", "best_budget", "last", "budget", "trained", "seconds", "why",
-        "source", "lr", "kind",
+        "number", "state", "value", "best_budget", "last", "peak", "peak_budget", "budget",
+        "trained", "seconds", "why", "source", "lr", "kind",
     ]  # fmt: skip
     assert table["value"].to_list() == [0.75, 0.25, None, 0.5, None, None]
     assert table["best_budget"].to_list() == [2, 2, None, 2, None, None]
@@ -57,6 +57,24 @@ def test_table(ledger):
     assert table["lr"].to_list() == [0.0, 0.125, 0.25, 0.375, 0.5, None]
     assert table["kind"].to_list() == ["a", "('b', 'c')", "a", "('b', 'c')", "a", None]
     assert table["why"][1:3].to_list() == ["number 3 of 3", "ValueError: too wide\nsecond line"]
+
+
+def test_ranked_by_its_last_value_a_trial_still_tells_its_best():
+    ledger = Ledger(4, maximise=True, judged="last")
+    ledger.apply(Wanted(2))
+    ledger.apply(Issued(2, [Start(0, 4), Start(1, 4)], {0: {"lr": 0.1}, 1: {"lr": 0.2}}))
+    for trial, values in enumerate(([0.75, 0.7], [0.5, 0.72])):
+        for budget, value in zip((2, 4), values, strict=True):
+            decision = "stop" if budget == 4 else "continue"
+            ledger.apply(Reported(trial, budget, value, decision, 1.0, {}, ""))
+    assert ledger.best.number == 1
+    assert [ledger.told(number) for number in (0, 1)] == [
+        "complete, 0.7 at 4 of 4, had 0.75 at 2", "complete, 0.72 at 4 of 4"
+    ]  # fmt: skip
+    table = ledger.table()
+    assert table.select("value", "best_budget", "peak", "peak_budget").rows() == [
+        (0.7, 4, 0.75, 2), (0.72, 4, 0.72, 4)
+    ]  # fmt: skip
 
 
 def test_curves(ledger):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,12 @@ WIDTHS = Space(lr=log_uniform(1e-4, 1e-1), width=[8, 16])
 
 def perceptron(width: int = 8) -> nn.Module:
     return nn.Sequential(nn.Linear(6, width), nn.Tanh(), nn.Dropout(0.1), nn.Linear(width, 2))
+
+
+def picky(width: int) -> nn.Module:
+    if not width:
+        raise ValueError("a width of 0 makes no sense")
+    return perceptron(width)
 
 
 def rows(count: int = 120) -> tuple[np.ndarray, np.ndarray]:
@@ -46,9 +54,53 @@ def test_the_best_model_is_that_of_the_plain_loop(tmp_path, pruner):
     top = search.trials.filter(state="complete").sort("value", descending=True).row(0, named=True)
     assert best.metrics["accuracy"] == top["value"] == top["last"]
     assert best.settings == search.best_params
+    assert repr(search) == f"<Search of {WIDTHS!r}, in {tmp_path}>"
     assert best.module()(torch.zeros(3, 6)).shape == (3, 2)
     assert f"trial {top['number']}: complete" in search.leaderboard(1)
     assert search.curves.height == search.trials["trained"].sum()
+
+
+def test_trials_visit_partitions_each_in_an_order_of_its_own(tmp_path):
+    search = searched(tmp_path, None, partitions=4, batch_size=12).run()
+    best, number = search.best, search.trials.filter(state="complete").sort("value")["number"][-1]
+    orders = [
+        tuple(each.partition for each in search.spec({}, trial).feed.visits(1))
+        for trial in range(4)
+    ]
+    assert len(set(orders)) == 4
+    assert same(best.state_dict, plain_loop(search.spec(best.settings, number)).state_dict())
+    homes = {}
+    for each in search.timeline:
+        if each.task.kind == "step":
+            spec = search.spec({}, each.task.trial)
+            partition = spec.feed.visit_of(each.task.step).partition
+            homes.setdefault(partition, set()).add(each.device)
+    assert homes == {partition: {partition % 2} for partition in range(4)}
+
+
+def test_a_model_that_cannot_be_made_fails_its_trial_only(tmp_path):
+    search = search_on_devices(
+        picky, Space(width=[8, 0]), rows(), loss="cross_entropy", folder=tmp_path, pruner=None,
+        epochs=1, trials=2, sampler="grid", batch_size=24, devices=1, memory="50MB",
+    ).run()  # fmt: skip
+    assert sorted(search.trials["state"]) == ["complete", "failed"]
+    (why,) = search.trials.filter(state="failed")["why"]
+    assert "a width of 0 makes no sense" in why
+
+
+def test_ctrl_c_says_what_is_safe(tmp_path):
+    def interrupt(event, _):
+        if isinstance(event, Reported):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        searched(tmp_path, watch=interrupt).run()
+    assert re.fullmatch(
+        f"1 epochs of [1-4] of 4 trials are safe in {re.escape(str(tmp_path))}: "
+        "run the same again to go on from there",
+        str(stopped.value),
+    )
+    assert searched(tmp_path).run().best
 
 
 class _KilledError(Exception):

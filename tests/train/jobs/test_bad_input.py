@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import re
 import resource
+import shutil
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,6 +187,44 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_taken(trials, start, tm
     assert sorted(run.figures(0)) == [3, 6, 8]
 
 
+@pytest.mark.parametrize("place", [0.02, 0.3, 0.6, 0.97])
+def test_a_damaged_journal_is_told_or_gone_on_from_exactly(trials, start, tmp_path, said, place):
+    spec, prepared = begun(trials, start, 8, 5)
+    journal = tmp_path / "run" / "journal"
+    flip(journal, int(place * journal.stat().st_size))
+    try:
+        run = start(1, 1 << 20)
+        run.add(0, *prepared)
+    except TrainError as error:
+        assert "journal" in str(error)  # noqa: PT017  (either is right, as long as it is said)
+        return
+    run.run()
+    assert trials.differences(run, 0, spec) == []
+    assert said == [] or "journal" in said[0]
+
+
+IN_A_SMALL_FILE_SYSTEM = """
+mount -t tmpfs -o size=100k none "$1" || exit 99
+"$2" "$3" "$1" 1 8
+mount -o remount,size=50m "$1"
+"$2" "$3" "$1" 1 8
+"""
+
+
+@pytest.mark.slow
+def test_a_full_file_system_in_mid_step(tmp_path):
+    words = ["unshare", "-rm", "sh", "-c", IN_A_SMALL_FILE_SYSTEM, "sh", str(tmp_path)]
+    script = Path(__file__).with_name("job_trials.py")
+    if not shutil.which("unshare"):
+        pytest.skip("no unshare here, which makes a place to mount in")
+    done = subprocess.run([*words, sys.executable, script], capture_output=True, text=True)
+    if done.returncode == 99 or "unshare" in done.stderr:
+        pytest.skip(f"no file system may be mounted here: {done.stderr.strip()}")
+    assert re.search(r"the disk is full: .* bytes needed .*, \d.* free", done.stderr)
+    assert "make room on this disk and start the run again" in done.stderr
+    assert done.stdout.splitlines() == ["training", "training", "ended 0 1"]
+
+
 def test_when_all_checkpoints_are_damaged_nothing_is_trained(trials, start, tmp_path):
     _, prepared = begun(trials, start, 8, 5)
     for path in (tmp_path / "run" / "records" / "00000").iterdir():
@@ -244,7 +286,7 @@ def asked(tmp_path):
     [
         (
             {"model": wide, "memory": "200KB"},
-            r"no way to train with 1 micro-batches of 16 rows fits a budget of 200000 bytes "
+            r"no way to train with 1 micro-batch of 16 rows fits a budget of 200000 bytes "
             r"\(200 KB\); the largest layer is '1', which alone takes 7\d{5} bytes: .*\n"
             r"  fix: give at least [78]\d{5} bytes",
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from gristmill.core.errors import TrainError, UsageError
+from gristmill.core.progress import LineReporter, reporting
 from gristmill.train.draws import seeded
 from gristmill.train.feeds.arrays import Arrays
 from gristmill.train.jobs.inference import Inference
@@ -17,6 +19,14 @@ from gristmill.train.workers.death import WorkerLostError
 from gristmill.train.workers.machine import find_devices
 
 ROWS = np.random.default_rng(0).normal(size=(45, 8)).astype("float32")
+
+
+class Crashing(Arrays):
+    """Rows that end the process that reads them."""
+
+    def take(self, rows):
+        os.kill(os.getpid(), signal.SIGSEGV)
+        return super().take(rows)
 
 
 def expected(module, batch_size):
@@ -96,11 +106,30 @@ def test_what_a_model_raises_is_told_and_ends_nothing(trials, tmp_path):
             next(inference.predict(Arrays(ROWS), batches_at_once=0))
 
 
-def test_a_dead_worker_is_told(trials, tmp_path):
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_worker_that_is_killed_is_replaced(trials, tmp_path, devices, capsys):
+    spec = trials.trial("skips")
+    plan, _ = trials.planned(spec, cuts=(1, 3, 5))
+    wanted = expected(seeded(spec.build, 0).eval(), 2)
+    with (
+        reporting(LineReporter()),
+        open_up(plan, tmp_path, devices, devices * least(plan)) as inference,
+    ):
+        found = []
+        for number, each in enumerate(inference.predict(Arrays(ROWS), batch_size=2)):
+            found.append(each)
+            if number % 5 == 0:
+                os.kill(inference._crew.workers[number % devices].pid, signal.SIGKILL)
+        os.kill(inference._crew.workers[0].pid, signal.SIGKILL)
+        assert same(found, wanted)
+        assert same(list(inference.predict(Arrays(ROWS), batch_size=2)), wanted)
+    said = capsys.readouterr().err
+    assert re.search(r"^device 0: worker \d.*was killed \(SIGKILL\)$", said, re.MULTILINE)
+
+
+def test_rows_that_crash_the_worker_end_the_prediction(trials, tmp_path):
     plan, _ = trials.planned(trials.trial("tied"), "tied", (2,))
     with open_up(plan, tmp_path, 1, 1 << 20) as inference:
-        found = inference.predict(Arrays(ROWS), batch_size=1, batches_at_once=1)
-        next(found)
-        os.kill(inference._crew.workers[0].pid, signal.SIGKILL)
-        with pytest.raises(WorkerLostError):
-            list(found)
+        with pytest.raises(WorkerLostError, match=r"crashed in native code \(SIGSEGV\)"):
+            list(inference.predict(Crashing(ROWS)))
+        assert len(list(inference.predict(Arrays(ROWS)))) == 1

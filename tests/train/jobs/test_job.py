@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from gristmill.core.progress import LineReporter, reporting
 from gristmill.train.jobs.job import TrainingJob, job
 from gristmill.train.jobs.reference import plain_loop
 from gristmill.train.jobs.resources import Resources
+from gristmill.train.jobs.training_run import TrainingRun
 
 DRAWS = np.random.default_rng(0)
 INPUTS = DRAWS.normal(size=(96, 8)).astype(np.float32)
@@ -40,7 +43,9 @@ def spilled(tmp_path_factory):
 
 
 def test_the_plan_says_where_everything_lies_and_then_what_came(spilled, tmp_path):
-    plan = ready(tmp_path, memory="800KB").explain().splitlines()
+    fresh = ready(tmp_path, memory="800KB")
+    assert repr(fresh) == f"<TrainingJob of 1 model, 6 steps, in {tmp_path}>"
+    plan = fresh.explain().splitlines()
     assert plan[0] == "1 model on 1 device (cpu:0), 800 KB"
     assert plan[1] == "model: cut by sequential (it is a sequence of modules)"
     assert "move" in plan[2]
@@ -95,6 +100,52 @@ def test_progress_tells_steps_and_losses(tmp_path, capsys, monkeypatch):
     told = capsys.readouterr().err
     assert "training: 1 of 6 steps" in told
     assert "model 0 loss " in told
+
+
+def test_partitions_stay_with_devices(tmp_path):
+    found = ready(tmp_path, partitions=3, batch_size=16, devices=2, micro_batches=1).run()
+    wanted = plain_loop(found.trials[0]).state_dict()
+    assert all(torch.equal(each, wanted[name]) for name, each in found.state_dict().items())
+    feed = found.trials[0].feed
+    for each in found.timeline:
+        assert each.device == feed.visit_of(each.task.step).partition % 2
+
+
+def test_ctrl_c_says_what_is_safe(tmp_path, monkeypatch):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainingRun, "run", interrupted)
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            ready(tmp_path).run()
+    assert str(stopped.value) == (
+        f"0 of 6 steps are safe in {tmp_path}: run the same again to go on from there"
+    )
+    assert ready(tmp_path).run().describe()["models"][0]["steps"] == 6
+
+
+class View(LineReporter):
+    """Keeps what is shown below the work."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def start(self, title, total, unit):
+        work = super().start(title, total, unit)
+        work.show = self.seen.append
+        return work
+
+
+def test_a_view_of_devices_and_models(tmp_path, monkeypatch):
+    monkeypatch.setattr("gristmill.train.jobs.training_progress._SECONDS_BETWEEN_VIEWS", 0.0)
+    view = View()
+    with reporting(view):
+        ready(tmp_path, memory="800KB").run()
+    assert all(re.fullmatch(r"cpu:0( +\d+%)?( +model 0)?", each[0]) for each in view.seen)
+    assert re.fullmatch(r"model 0  step 1 of 6  loss 0\.\d{4}", view.seen[0][1])
+    assert len(view.seen[-1]) == 1  # it has ended
 
 
 def test_before_a_run_there_is_nothing(tmp_path):

@@ -38,6 +38,20 @@ def test_settings_of_a_trial_take_the_place_of_the_recipe_s(data):
     assert (other.lr, other.batch_size, recipe.batch_size) == (0.3, 5, 4)
 
 
+def test_partitions_are_parts_of_the_rows_that_an_epoch_visits_in_turn(data):
+    recipe = Recipe(data, "cross_entropy", batch_size=2, partitions=3, epochs=2)
+    trials = [recipe.trial(model, number) for number in range(3)]
+    assert [len(each) for each in trials[0].feed.partitions] == [4, 3, 3]
+    assert (recipe.steps_per_epoch, trials[0].steps) == (6, 12)
+    first = [each.feed.visit_of(0).partition for each in trials]
+    assert sorted(first) == [0, 1, 2]
+    with pytest.raises(TrainError, match="3 rows of a partition are fewer than a batch of 4") as no:
+        Recipe(data, "cross_entropy", batch_size=4, partitions=3)
+    assert no.value.fix == "fewer partitions, batch_size=3 or less, or more data"
+    with pytest.raises(UsageError, match="partitions must be at least 1, found 0"):
+        Recipe(data, "cross_entropy", batch_size=4, partitions=0)
+
+
 def test_rows_held_out_are_seen_in_order_and_whole(data):
     held_out = Arrays(np.arange(2500, dtype=np.float32)[:, None], targets=np.zeros(2500))
     metric = RowMetric("loss")

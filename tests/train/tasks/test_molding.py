@@ -49,6 +49,36 @@ def test_a_lone_trial_takes_all_devices_it_gains_from():
     assert max(each.task.stage for each in molded) == 3
 
 
+def finely_cut(steps=20, micros=8):
+    shape = TrialShape((StageCost(1 / 96, 2 / 96),) * 8, micros, "step")
+    return [TrialGraph(0, shape, 0, steps)]
+
+
+def test_a_pipeline_over_all_devices_has_several_stages_on_each():
+    work = 20 * 8 * 8 * 3 / 96
+    molded = simulate(finely_cut(), 2, reshaper=Molding())
+    assert max(each.task.stage for each in molded) + 1 in (4, 8)
+    assert work / molded.makespan > 1.85  # 16 / 9 with one stage on each
+    places = {each.task.stage: each.device for each in molded if each.task.kind == "forward"}
+    assert places == {stage: stage % 2 for stage in places}
+
+
+def test_a_pipeline_has_one_stage_on_each_where_more_do_not_fit_or_do_not_pay():
+    coarse = Molding(fits=lambda shape: shape.in_flight == 2)
+    slow = Molding(dispatch_seconds=10.0)
+    for molding in (coarse, slow):
+        timeline = simulate(finely_cut(), 2, reshaper=molding)
+        assert max(each.task.stage for each in timeline) <= 1
+
+
+def test_among_others_a_pipeline_has_one_stage_on_each_of_its_devices():
+    shape = TrialShape((StageCost(1 / 96, 2 / 96),) * 8, 8, "step")
+    layouts = Molding().layouts(shape, 4)
+    assert [(each.devices, len(each.shape.stages)) for each in layouts[1:3]] == [(2, 2), (3, 3)]
+    assert layouts[3].devices == 4
+    assert len(layouts[3].shape.stages) in (4, 8)
+
+
 def test_replicas_are_taken_only_where_allowed():
     timeline = simulate(trials([1.0]), 4, reshaper=Molding())
     assert {each.task.replica for each in timeline} == {0}

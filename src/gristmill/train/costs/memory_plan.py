@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import NamedTuple
 
@@ -117,7 +118,7 @@ class MemoryPlan(msgspec.Struct, frozen=True):
         waits = self.seconds - self.compute_seconds
         return [
             f"{format_bytes(weights)} of weights and {format_bytes(state)} of optimiser state in "
-            f"{len(self.shards)} shards; {_RESIDENT[self.resident]}",
+            f"{_counted(len(self.shards), 'shard', 's')}; {_RESIDENT[self.resident]}",
             f"budget {format_bytes(self.budget)} = pool for records "
             f"{format_bytes(self.pool_bytes)} + everything else "
             f"{format_bytes(self.private_bytes)}, of which values that cross cuts up to "
@@ -128,10 +129,14 @@ class MemoryPlan(msgspec.Struct, frozen=True):
                 for way in ("kept", "recomputed", "spilled")
                 if way in ways
             ),
-            f"{self.micro_batches} micro-batches of {self.rows:g} rows",
+            f"{_counted(self.micro_batches, 'micro-batch', 'es')} of {self.rows:g} rows",
             f"a step computes for {format_seconds(self.compute_seconds)}, moves at most "
             f"{format_bytes(self.moved_bytes)} and waits {format_seconds(max(0.0, waits))} for it",
         ]
+
+
+def _counted(count: int, noun: str, plural: str) -> str:
+    return f"{count} {noun}{plural if count != 1 else ''}"
 
 
 _RESIDENT: dict[str, str] = {
@@ -191,8 +196,7 @@ def plan_memory(
     counts = [micro_batches] if micro_batches else _counts(rows)
     found: list[_Option] = []
 
-    def within() -> float:
-        return min((each.seconds for each in found), default=inf)
+    within = partial(_least_of, found, inf)
 
     for count in counts:
         costs = _held_gradients(profile.costs(rows / count, count), clipped)
@@ -200,7 +204,9 @@ def plan_memory(
             continue
         enough = _least_seconds(costs, count) * (1 + _CLOSE)
         ways = _Ways(profile, costs, budget, rates, count, rows / count, activations)
-        for option in ways.options(within):
+        # Good cuts of all ways bound the search for the best: ways that cannot be as good end soon.
+        good = max(ways.good(within()), enough)
+        for option in ways.options(partial(_least_of, found, good)):
             found.append(option)
             if option.seconds <= enough:
                 break
@@ -208,6 +214,10 @@ def plan_memory(
         raise _too_small(profile, budget, rates, rows, counts[-1], clipped)
     best = min(found, key=_rank)
     return _plan(profile, best, budget, rates, rows, clipped)
+
+
+def _least_of(found: Sequence[_Option], seconds: float) -> float:
+    return min((each.seconds for each in found), default=seconds)
 
 
 def _rank(option: _Option) -> tuple[float, int, int, int, int]:
@@ -256,19 +266,25 @@ class _Ways:
     rows: float
     activations: Sequence[Activations]
 
-    def options(self, within: Callable[[], float]) -> Iterator[_Option]:
+    def options(self, within: Callable[[], float], *, exact: bool = True) -> Iterator[_Option]:
         """Yield the best cut for each way, as far as there is one that takes no longer."""
         for resident in _WAYS:
             fixed = resident_bytes(self.costs, resident)
             for pool in _pools(fixed, self.budget, resident) if fixed < self.budget else ():
                 try:
-                    cut = self._cut(resident, pool, within())
+                    cut = self._cut(resident, pool, within(), exact)
                 except TrainError:
                     continue
                 facts = cut.seconds, cut.moved_bytes, len(cut.shards)
                 yield _Option(*facts, self.micro_batches, pool, resident, cut)
 
-    def _cut(self, resident: Records, pool: int, within: float) -> Partition:
+    def good(self, within: float) -> float:
+        """Return the seconds of a good cut that is found soon, or `within` if none is better."""
+        found: list[_Option] = []
+        found.extend(self.options(partial(_least_of, found, within), exact=False))
+        return _least_of(found, within)
+
+    def _cut(self, resident: Records, pool: int, within: float, exact: bool) -> Partition:
         return partition(
             self.costs,
             self.budget,
@@ -279,6 +295,7 @@ class _Ways:
             resident=resident,
             pool=pool,
             within=within,
+            exact=exact,
         )
 
 
@@ -358,7 +375,8 @@ def _too_small(
     table = RunTable(coarse.costs, count, rates, coarse.values)
     least = least_divided(table, shard_runs(table, ["recomputed"], "none")).budget
     return TrainError(
-        f"no way to train with {count} micro-batches of {per_micro:g} rows fits a budget of "
+        f"no way to train with {_counted(count, 'micro-batch', 'es')} of {per_micro:g} rows fits "
+        "a budget of "
         f"{budget} bytes ({format_bytes(budget)}); the largest layer is {largest_layer(costs)}",
         fix=f"give at least {least} bytes ({format_bytes(least)})",
     )

@@ -197,6 +197,7 @@ def measure_part(
     written.clear()
     own = sum(shapes[number].nbytes for number in kept.writes)
     workspace = max(0, _peak(run, weights) - kept.inner_bytes - own)
+    # Three passes have run: caches are warm, and all memory has been touched.
     seconds = _seconds(run, watch)
     norm = watch.median(lambda: _norms(run.parameters))
     update = update_cost(optimizer, [p for p in run.parameters if p.grad is not None], watch)

@@ -97,6 +97,7 @@ def partition(
     resident: Records = "none",
     pool: int | None = None,
     within: float = inf,
+    exact: bool = True,
 ) -> Partition:
     """Cut a model into shards that one device trains in turn, in the least time.
 
@@ -114,6 +115,7 @@ def partition(
         resident: records that never leave memory: `none`, `weights`, `state` or `all`.
         pool: bytes of the budget that records, and nothing else, can use; default all share all.
         within: seconds of a step; cuts that take longer are of no interest, and not looked at.
+        exact: whether to find the best cut, or, sooner, a good one; none may be found then.
 
     Raises:
         UsageError: no layers or micro-batches.
@@ -127,7 +129,9 @@ def partition(
     fixed = resident_bytes(costs, resident)
     # Rounded up by one: a cut that takes as long may still move fewer bytes.
     bound = within if isinf(within) else int(within * NANOSECONDS) + 1
-    found = cheapest_spilled(table, runs, Limits(budget, pool).without(fixed), bound)
+    found = cheapest_spilled(table, runs, Limits(budget, pool).without(fixed), bound, exact=exact)
+    if found is None and not exact:
+        raise TrainError("no cut was found soon")
     if found is None and not isinf(within):
         raise TrainError(f"no cut that fits takes {format_seconds(within)} or less")
     if found is None:

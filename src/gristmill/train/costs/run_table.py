@@ -44,6 +44,8 @@ class RunTable:
             "state": _sums(costs, lambda cost: cost.state_bytes),
             "activation": _sums(costs, lambda cost: cost.activation_bytes),
         }
+        self._reading: dict[int, int] = {}
+        self._writing: dict[int, int] = {}
         self._cross(chain_values(costs) if values is None else values)
 
     def nanoseconds(self, kind: str, first: int, last: int) -> int:
@@ -92,11 +94,17 @@ class RunTable:
 
     def read(self, bytes_: int) -> int:
         """Return the nanoseconds of reading from the tier below."""
-        return _nanoseconds(bytes_ / self.rates.read_bytes_per_second)
+        return self._rounded(self._reading, bytes_, self.rates.read_bytes_per_second)
 
     def write(self, bytes_: int) -> int:
         """Return the nanoseconds of writing to the tier below."""
-        return _nanoseconds(bytes_ / self.rates.write_bytes_per_second)
+        return self._rounded(self._writing, bytes_, self.rates.write_bytes_per_second)
+
+    @staticmethod
+    def _rounded(known: dict[int, int], bytes_: int, rate: float) -> int:
+        if bytes_ not in known:
+            known[bytes_] = _nanoseconds(bytes_ / rate)
+        return known[bytes_]
 
     def _cross(self, values: Sequence[CrossingValue]) -> None:
         layers = self.layers

@@ -14,12 +14,16 @@ frugal (label-setting for the shortest path with a resource; Desrochers and Soum
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
 
+from gristmill.train.costs.least_time import Least
 from gristmill.train.costs.run_table import RunTable
 from gristmill.train.costs.shard_run import Limits, ShardRun, shard_fits
+
+_FEW = 12
+"""Cuts to go on with at each layer, where any good one will do."""
 
 
 class Spilled(NamedTuple):
@@ -41,7 +45,12 @@ class _Label(NamedTuple):
 
 
 def cheapest_spilled(
-    table: RunTable, runs: Sequence[ShardRun], limits: Limits, bound: float = inf
+    table: RunTable,
+    runs: Sequence[ShardRun],
+    limits: Limits,
+    bound: float = inf,
+    *,
+    exact: bool = True,
 ) -> Spilled | None:
     """Return the cut with the least seconds, then the least bytes moved; None if nothing fits.
 
@@ -50,38 +59,86 @@ def cheapest_spilled(
         runs: candidate shards, those that begin earlier first.
         limits: of memory, beside records that stay for good.
         bound: nanoseconds; cuts that take longer are of no interest.
+        exact: whether it has to be the best one, and not one that is found soon.
     """
-    # Recomputing everything is quick to plan, and bounds what else is worth looking at.
+    runs = [run for run in runs if shard_fits(run, run.held_bytes, limits)]
+    least = Least(table, runs, limits)
+    if least.after(0, 0) > bound:
+        return None
+    search = _Search(table, limits, least)
     # A model that fits as one shard bounds the search: else, where the budget is ample and nothing
     # waits, almost every cut would be followed to its end.
-    whole = _search(
-        table, [run for run in runs if run.last - run.first == table.layers], limits, bound
-    )
+    whole = search.best([run for run in runs if run.last - run.first == table.layers], bound)
     if whole:
         bound = min(bound, whole.nanoseconds)
-    frugal = _search(table, [run for run in runs if run.activations == "recomputed"], limits, bound)
-    if frugal:
-        bound = min(bound, frugal.nanoseconds)
-    return _search(table, runs, limits, bound)
+    # A good cut is found soon, and bounds what is worth looking at on the way to the best one.
+    good = search.best(runs, bound, _FEW)
+    if not exact:
+        return good or whole
+    if good:
+        bound = min(bound, good.nanoseconds)
+    return search.best(runs, bound)
 
 
-def _search(
-    table: RunTable, runs: Iterable[ShardRun], limits: Limits, bound: float
-) -> Spilled | None:
-    ending: list[list[_Label]] = [[] for _ in range(table.layers + 1)]
-    least = [table.least(first) for first in range(table.layers + 1)]
-    for run in runs:
-        if not shard_fits(run, run.held_bytes, limits):
-            continue
-        # What is still to come takes this long at least, if nothing waits and nothing is redone.
-        latest = bound - run.forward - least[run.last]
-        found = _labels(table, run, ending[run.first], limits, latest)
-        ending[run.last] += found
-    finished = [_finish(table, label, limits) for label in ending[table.layers]]
-    best = min(finished, key=lambda label: label[:3], default=None)
-    if best is None or best.nanoseconds > bound:
-        return None
-    return Spilled(best.nanoseconds, best.moved_bytes, tuple(_path(best)))
+class _Search(NamedTuple):
+    """What the ways to look for a cut have in common."""
+
+    table: RunTable
+    limits: Limits
+    least: Least
+
+    def best(
+        self, runs: Sequence[ShardRun], bound: float, most: int | None = None
+    ) -> Spilled | None:
+        """Return the cheapest cut; with `most`, the cheapest that goes on from the best few."""
+        layers = self.table.layers
+        ending: list[list[_Label]] = [[] for _ in range(layers + 1)]
+        begun = 0
+        for run in runs:
+            if most is not None and run.first > begun:  # all labels that end here are known
+                begun = run.first
+                ending[begun] = _best_few(ending[begun], self.least, most)
+            ending[run.last] += self._labels(run, ending[run.first], bound)
+        finished = [_finish(self.table, label, self.limits) for label in ending[layers]]
+        best = min(finished, key=lambda label: label[:3], default=None)
+        if best is None or best.nanoseconds > bound:
+            return None
+        return Spilled(best.nanoseconds, best.moved_bytes, tuple(_path(best)))
+
+    def _labels(self, run: ShardRun, arriving: Sequence[_Label], bound: float) -> list[_Label]:
+        """Return the ways to end in `run` within the bound of which none is better than another."""
+        latest = bound - run.forward
+        after = self.least.after
+        if run.first == 0:
+            start = _start(self.table, run, self.limits)
+            rest = after(run.last, run.held_bytes)
+            return [start] if start.nanoseconds + rest <= latest else []
+        early = latest - run.backward
+        found: list[_Label] = []
+        for label in arriving:
+            rest = after(run.last, label.held + run.held_bytes)
+            if label.nanoseconds + label.run.forward + rest > early:
+                continue
+            step = _step(self.table, label, run, self.limits)
+            if step and step.nanoseconds + rest <= latest:
+                found.append(step)
+        found.sort(key=lambda label: label[:3])
+        kept: list[_Label] = []
+        for label in found:
+            if not kept or label.held < kept[-1].held:
+                kept.append(label)
+        return kept
+
+
+def _best_few(labels: list[_Label], least: Least, most: int) -> list[_Label]:
+    """Return the labels that promise the fastest cuts, and those that hold least."""
+
+    def promise(label: _Label) -> float:
+        return label.nanoseconds + label.run.forward + least.after(label.run.last, label.held)
+
+    fast = sorted(labels, key=promise)[:most]
+    frugal = sorted(labels, key=lambda label: (label.held, promise(label)))[: most // 2]
+    return list({id(label): label for label in (*fast, *frugal)}.values())
 
 
 def _labels(
@@ -89,22 +146,25 @@ def _labels(
     run: ShardRun,
     arriving: Sequence[_Label],
     limits: Limits,
-    latest: float,
+    least: Least,
+    bound: float,
 ) -> list[_Label]:
-    """Return the ways to end in `run` by `latest` of which none is better than another."""
+    """Return the ways to end in `run` within the bound of which none is better than another."""
+    latest = bound - run.forward
     if run.first == 0:
         start = _start(table, run, limits)
-        return [start] if start.nanoseconds <= latest else []
+        after = least.after(run.last, run.held_bytes)
+        return [start] if start.nanoseconds + after <= latest else []
     early = latest - run.backward
-    steps = (
-        _step(table, label, run, limits)
-        for label in arriving
-        if label.nanoseconds + label.run.forward <= early
-    )
-    found = sorted(
-        (each for each in steps if each and each.nanoseconds <= latest),
-        key=lambda label: label[:3],
-    )
+    found: list[_Label] = []
+    for label in arriving:
+        after = least.after(run.last, label.held + run.held_bytes)
+        if label.nanoseconds + label.run.forward + after > early:
+            continue
+        step = _step(table, label, run, limits)
+        if step and step.nanoseconds + after <= latest:
+            found.append(step)
+    found.sort(key=lambda label: label[:3])
     kept: list[_Label] = []
     for label in found:
         if not kept or label.held < kept[-1].held:

@@ -54,6 +54,7 @@ class Bodies:
     def __init__(self, skeleton: Skeleton, kinds: Mapping[str, Hashable], device: str) -> None:
         self._skeleton, self._kinds, self._device = skeleton, kinds, device
         self._known: dict[Hashable, Body | Exception] = {}
+        self._modeless: dict[Hashable, tuple[Skeleton, Exported]] = {}
 
     def of(self, use: Use, training: bool) -> Body:
         """Return the body of a call of a block.
@@ -62,10 +63,11 @@ class Bodies:
             Exception: the block cannot be taken apart.
         """
         shapes = tuple((str(shape), dtype) for shape, dtype in use.tensors)
-        key = (self._kinds[use.call.target], use.arguments.kind, shapes, training)
+        kind = (self._kinds[use.call.target], use.arguments.kind, shapes)
+        key = (kind, training)
         if key not in self._known:
             try:
-                self._known[key] = self._body(use, training)
+                self._known[key] = self._body(use, training, kind)
             except Exception as error:
                 self._known[key] = error
         known = self._known[key]
@@ -75,15 +77,31 @@ class Bodies:
             raise TrainError("it is called with a constant tensor")
         return known
 
-    def _body(self, use: Use, training: bool) -> Body:
+    def _body(self, use: Use, training: bool, kind: Hashable) -> Body:
         if use.arguments.sized:
             raise TrainError("it is called with sizes")
-        block = self._skeleton.module.get_submodule(use.call.target)
-        skeleton = Skeleton(_Alone(block, use.arguments))
         example = tuple(
             torch.empty([_hint(size) for size in shape], dtype=dtype, device="meta")
             for shape, dtype in use.tensors
         )
+        if kind not in self._modeless:
+            made = self._exported(use, example, training)
+            if made[1].modeless:
+                self._modeless[kind] = made
+        else:
+            made = self._modeless[kind]
+        skeleton, found = made
+        shadow = Shadow(skeleton.module, self._device)
+        inputs = tuple(map(shadow.like, example))
+        program = annotated(found.program, skeleton, shadow, inputs, training)
+        places = {name: _within(holders[0]) for name, holders in skeleton.holders.items()}
+        return Body(replace(found, program=program), places, _outputs(program, use))
+
+    def _exported(
+        self, use: Use, example: tuple[Tensor, ...], training: bool
+    ) -> tuple[Skeleton, Exported]:
+        block = self._skeleton.module.get_submodule(use.call.target)
+        skeleton = Skeleton(_Alone(block, use.arguments))
         free = tuple(tuple(not isinstance(s, int) for s in shape) for shape, _ in use.tensors)
         found = exported(
             skeleton,
@@ -95,11 +113,7 @@ class Bodies:
             free=free,
         )
         _check_free(found, free)
-        shadow = Shadow(skeleton.module, self._device)
-        inputs = tuple(map(shadow.like, example))
-        program = annotated(found.program, skeleton, shadow, inputs, training)
-        places = {name: _within(holders[0]) for name, holders in skeleton.holders.items()}
-        return Body(replace(found, program=program), places, _outputs(program, use))
+        return skeleton, found
 
 
 class _Alone(nn.Module):

@@ -18,7 +18,8 @@ from gristmill.train.graphs.program import Call, Program, Ref
 from gristmill.train.graphs.sequential import chain
 from gristmill.train.graphs.sizes import InputSizes
 from gristmill.train.graphs.skeleton import Skeleton
-from gristmill.train.graphs.tracing import Traced, traced
+from gristmill.train.graphs.traced import Traced
+from gristmill.train.graphs.tracing import traced
 from gristmill.train.graphs.watch import Shadow
 
 WAYS = ("sequential", "exported", "blocks", "whole")
@@ -91,7 +92,9 @@ def capture(
         except Exception as error:
             reasons.append(f"{way}: {_first_line(error)}")
             continue
-        reason = f"{why}; tried before: {'; '.join(reasons)}" if reasons else why
+        # What kept a way from being taken is often what the next one had to get around.
+        others = [each for each in reasons if each.partition(": ")[2] not in why]
+        reason = f"{why}; tried before: {'; '.join(others)}" if others else why
         return LayerGraph(way, reason, model.skeleton, len(example), found)
     raise TrainError(
         f"{type(module).__name__} could not be captured. " + "; ".join(reasons),

@@ -11,23 +11,25 @@ from __future__ import annotations
 import inspect
 import logging
 import operator
+import sys
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.utils import _pytree as pytree
 
 from gristmill.core.errors import TrainError
+from gristmill.train.graphs.modes import ModeReads, plain_modes
 from gristmill.train.graphs.operations import operation_name
 from gristmill.train.graphs.parts import Arguments, Parts
 from gristmill.train.graphs.program import INPUT, TENSOR, Call, Program, Ref, Size
@@ -37,6 +39,7 @@ from gristmill.train.graphs.watch import Shadow
 
 _CHECKS = ("_assert", "sym_constrain")
 _TORCH = str(Path(torch.__file__).parent)
+_LIBRARIES = (_TORCH, str(Path(__file__).parent))
 _MODELS_OF_TORCH = str(Path(torch.__file__).parent / "nn")
 
 
@@ -69,6 +72,7 @@ class Exported:
         symbols: of the inputs' sizes: symbol to where it is found.
         conditions: what the model's code asked of sizes, in these symbols.
         uses: calls of parts that stayed whole, by name.
+        modeless: whether the other mode's is the same.
     """
 
     program: Program
@@ -76,6 +80,7 @@ class Exported:
     symbols: Mapping[Any, tuple[tuple[str, int], ...]]
     conditions: tuple[Any, ...]
     uses: Mapping[str, Use]
+    modeless: bool = False
 
 
 def exported(
@@ -109,8 +114,12 @@ def exported(
         try:
             parts = Parts(Shadow(skeleton.module, device), opaque, kinds, training)
             inputs = tuple(map(parts.shadow.like, example, shapes))
-            graph = _export(parts, inputs, dynamic)
-            return _Converter(graph, parts, skeleton).result()
+            reads = ModeReads()
+            with reads.noted(parts.busy):
+                graph = _export(parts, inputs, dynamic)
+            found = _Converter(graph, parts, skeleton).result()
+            same = not reads.seen and plain_modes(parts.shadow.module) and parts.modeless()
+            return replace(found, modeless=same)
         except GuardOnDataDependentSymNode as error:
             raise TrainError(f"its forward branches on data: {_asked(error)}") from error
         except Exception as error:
@@ -173,6 +182,7 @@ def _no_gradients_of_its_own(parts: Parts) -> Iterator[None]:
     """Refuse what an export would silently drop: backward passes that the model's code defines."""
     apply: Any = torch.autograd.Function.__dict__["apply"]
     register: Any = Tensor.register_hook
+    requires_grad: Any = Tensor.requires_grad
 
     def refuse(function: type[torch.autograd.Function], *args: Any, **kwargs: Any) -> Any:
         if parts.inside:
@@ -184,11 +194,23 @@ def _no_gradients_of_its_own(parts: Parts) -> Iterator[None]:
             return register(tensor, hook)
         raise TrainError("its forward hooks the gradient of a tensor")
 
+    def refuse_asking(tensor: Tensor) -> bool:
+        # Tracing makes no gradients: whatever is computed would say that it requires none.
+        if not (parts.inside or isinstance(tensor, nn.Parameter) or _asked_by_a_library()):
+            raise TrainError("its forward asks whether a tensor requires a gradient")
+        return bool(requires_grad.__get__(tensor))
+
     with (
         patch.object(torch.autograd.Function, "apply", classmethod(refuse)),
         patch.object(Tensor, "register_hook", refuse_hook),
+        patch.object(Tensor, "requires_grad", property(refuse_asking, requires_grad.__set__)),
     ):
         yield
+
+
+def _asked_by_a_library() -> bool:
+    """Say whether torch or this package, not a model's own code, reads the attribute at hand."""
+    return sys._getframe(2).f_code.co_filename.startswith(_LIBRARIES)
 
 
 class _Converter:

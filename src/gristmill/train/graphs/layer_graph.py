@@ -10,7 +10,7 @@ from gristmill.train.graphs.program import INPUT, TENSOR, Call, Program
 from gristmill.train.graphs.skeleton import Skeleton
 from gristmill.train.graphs.stage import Stage
 from gristmill.train.graphs.tensor_spec import TensorSpec
-from gristmill.train.graphs.tracing import Traced
+from gristmill.train.graphs.traced import Traced
 from gristmill.train.graphs.values import value_table
 
 

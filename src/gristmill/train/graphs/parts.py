@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -126,12 +127,29 @@ class PartCall:
         self.output = (leaves, structure)
         return [leaves[at] for at in self.tensor_leaves]
 
+    @property
+    def kind(self) -> Hashable:
+        """What its output shares with others that differ in the sizes of their tensors only."""
+        leaves = [
+            leaf.dtype if isinstance(leaf, Tensor) else comparable(leaf) for leaf in self.output[0]
+        ]
+        return self.single, str(self.output[1]), tuple(leaves)
+
     def rebuilt(self, tensors: list[Tensor]) -> Any:
         """Return the output with `tensors` in it."""
         leaves, structure = list(self.output[0]), self.output[1]
         for at, tensor in zip(self.tensor_leaves, tensors, strict=True):
             leaves[at] = tensor
         return pytree.tree_unflatten(leaves, structure)
+
+
+class _Probed(NamedTuple):
+    """A call of a part whose output was found by running its code, and the shapes it has."""
+
+    call: PartCall
+    tensors: list[Tensor]
+    ints: list[Any]
+    shapes: list[Any]
 
 
 class Parts:
@@ -161,6 +179,8 @@ class Parts:
         self._returned: dict[Hashable, tuple[PartCall, list[tuple[Any, torch.dtype]]]] = {}
         self.calls: dict[int, PartCall] = {}
         self.inside = False
+        self._training = training
+        self._probed: list[_Probed] = []
         shadow.module.train(training)
         memo: dict[int, Any] = {id(t): t for t in shadow.module.parameters()}
         memo |= {id(t): t for t in shadow.module.buffers()}
@@ -223,10 +243,38 @@ class Parts:
         by_symbols = type(part).__module__ in _COUNTING
         for way in [self._by_symbols, *probes] if by_symbols else [*probes, self._by_symbols]:
             try:
-                return way(part, call, tensors, ints)
+                made = way(part, call, tensors, ints)
             except Exception as error:
                 errors.append(error)
+            else:
+                if not by_symbols:
+                    self._probed.append(_Probed(call, tensors, ints, [t.shape for t in made]))
+                return made
         raise errors[0]
+
+    def modeless(self) -> bool:
+        """Say whether all parts would have returned tensors of the same kinds in the other mode."""
+        self.shadow.module.train(not self._training)
+        try:
+            return all(map(self._alike, self._probed))
+        finally:
+            self.shadow.module.train(self._training)
+
+    def busy(self) -> bool:
+        """Say whether a part runs at the moment."""
+        return self.inside
+
+    def _alike(self, one: _Probed) -> bool:
+        part = self.shadow.module.get_submodule(one.call.path)
+        other = PartCall(one.call.path, self, one.call.arguments)
+        shapes = list(map(str, one.shapes))
+        for apart in (True, False):
+            # What a run raises it would raise in an export, too: the next way is tried.
+            with suppress(Exception):
+                made = self._sizes(apart, part, other, one.tensors, one.ints)
+                found = [str(torch.Size(sizes)) for sizes, _ in made]
+                return one.call.kind == other.kind and found == shapes
+        return False
 
     def _by_symbols(
         self, part: nn.Module, call: PartCall, tensors: list[Tensor], ints: list[Any]
@@ -247,16 +295,25 @@ class Parts:
         are equal in the example change together unless they are to vary `apart`: often the part
         needs them equal (the batch of two inputs).
         """
+        made = self._sizes(apart, part, call, tensors, ints)
+        return [torch.empty(sizes, dtype=t.dtype, device=t.device) for sizes, t in made]
+
+    def _sizes(
+        self, apart: bool, part: nn.Module, call: PartCall, tensors: list[Tensor], ints: list[Any]
+    ) -> list[tuple[list[Any], Tensor]]:
+        """Return the sizes of what a part returns, each with an example."""
         probes = [_Probe(step, apart) for step in (0, 1)]
         outputs = [probe.run(self.shadow, part, call, tensors, ints) for probe in probes]
-        made = []
-        for one, other in zip(*outputs, strict=True):
-            sizes = [
-                _follow(dim, pair, tensors, probes)
-                for dim, pair in enumerate(zip(one.shape, other.shape, strict=True))
-            ]
-            made.append(torch.empty(sizes, dtype=one.dtype, device=one.device))
-        return made
+        return [
+            (
+                [
+                    _follow(dim, pair, tensors, probes)
+                    for dim, pair in enumerate(zip(one.shape, other.shape, strict=True))
+                ],
+                one,
+            )
+            for one, other in zip(*outputs, strict=True)
+        ]
 
 
 def _part_aliases(module: nn.Module, seen: set[int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -11,27 +11,11 @@ from gristmill.train.graphs.annotate import annotated
 from gristmill.train.graphs.blocks import kind_of, with_leaves
 from gristmill.train.graphs.bodies import Bodies, Body, expanded
 from gristmill.train.graphs.exported import Exported, exported
-from gristmill.train.graphs.program import INPUT, Program
+from gristmill.train.graphs.program import INPUT
 from gristmill.train.graphs.sizes import Condition, InputSizes, Shape
 from gristmill.train.graphs.skeleton import Skeleton
+from gristmill.train.graphs.traced import Traced
 from gristmill.train.graphs.watch import Shadow
-
-
-@dataclass(frozen=True)
-class Traced:
-    """A model's forward as calls.
-
-    Args:
-        train: the calls in training.
-        evaluation: the calls in evaluation.
-        sizes: which inputs it takes.
-        whole: paths of the blocks that stayed whole, and why.
-    """
-
-    train: Program
-    evaluation: Program
-    sizes: InputSizes
-    whole: Mapping[str, str]
 
 
 def traced(
@@ -58,8 +42,10 @@ def traced(
     kinds = {path: kind_of(module.get_submodule(path)) for path in blocks}
     opaque = with_leaves(module, blocks)
     modes: dict[bool, Exported] = {}
+    found: Exported | None = None
     for training in (True, False):
-        found = exported(skeleton, example, opaque, kinds, training=training, device=device)
+        if found is None or not found.modeless:
+            found = exported(skeleton, example, opaque, kinds, training=training, device=device)
         shadow = Shadow(module, device)
         inputs = tuple(map(shadow.like, example))
         program = annotated(found.program, skeleton, shadow, inputs, training, kinds)

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -114,6 +113,9 @@ class Shadow:
     """
 
     def __init__(self, module: nn.Module, device: str) -> None:
+        # Imported here: it loads what a worker, which captures nothing, can do without.
+        from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
         self.mode = FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True)
         self.device = torch.device(device)
         memo: dict[int, Any] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
@@ -150,10 +150,11 @@ class Ledger:
         curve = self.trials[trial].curve
         if not curve:
             return None
-        if self.judged == "last":
-            return max(curve.items())
-        at = min(curve, key=lambda budget: (-self._score(curve[budget]), budget))
-        return at, curve[at]
+        return max(curve.items()) if self.judged == "last" else self._highest(curve)
+
+    def _highest(self, curve: Mapping[int, float]) -> tuple[int, float] | None:
+        """Return the budget and value of the best report; of equals the first."""
+        return min(curve.items(), key=lambda each: (-self._score(each[1]), each[0]), default=None)
 
     @property
     def best(self) -> Trial:
@@ -195,8 +196,9 @@ class Ledger:
         return sum(trial.trained for trial in self.trials)
 
     def table(self) -> pl.DataFrame:
-        """Return one row a trial: number, state, value (the best) and best_budget, last (value),
-        budget, trained, seconds, why, source, and its settings by name.
+        """Return one row a trial: number, state, value (that it is ranked by) and best_budget, last
+        (value), peak (the best value that it ever had) and peak_budget, budget, trained, seconds,
+        why, source, and its settings by name.
         """
         import polars as pl
 
@@ -204,12 +206,15 @@ class Ledger:
 
     def _row(self, trial: Trial) -> dict[str, Any]:
         at, value = self.peak(trial.number) or (None, None)
+        highest = self._highest(trial.curve) or (None, None)
         return {
             "number": trial.number,
             "state": trial.state,
             "value": value,
             "best_budget": at,
             "last": trial.curve.get(trial.budget),
+            "peak": highest[1],
+            "peak_budget": highest[0],
             "budget": trial.budget,
             "trained": trial.trained,
             "seconds": trial.seconds,
@@ -242,6 +247,9 @@ class Ledger:
         parts: list[str] = [trial.state]
         if peak:
             parts.append(f"{peak[1]:.4g} at {peak[0]} of {trial.budget}")
+            highest = self._highest(trial.curve)
+            if highest and self._score(highest[1]) > self._score(peak[1]):
+                parts.append(f"had {highest[1]:.4g} at {highest[0]}")
         if trial.why:
             parts.append(trial.why.splitlines()[0])
         return ", ".join(parts)

@@ -17,12 +17,14 @@ from typing import Any, TypeAlias
 import polars as pl
 from torch import nn
 
+from gristmill.core.errors import GristmillError
 from gristmill.core.plan import Plan
 from gristmill.core.progress import task
 from gristmill.train.hunt.choosing import Rules
 from gristmill.train.hunt.explaining import plan_of
 from gristmill.train.hunt.hunt import Hunt
 from gristmill.train.hunt.hunt import Watcher as HuntWatcher
+from gristmill.train.hunt.ledger import Trial
 from gristmill.train.hunt.search_run import SearchRun
 from gristmill.train.hunt.simulated import Simulated, forecast
 from gristmill.train.jobs.planning import Prepared
@@ -35,6 +37,7 @@ from gristmill.train.jobs.trial_spec import TrialSpec
 from gristmill.train.records.record_store import RecordStore
 from gristmill.train.space import Space
 
+_MOST_EXAMPLES = 4
 BuildFromSettings: TypeAlias = Callable[..., nn.Module]
 """Takes the names of a space that are the model's, and makes the module."""
 
@@ -75,6 +78,9 @@ class Search(Recorded):
         self._rules = rules
         self._open = partial(hunt, rules)
 
+    def __repr__(self) -> str:
+        return f"<Search of {self.space!r}, in {self.resources.folder}>"
+
     def explain(self) -> Plan:
         """Return the plan: what each trial has cost, and a forecast for those that are left."""
         with self._open() as hunt:
@@ -105,14 +111,15 @@ class Search(Recorded):
         with self._open() as hunt:
             trial = hunt.best
             settings = hunt.settings(trial.number)
-        graph = self.prepared(settings).plan.graph
+        graph = self.prepared(settings, trial.number).plan.graph
         with RecordStore(self.resources.state) as store:
             weights = stored_weights(store, trial.number, graph)
         metrics = {
             self.recipe.metric.name: trial.curve[trial.budget],
             **trial.metrics.get(trial.budget, {}),
         }
-        return Trained(self.spec(settings).build, self.recipe.seed, weights, settings, metrics)
+        spec = self.spec(settings, trial.number)
+        return Trained(spec.build, spec.seed, weights, settings, metrics, feed=spec.feed)
 
     @property
     def best_params(self) -> dict[str, Any]:
@@ -152,26 +159,40 @@ class Search(Recorded):
             settings = hunt.settings(trial)
         file = Path(folder) / "best.safetensors"
         with RecordStore(self.resources.state) as store:
-            save_weights(store, trial, self.prepared(settings).plan.graph, file)
+            save_weights(store, trial, self.prepared(settings, trial).plan.graph, file)
         return [file]
 
     def describe(self) -> dict[str, object]:
         """Return what came of it, as plain values: all trials, and the settings of the best."""
         return {"trials": self.trials.to_dicts(), "best": self.best_params}
 
-    def prepared(self, settings: Mapping[str, Any]) -> Prepared:
-        """Return a trial of some settings, cut to fit the memory."""
-        return self.resources.planner.prepare(self.spec(settings))
+    def prepared(self, settings: Mapping[str, Any], number: int = 0) -> Prepared:
+        """Return the trial of a number and some settings, cut to fit the memory."""
+        return self.resources.planner.prepare(self.spec(settings, number))
 
-    def spec(self, settings: Mapping[str, Any]) -> TrialSpec:
-        """Return the trial of some settings."""
+    def spec(self, settings: Mapping[str, Any], number: int = 0) -> TrialSpec:
+        """Return the trial of a number and some settings."""
         own = {name: each for name, each in settings.items() if name not in SEARCHED}
-        return self.recipe.with_settings(settings).trial(partial(self.build, **own))
+        return self.recipe.with_settings(settings).trial(partial(self.build, **own), number)
 
     def example(self, hunt: Hunt) -> tuple[dict[str, Any], Prepared]:
-        """Return the settings of the first trial, and how it is cut: what others may be like."""
-        settings = self.space.values(hunt.sampler.draw(0, []))
-        return settings, self.prepared(settings)
+        """Return the settings of a trial, and how it is cut: what others may be like.
+
+        It is the first one that can be trained.
+
+        Raises:
+            GristmillError: of several trials none can; why the first of them cannot.
+        """
+        reasons: list[GristmillError] = []
+        before: list[Trial] = []
+        for number in range(min(_MOST_EXAMPLES, hunt.controller.trials)):
+            before.append(Trial(number, drawn=hunt.sampler.draw(number, before)))
+            settings = self.space.values(before[-1].drawn)
+            try:
+                return settings, self.prepared(settings)
+            except GristmillError as error:
+                reasons.append(error)
+        raise reasons[0]
 
     def _forecast(self, hunt: Hunt) -> Simulated:
         """Return what all of it may cost, by the epoch of the first trial."""

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gristmill.core.errors import GristmillError, TrainError
 from gristmill.core.progress import Task, current
 from gristmill.train.hunt.controller import Instruction, Resume, Stop
 from gristmill.train.hunt.hunt import Hunt
+from gristmill.train.hunt.planned_aside import PlannedAside
 from gristmill.train.jobs.device_use import DeviceUse
 from gristmill.train.jobs.evaluating import metrics_of
+from gristmill.train.jobs.interruption import told_how_to_go_on
+from gristmill.train.jobs.planning import Prepared
 from gristmill.train.jobs.run_listener import RunListener
 from gristmill.train.tasks.timeline import Timeline
 
 if TYPE_CHECKING:
     from gristmill.train.hunt.search import Search
 
+_SECONDS_BETWEEN_VIEWS = 0.25
+_MOST_LINES = 10
+"""Trials that a view of progress has a line for."""
 _COPIES = "copies"
 """Where a commit keeps how often its trial has taken another's state."""
 
@@ -36,26 +44,36 @@ class SearchRun(RunListener):
         self._here: set[int] = set()
         self._running: set[int] = set()
         self._metric = search.recipe.metric
+        self._plans = PlannedAside()
+        self._shown = 0.0
 
     def run(self) -> Timeline:
         """Train until the hunt is finished."""
         _, example = self._search.example(self._hunt)
         resources = self._search.resources
-        pool = resources.pool_bytes([example] * self._search.at_once)
+        at_once = [example] * self._search.at_once
         self._work.advance(self._hunt.ledger.trained)
-        with resources.start(pool, self) as self._run:
+        with resources.start(at_once, self) as self._run, self._plans:
             self._use = DeviceUse(self._run)
-            while not self._hunt.finished:
-                if not self._running and not self._instruct():
-                    raise TrainError("the controller waits, but no trial runs")
-                self._run.run()
+            with told_how_to_go_on(resources.folder, self._safe):
+                while not self._hunt.finished:
+                    if not self._running and not self._instruct():
+                        raise TrainError("the controller waits, but no trial runs")
+                    self._admit(wait_for_one=self._running <= self._plans.trials)
+                    self._run.run()
             return self._run.scheduler.timeline
+
+    def _safe(self) -> str:
+        trials = self._hunt.ledger.trials
+        begun = sum(each.state != "pending" for each in trials)
+        return f"{self._hunt.ledger.trained} epochs of {begun} of {len(trials)} trials are"
 
     # -- what the run tells
 
     def on_step(self, trial: int, step: int) -> None:
         """Report the value after each epoch, and do what the hunt says to it."""
-        self._work.note(f"{len(self._running)} under way  {self._use.text()}")
+        self._admit()
+        self._show()
         epoch, rest = divmod(step, self._epoch_steps[trial])
         if rest or trial not in self._running:
             return
@@ -121,31 +139,38 @@ class SearchRun(RunListener):
         self._running.add(trial)
         copying = isinstance(each, Resume) and each.source is not None
         if copying or trial not in self._here:
-            try:
-                self._take_in(each)
-            except GristmillError as error:  # this trial's model or settings are at fault
-                self._running.discard(trial)
-                self._hunt.failed(trial, str(error))
-            return
-        self._run.resume(trial, self._until(trial))
+            self._take_in(each)
+        else:
+            self._run.resume(trial, self._until(trial))
 
     def _take_in(self, each: Instruction) -> None:
-        """Add a trial to the run: as it was committed, as another one is, or anew."""
+        """Have a trial planned that is to go on as it was committed, as another one is, or anew."""
         trial = each.trial
-        known = self._hunt.ledger.trials[trial]
         if isinstance(each, Resume) and each.source is not None:
             if trial in self._here:
                 self._leave(trial, forget=False)
             note = self._run.note_of(trial) or {}
             if note.get(_COPIES, 0) != each.copies:  # else the copy was made before a crash
                 self._run.take_over(each.source, trial, {_COPIES: each.copies})
-        settings = self._hunt.settings(trial)
-        prepared = self._search.prepared(settings)
-        steps = self._search.recipe.with_settings(settings).steps_per_epoch
+        self._plans.want(trial, partial(self._search.prepared, self._hunt.settings(trial), trial))
+
+    def _admit(self, *, wait_for_one: bool = False) -> None:
+        """Add the trials whose plans are made to the run."""
+        for trial, plan in self._plans.ready(wait_for_one=wait_for_one):
+            try:
+                self._add(trial, plan.result())
+            except GristmillError as error:  # this trial's model or settings are at fault
+                self._running.discard(trial)
+                self._here.discard(trial)
+                self._hunt.failed(trial, str(error))
+                self._instruct()
+
+    def _add(self, trial: int, prepared: Prepared) -> None:
+        steps = self._search.recipe.with_settings(self._hunt.settings(trial)).steps_per_epoch
         self._epoch_steps[trial] = steps
         self._here.add(trial)
         self._spent[trial] = self._run.seconds(trial)
-        note = {_COPIES: known.copies}
+        note = {_COPIES: self._hunt.ledger.trials[trial].copies}
         self._run.add(trial, prepared.plan, prepared.shape, until=self._until(trial), note=note)
         if trial in self._running:
             self._catch_up(trial)
@@ -158,6 +183,30 @@ class SearchRun(RunListener):
 
     def _until(self, trial: int) -> int:
         return self._hunt.ledger.trials[trial].until * self._epoch_steps[trial]
+
+    def _show(self) -> None:
+        """Show what devices and trials do."""
+        planned = sorted(self._plans.trials)
+        told = f"  plans trial {planned[0]}" if planned else ""
+        self._work.note(f"{len(self._running)} under way{told}  {self._use.text()}")
+        now = time.monotonic()
+        if now - self._shown < _SECONDS_BETWEEN_VIEWS:
+            return
+        self._shown = now
+        under_way = [self._told(trial) for trial in sorted(self._running - self._plans.trials)]
+        under_way += [f"trial {trial}  is planned" for trial in planned]
+        self._work.show([*self._use.lines("trial"), *under_way[:_MOST_LINES]])
+
+    def _told(self, trial: int) -> str:
+        known = self._hunt.ledger.trials[trial]
+        epochs = self._run.scheduler.graph(trial).completed / self._epoch_steps[trial]
+        name = self._metric.name
+        last = f"  {name} {known.curve[known.budget]:.4g}" if known.curve else ""
+        drawn = ", ".join(
+            f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+            for name, value in self._hunt.settings(trial).items()
+        )
+        return f"trial {trial}  epoch {epochs:.1f} of {known.until}{last}  {drawn}"
 
     def _leave(self, trial: int, *, forget: bool) -> None:
         if trial in self._here:

@@ -72,17 +72,21 @@ def check_numbers(**numbers: object) -> None:
             raise UsageError(f"{name} must be a number, found {value!r}")
 
 
-def check_rows(rows: int, batch_size: int) -> None:
-    """Check that data make at least one batch.
+def check_rows(rows: int, batch_size: int, partitions: int = 1) -> None:
+    """Check that data, or each of their partitions, make at least one batch.
 
     Raises:
         TrainError: they don't.
     """
-    if rows < batch_size:
-        raise TrainError(
-            f"{rows} rows of data are fewer than a batch of {batch_size}",
-            fix=f"batch_size={rows} or less, or more data",
-        )
+    least = rows // partitions
+    if least >= batch_size:
+        return
+    what = f"{rows} rows of data" if partitions == 1 else f"{least} rows of a partition"
+    fewer = "" if partitions == 1 else "fewer partitions, "
+    raise TrainError(
+        f"{what} are fewer than a batch of {batch_size}",
+        fix=f"{fewer}batch_size={max(least, 1)} or less, or more data",
+    )
 
 
 def check_budget(memory: object) -> None:

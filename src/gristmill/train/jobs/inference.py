@@ -15,6 +15,7 @@ from typing import Any
 
 from gristmill.core.closing import Closing
 from gristmill.core.errors import UsageError
+from gristmill.core.progress import current
 from gristmill.train.feeds.dataset import Dataset
 from gristmill.train.feeds.feed import Feed
 from gristmill.train.feeds.sharing import Sharing
@@ -29,6 +30,7 @@ from gristmill.train.records.pool import Pool
 from gristmill.train.records.record_store import RecordStore
 from gristmill.train.tasks.task import ALL, Task
 from gristmill.train.workers.crew import Crew
+from gristmill.train.workers.death import WorkerLostError
 from gristmill.train.workers.machine import Device
 from gristmill.train.workers.messages import Reply
 
@@ -38,6 +40,11 @@ _QUEUED = 2
 _AHEAD = 2
 """Visits after those, whose records are asked for."""
 
+_MOST_DEATHS = 100
+"""Workers that may die while no visit ends."""
+_MOST_OF_ITS_OWN = 2
+"""Workers that may die by their own doing, memory used up or a crash, while no visit ends."""
+
 _Sent = tuple[int, int, list[Use]]
 """A visit that was handed over: its chunk, its shard, its records."""
 
@@ -46,6 +53,7 @@ class Inference(Closing):
     """A trained model, or one with its first weights, that answers rows within a memory budget.
 
     Outputs are bit for bit those of the module in evaluation mode, in memory, on the same batches.
+    A worker that dies is replaced; what it was answering is answered again.
 
     Args:
         plan: the model, cut into shards.
@@ -79,6 +87,8 @@ class Inference(Closing):
         self._versions: dict[Key, int] = {}
         self._visits = Visits(0, 1, len(plan.shards), len(devices))
         self._sent: list[deque[_Sent]] = [deque() for _ in devices]
+        self._deaths = self._own_deaths = 0
+        self._rows = b""
         with ExitStack() as opened:
             self._store = opened.enter_context(RecordStore(folder))
             commit = resumed(self._store, trial, plan, {})
@@ -91,10 +101,12 @@ class Inference(Closing):
             self._crew = opened.enter_context(Crew(devices, host, pool=pool))
             self._selector = opened.enter_context(selectors.DefaultSelector())
             self._selector.register(self._pager, selectors.EVENT_READ, _PAGER)
-            for worker in self._crew.workers:
-                self._selector.register(worker.connection, selectors.EVENT_READ, worker.rank)
+            for device in range(len(devices)):
+                self._watch(device)
             self._add_records({} if commit is None else commit.versions)
-            self._tell("open", self._trial, self._sharing.dumps(plan))
+            for device in range(len(devices)):
+                self._ask_ahead(device)
+                self._tell(device, "open", self._trial, self._sharing.dumps(plan))
             self._opened = opened.pop_all()
 
     def predict(
@@ -112,7 +124,7 @@ class Inference(Closing):
 
         Raises:
             UsageError: a number is below 1.
-            WorkerLostError: a worker has died.
+            WorkerLostError: workers die again and again.
             TrainError: what the model raised.
         """
         if batches_at_once < 1:
@@ -120,7 +132,10 @@ class Inference(Closing):
         if any(self._sent):
             raise UsageError("another prediction is under way", fix="take all of it, or close it")
         feed = Feed(data, batch_size, 0, shuffle=False)
-        self._tell("look_at", self._trial, self._sharing.dumps(feed))
+        self._rows = self._sharing.dumps(feed)
+        self._deaths = self._own_deaths = 0
+        for device in range(len(self._sent)):
+            self._tell(device, "look_at", self._trial, self._rows)
         shards, devices = len(self._plan.shards), len(self._sent)
         self._visits = Visits(feed.steps_per_epoch, batches_at_once, shards, devices)
         try:
@@ -153,9 +168,15 @@ class Inference(Closing):
             self._visits.advance(device)
             self._crew.workers[device].send(("run", self._order(chunk, shard, uses, offsets)))
             sent.append((chunk, shard, uses))
+        self._ask_ahead(device)
+
+    def _ask_ahead(self, device: int) -> None:
+        """Ask for the records of the next visits; after the last, for those of the next prediction.
+
+        Otherwise each prediction would wait for its first shard, one after the other.
+        """
         for ahead in range(_AHEAD):
-            visit = self._visits.next(device, ahead)
-            for key, version, _ in self._uses(visit[1]) if visit is not None else ():
+            for key, version, _ in self._uses(self._visits.shard(device, ahead)):
                 self._pager.want(key, version)
 
     def _uses(self, shard: int) -> list[Use]:
@@ -173,7 +194,12 @@ class Inference(Closing):
 
     def _answer(self, device: int) -> dict[int, list[Any]]:
         """Take in the end of a visit; return the outputs of its chunk after the last shard."""
-        chunk, shard, reply = self._ended(device)
+        try:
+            chunk, shard, reply = self._ended(device)
+        except WorkerLostError as error:
+            self._replace(device, error)
+            return {}
+        self._deaths = self._own_deaths = 0
         done: Done = reply.get(f"device {device}, shard {shard}")
         if shard + 1 < len(self._plan.shards):
             return {}
@@ -196,19 +222,61 @@ class Inference(Closing):
         """Wait for what is under way, and drop it, whatever came of it."""
         for device, sent in enumerate(self._sent):
             while sent:
-                _, _, reply = self._ended(device)
+                try:
+                    _, _, reply = self._ended(device)
+                except WorkerLostError as error:
+                    self._replace(device, error)
+                    continue
                 if isinstance(reply.value, Done):
                     self._crew.free(self._crew.values.copy(reply.value.outputs)[1])
-        self._tell("forget", self._trial)
+            self._tell(device, "forget", self._trial)
 
     def _page(self) -> None:
         for event in self._pager.poll():
             if event.kind == "failed" and event.error is not None:
                 raise event.error
 
-    def _tell(self, *message: object) -> None:
-        for worker in self._crew.workers:
-            worker.ask(message)
+    def _tell(self, device: int, *message: object) -> None:
+        try:
+            self._crew.workers[device].ask(message)
+        except WorkerLostError as error:
+            self._replace(device, error)  # which tells the new one all that there is to know
+
+    def _watch(self, device: int) -> None:
+        connection = self._crew.workers[device].connection
+        self._selector.register(connection, selectors.EVENT_READ, device)
+
+    def _replace(self, device: int, error: WorkerLostError) -> None:
+        """Let a new worker take the place of one that died, and begin its chunk again."""
+        sent = self._sent[device]
+        self._visits.begin_again(device, len(sent))
+        self._selector.unregister(self._crew.workers[device].connection)
+        for _, _, uses in sent:  # nobody writes there any more
+            for key, version, _ in uses:
+                self._pager.unpin(key, version, dirty=False)
+        sent.clear()
+        while not self._revived(device, error):
+            continue
+        self._watch(device)
+        if self._own_deaths >= _MOST_OF_ITS_OWN:
+            raise error
+
+    def _revived(self, device: int, error: WorkerLostError) -> bool:
+        """Start a worker in place of one that died; say whether it lived until it had begun."""
+        current().say(f"device {device}: {error}")
+        death = self._crew.workers[device].death
+        self._deaths += 1
+        self._own_deaths += death is not None and death.by_its_own_doing
+        try:
+            worker = self._crew.replace(device)
+            worker.ask(("open", self._trial, self._sharing.dumps(self._plan)))
+            if self._rows:
+                worker.ask(("look_at", self._trial, self._rows))
+        except WorkerLostError:
+            if self._deaths > _MOST_DEATHS:
+                raise
+            return False
+        return True
 
     def _add_records(self, versions: dict[Key, int]) -> None:
         span = (0, len(self._plan.shards))

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from gristmill.core.errors import TrainError, UsageError
-from gristmill.core.progress import Task, current, task
+from gristmill.core.progress import current, task
 from gristmill.core.quantities import format_bytes, format_seconds
 from gristmill.train.feeds.objectives import RowLoss
 from gristmill.train.feeds.sources import DataLike, as_dataset
 from gristmill.train.jobs.checking import check_model
-from gristmill.train.jobs.device_use import DeviceUse
 from gristmill.train.jobs.evaluating import metrics_of
 from gristmill.train.jobs.identity import identity_of
 from gristmill.train.jobs.inference import Inference
+from gristmill.train.jobs.interruption import told_how_to_go_on
 from gristmill.train.jobs.order import Figures
 from gristmill.train.jobs.planning import Prepared
 from gristmill.train.jobs.recipe import Recipe
 from gristmill.train.jobs.recorded import Recorded
 from gristmill.train.jobs.resources import Resources, own_folder
 from gristmill.train.jobs.row_metric import RowMetric, RowValue
-from gristmill.train.jobs.run_listener import RunListener
 from gristmill.train.jobs.stored_weights import save_weights, stored_weights
 from gristmill.train.jobs.trained import Trained
+from gristmill.train.jobs.training_progress import training_progress
 from gristmill.train.jobs.training_run import TrainingRun
 from gristmill.train.jobs.trial_spec import ScheduleFactory, TrialSpec
 from gristmill.train.optimizers import OptimizerFactory
@@ -71,18 +70,21 @@ class TrainingJob(Recorded):
             for spec in self.trials:
                 self.prepared.append(resources.planner.prepare(spec, spread=spread))
                 work.advance()
-        self._pool_bytes = resources.pool_bytes(self.prepared)
         for warning in dict.fromkeys(
             each for one in self.prepared for each in one.profile.warnings
         ):
             current().say(f"warning: {warning}")
 
+    def __repr__(self) -> str:
+        count, steps = len(self.trials), sum(each.steps for each in self.trials)
+        models = f"{count} model{'s' * (count > 1)}"
+        return f"<TrainingJob of {models}, {steps:,} steps, in {self.resources.folder}>"
+
     def explain(self) -> str:
         """Return the plan: where everything lies, how long it will take, and what bounds that."""
-        machine = self.resources.machine(self._pool_bytes)
-        timeline = simulate(
-            self._graphs(), machine, self.resources.policy, reshaper=self.resources.reshaper()
-        )
+        machine = self.resources.machine(self.prepared)
+        reshaper = self.resources.reshaper(self.prepared)
+        timeline = simulate(self._graphs(), machine, self.resources.policy, reshaper=reshaper)
         limits = bounds(self._graphs(), machine)
         count, first = len(self.trials), self.prepared[0]
         lines = [
@@ -102,16 +104,21 @@ class TrainingJob(Recorded):
         """Train all trials to their end; return self.
 
         A trial that fails is noted in `failures`, and the others go on.
+
+        Raises:
+            TrainError: the run cannot go on: the disk is full, workers die again and again.
+            KeyboardInterrupt: on Ctrl-C; says what is safe and how to go on.
         """
         with (
-            _progress(self.trials) as listener,
-            self.resources.start(self._pool_bytes, listener) as run,
+            training_progress(self.trials) as listener,
+            self.resources.start(self.prepared, listener) as run,
         ):
             listener.watch(run)
             for number, each in enumerate(self.prepared):
                 run.add(number, each.plan, each.shape)
                 listener.begin(number)
-            self.timeline = run.run()
+            with told_how_to_go_on(self.resources.folder, lambda: self._safe(run)):
+                self.timeline = run.run()
             self.failures = dict(run.failures)
             for number in range(len(self.prepared)):
                 self._losses[number] = run.losses(number)
@@ -129,7 +136,7 @@ class TrainingJob(Recorded):
         spec, figures = self.trials[trial], self.held_out(trial)
         metrics = metrics_of(figures[max(figures)]) if figures else {}
         losses = self.losses(trial)
-        return Trained(spec.build, spec.seed, weights, {}, metrics, losses)
+        return Trained(spec.build, spec.seed, weights, {}, metrics, losses, spec.feed)
 
     def state_dict(self, trial: int = 0) -> dict[str, Tensor]:
         """Return a trained model's state dict, as plain PyTorch loads it; read anew each time.
@@ -181,7 +188,7 @@ class TrainingJob(Recorded):
             self.prepared[trial].plan,
             self.resources.state,
             devices=self.resources.devices,
-            memory=self._pool_bytes,
+            memory=self.resources.pool_bytes(self.prepared),
             trial=trial,
         ) as inference:
             yield from inference.predict(
@@ -220,6 +227,11 @@ class TrainingJob(Recorded):
             )
         return {"models": models}
 
+    def _safe(self, run: TrainingRun) -> str:
+        """Say how many steps a run would go on from if this process ended now."""
+        steps = sum(run.safe_step(number) for number in range(len(self.trials)))
+        return f"{steps:,} of {sum(each.steps for each in self.trials):,} steps are"
+
     def _check(self, trial: int) -> None:
         if trial in self.failures:
             raise TrainError(f"trial {trial} failed: {self.failures[trial]}")
@@ -231,44 +243,6 @@ class TrainingJob(Recorded):
             TrialGraph(number, each.shape, 0, each.plan.spec.steps)
             for number, each in enumerate(self.prepared)
         ]
-
-
-class _Progress(RunListener):
-    """Shows steps done, the last loss and how busy the devices are."""
-
-    _run: TrainingRun
-    _use: DeviceUse
-
-    def __init__(self, work: Task) -> None:
-        self._work = work
-        self._steps: dict[int, int] = {}
-
-    def watch(self, run: TrainingRun) -> None:
-        """Say which run it is about."""
-        self._run, self._use = run, DeviceUse(run)
-
-    def begin(self, trial: int) -> None:
-        """Count the steps that earlier sittings made."""
-        self._count(trial, self._run.scheduler.graph(trial).completed)
-
-    def on_step(self, trial: int, step: int) -> None:
-        """Count the steps; show the trial's last loss."""
-        loss = self._run.loss(trial, step - 1)
-        if loss is not None:
-            self._work.note(f"model {trial} loss {loss:.4f}  {self._use.text()}")
-        self._count(trial, step)
-
-    def _count(self, trial: int, step: int) -> None:
-        before = self._steps.get(trial, 0)
-        if step > before:  # a trial that went back makes some steps twice
-            self._work.advance(step - before)
-            self._steps[trial] = step
-
-
-@contextmanager
-def _progress(trials: Sequence[TrialSpec]) -> Iterator[_Progress]:
-    with task("training", sum(each.steps for each in trials), "steps") as work:
-        yield _Progress(work)
 
 
 def job(
@@ -290,6 +264,7 @@ def job(
     validation: DataLike | None = None,
     metric: str | RowValue = "loss",
     replicas: int = 1,
+    partitions: int = 1,
     devices: str | int = "auto",
     memory: str | int | None = None,
     policy: str = "critical_path",
@@ -326,6 +301,9 @@ def job(
             `TrialSpec`): with a multiple of as many micro-batches, the weights are those of that
             order of sums. With 1, devices share a step by data where there are as many of them as
             micro-batches, which changes no bit.
+        partitions: parts of the rows, each of which stays with one device; an epoch visits them in
+            turn, in an order of its own (see `PartitionedFeed`). Part of what the weights are. Only
+            a model that fits one device goes where its rows are.
         devices: `auto`, a number, `cpu:2`.
         memory: budget of each device, as "2GB"; None for half of what there is.
         policy: how ready tasks are ranked.
@@ -351,6 +329,7 @@ def job(
         None if validation is None else as_dataset(validation),
         RowMetric(metric),
         replicas,
+        partitions,
     )
     trial = recipe.trial(model)
     kept = own_folder(identity_of(trial)) if folder is None else folder
@@ -360,7 +339,8 @@ def job(
 def _seconds_lines(what: str, timeline: Timeline) -> list[str]:
     traffic = timeline.traffic
     return [
-        f"{what}: {format_seconds(timeline.makespan)} for {timeline.tasks} tasks, "
+        f"{what}: {format_seconds(timeline.makespan)} for {timeline.tasks} "
+        f"task{'s' * (timeline.tasks != 1)}, "
         f"devices busy {timeline.utilisation:.0%}",
         f"{what} bytes: {format_bytes(traffic.read)} read from disk, "
         f"{format_bytes(traffic.written)} written, "

@@ -24,6 +24,7 @@ from gristmill.train.graphs.capture import capture
 from gristmill.train.graphs.deferred import Deferred
 from gristmill.train.graphs.layer_graph import LayerGraph
 from gristmill.train.jobs.checking import check_built
+from gristmill.train.jobs.give_back import give_back
 from gristmill.train.jobs.identity import sure_code
 from gristmill.train.jobs.trial_plan import BUFFERS, TrialPlan
 from gristmill.train.jobs.trial_spec import TrialSpec
@@ -33,6 +34,10 @@ _FUSED_SECONDS = 0.05
 """Steps that take less are fused into tasks of about this length: a model that is that small would
 spend its time between tasks."""
 _MOST_FUSED = 1000
+_STAGES = (2, 4)
+"""Times the number of devices that a model is cut into."""
+_LEAST_STAGE_SECONDS = 4e-3
+"""Of a micro-batch's pass: ten times what handing it over takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +69,8 @@ class Planner:
 
     Args:
         memory: bytes of one device.
-        devices: how many there are; a model that fits is cut into as many stages, should it come
-            to be pipelined.
+        devices: how many there are; a model that fits is cut into as many stages or a few times as
+            many, should it come to be pipelined.
         folder: on the disk that records go to.
         cache: folder in which measurements are kept; None for none.
     """
@@ -108,6 +113,7 @@ class Planner:
         )
         with users_code(f"running the model on inputs {_shapes(parts[0])}"):
             profile = pilot.profile()
+        give_back()
         memory = self._memory_plan(profile, batch.rows, spec)
         if memory.spilled and spread and spec.micro_batches > 1:
             with suppress(TrainError):
@@ -164,13 +170,25 @@ class Planner:
     def _resident(
         self, spec: TrialSpec, graph: LayerGraph, memory: MemoryPlan, profile: Profile
     ) -> Prepared:
-        """Cut a model that fits into as many stages as there are devices, the longest shortest."""
-        stages = self.devices if spec.micro_batches > 1 else 1
+        """Cut a model that fits into stages for each device, the longest as short as can be."""
+        stages = self._stages(memory)
         plan, shape = self._pipeline(spec, graph, memory, profile, stages)
         fused = max(1, min(_MOST_FUSED, round(_FUSED_SECONDS / max(shape.step_seconds, 1e-6))))
         fused = 1 if spec.replicas > 1 else fused
         shape = msgspec.structs.replace(shape, grain="step", steps_per_task=fused)
         return Prepared(plan, shape, memory, profile)
+
+    def _stages(self, memory: MemoryPlan) -> int:
+        """Return into how many stages to cut a model that may come to be pipelined.
+
+        More than devices shorten the bubble, as long as their tasks are long beside what handing
+        them over costs; see `Molding`.
+        """
+        if memory.micro_batches == 1 or self.devices == 1:
+            return 1
+        seconds = memory.compute_seconds / (2 * memory.micro_batches * self.devices)
+        worth = [times for times in _STAGES if seconds / times >= _LEAST_STAGE_SECONDS]
+        return self.devices * max(worth, default=1)
 
     def _spread(
         self, spec: TrialSpec, graph: LayerGraph, memory: MemoryPlan, profile: Profile

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 from torch import nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from gristmill.train.feeds.dataset import Dataset
+from gristmill.train.feeds.dataset import Dataset, Subset
 from gristmill.train.feeds.feed import Feed
+from gristmill.train.feeds.hopping import PartitionedFeed
 from gristmill.train.feeds.objectives import Objective, RowLoss
 from gristmill.train.jobs.checking import (
     check_numbers,
@@ -58,6 +60,7 @@ class Recipe:
     validation: Dataset | None = None
     metric: RowMetric = field(default_factory=lambda: RowMetric("loss"))
     replicas: int = 1
+    partitions: int = 1
 
     def __post_init__(self) -> None:
         check_whole(
@@ -66,12 +69,13 @@ class Recipe:
             batch_size=self.batch_size,
             micro_batches=self.micro_batches,
             replicas=self.replicas,
+            partitions=self.partitions,
         )
         check_whole(0, seed=self.seed)
         clip_norm = 1 if self.clip_norm is None else self.clip_norm
         check_numbers(lr=self.lr, weight_decay=self.weight_decay, clip_norm=clip_norm)
         FitSettings(lr=self.lr, weight_decay=self.weight_decay).check()
-        check_rows(len(self.data), self.batch_size)
+        check_rows(len(self.data), self.batch_size, self.partitions)
         check_stepping(self._optimizer(), self.schedule)
 
     def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
@@ -83,13 +87,17 @@ class Recipe:
         """Updates of one pass over the data."""
         return self._feed().steps_per_epoch
 
-    def trial(self, build: BuildModule) -> TrialSpec:
+    def trial(self, build: BuildModule, number: int = 0) -> TrialSpec:
         """Return the trial that trains what `build` makes.
+
+        Args:
+            build: makes the module.
+            number: of the trial, which says in what order it visits partitions.
 
         Raises:
             UsageError: a setting makes no sense.
         """
-        feed = self._feed()
+        feed = self._feed(number)
         return TrialSpec(
             build,
             feed,
@@ -105,8 +113,12 @@ class Recipe:
             self.replicas,
         )
 
-    def _feed(self) -> Feed:
-        return Feed(self.data, self.batch_size, self.seed)
+    def _feed(self, trial: int = 0) -> Feed | PartitionedFeed:
+        if self.partitions == 1:
+            return Feed(self.data, self.batch_size, self.seed)
+        parts = np.array_split(np.arange(len(self.data)), self.partitions)
+        stay = [Subset(self.data, rows) for rows in parts]
+        return PartitionedFeed(stay, self.batch_size, self.seed, trial)
 
     def _optimizer(self) -> OptimizerFactory:
         if not isinstance(self.optimizer, str):

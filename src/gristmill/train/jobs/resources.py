@@ -22,7 +22,9 @@ from gristmill.train.workers.memory_limit import memory_limit
 _SHARE_OF_MEMORY = 0.5
 """Of what the machine or container has, where no budget is given."""
 _LEAST_TASK_SECONDS = 2e-3
-"""A task that is handed from device to device takes some tenths of a millisecond more."""
+"""Shorter tasks are not worth a pipeline: handing them over would count too much."""
+_DISPATCH_SECONDS = 0.2e-3
+"""What handing over a task of a pipeline costs its device, about."""
 _SLACK = 1.25
 """Room for records over their bytes: a pool with holes holds less."""
 
@@ -84,33 +86,52 @@ class Resources:
         wanted = int(_SLACK * sum(each.record_bytes for each in prepared))
         return max(least, min(wanted, (self.memory - private) * count))
 
-    def reshaper(self) -> Molding:
-        """Spread trials over idle devices where they stay in memory and tasks are worth it."""
-        return Molding(fits=lambda shape: not shape.spilled and _worth(shape))
+    def reshaper(self, prepared: Sequence[Prepared]) -> Molding:
+        """Spread trials over idle devices where they stay in memory and tasks are worth it.
 
-    def machine(self, pool_bytes: int) -> Machine:
-        """Return the devices as the simulator knows them."""
+        Args:
+            prepared: the trials, or examples of them: as many as will run at once.
+        """
+        count = len(self.devices)
+        room = self.memory - int(_SLACK * sum(each.record_bytes for each in prepared)) // count
+
+        def fits(shape: TrialShape) -> bool:
+            if shape.spilled or not _worth(shape):
+                return False
+            in_flight = shape.in_flight or shape.micro_batches
+            if in_flight <= count:  # a device then holds what one alone would hold
+                return True
+            kept = sum(each.activation_bytes for each in shape.stages) * in_flight // count
+            return kept + shape.weight_bytes <= room  # gradients take as much as weights at most
+
+        return Molding(fits=fits, dispatch_seconds=_DISPATCH_SECONDS)
+
+    def machine(self, prepared: Sequence[Prepared]) -> Machine:
+        """Return the devices as the simulator knows them; for `prepared` see `pool_bytes`."""
         rates = self.planner.rates
         return Machine(
             speeds=(1.0,) * len(self.devices),
+            dispatch_seconds=_DISPATCH_SECONDS,
             hop_seconds=rates.hop_seconds,
             hop_bytes_per_second=rates.hop_bytes_per_second,
-            memory_bytes=pool_bytes,
+            memory_bytes=self.pool_bytes(prepared),
             read_bytes_per_second=rates.read_bytes_per_second,
             write_bytes_per_second=rates.write_bytes_per_second,
             shared=True,
             duplex=False,
         )
 
-    def start(self, pool_bytes: int, listener: RunListener | None = None) -> TrainingRun:
-        """Start the workers, and take the folder up."""
+    def start(
+        self, prepared: Sequence[Prepared], listener: RunListener | None = None
+    ) -> TrainingRun:
+        """Start the workers, and take the folder up; for `prepared` see `pool_bytes`."""
         return TrainingRun(
             self.state,
             devices=self.devices,
-            memory=pool_bytes,
+            memory=self.pool_bytes(prepared),
             policy=self.policy,
             commit_seconds=self.commit_seconds,
-            reshaper=self.reshaper(),
+            reshaper=self.reshaper(prepared),
             listener=listener,
         )
 

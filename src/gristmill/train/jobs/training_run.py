@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from gristmill.core.closing import Closing
-from gristmill.core.errors import TrainError
+from gristmill.core.errors import TrainError, UsageError
 from gristmill.core.progress import current
 from gristmill.train.feeds.sharing import Sharing
 from gristmill.train.jobs.history import History
@@ -134,9 +134,17 @@ class TrainingRun(Watcher, Closing):
             note: plain values that its commits keep; see `note_of`.
 
         Raises:
-            UsageError: the folder's trial of this number is another one, or further on.
+            UsageError: the folder's trial of this number is another one, or further on; or a stage
+                of the shape is `recomputed`.
             TrainError: all its commits are damaged.
         """
+        if any(stage.recomputed for stage in shape.stages):
+            raise UsageError(
+                "stages that are `recomputed` can be simulated only: a device makes activations "
+                "again for its own forward passes",
+                where=f"trial {number}",
+                fix="have the plan's shards recomputed, not the stages of the shape",
+            )
         identity = identity_of(plan.spec)
         commit = resumed(self._store, number, plan, identity)
         step = 0 if commit is None else commit.step
@@ -223,6 +231,15 @@ class TrainingRun(Watcher, Closing):
     def seconds(self, number: int) -> float:
         """Return the seconds that devices have worked on a trial in this run."""
         return self._seconds.get(number, 0.0)
+
+    def working_on(self, device: int) -> int | None:
+        """Return the trial that a device works on now; None where it waits."""
+        return self._executor.running(device)
+
+    def safe_step(self, number: int) -> int:
+        """Return the step that a trial would go on from if this process ended now."""
+        commits = self._store.commits(number)
+        return commits[-1].step if commits else 0
 
     def loss(self, number: int, step: int) -> float | None:
         """Return the loss of a step, None where it is not known."""

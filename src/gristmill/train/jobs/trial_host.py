@@ -79,6 +79,7 @@ class _Trial:
         self._values: dict[ValueName, Any] = {}
         self._sent: dict[ValueName, Any] = {}
         self._first_weights: Deferred | None = None
+        self._step = 0
         self.rows: Source | None = None
 
     def run(self, order: Order) -> Done:
@@ -143,6 +144,9 @@ class _Trial:
         A device may be one step ahead of another, never two: a stage's forward pass follows its
         own update, and that follows the backward passes of all later stages.
         """
+        if step == self._step:  # as for most tasks: looking through all values takes longer
+            return
+        self._step = step
         for name in [each for each in self._values.keys() | self._sent.keys() if each.step < step]:
             self._drop(name)
 

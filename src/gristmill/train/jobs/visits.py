@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 
 class Visits:
     """Chunks of batches, each passed through all shards in turn by one device.
@@ -29,30 +26,35 @@ class Visits:
             shards * len(range(device, len(self.chunks), devices)) for device in range(devices)
         ]
 
-    def next(self, device: int, ahead: int = 0) -> tuple[int, int] | None:
-        """Return the (chunk, shard) of a device's next visit, or one further on; None at the end.
-
-        Args:
-            device: its number.
-            ahead: visits to look over.
-        """
-        place = self._next[device] + ahead
+    def next(self, device: int) -> tuple[int, int] | None:
+        """Return the (chunk, shard) of a device's next visit; None at the end."""
+        place = self._next[device]
         if place >= self._total[device]:
             return None
         turn, shard = divmod(place, self._shards)
         return turn * self._devices + device, shard
 
+    def shard(self, device: int, ahead: int) -> int:
+        """Return the shard that a device will visit after so many others.
+
+        After the last visit the circle goes on: there the next prediction begins.
+        """
+        return (self._next[device] + ahead) % self._shards
+
     def advance(self, device: int) -> None:
         """Note that a device's next visit has begun."""
         self._next[device] += 1
 
-    def away(self, shard: int) -> float:
+    def begin_again(self, device: int, under_way: int) -> None:
+        """Go back to the first shard of the chunk that a device was in, whose values are lost.
+
+        Args:
+            device: its number.
+            under_way: visits that have begun and not ended.
+        """
+        first = self._next[device] - under_way
+        self._next[device] = first - first % self._shards
+
+    def away(self, shard: int) -> int:
         """Return how many visits lie before the next one of a shard, by any device."""
-        return min(self._away(shard, place, total) for place, total in self._places())
-
-    def _places(self) -> Sequence[tuple[int, int]]:
-        return list(zip(self._next, self._total, strict=True))
-
-    def _away(self, shard: int, place: int, total: int) -> float:
-        distance = (shard - place) % self._shards
-        return distance if place + distance < total else math.inf
+        return min((shard - place) % self._shards for place in self._next)

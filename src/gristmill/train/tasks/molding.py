@@ -15,12 +15,17 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from gristmill.train.tasks.critical_path import CriticalPath
+from gristmill.train.tasks.machine import Machine
 from gristmill.train.tasks.merging import balanced
+from gristmill.train.tasks.simulate import simulate
 from gristmill.train.tasks.trial_graph import TrialGraph
 from gristmill.train.tasks.trial_shape import TrialShape
 
 _WORTH = 1.05
 """Times shorter that one more device has to make a trial."""
+_FINER = (2, 4)
+"""Stages on each device that a pipeline over all devices may have: so many times shorter is its
+bubble, and so many times more often is a task handed over (Narayanan et al. 2021, section 2.2)."""
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -50,6 +55,7 @@ class Molding:
         most: the most devices for one trial; None for as many as there are.
         fits: says whether a shape fits the devices' memory; None takes all to fit.
         slack: how much longer than its share a trial may be before it is spread, as a ratio.
+        dispatch_seconds: what handing over a task costs a device.
     """
 
     def __init__(
@@ -60,11 +66,13 @@ class Molding:
         most: int | None = None,
         fits: Callable[[TrialShape], bool] | None = None,
         slack: float = 1.0,
+        dispatch_seconds: float = 0.0,
     ) -> None:
         self._replicated, self._pipelined = replicated, pipelined
         self._most, self._fits, self._slack = most, fits, slack
+        self._dispatch_seconds = dispatch_seconds
         self._base: dict[int, TrialShape] = {}
-        self._layouts: dict[TrialShape, list[Layout]] = {}
+        self._layouts: dict[tuple[TrialShape, int], list[Layout]] = {}
         self._now: dict[int, Layout] = {}
 
     def review(
@@ -94,33 +102,59 @@ class Molding:
 
     def layouts(self, base: TrialShape, devices: int) -> list[Layout]:
         """Return the ways to run a trial on more and more devices, each worth its devices."""
-        if base not in self._layouts:
+        if (base, devices) not in self._layouts:
             most = devices if self._most is None else min(self._most, devices)
             found = [Layout(1, CriticalPath(base).step, base)]
             for count in range(2, most + 1):
-                best = min(self._candidates(base, count), key=_seconds, default=None)
+                all_devices = count == devices
+                best = min(self._candidates(base, count, all_devices), key=_seconds, default=None)
                 if best is not None and best.seconds * _WORTH < found[-1].seconds:
                     found.append(best)
-            self._layouts[base] = found
-        return self._layouts[base]
+            self._layouts[base, devices] = found
+        return self._layouts[base, devices]
 
-    def _candidates(self, base: TrialShape, count: int) -> Iterator[Layout]:
+    def _candidates(self, base: TrialShape, count: int, all_devices: bool) -> Iterator[Layout]:
+        """Yield ways to run a trial on so many devices.
+
+        Where these are all that there are, a pipeline may have several stages on each: elsewhere
+        they would spread over the devices of others.
+        """
         for shape in self._shapes(base, count):
             if self._fits is None or self._fits(shape):
-                yield Layout(count, CriticalPath(shape).step, shape)
+                handing_over = 2 * shape.micros * self._dispatch_seconds
+                yield Layout(count, CriticalPath(shape).step + handing_over, shape)
+        for shape in self._finer(base, count) if all_devices else ():
+            if self._fits is None or self._fits(shape):
+                yield Layout(count, self._simulated(shape, count), shape)
 
     def _shapes(self, base: TrialShape, count: int) -> Iterator[TrialShape]:
         if base.replicas > 1:
             return
-        if self._pipelined and 1 < count <= len(base.stages) and base.micro_batches > 1:
-            stages = balanced(base.stages, count)
-            depth = base.in_flight or count
-            yield msgspec.structs.replace(
-                base, stages=stages, grain="micro", steps_per_task=1, in_flight=depth
-            )
+        if self._may_pipeline(base, count):
+            yield _pipeline(base, count, base.in_flight or count)
         exact = base.replicable and base.micro_batches == count
         if exact or (self._replicated and base.micro_batches % count == 0):
             yield replicated(base, count)
+
+    def _finer(self, base: TrialShape, count: int) -> Iterator[TrialShape]:
+        for stages in (each * count for each in _FINER):
+            for in_flight in dict.fromkeys((base.in_flight, base.in_flight or 3 * count)):
+                if self._may_pipeline(base, stages):
+                    yield _pipeline(base, stages, in_flight)
+
+    def _may_pipeline(self, base: TrialShape, stages: int) -> bool:
+        several = base.micro_batches > 1 and base.replicas == 1
+        return self._pipelined and several and 1 < stages <= len(base.stages)
+
+    def _simulated(self, shape: TrialShape, devices: int) -> float:
+        """Return the seconds of a step in the long run: the second one's of two."""
+        speeds = (1.0,) * devices
+        machine = Machine(speeds=speeds, dispatch_seconds=self._dispatch_seconds)
+        one, two = (
+            simulate([TrialGraph(0, shape, 0, steps)], machine, keep=False).makespan
+            for steps in (1, 2)
+        )
+        return two - one
 
     def _spread(
         self, graphs: Mapping[int, TrialGraph], speeds: Mapping[int, float]
@@ -152,6 +186,16 @@ class Molding:
     def _worth(self, present: Layout, layout: Layout) -> bool:
         ratio = present.seconds / layout.seconds
         return ratio >= _WORTH or ratio <= 1 / _WORTH
+
+
+def _pipeline(base: TrialShape, stages: int, in_flight: int) -> TrialShape:
+    return msgspec.structs.replace(
+        base,
+        stages=balanced(base.stages, stages),
+        grain="micro",
+        steps_per_task=1,
+        in_flight=in_flight,
+    )
 
 
 def replicated(base: TrialShape, replicas: int) -> TrialShape:

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from gristmill.train.tasks.trial_shape import TrialShape
 
+_AS_GOOD = 1.05
+"""Times the seconds of the best balance that stages in turn may need: they idle less."""
+
 
 def lane_seconds(shape: TrialShape) -> list[float]:
     """Return the seconds of one step's work of each lane: of each stage, replica by replica."""
@@ -38,6 +41,32 @@ def least_loaded(
         chosen[lane] = device
         heapq.heapreplace(heap, (load + work[lane] / -slowness, slowness, device))
     return chosen
+
+
+def in_turn_or_least_loaded(
+    shape: TrialShape, loads: Mapping[int, float], speeds: Mapping[int, float], steps: int
+) -> list[int]:
+    """Place a trial: in turn where it has more stages than there are devices, if that balances.
+
+    With several stages on each device the order counts, not only the balance: stages in turn let a
+    micro-batch visit all devices before it is back at the first (Narayanan et al. 2021, section
+    2.2), while one that leaves a device out lets it wait.
+
+    Args: as for `least_loaded`.
+    """
+    balanced = least_loaded(shape, loads, speeds, steps)
+    if shape.depth <= len(loads):
+        return balanced
+    work = [seconds * steps for seconds in lane_seconds(shape)]
+
+    def longest(chosen: Sequence[int]) -> float:
+        ends = dict(loads)
+        for device, seconds in zip(chosen, work, strict=True):
+            ends[device] += seconds
+        return max(seconds / speeds[device] for device, seconds in ends.items())
+
+    in_turn = round_robin(shape, sorted(loads, key=lambda device: loads[device] / speeds[device]))
+    return in_turn if longest(in_turn) <= _AS_GOOD * longest(balanced) else balanced
 
 
 def round_robin(shape: TrialShape, devices: Sequence[int]) -> list[int]:

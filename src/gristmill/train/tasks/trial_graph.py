@@ -12,6 +12,7 @@ from typing import TypeAlias
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.train.tasks.critical_path import CriticalPath
 from gristmill.train.tasks.gates import Gate
+from gristmill.train.tasks.stage_progress import StageProgress
 from gristmill.train.tasks.task import ALL, TIED, Task
 from gristmill.train.tasks.trial_shape import TrialShape
 
@@ -23,11 +24,9 @@ elsewhere."""
 class TrialGraph:
     """Hands out a trial's tasks as those they depend on are finished.
 
-    forward(s, m) follows forward(s-1, m) and forward(s, m-1); backward(s, m) follows
-    backward(s+1, m) and backward(s, m-1); update(s) follows every backward of s in every replica
-    (through the norms of all stages where gradients are clipped), and is as many tasks as there are
-    replicas; the next step's forward of s follows update(s), or all updates with clipping. With
-    grain `step` a step is one task, or with replicas a gradient each and what follows backwards.
+    Within a step, tasks follow each other as `StageProgress` has it; with clipping, the next step
+    follows all updates. With grain `step` a step is one task, or with replicas a gradient each and
+    what follows backwards.
 
     Args:
         trial: the trial's number.
@@ -74,21 +73,24 @@ class TrialGraph:
         self._place(shape, gate, first_step)
 
     def _place(self, shape: TrialShape, gate: Gate | None, step: int) -> None:
-        self.shape, self.gate = shape, gate
+        self.shape = shape
         self.path_of = CriticalPath(shape)
         self._seconds = dict(shape.seconds)
         once = tuple(each.forward * self._evaluate_micro_batches for each in shape.stages)
         self._seconds["evaluate"] = (sum(once),) if shape.grain == "step" else once
         self.completed = self._opened = step
-        self._at = [step] * shape.depth  # the step that each stage is in
-        lanes = shape.depth * shape.replicas
-        self._forward = [0] * lanes  # micro-batches done in that step, by replica and stage
-        self._backward = [0] * lanes
-        self._joined = [0] * shape.depth  # replicas whose backwards are all done
-        self._ended = [0] * shape.depth  # replicas that have made their part of the update
-        self._normed = self._updated = 0
+        self._stages = StageProgress(self.trial, shape, gate, step)
         self._evaluated = True  # whether no evaluation is pending before the next step
         self._spent = 0.0  # seconds of finished tasks of steps that are not complete
+
+    @property
+    def gate(self) -> Gate | None:
+        """Further edges that bound what is kept; may be set at a step boundary."""
+        return self._stages.gate
+
+    @gate.setter
+    def gate(self, gate: Gate | None) -> None:
+        self._stages.gate = gate
 
     # what is known of a trial ------------------------------------------------------------------
 
@@ -105,12 +107,7 @@ class TrialGraph:
     @property
     def untouched(self) -> bool:
         """Whether no task of an unfinished step has ended."""
-        return (
-            not self._updated
-            and not any(self._joined)
-            and not any(self._forward)
-            and self._evaluated
-        )
+        return self._stages.untouched and self._evaluated
 
     @property
     def settled(self) -> bool:
@@ -153,11 +150,7 @@ class TrialGraph:
     @property
     def visits(self) -> float:
         """Passes through stages done in the earliest unfinished step, of 2 x depth."""
-        step, micros, depth = self.completed, self.shape.micros, self.shape.depth
-        lanes = range(depth)
-        ahead = sum(2.0 for stage in lanes if self._at[stage] > step)
-        begun = [stage for stage in lanes if self._at[stage] == step]
-        return ahead + sum(self._forward[i] + self._backward[i] for i in begun) / micros
+        return self._stages.visits(self.completed)
 
     def hold(self, step: int | None = None) -> None:
         """Begin no step from this one on; without it, none that has not begun."""
@@ -229,7 +222,7 @@ class TrialGraph:
     def _open(self) -> list[Task]:
         """Hand out the beginning of the next step, if it may begin."""
         step = self._opened
-        if step >= self.until or self._at[0] != step or not self._evaluated:
+        if step >= self.until or self._stages.at[0] != step or not self._evaluated:
             return []
         shape = self.shape
         if (shape.clipped or shape.grain == "step" or self._barrier(step)) and (
@@ -239,10 +232,7 @@ class TrialGraph:
         if shape.grain == "step" and shape.replicas == 1:
             return [self._emit(self._whole_steps(step))]
         self._opened = step + 1
-        kind = "gradient" if shape.grain == "step" else "forward"
-        return [
-            self._emit(self._task(kind, step, 0, 0, replica)) for replica in range(shape.replicas)
-        ]
+        return [self._emit(task) for task in self._stages.begin(step)]
 
     def _barrier(self, step: int) -> bool:
         return step > 0 and self._evaluation_due(step)
@@ -280,170 +270,26 @@ class TrialGraph:
         Of the other kinds nothing is foreseen: their stage is at hand for what follows anyway. Nor
         is what adds up the gradients of replicas: where they lie is known once they are there.
         """
-        if task not in self._out:
+        if task not in self._out or task.kind not in ("forward", "backward"):
             return []
-        lane = task.replica * self.shape.depth + task.stage
-        if task.kind == "forward":
-            self._forward[lane] += 1
-            found = self._after_forward(task)
-            self._forward[lane] -= 1
-            return found
-        if task.kind == "backward":
-            joined = self._joined[task.stage]
-            self._backward[lane] += 1
-            found = self._after_backward(task)
-            self._backward[lane] -= 1
-            self._joined[task.stage] = joined
-            if self.shape.replicas > 1:
-                return [each for each in found if each.kind not in TIED]
-            return found
-        return []
+        found = self._stages.after(task)
+        if task.kind == "backward" and self.shape.replicas > 1:
+            return [each for each in found if each.kind not in TIED]
+        return found
 
     def _emit(self, task: Task) -> Task:
         self._out[task] = None
         return task
 
-    def _task(self, kind: str, step: int, stage: int, micro: int, replica: int) -> Task:
-        shape = self.shape
-        number = replica * shape.micros + micro if shape.grain == "micro" else ALL
-        return Task(self.trial, step, kind, self._stage(stage), number, replica)
-
-    def _once(self, kind: str, step: int, stage: int, replica: int = 0) -> Task:
-        return Task(self.trial, step, kind, self._stage(stage), ALL, replica)
-
-    def _stage(self, number: int) -> int:
-        return ALL if self.shape.grain == "step" else number
-
-    def _of_replicas(self, kind: str, step: int, stage: int) -> list[Task]:
-        return [self._once(kind, step, stage, replica) for replica in range(self.shape.replicas)]
-
-    def _micro(self, task: Task) -> int:
-        return 0 if task.micro == ALL else task.micro - task.replica * self.shape.micros
-
-    def _forward_done(self, task: Task) -> list[Task]:
-        self._forward[task.replica * self.shape.depth + task.stage] += 1
-        return self._after_forward(task)
-
-    def _after_forward(self, task: Task) -> list[Task]:
-        _, step, _, stage, _, replica, _ = task
-        depth, micros = self.shape.depth, self.shape.micros
-        micro = self._micro(task)
-        found = []
-        if micro + 1 < micros and self._may_forward(step, stage, micro + 1, replica):
-            found.append(self._task("forward", step, stage, micro + 1, replica))
-        if stage + 1 < depth:
-            if self._may_forward(step, stage + 1, micro, replica):
-                found.append(self._task("forward", step, stage + 1, micro, replica))
-        elif self._may_backward(step, stage, micro, replica):
-            found.append(self._task("backward", step, stage, micro, replica))
-        if self.gate is not None and (freed := self.gate.frees(stage, micro)) is not None:
-            earlier, number = freed
-            own = earlier == depth - 1 == stage and number == micro
-            if not own and self._may_backward(step, earlier, number, replica):
-                found.append(self._task("backward", step, earlier, number, replica))
-        return found
-
-    def _may_forward(self, step: int, stage: int, micro: int, replica: int) -> bool:
-        """Say whether a forward is the next of its stage and has all that it needs."""
-        depth = self.shape.depth
-        lane = replica * depth + stage
-        if self._at[stage] != step or self._forward[lane] != micro:
-            return False
-        if stage and (self._at[stage - 1] != step or self._forward[lane - 1] <= micro):
-            return False
-        if self.gate is None or (needed := self.gate.needs(stage, micro)) is None:
-            return True
-        there = self._at[needed[0]] == step  # otherwise the count is that of an earlier step
-        return there and self._backward[replica * depth + needed[0]] > needed[1]
-
-    def _backward_done(self, task: Task) -> list[Task]:
-        self._backward[task.replica * self.shape.depth + task.stage] += 1
-        return self._after_backward(task)
-
-    def _after_backward(self, task: Task) -> list[Task]:
-        _, step, _, stage, _, replica, _ = task
-        shape = self.shape
-        micro = self._micro(task)
-        found = []
-        if micro + 1 == shape.micros:
-            found += self._join(step, stage)
-        elif self._may_backward(step, stage, micro + 1, replica):
-            found.append(self._task("backward", step, stage, micro + 1, replica))
-        if stage and self._may_backward(step, stage - 1, micro, replica):
-            found.append(self._task("backward", step, stage - 1, micro, replica))
-        if self.gate is not None and (opened := self.gate.opens(stage, micro)) is not None:
-            later, number = opened
-            if number < shape.micros and self._may_forward(step, later, number, replica):
-                found.append(self._task("forward", step, later, number, replica))
-        return found
-
-    def _may_backward(self, step: int, stage: int, micro: int, replica: int) -> bool:
-        """Say whether a backward is the next of its stage and has all that it needs."""
-        depth = self.shape.depth
-        lane = replica * depth + stage
-        if self._backward[lane] != micro:
-            return False
-        if stage + 1 == depth:
-            if self._forward[lane] <= micro:
-                return False
-        elif self._at[stage + 1] < step or (  # its counts are those of an earlier step
-            self._at[stage + 1] == step and self._backward[lane + 1] <= micro
-        ):
-            return False
-        if self.gate is None or (held := self.gate.holds(stage, micro)) is None:
-            return True
-        if self._at[held[0]] != step:
-            return self._at[held[0]] > step
-        return self._forward[replica * depth + held[0]] > held[1]
-
-    def _join(self, step: int, stage: int) -> list[Task]:
-        """Note that a replica has made all its gradients of a stage; the last one ends its step."""
-        self._joined[stage] += 1
-        if self._joined[stage] < self.shape.replicas:
-            return []
-        return self._of_replicas("norm" if self.shape.clipped else "update", step, stage)
-
-    def _gradient_done(self, task: Task) -> list[Task]:
-        self._forward[task.replica] = self._backward[task.replica] = 1
-        return self._join(task.step, 0)
-
-    def _norm_done(self, task: Task) -> list[Task]:
-        self._normed += 1
-        shape = self.shape
-        if self._normed < shape.depth * shape.replicas:
-            return []
-        self._normed = 0
-        stages = range(shape.depth)
-        return [each for stage in stages for each in self._of_replicas("update", task.step, stage)]
-
     def _part_updated(self, task: Task) -> list[Task]:
-        stage = max(task.stage, 0)
-        self._ended[stage] += 1
-        if self._ended[stage] < self.shape.replicas:
+        stage, step = self._stages.part_updated(task), task.step + 1
+        if stage is None:
             return []
-        return self._stage_updated(task.step, stage)
-
-    def _stage_updated(self, step: int, stage: int) -> list[Task]:
-        depth = self.shape.depth
-        self._at[stage] += 1
-        self._joined[stage] = self._ended[stage] = 0
-        for lane in range(stage, len(self._forward), depth):
-            self._forward[lane] = self._backward[lane] = 0
-        self._updated += 1
-        found = []
-        if self._updated == depth:
-            self._updated = 0
-            found += self._complete(step + 1)
-        if stage == 0:
-            return found + self._open()
-        return found + [
-            self._task("forward", step + 1, stage, 0, replica)
-            for replica in range(self.shape.replicas)
-            if self._may_forward(step + 1, stage, 0, replica)
-        ]
+        found = self._complete(step) if self._stages.all_updated() else []
+        return found + (self._open() if stage == 0 else self._stages.next_forwards(step, stage))
 
     def _steps_done(self, task: Task) -> list[Task]:
-        self._at[0] += task.steps
+        self._stages.skip(task.steps)
         return self._complete(task.step + task.steps)
 
     def _complete(self, step: int) -> list[Task]:
@@ -454,22 +300,22 @@ class TrialGraph:
 
     def _begin_evaluation(self, step: int) -> list[Task]:
         self._evaluated = False
-        return [self._once("evaluate", step, 0)]
+        return [self._stages.once("evaluate", step, 0)]
 
     def _evaluation_done(self, task: Task) -> list[Task]:
         self._spent -= self.seconds(task)
         if task.stage not in (ALL, self.shape.depth - 1):
-            return [self._once("evaluate", task.step, task.stage + 1)]
+            return [self._stages.once("evaluate", task.step, task.stage + 1)]
         self._evaluated = True
         self._evaluated_to = task.step
         return self._open()
 
 
-_DONE = {
-    "forward": TrialGraph._forward_done,
-    "backward": TrialGraph._backward_done,
-    "gradient": TrialGraph._gradient_done,
-    "norm": TrialGraph._norm_done,
+_DONE: dict[str, Callable[[TrialGraph, Task], list[Task]]] = {
+    "forward": lambda graph, task: graph._stages.forward_done(task),
+    "backward": lambda graph, task: graph._stages.backward_done(task),
+    "gradient": lambda graph, task: graph._stages.gradient_done(task),
+    "norm": lambda graph, task: graph._stages.norm_done(task),
     "update": TrialGraph._part_updated,
     "step": TrialGraph._steps_done,
     "evaluate": TrialGraph._evaluation_done,

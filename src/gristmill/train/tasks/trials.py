@@ -6,7 +6,7 @@ from gristmill.core.errors import UsageError
 from gristmill.train.tasks.device_slot import DeviceSlot
 from gristmill.train.tasks.dispatch import Dispatch
 from gristmill.train.tasks.gates import Gate
-from gristmill.train.tasks.placement import lane_seconds, least_loaded, round_robin
+from gristmill.train.tasks.placement import in_turn_or_least_loaded, lane_seconds, round_robin
 from gristmill.train.tasks.policies import Policy
 from gristmill.train.tasks.standing import Standing, Status
 from gristmill.train.tasks.task import Task
@@ -233,7 +233,7 @@ class Trials:
         chosen = (
             round_robin(shape, sorted(loads))
             if self._policy.in_order
-            else least_loaded(shape, loads, speeds, left)
+            else in_turn_or_least_loaded(shape, loads, speeds, left)
         )
         standing.lanes = list(chosen)
         work = [seconds * left for seconds in lane_seconds(shape)]

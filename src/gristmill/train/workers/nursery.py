@@ -26,9 +26,8 @@ from gristmill.train.workers.messages import Ready, Start, Started, Surroundings
 from gristmill.train.workers.nursery_process import THREAD_LIMITS
 from gristmill.train.workers.remote_worker import RemoteWorker
 
-PRELOAD = ("torch", "torch._dynamo", "gristmill.train.jobs.trial_host")
-"""Modules that every worker is born with. Torch loads the second one, for seconds, when the first
-optimiser of a process is made."""
+PRELOAD = ("torch", "gristmill.train.jobs.trial_host")
+"""Modules that every worker is born with."""
 
 _CODE = (
     "import sys; sys.path[:] = sys.argv[4:]; "

@@ -23,6 +23,7 @@ from typing import NoReturn
 import msgspec
 
 from gristmill.train.workers.death import KillCounts, died
+from gristmill.train.workers.late_compiler import postpone_compiler
 from gristmill.train.workers.link import Link, Parcel
 from gristmill.train.workers.messages import Ready, Start, Started, Surroundings
 
@@ -195,6 +196,8 @@ def _loaded(modules: Sequence[str]) -> str | None:
     for name in modules:
         try:
             importlib.import_module(name)
+            if name == "torch":
+                postpone_compiler()
         except Exception as error:  # importing may raise anything
             return f"cannot import {name}: {type(error).__name__}: {error}"
     return None
