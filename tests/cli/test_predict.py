@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ from click.testing import CliRunner
 from gristmill.cli.main import run
 from gristmill.cli.predict import command
 from gristmill.data.features import HashedNgrams
+from gristmill.serve.offline.ledger import PartRecord
+from gristmill.serve.offline.source import Part
 from gristmill.store.bundle import Field, Signature, write_bundle
 from gristmill.store.graph import GraphSpec, Input, Items, Node, Ref
+from gristmill.validate import Schema, profile
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def write_toy(place: Path, extra_files: dict[str, str] | None = None) -> None:
     graph = GraphSpec(
         inputs=[Input("ids", "int64", [None, None])],
         weights=["table"],
@@ -29,14 +32,20 @@ def folder(tmp_path: Path) -> Path:
         outputs=["sum"],
     )
     write_bundle(
-        tmp_path / "bundle",
+        place,
         name="toy",
         classes=["ham", "spam"],
         signature=Signature([Field("text", "string", max_length=20)], []),
         featurizer=HashedNgrams(buckets=9),
         graph=graph,
         weights={"table": np.tile(np.array([[0.0, 1.0]], dtype=np.float32), (10, 1))},
+        extra_files=extra_files,
     )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_toy(tmp_path / "bundle")
     data = pl.DataFrame({"text": ["win", "hello mum", "x" * 21]})
     data.write_csv(tmp_path / "data.csv")
     return tmp_path
@@ -51,7 +60,7 @@ def test_it_answers_every_row_and_says_so(folder: Path) -> None:
     result = CliRunner().invoke(command, arguments(folder))
     assert result.exit_code == 0, result.output
     assert "spam" in result.output
-    assert "(broke the signature)" in result.output
+    assert "(bad rows)" in result.output
     assert "out.parquet: 3 rows in " in result.output
     assert pl.read_parquet(folder / "out.parquet")["label"].to_list() == ["spam", "spam", None]
 
@@ -92,5 +101,74 @@ def test_exit_codes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_teaches() -> None:
     text = CliRunner().invoke(command, ["--help"]).output
-    assert "gristmill predict bundles/spam later.csv -o answers.parquet" in text
+    assert "gristmill predict bundles/spam later.csv answers.parquet" in text
     assert "Exit codes" in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_the_output_is_the_third_argument_or_an_option(folder: Path) -> None:
+    bundle, data, out = (str(folder / name) for name in ("bundle", "data.csv", "out.csv"))
+    assert run(["predict", bundle, data, out]) == 0
+    assert (folder / "out.csv").read_text().startswith("row_id,prediction_id,label,")
+    assert run(["predict", bundle, data, out, "--out", out]) == 2
+
+
+def test_kept_columns_and_bad_rows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ["--keep", "text", "--on-bad", "drop", "--quarantine", str(folder / "bad.jsonl")]
+    assert run(["predict", *arguments(folder, *more)]) == 0
+    assert "bad.jsonl: 1 bad rows, each with its reason" in capsys.readouterr().out
+    assert pl.read_parquet(folder / "out.parquet")["text"].to_list() == ["win", "hello mum"]
+    (bad,) = (folder / "bad.jsonl").read_text().splitlines()
+    assert json.loads(bad)["reason"].startswith("field 'text': expected at most 20 characters")
+    assert run(["predict", *arguments(folder, "--on-bad", "fail")]) == 3
+
+
+def test_patterns_are_quoted(folder: Path) -> None:
+    bundle, out = str(folder / "bundle"), folder / "out.parquet"
+    assert run(["predict", bundle, str(folder / "d*.csv"), str(out), "--workers", "2"]) == 0
+    assert pl.read_parquet(out).height == 3
+
+
+def test_ctrl_c_says_what_is_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gristmill.serve.offline.part_writer import PartWriter
+
+    real = PartWriter.__call__
+
+    def interrupted(self: PartWriter, part: Part) -> PartRecord:
+        if part.number == 2:
+            raise KeyboardInterrupt
+        return real(self, part)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PartWriter, "__call__", interrupted)
+        assert run(["predict", *arguments(folder, "--part-rows", "1")]) == 130
+    said = capsys.readouterr().err
+    assert "2 rows are done and kept: the same command goes on after them\n" in said
+    assert run(["predict", *arguments(folder, "--part-rows", "1")]) == 0
+    assert "3 rows in " in (said := capsys.readouterr().out)
+    assert "2 of them from before" in said
+
+
+@pytest.mark.parametrize("check", ["warn", "reject"])
+def test_the_schema_of_the_bundle(
+    folder: Path, check: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = folder / "out.parquet"
+    assert run(["predict", *arguments(folder, "--schema", check)]) == 2
+    assert "expected schema.toml in the bundle, found none" in capsys.readouterr().err
+    schema = Schema.infer(profile(pl.DataFrame({"text": ["win", "hello mum"] * 50})))
+    text = re.sub("max_unseen = .*", "max_unseen = 0.0", schema.text)
+    write_toy(folder / "bundle", {"schema.toml": text})
+    pl.DataFrame({"text": ["win", "never seen"]}).write_csv(folder / "data.csv")
+    assert run(["predict", *arguments(folder, "--schema", check)]) == 0
+    found = pl.read_parquet(out)
+    if check == "warn":
+        assert found["label"].to_list() == ["spam", "spam"]
+        assert "1 rows break the schema" in capsys.readouterr().out
+    else:
+        assert found["label"].to_list() == ["spam", None]
+    column = "warning" if check == "warn" else "error"
+    assert found[column][0] is None
+    assert found[column][1].startswith("schema: ")

@@ -1,4 +1,4 @@
-"""A runner that needs no bundle, requests without a network, and one small real bundle."""
+"""Endpoints that need no bundle, requests without a network, and one small real bundle."""
 
 from __future__ import annotations
 
@@ -6,64 +6,136 @@ import asyncio
 import math
 
 import httpx2
-import polars as pl
+import numpy as np
 import pytest
 
-from gristmill.serve.app import app_from_runner
-from gristmill.serve.records import check_records
-from gristmill.store.bundle import Field, Signature
+from gristmill.serve.online.endpoint import Answered
+from gristmill.serve.protocol import Limits
+from gristmill.serve.protocols.served import Served
+from gristmill.serve.runners.rows import Ragged, Rows
+from gristmill.store.bundle import Field
 
 FINGERPRINT = "0123456789abcdef0123456789abcdef"
 
 
-class FakeRunner:
+class ParityEndpoint:
     """Says `odd` of texts of odd length; fails on "boom", has no answer to "nan"."""
 
-    signature = Signature(
-        inputs=[
-            Field("text", "string", max_length=20),
-            Field("count", "int", required=False, min=0.0, max=100.0),
-        ],
-        outputs=[Field("label", "string"), Field("prob", "float")],
+    name = "parity"
+    fingerprint = FINGERPRINT
+    inputs = (
+        Field("text", "string", max_length=20),
+        Field("count", "int", required=False, min=0.0, max=100.0),
     )
+    outputs = (Field("label", "string"), Field("prob", "float"))
     classes = ("even", "odd")
 
     def __init__(self):
-        self.batches = []
+        self.calls = []
+        self.degraded = False
+        self.refusal = None
+        self.gate = None
 
-    def check_records(self, records):
-        return check_records(self.signature.inputs, records)
-
-    def frame(self, records):
-        return pl.DataFrame(records, schema={"text": pl.String, "count": pl.Int64})
-
-    def predict(self, frame):
-        self.batches.append(frame.height)
-        rows = [self.answer(*row) for row in frame.iter_rows()]
-        schema = {"label": pl.String, "prob": pl.Float64, "probs": pl.List(pl.Float64)}
-        return pl.DataFrame(rows, schema=schema, orient="row")
+    async def answer(self, rows, call):
+        self.calls.append(call)
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.refusal is not None:
+            raise self.refusal
+        counts = rows.columns.get("count", [None] * rows.count)
+        counts = counts.tolist() if isinstance(counts, np.ndarray) else counts
+        answers = [self.of(*row) for row in zip(rows.columns["text"], counts, strict=True)]
+        labels, prob, probs = zip(*answers, strict=True)
+        columns = {"label": list(labels), "prob": np.array(prob), "probs": np.array(probs)}
+        return Answered(rows=Rows(columns, rows.count), model=FINGERPRINT, degraded=self.degraded)
 
     @staticmethod
-    def answer(text, count=None):
+    def of(text, count=None):
         if text == "boom":
             raise RuntimeError("the secret inside")
         if text == "nan":
             return ("even", math.nan, [math.nan, math.nan])
-        odd = (len(text) + (count or 0)) % 2
+        odd = (len(text) + int(count or 0)) % 2
         prob = 1 - 1 / (3 + len(text))
         return (("even", "odd")[odd], prob, [1 - prob, prob] if odd else [prob, 1 - prob])
 
+    async def close(self):
+        pass
+
+
+class SumEndpoint:
+    """Answers the sums of a tensor field's rows, [n, 2]: of all elements, and of their squares."""
+
+    fingerprint = FINGERPRINT
+    outputs = (Field("sums", "tensor", dtype="float64", shape=[2]),)
+    classes = ()
+
+    def __init__(self, field, name="sums"):
+        self.inputs, self.name = (field,), name
+
+    async def answer(self, rows, call):
+        column = rows.columns[self.inputs[0].name]
+        rows_ = [np.asarray(column[row], np.float64) for row in range(rows.count)]
+        sums = np.array([[row.sum(), (row**2).sum()] for row in rows_])
+        return Answered(rows=Rows({"sums": sums}, rows.count), model=FINGERPRINT)
+
+    async def close(self):
+        pass
+
+
+class EchoEndpoint(SumEndpoint):
+    """Answers rows of free length with themselves."""
+
+    outputs = (Field("same", "tensor", dtype="float32", shape=[None]),)
+
+    async def answer(self, rows, call):
+        column = rows.columns[self.inputs[0].name]
+        assert isinstance(column, Ragged)
+        return Answered(rows=Rows({"same": column}, rows.count), model=FINGERPRINT)
+
+
+VECTOR = Field("x", "tensor", dtype="float32", shape=[4], min=-1000.0, max=1000.0)
+IMAGE = Field("picture", "image", shape=[2, 3, 3])
+RAGGED = Field("signal", "tensor", dtype="float32", shape=[None], max_length=6)
+
 
 @pytest.fixture
-def runner():
-    return FakeRunner()
+def endpoint():
+    return ParityEndpoint()
 
 
 @pytest.fixture
-def make_app(runner):
-    return lambda limits=None: app_from_runner(
-        runner, name="parity", fingerprint=FINGERPRINT, limits=limits
-    )
+def make_served():
+    """Make a served model: parity (by default), vector, image or ragged."""
+
+    def make(kind="parity", limits=None):
+        made = {
+            "parity": ParityEndpoint,
+            "vector": lambda: SumEndpoint(VECTOR, "vector"),
+            "image": lambda: SumEndpoint(IMAGE, "image"),
+            "ragged": lambda: EchoEndpoint(RAGGED, "ragged"),
+        }
+        return Served(made[kind](), limits or Limits())
+
+    return make
+
+
+@pytest.fixture
+def served(endpoint):
+    return Served(endpoint, Limits())
+
+
+@pytest.fixture
+def make_app(endpoint, make_served):
+    """Make an application of the parity endpoint and, by name, others."""
+    from gristmill.serve.server.app import App
+
+    def make(limits=None, others=(), **options):
+        models = [Served(endpoint, limits or Limits())]
+        models += [make_served(kind, limits) for kind in others]
+        return App(models, **options)
+
+    return make
 
 
 @pytest.fixture

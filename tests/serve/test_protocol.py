@@ -2,7 +2,6 @@ import pytest
 
 from gristmill.core.errors import UsageError
 from gristmill.serve.protocol import Limits
-from gristmill.serve.runner import Runner
 
 
 @pytest.mark.parametrize("name", Limits.__struct_fields__)
@@ -18,13 +17,3 @@ def test_a_full_request_must_fit_in_the_queue():
         Limits(max_queue=10, max_instances=11)
     assert caught.value.message == "max_queue (10) is below max_instances (11)"
     assert Limits(max_queue=10, max_instances=10).max_queue == 10
-
-
-def test_the_real_runner_and_the_fake_one_have_what_the_server_needs(spam_bundle, runner):
-    for candidate in (Runner(spam_bundle), runner):
-        records, errors = candidate.check_records([{"text": "hi"}])
-        assert errors == []
-        answers = candidate.predict(candidate.frame(records))
-        assert answers.columns == ["label", "prob", "probs"]
-        assert answers["label"][0] in candidate.classes
-        assert candidate.signature.inputs[0].name == "text"

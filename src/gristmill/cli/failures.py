@@ -44,7 +44,7 @@ def _missing_package(name: str) -> GristmillError:
     root = name.partition(".")[0]
     extras = {
         "train": {"torch", "safetensors", "optuna"},
-        "serve": {"starlette", "uvicorn", "uvloop", "httptools", "orjson"},
+        "serve": {"uvicorn", "uvloop", "httptools", "orjson"},
         "postgres": {"psycopg"},
         "validate": {"duckdb", "hypothesis", "PIL", "tensorflow_metadata", "google"},
     }

@@ -1,55 +1,103 @@
-"""`gristmill predict`: a bundle and a table in, a Parquet file of answers out."""
+"""`gristmill predict`: a bundle and a table in, a table of answers out."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gristmill.cli.output import HELP, emit, json_option, say, table
 
 if TYPE_CHECKING:
-    from gristmill.serve.predict import PredictionSummary
+    from gristmill.cli.predict_schema import SchemaGuard
+    from gristmill.serve.offline.summary import PredictionSummary
+
+_PLACE = click.Path(path_type=Path)
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("predict", context_settings=HELP)
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("bundle", type=_PLACE)
+@click.argument("data", type=_PLACE)
+@click.argument("output", type=_PLACE, required=False)
+@click.option("--out", "-o", type=_PLACE, help="OUTPUT, named so.")
+@click.option("--keep", multiple=True, metavar="COLUMN", help="Pass a column of DATA through.")
 @click.option(
-    "--out", "-o", type=click.Path(path_type=Path), required=True, help="Parquet file to write."
-)
-@click.option(
-    "--batch-rows",
-    type=click.IntRange(min=1),
-    default=1024,
+    "--on-bad",
+    type=click.Choice(["keep", "drop", "fail"]),
+    default="keep",
     show_default=True,
-    help="Rows that the model sees at once.",
+    help="What becomes of a row that breaks the signature.",
 )
+@click.option("--quarantine", type=_FILE, metavar="FILE", help="Write such rows here, and why.")
+@click.option(
+    "--schema",
+    "schema_check",
+    type=click.Choice(["off", "warn", "reject"]),
+    default="off",
+    show_default=True,
+    help="Hold rows to the bundle's schema, too.",
+)
+@click.option("--environment", help="Of the schema. Default: serving, if it has that.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes to work in.")
-@click.option("--strict", is_flag=True, help="Exit with 3 if a row broke the signature.")
+@click.option(
+    "--memory", default="512MB", show_default=True, help="For rows under way, in each process."
+)
+@click.option("--batch-rows", type=click.IntRange(min=1), help="Most rows the model sees at once.")
+@click.option(
+    "--part-rows", type=click.IntRange(min=1), help="Rows of a part: lost at most by a kill."
+)
+@click.option("--strict", is_flag=True, help="Exit with 3 if a row was bad.")
 @json_option
 def command(
-    bundle: Path, data: Path, out: Path, batch_rows: int, workers: int, strict: bool, as_json: bool
+    bundle: Path,
+    data: Path,
+    output: Path | None,
+    out: Path | None,
+    strict: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
-    """Answer every row of DATA with the model in BUNDLE, into a Parquet file.
+    """Answer every row of DATA with the model in BUNDLE, into OUTPUT.
 
-    DATA is a CSV, JSON Lines, Parquet or Arrow file with the columns that the bundle's signature
-    asks for. The output has exactly one row for each row of DATA: its row_id, a prediction_id that
-    `gristmill lineage` can trace, the label, its probability and those of all classes. A row that
-    breaks the signature gets no label, and the reason in the column `error`.
+    DATA is a Parquet, Arrow, CSV, TSV or JSON Lines file (the last three perhaps
+    gzipped), a folder of them or a quoted pattern; a .npy array for a model of one
+    tensor; a folder of images for a model of images. OUTPUT is named .parquet, .csv,
+    .tsv or .jsonl, or without an ending: a folder of Parquet files.
 
-    Stopped half-way, the same command goes on where it was; the output appears when all is done.
+    There is exactly one row of answers for each row of DATA, in its order: its row_id
+    (of an image, its path), a prediction_id that `gristmill lineage` can trace, and
+    what the model says: of a classifier the label, its probability and those of all
+    classes. A row that breaks the bundle's signature gets no answer, and the reason in
+    the column `error`.
+
+    Stopped half-way, or killed, the same command goes on after the rows that are done;
+    the output appears when all are. Two runs cannot write the same output at once.
 
     \b
-    Example:
-      gristmill predict bundles/spam later.csv -o answers.parquet
+    Examples:
+      gristmill predict bundles/spam later.csv answers.parquet
+      gristmill predict bundles/spam 'logs/*.jsonl.gz' answers --workers 4
+      gristmill predict bundles/spam later.csv a.csv --keep id --quarantine b.csv
+      gristmill predict bundles/digits scans/ answers.jsonl
 
     \b
-    Exit codes: 0 done, 2 wrong call, 3 with --strict a row broke the signature, 5 data cannot be
-    read or lacks a column, 8 the bundle is damaged, 130 stopped with Ctrl-C.
+    Exit codes:
+      0    done
+      2    wrong call
+      3    with --strict or --on-bad fail: a row was bad
+      5    data cannot be read, or lacks a column, or the output cannot be written
+      8    the bundle is damaged
+      10   another run writes this output, or the model cannot be computed
+      130  stopped with Ctrl-C
     """
-    summary = _predict(bundle, data, out, batch_rows, workers)
+    target = _target(output, out)
+    try:
+        summary = _predict(bundle, data, target, **options)
+    except KeyboardInterrupt:
+        _say_kept(target)
+        raise
     emit(summary, as_json, lambda: _show(summary))
     if strict and summary.bad:
         from gristmill.core.errors import FindingsError
@@ -57,30 +105,80 @@ def command(
         raise FindingsError(
             f"{summary.bad} of {summary.rows} rows broke the bundle's signature",
             where=str(data),
-            fix=f"see the column 'error' of {out}",
+            fix=f"see the column 'error' of {target}, or --quarantine",
         )
 
 
+def _target(output: Path | None, out: Path | None) -> Path:
+    """Return where answers go: named once, in either way."""
+    if (output is None) == (out is None):
+        raise click.UsageError("Name one OUTPUT: as the third argument, or with --out.")
+    found = output if output is not None else out
+    return found if found is not None else Path()
+
+
 def _predict(
-    bundle: Path, data: Path, out: Path, batch_rows: int, workers: int
+    bundle: Path,
+    data: Path,
+    out: Path,
+    *,
+    schema_check: str,
+    environment: str | None,
+    workers: int,
+    batch_rows: int | None,
+    **options: Any,
 ) -> PredictionSummary:
     from gristmill.engine.opening import open_engine
-    from gristmill.serve.predict import predict_table
+    from gristmill.serve.offline.table_prediction import BATCH_ROWS, predict_table
+    from gristmill.store.bundle import Bundle
 
+    opened = Bundle.open(bundle)
+    options |= {"batch_rows": batch_rows or BATCH_ROWS}
+    if schema_check != "off":
+        options["guard"] = _guard(opened, environment)
+        options["warn_only"] = schema_check == "warn"
+    place = str(data) if not data.exists() else data
     if workers == 1:
-        return predict_table(bundle, data, out, batch_rows=batch_rows)
+        return predict_table(opened, place, out, **options)
     with open_engine("local", workers=workers) as engine:
-        return predict_table(bundle, data, out, batch_rows=batch_rows, engine=engine)
+        return predict_table(opened, place, out, engine=engine, **options)
+
+
+def _guard(bundle: Any, environment: str | None) -> SchemaGuard:
+    from gristmill.cli.predict_schema import schema_guard
+
+    return schema_guard(bundle, environment)
+
+
+def _say_kept(out: Path) -> None:
+    from gristmill.core.quantities import format_count
+    from gristmill.serve.offline.ledger import kept_rows
+
+    rows = kept_rows(out)
+    if rows:
+        click.echo(
+            f"{format_count(rows)} rows are done and kept: the same command goes on after them",
+            err=True,
+        )
 
 
 def _show(summary: PredictionSummary) -> None:
     from gristmill.core.quantities import format_count, format_seconds
 
-    rows = [[label, count, count / summary.rows] for label, count in summary.labels.items()]
+    total = max(summary.rows, 1)
+    rows = [[label, count, count / total] for label, count in summary.labels.items()]
     if summary.bad:
-        rows.append(["(broke the signature)", summary.bad, summary.bad / summary.rows])
-    table("", ["label", "rows", "share"], rows)
+        rows.append(["(bad rows)", summary.bad, summary.bad / total])
+    if rows:
+        table("", ["label", "rows", "share"], rows)
+    resumed = f", {format_count(summary.resumed)} of them from before" if summary.resumed else ""
     say(
-        f"{summary.out}: {format_count(summary.rows)} rows in {format_seconds(summary.seconds)}"
-        + (f", {format_count(summary.resumed)} of them from before" if summary.resumed else "")
+        f"{summary.out}: {format_count(summary.written)} rows in "
+        f"{format_seconds(summary.seconds)}{resumed}"
     )
+    if summary.warned:
+        say(f"{format_count(summary.warned)} rows break the schema: see the column 'warning'")
+    if summary.quarantine:
+        say(f"{summary.quarantine}: {format_count(summary.bad)} bad rows, each with its reason")
+    if summary.unreadable:
+        say(f"{format_count(summary.unreadable)} lines are no rows: see the file beside it")

@@ -1,4 +1,4 @@
-"""`gristmill serve`: a bundle behind HTTP."""
+"""`gristmill serve`: bundles behind HTTP."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import click
 from gristmill.cli.output import HELP, json_option, say
 
 if TYPE_CHECKING:
-    from gristmill.serve.server import Ready
+    from gristmill.serve.server.lifecycle import Ready
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command("serve", context_settings=HELP)
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE [NAME=BUNDLE]...")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
@@ -23,14 +25,54 @@ if TYPE_CHECKING:
     show_default=True,
     help="Port to listen on; 0 takes a free one.",
 )
+@click.option(
+    "--deadline",
+    default="2s",
+    show_default=True,
+    help="Time in which a request is answered or refused, unless its header says another.",
+)
 @click.option("--max-body", default="1MB", show_default=True, help="Largest body of a request.")
 @click.option(
     "--max-batch",
     type=click.IntRange(min=1),
     default=64,
     show_default=True,
-    help="Records that go through the model together.",
+    help="Rows that go through the model together.",
 )
+@click.option(
+    "--max-queue",
+    type=click.IntRange(min=1),
+    default=4096,
+    show_default=True,
+    help="Rows that may wait for a model.",
+)
+@click.option(
+    "--schema",
+    type=click.Choice(["reject", "warn", "off"]),
+    default="reject",
+    show_default=True,
+    help="Of values outside their field's limits: refuse, answer and count, or don't look.",
+)
+@click.option(
+    "--replicas",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Processes that run each model; 0 runs it in the server's own process.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads of one operator of a model.",
+)
+@click.option(
+    "--cache", default="0", show_default=True, help="Memory for answers, as 64MB; 0: none."
+)
+@click.option("--token-file", type=_FILE, help="Answer only who has one of its bearer tokens.")
+@click.option("--tls-cert", type=_FILE, help="Certificate (PEM): serve HTTPS.")
+@click.option("--tls-key", type=_FILE, help="Its private key (PEM).")
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
@@ -38,41 +80,115 @@ if TYPE_CHECKING:
     show_default=True,
     help="What goes to stderr; info is a line per request.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Lines of text, or of JSON with the request's id.",
+)
+@click.option(
+    "--drain",
+    default="10s",
+    show_default=True,
+    help="How long requests under way may take once the server is told to stop.",
+)
 @json_option
 def command(
-    bundle: Path,
-    host: str,
-    port: int,
+    bundles: tuple[str, ...],
+    deadline: str,
     max_body: str,
     max_batch: int,
-    log_level: str,
+    max_queue: int,
+    cache: str,
+    token_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    drain: str,
     as_json: bool,
+    **rest: object,
 ) -> None:
-    """Answer requests over HTTP with the model in BUNDLE, until Ctrl-C or SIGTERM.
+    """Answer requests over HTTP with the models in BUNDLEs, until Ctrl-C or SIGTERM.
 
-    The bundle is checked byte for byte before anything listens. When the server is ready it prints
-    one line with its URL; open that in a browser to try the model. It speaks plain JSON
-    (/v1/predict) and the Open Inference Protocol v2 (/v2/...); /openapi.json describes both.
+    Each bundle is checked byte for byte before anything listens, then warmed up. When the server
+    is ready it prints one line: what it serves, how fast each model was in the warm-up (rows per
+    second in full batches, the median time of one row), and the URL. Open that in a browser.
+
+    It speaks plain JSON, CSV, raw bytes and .npy (/v1/predict for the first bundle,
+    /v1/models/NAME/predict for each) and the Open Inference Protocol v2 (/v2/...) with binary
+    tensors; /openapi.json describes all of it, with the models' own fields.
+
+    A model answers under the name in its bundle, or under NAME. A request that cannot be answered
+    in time is refused at once, with 503 and a time to come back.
 
     \b
     Examples:
       gristmill serve bundles/spam
-      gristmill serve bundles/spam --port 0 --json
+      gristmill serve bundles/spam topics=bundles/topics-v2 --port 0 --json
+      gristmill serve bundles/vision --replicas 2 --deadline 100ms --max-body 10MB
+      gristmill serve bundles/spam --host 0.0.0.0 --token-file tokens \\
+        --tls-cert cert.pem --tls-key key.pem --log-level info --log-format json
       curl localhost:8000/v1/predict -H 'Content-Type: application/json' \\
-        -d '{"instances": [{"text": "Win a prize now"}]}'
+        -H 'X-Gristmill-Deadline-Ms: 50' -d '{"instances": [{"text": "Win a prize now"}]}'
+
+    \b
+    For operators: /healthz (the process runs), /readyz (requests are taken), /metrics (Prometheus).
+    Every answer has an X-Request-Id; a request may bring its own.
 
     \b
     Exit codes: 0 stopped by Ctrl-C or SIGTERM after answering what was under way, 2 wrong call,
-    8 the bundle is damaged, 10 the port is in use or the server cannot start.
+    8 a bundle is damaged, 10 the port is in use or the server cannot start.
     """
     import msgspec
 
-    from gristmill.core.quantities import parse_bytes
+    from gristmill.core.quantities import parse_bytes, parse_seconds
     from gristmill.serve.protocol import Limits
-    from gristmill.serve.server import serve
+    from gristmill.serve.server.lifecycle import serve
+    from gristmill.serve.server.settings import Settings
 
     def announce(ready: Ready) -> None:
         say(msgspec.json.encode(ready).decode() if as_json else str(ready))
 
-    limits = Limits(max_body=parse_bytes(max_body), max_batch=max_batch)
-    serve(bundle, host=host, port=port, limits=limits, log_level=log_level, announce=announce)
+    seconds = parse_seconds(deadline)
+    limits = Limits(
+        max_body=parse_bytes(max_body),
+        max_batch=max_batch,
+        max_queue=max_queue,
+        max_instances=min(max_queue, Limits().max_instances),
+        deadline=seconds,
+        max_deadline=max(seconds, Limits().max_deadline),
+    )
+    settings = Settings(
+        limits=limits,
+        cache=parse_bytes(cache),
+        tokens=str(token_file or ""),
+        tls_certificate=str(tls_cert or ""),
+        tls_key=str(tls_key or ""),
+        drain_seconds=parse_seconds(drain),
+        **rest,  # type: ignore[arg-type]
+    )
+    serve(named(bundles), settings, announce=announce)
+
+
+def named(bundles: tuple[str, ...]) -> dict[str, str]:
+    """Return folders by the name given to each; one without a name has its bundle's own.
+
+    Raises:
+        UsageError: a name is there twice, or a folder without a name is.
+    """
+    from gristmill.core.errors import UsageError
+    from gristmill.store.bundle import Bundle
+
+    found: dict[str, str] = {}
+    for text in bundles:
+        name, equals, folder = text.partition("=")
+        if not equals or Path(text).is_dir():
+            name, folder = "", text
+        if not name and len(bundles) > 1:
+            name = Bundle.open(folder).name
+        if name in found:
+            raise UsageError(
+                f"two models have the name {name!r}", fix="serve one of them as NAME=BUNDLE"
+            )
+        found[name] = folder
+    return found

@@ -97,16 +97,63 @@ class HashedNgrams(
         Raises:
             DataError: the column is missing or holds no text.
         """
-        import polars as pl
+        return self.encode(_texts(frame, self.column))
 
-        column = _column(frame, self.column)
-        if column.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
-            raise DataError(
-                f"expected text, found {column.dtype}",
-                where=f"column {self.column!r}",
-                fix=f"cast the column, or name another: {', '.join(frame.columns)}",
-            )
-        return self.encode(column.cast(pl.String).fill_null("").to_list())
+
+class Tokens(
+    msgspec.Struct, frozen=True, tag="tokens", tag_field="kind", forbid_unknown_fields=True
+):
+    """The tokens of a text, by a trained tokenizer: word pieces, byte pairs and others.
+
+    Attributes:
+        tokenizer: what the package `tokenizers` writes to `tokenizer.json`, as text. What it says
+            of padding and of truncation is left out: rows are padded with 0, which must therefore
+            be the id of no token that a text can have.
+        column: the text column that is read.
+        max_tokens: most ids kept of one row, special tokens included.
+
+    Raises:
+        UsageError: a number of tokens makes no sense.
+    """
+
+    tokenizer: str
+    column: str = "text"
+    max_tokens: int = 256
+
+    def __post_init__(self) -> None:
+        _check_number("max_tokens", self.max_tokens, 2**24)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that are read."""
+        return (self.column,)
+
+    @property
+    def size(self) -> int:
+        """How many ids there are; an embedding table needs as many rows."""
+        from gristmill.data.tokens import vocabulary_size
+
+        return vocabulary_size(self.tokenizer)
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return int64[n, length]: ids of each text, 0 where padded on the right.
+
+        `length` is that of the longest row, at least 1. A row's ids do not depend on the others.
+
+        Raises:
+            DataError: the tokenizer can't be read, or gave a token the id 0.
+        """
+        from gristmill.data.tokens import encode_tokens
+
+        return encode_tokens(self.tokenizer, texts, self.max_tokens)
+
+    def apply(self, frame: pl.DataFrame) -> NDArray[np.int64]:
+        """Encode the text column of a frame: int64[n, length]; an empty cell reads as "".
+
+        Raises:
+            DataError: the column is missing or holds no text.
+        """
+        return self.encode(_texts(frame, self.column))
 
 
 class Columns(
@@ -147,7 +194,7 @@ class Columns(
         return matrix
 
 
-Featurizer: TypeAlias = HashedNgrams | Columns
+Featurizer: TypeAlias = HashedNgrams | Tokens | Columns
 """Any featurizer; told apart in JSON by the key `kind`."""
 
 
@@ -163,7 +210,7 @@ def featurizer_from_json(data: bytes) -> Featurizer:
         DataError: the JSON is not a featurizer, or one whose numbers make no sense.
     """
     try:
-        return msgspec.json.decode(data, type=HashedNgrams | Columns)
+        return msgspec.json.decode(data, type=HashedNgrams | Tokens | Columns)
     except (msgspec.DecodeError, UsageError, UnicodeDecodeError) as error:
         raise DataError(f"not a featurizer: {error}") from error
 
@@ -189,6 +236,19 @@ def _column(frame: pl.DataFrame, name: str) -> pl.Series:
             f"expected a column {name!r}, found {', '.join(frame.columns) or 'no columns'}"
         )
     return frame[name]
+
+
+def _texts(frame: pl.DataFrame, name: str) -> list[str]:
+    import polars as pl
+
+    column = _column(frame, name)
+    if column.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
+        raise DataError(
+            f"expected text, found {column.dtype}",
+            where=f"column {name!r}",
+            fix=f"cast the column, or name another: {', '.join(frame.columns)}",
+        )
+    return column.cast(pl.String).fill_null("").to_list()
 
 
 def _finite_floats(column: pl.Series) -> NDArray[np.float32]:

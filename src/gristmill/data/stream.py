@@ -81,6 +81,11 @@ class TableStream:
             yield self._with_ids(empty, 0)
 
     @property
+    def has_ids(self) -> bool:
+        """Whether the data has row ids of its own."""
+        return self._own_ids is not None
+
+    @property
     def unreadable(self) -> pl.DataFrame:
         """The first 1,000 rows set aside so far: `line` (from 1), `text`, `reason`."""
         return self._log.unreadable

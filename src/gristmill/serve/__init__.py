@@ -11,35 +11,63 @@ from typing import TYPE_CHECKING
 from gristmill.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from gristmill.serve.app import App as App
-    from gristmill.serve.app import app_from_runner as app_from_runner
     from gristmill.serve.client import Client as Client
     from gristmill.serve.client import Prediction as Prediction
-    from gristmill.serve.predict import PredictionSummary as PredictionSummary
-    from gristmill.serve.predict import predict_table as predict_table
-    from gristmill.serve.process import ServerProcess as ServerProcess
-    from gristmill.serve.process import running_server as running_server
+    from gristmill.serve.offline.summary import PredictionSummary as PredictionSummary
+    from gristmill.serve.offline.table_prediction import predict_table as predict_table
+    from gristmill.serve.online.cache import AnswerCache as AnswerCache
+    from gristmill.serve.online.model_endpoint import ModelEndpoint as ModelEndpoint
     from gristmill.serve.protocol import Limits as Limits
     from gristmill.serve.records import RecordError as RecordError
     from gristmill.serve.refusal import Refusal as Refusal
+    from gristmill.serve.routing.canary import Canary as Canary
+    from gristmill.serve.routing.ensemble import Ensemble as Ensemble
+    from gristmill.serve.routing.selected import Selected as Selected
+    from gristmill.serve.routing.shadow import Shadow as Shadow
+    from gristmill.serve.routing.swappable import Swappable as Swappable
     from gristmill.serve.runner import Runner as Runner
-    from gristmill.serve.server import app_from_bundle as app_from_bundle
-    from gristmill.serve.server import serve as serve
+    from gristmill.serve.runners.checking import Checker as Checker
+    from gristmill.serve.runners.opening import open_runner as open_runner
+    from gristmill.serve.runners.rows import Ragged as Ragged
+    from gristmill.serve.runners.rows import Rows as Rows
+    from gristmill.serve.selection.feedback_log import FeedbackLog as FeedbackLog
+    from gristmill.serve.selection.kinds import policy_named as policy_named
+    from gristmill.serve.server.app import App as App
+    from gristmill.serve.server.lifecycle import app_from_bundle as app_from_bundle
+    from gristmill.serve.server.lifecycle import app_from_runner as app_from_runner
+    from gristmill.serve.server.lifecycle import serve as serve
+    from gristmill.serve.server.process import ServerProcess as ServerProcess
+    from gristmill.serve.server.process import running_server as running_server
+    from gristmill.serve.server.settings import Settings as Settings
 
 _EXPORTS = {
-    "App": "app",
+    "AnswerCache": "online.cache",
+    "App": "server.app",
+    "Canary": "routing.canary",
+    "Checker": "runners.checking",
     "Client": "client",
+    "Ensemble": "routing.ensemble",
+    "FeedbackLog": "selection.feedback_log",
     "Limits": "protocol",
+    "ModelEndpoint": "online.model_endpoint",
     "Prediction": "client",
-    "PredictionSummary": "predict",
+    "PredictionSummary": "offline.summary",
+    "Ragged": "runners.rows",
     "RecordError": "records",
     "Refusal": "refusal",
+    "Rows": "runners.rows",
     "Runner": "runner",
-    "ServerProcess": "process",
-    "app_from_bundle": "server",
-    "app_from_runner": "app",
-    "predict_table": "predict",
-    "running_server": "process",
-    "serve": "server",
+    "Selected": "routing.selected",
+    "ServerProcess": "server.process",
+    "Settings": "server.settings",
+    "Shadow": "routing.shadow",
+    "Swappable": "routing.swappable",
+    "app_from_bundle": "server.lifecycle",
+    "app_from_runner": "server.lifecycle",
+    "open_runner": "runners.opening",
+    "policy_named": "selection.kinds",
+    "predict_table": "offline.table_prediction",
+    "running_server": "server.process",
+    "serve": "server.lifecycle",
 }
 __getattr__, __dir__, __all__ = lazy_exports(__name__, _EXPORTS)

@@ -14,22 +14,19 @@ import threading
 import msgspec
 
 from gristmill.core.errors import GristmillError
-from gristmill.serve.process import Launch, Report
+from gristmill.serve.server.process import Launch, Report
 
 
 def main(argument: str) -> int:
     """Serve until told to stop; return the exit code."""
-    from gristmill.serve.server import serve
+    from gristmill.serve.server.lifecycle import serve
 
     launch = msgspec.json.decode(argument, type=Launch)
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:
         serve(
-            launch.bundle,
-            host=launch.host,
-            port=launch.port,
-            limits=launch.limits,
-            log_level=launch.log_level,
+            dict(launch.sources),
+            launch.settings,
             announce=lambda ready: _say(Report(url=ready.url)),
         )
     except GristmillError as error:

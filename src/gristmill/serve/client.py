@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping, Sequence
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
-from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
+from urllib.request import (
+    BaseHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    build_opener,
+)
 
 import msgspec
 
@@ -50,27 +59,44 @@ class Client:
     Args:
         url: what the server printed when it started, such as `http://127.0.0.1:8000`.
         timeout: seconds to wait for an answer.
+        token: a bearer token, where the server wants one.
+        trust: a file of certificates (PEM) to trust beside those that this machine trusts.
 
     Raises:
-        UsageError: the URL is not one of HTTP.
+        UsageError: the URL is not one of HTTP, or the certificates cannot be read.
     """
 
-    def __init__(self, url: str, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout: float = 30.0,
+        *,
+        token: str | None = None,
+        trust: Path | str | None = None,
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(f"expected a URL such as http://127.0.0.1:8000, found {url!r}")
         self.url, self.timeout = url.rstrip("/"), timeout
-        self._opener = _opener(direct=parts.hostname in _LOOPBACK)
+        self._opener = _opener(direct=parts.hostname in _LOOPBACK, trust=trust)
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
 
-    def predict(self, instances: Sequence[Mapping[str, object]]) -> list[Prediction]:
-        """Return one prediction per record, in order.
+    def predict(
+        self, instances: Sequence[Mapping[str, object]], model: str | None = None
+    ) -> list[Prediction]:
+        """Return one prediction of a classifier per record, in order.
+
+        Args:
+            instances: records by field name.
+            model: its name, where the server has several; by default the first one.
 
         Raises:
             Refusal: the server said no; carries its status, text and the records that are wrong.
             ServeError: no server, or no answer in time.
         """
         body = msgspec.json.encode({"instances": list(instances)})
-        return _decoded(self.request("POST", "/v1/predict", body), _Predictions).predictions
+        path = "/v1/predict" if model is None else f"/v1/models/{quote(model, safe='')}/predict"
+        return _decoded(self.request("POST", path, body), _Predictions).predictions
 
     def infer_v2(self, model: str, inputs: Sequence[Mapping[str, object]]) -> Json:
         """Send tensors in the Open Inference Protocol v2 and return the response as it is.
@@ -106,7 +132,9 @@ class Client:
         Raises:
             Refusal, ServeError: as `predict`.
         """
-        headers = {"Content-Type": content_type} if body is not None else {}
+        headers = dict(self._headers)
+        if body is not None:
+            headers["Content-Type"] = content_type
         request = Request(self.url + path, data=body, headers=headers, method=method)  # noqa: S310
         where = f"{method} {self.url}{path}"
         try:
@@ -123,9 +151,16 @@ class Client:
             ) from error
 
 
-def _opener(direct: bool) -> OpenerDirector:
+def _opener(direct: bool, trust: Path | str | None) -> OpenerDirector:
     """Return what opens URLs; a proxy of the environment is no way to this machine itself."""
-    return build_opener(ProxyHandler({})) if direct else build_opener()
+    context = ssl.create_default_context()
+    if trust is not None:
+        try:
+            context.load_verify_locations(trust)
+        except OSError as error:
+            raise UsageError(f"not certificates: {error}", where=str(trust)) from error
+    handlers: list[BaseHandler] = [HTTPSHandler(context=context)]
+    return build_opener(*handlers, *([ProxyHandler({})] if direct else []))
 
 
 def _refusal(error: HTTPError, where: str) -> Refusal:

@@ -1,63 +1,10 @@
-"""The shapes that the server's parts agree on: the runner, a model's name, limits and answers."""
+"""How much a server takes on before it refuses."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
 from gristmill.core.errors import UsageError
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from gristmill.serve.records import RecordError
-    from gristmill.store.bundle import Signature
-
-Record: TypeAlias = Mapping[str, object]
-"""One input: field name to value, as JSON gives it."""
-
-
-class RunnerLike(Protocol):
-    """What the server needs of a runner; `gristmill.serve.Runner` is the one in use.
-
-    An answer must not depend on the other rows of the frame.
-    """
-
-    @property
-    def signature(self) -> Signature:
-        """The fields that go in and come out."""
-
-    @property
-    def classes(self) -> Sequence[str]:
-        """Class names, in the order of `probs`."""
-
-    def predict(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return columns label (str), prob (float64) and probs (list of float64), row by row."""
-
-    def check_records(
-        self, records: Sequence[object]
-    ) -> tuple[list[dict[str, object]], list[RecordError]]:
-        """Split records into those that fit the signature and the reasons why the others do not."""
-
-    def frame(self, records: Sequence[Record]) -> pl.DataFrame:
-        """Return checked records as the frame that `predict` takes."""
-
-
-class Model(msgspec.Struct, frozen=True):
-    """Which model answers: its name and the fingerprint of its bundle."""
-
-    name: str
-    fingerprint: str
-
-
-class Answer(NamedTuple):
-    """What the model says of one record: class name, its probability, all probabilities."""
-
-    label: str
-    prob: float
-    probs: list[float]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,7 +15,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         max_instances: records of one request.
         max_batch: records that go through the model together.
         max_queue: records that may wait.
-        deadline: seconds that a request may wait for its turn.
+        deadline: seconds in which a request is answered, unless it says otherwise itself.
+        max_deadline: seconds; the longest deadline that a request may ask for itself.
+        max_headers: header lines of one request.
+        max_header_bytes: bytes of one request's line and headers.
+        max_connections: connections that are open at a time.
+        header_timeout: seconds that a client may take to send a request's line and headers.
         body_timeout: seconds that a client may take to send its body.
 
     Raises:
@@ -80,6 +32,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_batch: int = 64
     max_queue: int = 4096
     deadline: float = 2.0
+    max_deadline: float = 60.0
+    max_headers: int = 100
+    max_header_bytes: int = 32_768
+    max_connections: int = 10_000
+    header_timeout: float = 10.0
     body_timeout: float = 10.0
 
     def __post_init__(self) -> None:

@@ -7,8 +7,9 @@ import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
+import numpy as np
 
-from gristmill.store.bundle import Field
+from gristmill.store.bundle import Field, FieldKind
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
@@ -18,6 +19,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "float": (int, float),
     "bool": (bool,),
 }
+_SMALL = {"uint8": (0.0, 255.0), "int32": (-(2.0**31), 2.0**31 - 1)}
+_ELEMENTS: dict[str, FieldKind] = {"b": "bool", "i": "int", "u": "int", "f": "float"}
 
 
 class RecordError(msgspec.Struct, frozen=True):
@@ -72,6 +75,8 @@ def _check_record(index: int, record: object, fields: Sequence[Field]) -> Iterat
 
 def _expectation(field: Field, value: object) -> str | None:
     """Return what was expected if the value isn't it, else None."""
+    if field.shape is not None:
+        return _tensor_limit(field, value)
     if value is None:
         return _named(field) if field.required else None
     if not isinstance(value, _TYPES[field.kind]):
@@ -80,6 +85,49 @@ def _expectation(field: Field, value: object) -> str | None:
     if isinstance(value, bool):
         return None if field.kind == "bool" else _named(field)
     return _string_limit(field, value) if isinstance(value, str) else _number_limit(field, value)
+
+
+def _tensor_limit(field: Field, value: object) -> str | None:
+    """Look at an array of numbers, given as lists: first its shape, then each number."""
+    dtype = np.dtype(field.dtype or np.uint8)
+    element = Field(field.name, _ELEMENTS[dtype.kind])
+    if dtype.name in _SMALL:
+        low, high = _SMALL[dtype.name]
+        element = Field(field.name, "int", min=low, max=high)
+    numbers = _numbers(value, field.shape or [])
+    if numbers is None or any(not isinstance(each, _TYPES[element.kind]) for each in numbers):
+        return shape_text(field)
+    if field.ragged and len(numbers) > (field.max_length or len(numbers)) * field.elements:
+        return f"at most {field.max_length} elements"
+    for each in numbers:
+        wrong = _expectation(element, each) or _number_limit(field, each)
+        if wrong is not None:
+            return f"{shape_text(field)}, each {wrong.removeprefix('a ')}"
+    with np.errstate(over="ignore"):
+        if element.kind == "float" and not np.isfinite(np.array(numbers, dtype)).all():
+            return f"{shape_text(field)}, each finite"
+    return None
+
+
+def _numbers(value: object, shape: Sequence[int | None]) -> list[object] | None:
+    """Return all numbers of nested lists of a shape, None where they have another one."""
+    if not shape:
+        return None if isinstance(value, list | tuple) else [value]
+    if not isinstance(value, list | tuple) or not value or shape[0] not in (None, len(value)):
+        return None
+    found: list[object] = []
+    for item in value:
+        inner = _numbers(item, shape[1:])
+        if inner is None:
+            return None
+        found += inner
+    return found
+
+
+def shape_text(field: Field) -> str:
+    """Return a tensor's element type and shape in words, as `float32[any, 3]`."""
+    shape = ", ".join("any" if size is None else str(size) for size in field.shape or [])
+    return f"{field.dtype or 'uint8'}[{shape}]"
 
 
 def _named(field: Field) -> str:

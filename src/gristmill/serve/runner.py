@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from gristmill.core.errors import ServeError
-from gristmill.serve.graph import Graph
 from gristmill.serve.records import RecordError, check_records
+from gristmill.serve.runners.graph import Graph
 from gristmill.store.bundle import Bundle, FieldKind, Signature
 
 ANSWER = pl.Schema({"label": pl.String(), "prob": pl.Float64(), "probs": pl.List(pl.Float64)})

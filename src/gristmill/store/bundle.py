@@ -3,7 +3,8 @@
     manifest.json         what the model is, and the size and SHA-256 of every other file
     graph.json            the captured graph (`store.graph`)
     weights.safetensors   its weights
-    features.json         how rows become its input (`data.features`)
+    features.json         how rows become its input (`data.features`); none where rows are tensors
+    example.safetensors   a few rows that it can answer; none where they can be made up
     ...                   a schema, notes: any further text
 
 Nothing in a bundle is code and nothing is pickled; opening one runs nothing from it.
@@ -34,6 +35,9 @@ from gristmill.store.bundle_files import (
     read_plain,
 )
 from gristmill.store.graph import GraphSpec, graph_from_json, graph_to_json
+from gristmill.store.signature import Field as Field
+from gristmill.store.signature import FieldKind as FieldKind
+from gristmill.store.signature import Signature as Signature
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,43 +50,18 @@ MANIFEST = "manifest.json"
 GRAPH = "graph.json"
 WEIGHTS = "weights.safetensors"
 FEATURES: Literal["features.json"] = "features.json"
+EXAMPLE = "example.safetensors"
+OFFSETS = ".offsets"
+"""Ending of the name under which the example keeps the offsets of a column of free length."""
 
 _FIX = "don't use this bundle: write it again, or copy it again from where it was made"
-_REQUIRED = (FEATURES, GRAPH, WEIGHTS)
+_REQUIRED = (GRAPH, WEIGHTS)
 _MANIFEST_BYTES = 4 << 20
-_WEIGHT_DTYPES = ("float16", "float32", "float64", "int32", "int64", "bool")
+_DTYPES = {
+    WEIGHTS: ("float16", "float32", "float64", "int32", "int64", "bool"),
+    EXAMPLE: ("float16", "float32", "float64", "int32", "int64", "uint8", "bool"),
+}
 _PACKAGES = ("gristmill", "msgspec", "numpy", "safetensors", "torch")
-
-FieldKind: TypeAlias = Literal["string", "int", "float", "bool"]
-
-
-class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One value of a request or of an answer.
-
-    Attributes:
-        name: its key, or column.
-        kind: its type; an int is welcome where a float is expected, a bool nowhere but as bool.
-        required: whether it must be there and not null.
-        max_length: most characters of a string.
-        domain: the only strings that are allowed.
-        min: least number that is allowed.
-        max: greatest number that is allowed.
-    """
-
-    name: str
-    kind: FieldKind
-    required: bool = True
-    max_length: int | None = None
-    domain: list[str] | None = None
-    min: float | None = None
-    max: float | None = None
-
-
-class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a model is asked and what it answers."""
-
-    inputs: list[Field]
-    outputs: list[Field]
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,10 +70,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         format: version of this layout; 1.
         name: the model's name.
-        task: what kind of question it answers.
-        classes: class names, in the order of the model's outputs.
+        task: what it answers: the class of a row, or tensors.
+        classes: class names, in the order of the model's outputs; none where it answers tensors.
         signature: fields of a request and of an answer.
-        featurizer: the file that says how rows become input.
+        featurizer: the file that says how rows become input; None where they are tensors already.
         files: every other file of the folder, by relative POSIX path.
         metrics: figures of the model's evaluation.
         lineage: what the model came from: run, labels and data, as fingerprints or names.
@@ -103,10 +82,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     format: int
     name: str
-    task: Literal["classification"]
+    task: Literal["classification", "tensors"]
     classes: list[str]
     signature: Signature
-    featurizer: Literal["features.json"]
+    featurizer: Literal["features.json"] | None
     files: dict[str, FileEntry]
     metrics: dict[str, float] = {}
     lineage: dict[str, str] = {}
@@ -204,8 +183,17 @@ class Bundle:
             )
         return read_checked(self.folder, name, entry)
 
+    @property
+    def has_featurizer(self) -> bool:
+        """Whether rows have to be made into tensors first."""
+        return self.manifest.featurizer is not None
+
     def featurizer(self) -> Featurizer:
-        """Read how rows become the model's input."""
+        """Read how rows become the model's input.
+
+        Raises:
+            BundleError: they are tensors already; or the file is no featurizer.
+        """
         try:
             return featurizer_from_json(self.read(FEATURES))
         except DataError as error:
@@ -217,18 +205,30 @@ class Bundle:
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """Read the weights: name -> array, the whole file in memory."""
-        return _parse_weights(self.read(WEIGHTS))
+        return _parse_tensors(self.read(WEIGHTS), WEIGHTS)
+
+    def example(self) -> dict[str, NDArray[Any]]:
+        """Read the rows that were kept as an example; none may have been.
+
+        Returns:
+            By name of an input field, an array [n, ...]; of a ragged one all elements [total, ...],
+            and under its name and `OFFSETS` int64[n + 1].
+        """
+        if EXAMPLE not in self.manifest.files:
+            return {}
+        return _parse_tensors(self.read(EXAMPLE), EXAMPLE)
 
 
 def write_bundle(
     folder: Path | str,
     *,
     name: str,
-    classes: Sequence[str],
+    classes: Sequence[str] = (),
     signature: Signature,
-    featurizer: Featurizer,
+    featurizer: Featurizer | None = None,
     graph: GraphSpec,
     weights: Weights,
+    example: Weights | None = None,
     metrics: Mapping[str, float] | None = None,
     lineage: Mapping[str, str] | None = None,
     extra_files: Mapping[str, str | bytes] | None = None,
@@ -240,11 +240,13 @@ def write_bundle(
     Args:
         folder: where to; must be new, empty or a bundle.
         name: the model's name.
-        classes: two or more different names, in the order of the model's outputs.
+        classes: two or more different names, in the order of the model's outputs; none where it
+            answers tensors.
         signature: fields of a request and of an answer.
-        featurizer: how rows become the model's input.
+        featurizer: how rows become the model's input; None where they are tensors already.
         graph: the captured model.
         weights: every tensor that `graph.weights` names, and no other.
+        example: rows that the model can answer, as `Bundle.example` returns them.
         metrics: finite figures.
         lineage: pairs of words that say what the model came from.
         extra_files: text or bytes by relative path, `schema.toml` for instance.
@@ -256,22 +258,21 @@ def write_bundle(
     check_target(folder)
     _check_arguments(classes, graph, weights, metrics or {})
     extra = {path: _to_bytes(text) for path, text in (extra_files or {}).items()}
-    for path in (MANIFEST, *_REQUIRED):
+    for path in (MANIFEST, FEATURES, EXAMPLE, *_REQUIRED):
         if path in extra:
             raise BundleError("an extra file may not take the place of this one", where=path)
-    contents = {
-        FEATURES: featurizer_to_json(featurizer),
-        GRAPH: graph_to_json(graph),
-        WEIGHTS: _weights_to_bytes(weights),
-        **extra,
-    }
+    contents = {GRAPH: graph_to_json(graph), WEIGHTS: _tensors_to_bytes(weights, WEIGHTS), **extra}
+    if featurizer is not None:
+        contents[FEATURES] = featurizer_to_json(featurizer)
+    if example:
+        contents[EXAMPLE] = _tensors_to_bytes(example, EXAMPLE)
     manifest = Manifest(
         format=FORMAT,
         name=name,
-        task="classification",
+        task="classification" if classes else "tensors",
         classes=list(classes),
         signature=signature,
-        featurizer=FEATURES,
+        featurizer=None if featurizer is None else FEATURES,
         files={path: entry_of(data) for path, data in contents.items()},
         metrics={key: float(value) for key, value in (metrics or {}).items()},
         lineage=dict(lineage or {}),
@@ -310,10 +311,11 @@ def _parse_manifest(data: bytes, where: str) -> Manifest:
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"not a manifest: {error}", where=where) from error
-    missing = [name for name in _REQUIRED if name not in manifest.files]
+    required = [*_REQUIRED, *([manifest.featurizer] if manifest.featurizer else [])]
+    missing = [name for name in sorted(required) if name not in manifest.files]
     if missing:
         raise BundleError(f"expected {missing[0]} among the files, found none", where=where)
-    _check_classes(manifest.classes)
+    _check_task(manifest.task, manifest.classes)
     return manifest
 
 
@@ -348,6 +350,13 @@ def _check_parent(parent: Path) -> None:
         raise BundleError("this folder cannot be written", where=str(parent))
 
 
+def _check_task(task: str, classes: Sequence[str]) -> None:
+    if task == "classification":
+        _check_classes(classes)
+    elif classes:
+        raise BundleError(f"expected no classes of a model that answers {task}", where=MANIFEST)
+
+
 def _check_classes(classes: Sequence[str]) -> None:
     if len(classes) < 2 or len(set(classes)) != len(classes):
         raise BundleError(f"expected two or more different classes, found {list(classes)!r}")
@@ -356,7 +365,8 @@ def _check_classes(classes: Sequence[str]) -> None:
 def _check_arguments(
     classes: Sequence[str], graph: GraphSpec, weights: Weights, metrics: Mapping[str, float]
 ) -> None:
-    _check_classes(classes)
+    if classes:
+        _check_classes(classes)
     graph.check()
     if set(graph.weights) != set(weights):
         odd = sorted(set(graph.weights) ^ set(weights))
@@ -366,35 +376,35 @@ def _check_arguments(
             raise BundleError(f"expected a finite figure, found {value!r}", where=f"metric {key!r}")
 
 
-def _weights_to_bytes(weights: Weights) -> bytes:
+def _tensors_to_bytes(tensors: Weights, where: str) -> bytes:
     import numpy as np
     from safetensors.numpy import save
 
-    arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     for name, array in arrays.items():
-        _check_dtype(name, array)
+        _check_dtype(where, name, array)
     data: bytes = save(arrays)
     return data
 
 
-def _parse_weights(data: bytes) -> dict[str, NDArray[Any]]:
+def _parse_tensors(data: bytes, where: str) -> dict[str, NDArray[Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
-        weights: dict[str, NDArray[Any]] = load(data)
+        tensors: dict[str, NDArray[Any]] = load(data)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise BundleError(f"not safetensors: {error}", where=WEIGHTS) from error
-    for name, array in weights.items():
-        _check_dtype(name, array)
-    return weights
+        raise BundleError(f"not safetensors: {error}", where=where) from error
+    for name, array in tensors.items():
+        _check_dtype(where, name, array)
+    return tensors
 
 
-def _check_dtype(name: str, array: NDArray[np.generic]) -> None:
-    if array.dtype.name not in _WEIGHT_DTYPES:
+def _check_dtype(where: str, name: str, array: NDArray[np.generic]) -> None:
+    if array.dtype.name not in _DTYPES[where]:
         raise BundleError(
-            f"expected a tensor of {', '.join(_WEIGHT_DTYPES)}, found {array.dtype.name}",
-            where=f"{WEIGHTS}, tensor {name!r}",
+            f"expected a tensor of {', '.join(_DTYPES[where])}, found {array.dtype.name}",
+            where=f"{where}, tensor {name!r}",
         )
 
 

@@ -4,7 +4,8 @@ The operators are those of `OPERATORS` and no others: a subset of core ATen, PyT
 set of functional tensor operators, with `linear` and attention kept whole, and integer arithmetic
 on sizes. All of them are pure functions
 of tensors and numbers: none reads a file, none runs code that a bundle brings, none writes to a
-weight. `train.export` writes graphs and `serve.graph` runs them; both take the list from here.
+weight. `train.export` writes graphs and `serve.runners.graph` runs them; both take the list from
+here.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from gristmill.core.errors import BundleError
 
 DTypeName: TypeAlias = Literal["bool", "int32", "int64", "float16", "float32", "float64"]
 
-_POINTWISE = """
+_POINTWISE_NAMES = """
     abs.default add.Scalar add.Tensor bitwise_and.Tensor bitwise_not.default bitwise_or.Tensor
     ceil.default clamp.Tensor clamp.default clone.default cos.default div.Scalar div.Tensor
     div.Tensor_mode elu.default eq.Scalar eq.Tensor erf.default exp.default floor.default ge.Scalar
@@ -32,8 +33,9 @@ _POINTWISE = """
     """
 _REDUCTIONS = """
     _log_softmax.default _softmax.default amax.default amin.default any.default any.dim any.dims
-    argmax.default argmin.default cumsum.default max.dim mean.default mean.dim min.dim prod.dim_int
-    sort.default sum.default sum.dim_IntList topk.default var.correction var_mean.correction
+    argmax.default argmin.default cumsum.default linalg_vector_norm.default max.dim mean.default
+    mean.dim min.dim prod.dim_int sort.default sum.default sum.dim_IntList topk.default
+    var.correction var_mean.correction
     """
 _LAYERS = """
     _adaptive_avg_pool2d.default _embedding_bag.default
@@ -51,12 +53,15 @@ _SHAPES = """
     """
 
 OPERATORS = frozenset(
-    [f"aten.{name}" for name in (_POINTWISE + _REDUCTIONS + _LAYERS + _SHAPES).split()]
+    [f"aten.{name}" for name in (_POINTWISE_NAMES + _REDUCTIONS + _LAYERS + _SHAPES).split()]
     + [f"size.{name}" for name in ("add", "sub", "mul", "floordiv", "mod", "neg", "max", "min")]
     + ["item.get"]
 )
 """Names of every operator that a graph may use: `aten.<name>.<overload>`; `size.*`, arithmetic on
 whole numbers that came from shapes; `item.get`, one result of an operator that has several."""
+
+POINTWISE = frozenset(f"aten.{name}" for name in _POINTWISE_NAMES.split())
+"""Those that compute each element of the result from one element of each tensor, broadcast."""
 
 
 class Ref(msgspec.Struct, frozen=True, tag="ref", tag_field="is", forbid_unknown_fields=True):

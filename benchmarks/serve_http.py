@@ -1,0 +1,330 @@
+"""One small model behind HTTP: ours with everything switched on, and others.
+
+The model is 16-64-10 in torch; one worker each, loopback, a JSON request of one row, at one
+connection and at 32. Ours checks the fields, batches, keeps deadlines, limits and metrics; its
+cache is off. Each peer runs in an environment of its own, and ours and the peer take turns, so
+that both figures come from the same minutes. Images go through the binary path.
+
+    python benchmarks/serve_http.py [--quick] [--json FILE]
+
+Environments are looked for in the folder SERVE_PEERS (by default benchmarks/.peers), one for each
+peer: NAME/bin/python with that package. `SERVE_PEERS_SETUP=1` makes those that are missing. A peer
+that is not there has the figure that was recorded on a like machine, marked as such.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import site
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import venv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import torch
+from torch import nn
+
+from claims import RECORDED, Claim, claim, main
+from gristmill.serve.runners.opening import open_runner
+from gristmill.serve.runners.rows import Rows
+from gristmill.serve.server.listener import listen
+from gristmill.store.bundle import Field, Signature, write_bundle
+from gristmill.train import export_graph
+from serve_load import Load, generator, load
+
+HERE = Path(__file__).resolve().parent
+SCRIPTS = HERE / "serve_peers"
+JSON, BYTES = "application/json", "application/octet-stream"
+BODY = msgspec.json.encode({"instances": [{"x": [round(0.1 * i, 1) for i in range(16)]}]})
+PATH = "/v1/predict"
+_START_SECONDS = 120.0
+
+
+class Peer(NamedTuple):
+    """Another server: its package, how it starts, and what it was measured at."""
+
+    name: str
+    packages: Sequence[str]
+    command: Sequence[str]
+    path: str
+    times: float
+    recorded: float
+
+
+PEERS = (
+    Peer(
+        "FastAPI",
+        ("fastapi", "uvicorn", "uvloop", "httptools"),
+        ("{python}", "fastapi_app.py", "{port}"),
+        PATH,
+        2.5,
+        6_700,
+    ),
+    Peer(
+        "mosec",
+        ("mosec",),
+        ("{python}", "mosec_app.py", "--port", "{port}"),
+        "/inference",
+        1.0,
+        19_900,
+    ),
+    Peer("LitServe", ("litserve",), ("{python}", "litserve_app.py", "{port}"), PATH, 10.0, 1_700),
+    Peer(
+        "BentoML",
+        ("bentoml",),
+        ("{python}", "-m", "bentoml", "serve", "bentoml_app:Net", "--port", "{port}"),
+        PATH,
+        10.0,
+        1_200,
+    ),
+    Peer("Ray Serve", ("ray[serve]",), ("{python}", "ray_app.py", "{port}"), PATH, 30.0, 493),
+)
+
+
+class Both(NamedTuple):
+    """What two servers did that took turns."""
+
+    ours: list[Load]
+    theirs: list[Load]
+
+    def rates(self) -> tuple[float, float]:
+        """Return the medians of requests a second."""
+        return (
+            statistics.median(each.requests_per_second for each in self.ours),
+            statistics.median(each.requests_per_second for each in self.theirs),
+        )
+
+    def p50s(self) -> tuple[float, float]:
+        """Return the medians of the medians, in milliseconds."""
+        return (
+            statistics.median(each.p50_ms for each in self.ours),
+            statistics.median(each.p50_ms for each in self.theirs),
+        )
+
+
+def measure(quick: bool) -> Iterator[Claim]:
+    """Yield all claims."""
+    seconds, rounds = (1.0, 2) if quick else (3.0, 5)
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder) / "tiny"
+        layers = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 10))
+        _bundle(bundle, layers, [16], 10)
+        with _server([*_gristmill(bundle), "{port}"], PATH) as ours:
+            yield from _against_bare(ours, seconds, rounds)
+            for peer in PEERS:
+                yield _against(ours, peer, seconds, 1 if quick else 3)
+        yield from _images(Path(folder) / "image", seconds)
+
+
+def _against_bare(ours: str, seconds: float, rounds: int) -> Iterator[Claim]:
+    command = [sys.executable, "bare_app.py", "{port}"]
+    with _server(command, PATH) as bare:
+        one = _turns(ours, bare + PATH, 1, seconds, rounds)
+        many = _turns(ours, bare + PATH, 32, seconds, rounds)
+    how = (
+        f"tiny model, one worker, loopback, {generator()}; peer: raw ASGI on uvicorn with "
+        f"micro-batches, without checks, limits or metrics; {rounds} turns of {seconds:g} s each"
+    )
+    rate, peer = many.rates()
+    print(f"bare: {rate:.0f}, {peer:.0f}; p50 {one.p50s()}", file=sys.stderr)
+    yield claim(
+        "serve: 32 connections, against bare uvicorn",
+        round(rate),
+        "requests/s",
+        how,
+        goal=f">= {0.8 * peer:.0f}",
+        peer=round(peer),
+    )
+    p50, peer_p50 = one.p50s()
+    yield claim(
+        "serve: p50 at one connection, against bare uvicorn",
+        p50,
+        "ms",
+        f"{how}; the goal is the peer's and 0.1 ms",
+        goal=f"<= {peer_p50 + 0.1:.3f}",
+        peer=peer_p50,
+    )
+
+
+def _against(ours: str, peer: Peer, seconds: float, rounds: int) -> Claim:
+    name = f"serve: 32 connections, against {peer.name}"
+    python = _environment(peer)
+    how = f"tiny model, one worker, loopback, {generator()}; {rounds} turns of {seconds:g} s each"
+    if python is None:
+        return _recorded(name, ours, peer, seconds, rounds, f"{how}; {peer.name} is not installed")
+    command = [each.replace("{python}", str(python)) for each in peer.command]
+    try:
+        with _server(command, peer.path) as theirs:
+            rate, found = _turns(ours, theirs + peer.path, 32, seconds, rounds).rates()
+    except RuntimeError as error:
+        return _recorded(name, ours, peer, seconds, rounds, f"{how}; {error}")
+    return _claim(name, rate, found, peer, how)
+
+
+def _recorded(name: str, ours: str, peer: Peer, seconds: float, rounds: int, how: str) -> Claim:
+    rate = _loads(ours + PATH, 32, seconds, rounds)
+    return _claim(name, rate, peer.recorded, peer, f"{how}, on a like machine {RECORDED}")
+
+
+def _claim(name: str, rate: float, found: float, peer: Peer, how: str) -> Claim:
+    goal = f">= {peer.times * found:.0f}"
+    print(f"{name}: {rate:.0f}, {found:.0f}", file=sys.stderr)
+    return claim(name, round(rate), "requests/s", how, goal=goal, peer=round(found))
+
+
+def _images(bundle: Path, seconds: float) -> Iterator[Claim]:
+    """A picture of 600 kB: what the way there and back adds to the model's own time."""
+    layers = nn.Sequential(nn.Conv2d(3, 8, 16, 16), nn.ReLU(), nn.Flatten(), nn.Linear(1568, 10))
+    _bundle(bundle, layers, [3, 224, 224], 10)
+    picture = np.random.default_rng(0).random((1, 3, 224, 224), np.float32)
+    runner, row = open_runner(bundle), Rows({"x": picture})
+    alone = _median_ms(lambda: runner(row), 300)
+    body = picture.tobytes()
+    command = [*_gristmill(bundle), "{port}"]
+    bare = [sys.executable, "bare_app.py", "{port}"]
+    with _server(command, PATH) as ours, _server(bare, PATH) as other:
+        found = [load(ours + PATH, 1, seconds, BYTES, body) for _ in range(3)]
+        read = [load(other + "/length", 1, seconds, BYTES, body) for _ in range(3)]
+    _check(found)
+    p50 = statistics.median(each.p50_ms for each in found)
+    print(f"image: {p50:.3f} ms, model {alone:.3f} ms", file=sys.stderr)
+    only_read = statistics.median(each.p50_ms for each in read)
+    yield claim(
+        "serve: what HTTP adds to the model's time for an image",
+        p50 - alone,
+        "ms",
+        f"3x224x224 float32 as application/octet-stream, one connection, {generator()}: p50 "
+        f"{p50:.3f} ms, the model alone in one process {alone:.3f} ms; peer: bare uvicorn that "
+        f"only reads the same body",
+        goal="<= 0.2",
+        peer=only_read,
+    )
+
+
+def _median_ms(work: object, times: int) -> float:
+    spent = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()  # type: ignore[operator]
+        spent.append(time.perf_counter() - began)
+    return statistics.median(spent) * 1000
+
+
+def _turns(ours: str, theirs: str, connections: int, seconds: float, rounds: int) -> Both:
+    both = Both([], [])
+    for url in (ours + PATH, theirs):
+        load(url, connections, 1.0, JSON, BODY)
+    for _ in range(rounds):
+        both.ours.append(load(ours + PATH, connections, seconds, JSON, BODY))
+        both.theirs.append(load(theirs, connections, seconds, JSON, BODY))
+    _check(both.ours)
+    return both
+
+
+def _loads(url: str, connections: int, seconds: float, rounds: int) -> float:
+    found = [load(url, connections, seconds, JSON, BODY) for _ in range(rounds)]
+    _check(found)
+    return statistics.median(each.requests_per_second for each in found)
+
+
+def _check(loads: Sequence[Load]) -> None:
+    errors = sum(each.errors for each in loads)
+    if errors:
+        raise RuntimeError(f"{errors} requests were not answered with 200")
+
+
+def _bundle(folder: Path, module: nn.Module, shape: list[int], answer: int) -> None:
+    """Write a module that maps `x` float32[n, *shape] to `y` float32[n, answer] as a bundle."""
+    graph, weights = export_graph(module.eval(), torch.rand(2, *shape), dynamic=(0,))
+    signature = Signature(
+        inputs=[Field("x", "tensor", dtype="float32", shape=[*shape])],
+        outputs=[Field("y", "tensor", dtype="float32", shape=[answer])],
+    )
+    write_bundle(folder, name=folder.name, signature=signature, graph=graph, weights=weights)
+
+
+def _gristmill(bundle: Path) -> list[str]:
+    return [str(Path(sys.executable).with_name("gristmill")), "serve", str(bundle), "--port"]
+
+
+@contextlib.contextmanager
+def _server(command: Sequence[str], path: str) -> Iterator[str]:
+    """Run a server for a block; give its address once it answers."""
+    with listen("127.0.0.1", 0) as sock:
+        port = sock.getsockname()[1]
+    words = [each.replace("{port}", str(port)) for each in command]
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS), "BENTOML_DO_NOT_TRACK": "1"}
+    environment["RAY_AUTH_MODE"] = "disabled"  # else it writes a token into the home folder
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            words, cwd=SCRIPTS, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _await(url + path, process)
+            yield url
+        except RuntimeError:
+            log.seek(0)
+            print(log.read().decode(errors="replace")[-2000:], file=sys.stderr)
+            raise
+        finally:
+            _end(process)
+
+
+def _await(url: str, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        request = urllib.request.Request(url, data=BODY, headers={"Content-Type": JSON})
+        try:
+            with urllib.request.urlopen(request, timeout=5):
+                return
+        except urllib.error.HTTPError as error:
+            if error.code in (400, 422):  # it is there, and reads something else
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise RuntimeError(f"no answer from {' '.join(map(str, process.args))}")  # type: ignore[arg-type]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a server and whatever it started, which is in its process group."""
+    for signal_, seconds in ((15, 8.0), (9, 8.0)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal_)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+            break
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, 9)
+
+
+def _environment(peer: Peer) -> Path | None:
+    """Return the interpreter of a peer's environment; torch and numpy are borrowed from ours."""
+    home = Path(os.environ.get("SERVE_PEERS", HERE / ".peers")) / peer.packages[0].partition("[")[0]
+    python = home / "bin" / "python"
+    if python.exists():
+        return python
+    if not os.environ.get("SERVE_PEERS_SETUP"):
+        return None
+    venv.create(home, with_pip=True)
+    words = [str(python), "-m", "pip", "install", "--quiet", *peer.packages]
+    if subprocess.run(words, check=False).returncode:
+        return None
+    (found,) = home.glob("lib/python*/site-packages")
+    (found / "zz_borrowed.pth").write_text("\n".join(site.getsitepackages()))
+    return python
+
+
+if __name__ == "__main__":
+    sys.exit(main(measure))

@@ -1,0 +1,156 @@
+"""Rows given to a runner in batches that suit it, and its answers as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gristmill.core.errors import DataError, ServeError
+from gristmill.serve.runners.rows import Column, Ragged, Rows
+from gristmill.serve.runners.runner import Runner
+from gristmill.store.signature import Field
+
+_BATCH_BYTES = 32 << 20
+_NO_ANSWER = "the model has no finite answer to it"
+_TYPES: dict[str, type[pl.DataType]] = {
+    "string": pl.String,
+    "int": pl.Int64,
+    "float": pl.Float64,
+    "bool": pl.Boolean,
+}
+
+
+class Answers(NamedTuple):
+    """What came of some rows.
+
+    Attributes:
+        frame: a row of answers for each, null where there is none.
+        failed: by place, why there is none.
+    """
+
+    frame: pl.DataFrame
+    failed: dict[int, str]
+
+
+def answer_rows(runner: Runner, rows: Rows, batch_rows: int) -> Answers:
+    """Answer rows in their order; rows of like work go through the model together.
+
+    Args:
+        runner: the model.
+        rows: that keep its signature.
+        batch_rows: most rows of a batch.
+
+    Raises:
+        ServeError: the model can't be computed, whatever the row.
+    """
+    if rows.count == 0:
+        return Answers(empty_answers(runner), {})
+    work = runner.work(rows)
+    order = None if (work == work[0]).all() else np.argsort(work, kind="stable")
+    sorted_rows = rows if order is None else rows.select(order)
+    frames, failed = [], dict[int, str]()
+    start = 0
+    for batch in _batches(sorted_rows, batch_rows):
+        found = _answered(runner, batch)
+        frames.append(found.frame)
+        failed |= {start + place: reason for place, reason in found.failed.items()}
+        start += batch.count
+    frame = pl.concat(frames)
+    if order is None:
+        return Answers(frame, failed)
+    return Answers(
+        frame[np.argsort(order)], {int(order[place]): why for place, why in failed.items()}
+    )
+
+
+def answer_fields(runner: Runner) -> list[Field]:
+    """Return the fields of an answer, in the order of the columns."""
+    if not runner.classes:
+        return list(runner.outputs)
+    probs = Field("probs", "tensor", dtype="float64", shape=[len(runner.classes)])
+    return [Field("label", "string"), Field("prob", "float"), probs]
+
+
+def answers_schema(runner: Runner) -> pl.Schema:
+    """Return the columns of an answer."""
+    return pl.Schema({field.name: _dtype(field) for field in answer_fields(runner)})
+
+
+def empty_answers(runner: Runner) -> pl.DataFrame:
+    """Return no answers."""
+    return answers_schema(runner).to_frame()
+
+
+def _batches(rows: Rows, batch_rows: int) -> Iterator[Rows]:
+    """Cut rows into batches, smaller ones where rows are large."""
+    size = max(1, min(batch_rows, _BATCH_BYTES * rows.count // max(rows.nbytes(), 1)))
+    for start in range(0, rows.count, size):
+        yield rows.take(start, min(start + size, rows.count))
+
+
+def _answered(runner: Runner, rows: Rows) -> Answers:
+    """Answer a batch; rows that make the model fail are searched for by halves."""
+    try:
+        answers = runner(rows)
+    except (DataError, ServeError) as error:
+        if rows.count > 1:
+            return _by_halves(runner, rows)
+        missing = [pl.Series(name, [None], dtype) for name, dtype in answers_schema(runner).items()]
+        return Answers(pl.DataFrame(missing), {0: str(error)})
+    frame = answers_frame(answers, answer_fields(runner))
+    bad = _not_finite(answers)
+    if not bad.any():
+        return Answers(frame, {})
+    kept = pl.Series(~bad)
+    frame = frame.with_columns(pl.when(kept).then(pl.all()))
+    return Answers(frame, dict.fromkeys(np.flatnonzero(bad).tolist(), _NO_ANSWER))
+
+
+def _by_halves(runner: Runner, rows: Rows) -> Answers:
+    middle = rows.count // 2
+    one = _answered(runner, rows.take(0, middle))
+    two = _answered(runner, rows.take(middle, rows.count))
+    failed = one.failed | {middle + place: reason for place, reason in two.failed.items()}
+    return Answers(pl.concat([one.frame, two.frame]), failed)
+
+
+def answers_frame(answers: Rows, outputs: Sequence[Field]) -> pl.DataFrame:
+    """Return answers as a table: tensors of one shape as lists, or as arrays in more dimensions."""
+    return pl.DataFrame([_series(field, answers[field.name]) for field in outputs])
+
+
+def _series(field: Field, column: Column) -> pl.Series:
+    if isinstance(column, Ragged):
+        cells = [column[row].tolist() for row in range(len(column))]
+        return pl.Series(field.name, cells, dtype=_dtype(field))
+    if isinstance(column, np.ndarray) and column.ndim > 1:
+        series = pl.Series(field.name, np.ascontiguousarray(column))
+        return series.cast(_dtype(field))
+    return pl.Series(field.name, column, dtype=_dtype(field))
+
+
+def _dtype(field: Field) -> pl.DataType:
+    if field.kind in _TYPES:
+        return _TYPES[field.kind]()
+    name = "uint8" if field.kind == "image" else str(field.dtype)
+    inner = pl.Series(np.zeros(0, "float32" if name == "float16" else name)).dtype
+    sizes = list(field.shape or ())
+    if len(sizes) == 1 or sizes[0] is None:
+        below = pl.Array(inner, tuple(field.inner)) if field.inner and field.ragged else inner
+        return pl.List(below)
+    return pl.Array(inner, tuple(field.inner))
+
+
+def _not_finite(answers: Rows) -> NDArray[np.bool_]:
+    bad = np.zeros(answers.count, bool)
+    for column in answers.columns.values():
+        if isinstance(column, np.ndarray) and column.dtype.kind == "f":
+            if not np.isfinite(column).all():
+                bad |= ~np.isfinite(column.reshape(answers.count, -1)).all(axis=1)
+        elif isinstance(column, Ragged) and not np.isfinite(column.values).all():
+            bad |= [not np.isfinite(column[row]).all() for row in range(len(column))]
+    return bad

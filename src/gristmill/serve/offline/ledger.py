@@ -1,0 +1,241 @@
+"""The folder of a prediction under way: its lock, its finished parts, and what each holds.
+
+    .answers.parquet.parts/
+      lock                       held by the run that works here
+      3f2a91c077aa01bc/          the job: bundle, data and options
+        00000000.json            part 0 is finished: its rows, and size and CRC of its files
+        00000000.answers         a part's bytes, as they will stand in the output
+        00000000.bad             its bad rows, where they are asked for
+
+A part counts once its `.json` is there, which is written last. The sums tell a part that a power
+cut left torn, so that nothing needs to reach the disk before the whole output does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from gristmill.core.atomic import naming
+from gristmill.core.errors import ServeError
+
+_LOCK = "lock"
+_DRAFT = ".draft"
+_DONE = ".json"
+ANSWERS = "answers"
+BAD = "bad"
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """Size and CRC-32 of a file."""
+
+    size: int
+    crc: int
+
+
+class PartRecord(msgspec.Struct, frozen=True):
+    """What a finished part holds.
+
+    Attributes:
+        rows: rows in.
+        written: rows out; fewer where bad rows are dropped.
+        bad: rows that broke the signature or the schema.
+        warned: rows that broke the schema and were answered all the same.
+        labels: how many rows got each label.
+        files: by kind, `answers` and perhaps `bad`.
+    """
+
+    rows: int
+    written: int
+    bad: int
+    warned: int
+    labels: dict[str, int]
+    files: dict[str, Stored]
+
+
+class Ledger:
+    """The parts of one job; values of it can be sent to other processes.
+
+    Args:
+        folder: of the job alone.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def store(
+        self, number: int, files: Mapping[str, bytes], record: PartRecord, *, sync: bool = False
+    ) -> PartRecord:
+        """Write a part, and then that it is there; return its record with the sums of its files.
+
+        Args:
+            number: of the part.
+            files: bytes by kind.
+            record: what it holds, without `files`.
+            sync: wait until the files are on the disk.
+
+        Raises:
+            OSError: the disk refuses; names the file.
+        """
+        sums = {kind: Stored(len(data), zlib.crc32(data)) for kind, data in files.items()}
+        for kind, data in files.items():
+            self._write(self.path(number, kind), data, sync=sync)
+        whole = msgspec.structs.replace(record, files=sums)
+        self._write(self._done(number), msgspec.json.encode(whole))
+        return whole
+
+    def draft(self, kind: str) -> Path:
+        """Return a path beside the parts that nothing else uses, with nothing there."""
+        path = self.folder / f"{kind}{_DRAFT}"
+        _remove(path)
+        return path
+
+    def records(self) -> dict[int, PartRecord]:
+        """Return the finished parts by number; forget those whose files are damaged or missing."""
+        found: dict[int, PartRecord] = {}
+        for path in sorted(self.folder.glob(f"*{_DONE}")):
+            number = int(path.stem)
+            try:
+                record = msgspec.json.decode(path.read_bytes(), type=PartRecord)
+            except msgspec.DecodeError:
+                record = None
+            if record is not None and self._sound(number, record):
+                found[number] = record
+            else:
+                path.unlink()
+        return found
+
+    def read(self, number: int, kind: str, stored: Stored) -> bytes:
+        """Return the bytes of a part's file.
+
+        Raises:
+            ServeError: they are not those that were written.
+        """
+        path = self.path(number, kind)
+        data = path.read_bytes()
+        if Stored(len(data), zlib.crc32(data)) != stored:
+            raise ServeError(
+                "this finished part has changed since it was written",
+                where=str(path),
+                fix="run the same command again: it does this part anew",
+            )
+        return data
+
+    def _sound(self, number: int, record: PartRecord) -> bool:
+        for kind, stored in record.files.items():
+            path = self.path(number, kind)
+            if not path.exists() or path.stat().st_size != stored.size:
+                return False
+            if _crc(path) != stored.crc:
+                return False
+        return True
+
+    def path(self, number: int, kind: str) -> Path:
+        """Return where a file of a part is."""
+        return self.folder / f"{number:08d}.{kind}"
+
+    def _done(self, number: int) -> Path:
+        return self.folder / f"{number:08d}{_DONE}"
+
+    def _write(self, target: Path, data: bytes, *, sync: bool = False) -> None:
+        # A worker of a killed run may still be at the same part: no two share a draft.
+        draft = target.with_name(f"{target.name}.{os.getpid()}{_DRAFT}")
+        try:
+            with naming(target, draft):
+                with draft.open("wb") as file:
+                    file.write(data)
+                    if sync:
+                        os.fsync(file.fileno())
+                draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def work_folder(out: Path) -> Path:
+    """Return where the parts of an output are kept while it is under way."""
+    return out.with_name(f".{out.name}.parts").absolute()
+
+
+@contextmanager
+def opened_ledger(out: Path, job: str) -> Iterator[Ledger]:
+    """Hold an output's work folder, made if need be, for one run; a killed run holds nothing.
+
+    Parts of other jobs are thrown away. The folder goes with the block, unless it raises.
+
+    Args:
+        out: the output.
+        job: fingerprint of all that decides what the parts hold.
+
+    Raises:
+        ServeError: another run holds it.
+    """
+    work = work_folder(out)
+    with _locked(work):
+        folder = work / job[:16]
+        for path in work.iterdir():
+            if path.is_dir() and path != folder:
+                shutil.rmtree(path)
+        folder.mkdir(exist_ok=True)
+        for draft in folder.glob(f"*{_DRAFT}*"):
+            _remove(draft)
+        yield Ledger(folder)
+        shutil.rmtree(work)
+
+
+def kept_rows(out: Path) -> int:
+    """Return how many rows of an unfinished output are done."""
+    rows = 0
+    for path in work_folder(out).glob(f"*/*{_DONE}"):
+        rows += msgspec.json.decode(path.read_bytes(), type=PartRecord).rows
+    return rows
+
+
+@contextmanager
+def _locked(work: Path) -> Iterator[None]:
+    while True:
+        work.mkdir(parents=True, exist_ok=True)
+        try:
+            file = (work / _LOCK).open("wb")
+        except FileNotFoundError:  # the run before has just ended and removed the folder
+            continue
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ServeError(
+                    "another run is writing the same output", where=str(work), fix="wait for it"
+                ) from error
+            if not _same(file, work / _LOCK):  # removed between our two calls
+                continue
+            yield
+            return
+
+
+def _same(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _crc(path: Path) -> int:
+    crc = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            crc = zlib.crc32(block, crc)
+    return crc

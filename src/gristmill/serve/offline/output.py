@@ -1,0 +1,217 @@
+"""The output: how a part becomes bytes, and how the bytes of all parts become a file or a folder.
+
+Parts are encoded where they are answered, and joined by copying: row groups of Parquet, lines of
+text, gzip members.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, TypeAlias
+
+import msgspec
+import polars as pl
+
+from gristmill.core.errors import UsageError
+from gristmill.serve.offline.row_groups import RowGroupWriter
+
+Format: TypeAlias = Literal["parquet", "csv", "tsv", "jsonl", "folder"]
+
+_SUFFIXES: dict[str, Format] = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    "": "folder",
+}
+_SEPARATORS: dict[Format, str] = {"csv": ",", "tsv": "\t"}
+_COMPRESSION: Literal["snappy"] = (
+    "snappy"  # every reader knows it; probabilities hardly shrink under zstd
+)
+_GROUP_ROWS = 1 << 16
+_PART_NAME = re.compile(r"part-\d{8}\.parquet")
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where answers go.
+
+    Attributes:
+        path: a file, or a folder of Parquet files.
+        format: of the file; `folder` for the folder.
+        gzipped: whether the text is packed.
+    """
+
+    path: Path
+    format: Format
+    gzipped: bool = False
+
+    @classmethod
+    def of(cls, path: Path) -> Output:
+        """Read the format off a name; without an ending it is a folder.
+
+        Raises:
+            UsageError: the ending is not known, or something is there that must not be replaced.
+        """
+        gzipped = path.suffix.lower() == ".gz"
+        suffix = Path(path.stem).suffix if gzipped else path.suffix
+        found = _SUFFIXES.get(suffix.lower())
+        if found is None or (gzipped and found in ("parquet", "folder")):
+            raise UsageError(
+                f"cannot tell what to write from the name {path.name!r}",
+                where=str(path),
+                fix="end it in .parquet, .csv, .tsv or .jsonl (the last three perhaps .gz), or in "
+                "nothing, for a folder of Parquet files",
+            )
+        _check_target(path, found)
+        return cls(path, found, gzipped)
+
+    @property
+    def nested(self) -> bool:
+        """Whether the format can hold lists."""
+        return self.format not in _SEPARATORS
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether each part is a file of its own."""
+        return self.format == "folder"
+
+    def encode(self, frame: pl.DataFrame) -> bytes:
+        """Return a part as bytes: a whole Parquet file, or lines without a header."""
+        buffer = io.BytesIO()
+        if self.format in ("parquet", "folder"):
+            frame.write_parquet(buffer, compression=_COMPRESSION)
+        elif self.format == "jsonl":
+            frame.write_ndjson(buffer)
+        else:
+            separator = _SEPARATORS[self.format]
+            flat(frame).write_csv(buffer, include_header=False, separator=separator)
+        data = buffer.getvalue()
+        return gzip.compress(data, 6, mtime=0) if self.gzipped else data
+
+    def write(self, parts: Iterable[tuple[int, bytes]], columns: pl.Schema, draft: Path) -> None:
+        """Join parts into the file; it is there, whole, when this returns.
+
+        Args:
+            parts: rows and bytes of each, in order; at least one.
+            columns: of the table.
+            draft: a path on the same disk that nothing else uses.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        with draft.open("wb") as file:
+            if self.format == "parquet":
+                _write_parquet(parts, file)
+            else:
+                self._write_lines(parts, columns, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.path)
+
+    def collect(self, files: Iterable[Path], draft: Path) -> None:
+        """Put parts that are files already into the folder; they stay where they are, too.
+
+        Args:
+            files: one each part, in order.
+            draft: a path on the same disk that nothing else uses.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        draft.mkdir()
+        for number, file in enumerate(files):
+            target = draft / f"part-{number:08d}.parquet"
+            try:
+                target.hardlink_to(file)
+            except OSError:  # a file system without links
+                shutil.copyfile(file, target)
+        old = draft.with_name(f"old{draft.suffix}")
+        if self.path.exists():
+            self.path.rename(old)
+        draft.rename(self.path)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _write_lines(
+        self, parts: Iterable[tuple[int, bytes]], columns: pl.Schema, file: BinaryIO
+    ) -> None:
+        if self.format != "jsonl":
+            head = io.BytesIO()
+            names = pl.DataFrame(schema=dict.fromkeys(columns.names(), pl.String))
+            names.write_csv(head, separator=_SEPARATORS[self.format])
+            data = head.getvalue()
+            file.write(gzip.compress(data, 6, mtime=0) if self.gzipped else data)
+        for _, data in parts:
+            file.write(data)
+
+
+def flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a frame for CSV: lists, arrays and records as JSON texts."""
+    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
+    return frame.with_columns(pl.Series(name, _json_texts(frame[name])) for name in nested)
+
+
+def _json_texts(cells: pl.Series) -> pl.Series:
+    texts = [
+        None if cell is None else msgspec.json.encode(cell).decode() for cell in cells.to_list()
+    ]
+    return pl.Series(texts, dtype=pl.String)
+
+
+def _write_parquet(parts: Iterable[tuple[int, bytes]], file: BinaryIO) -> None:
+    writer = RowGroupWriter(file)
+    for data in _grouped(parts):
+        writer.add(data)
+    writer.finish()
+
+
+def _grouped(parts: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
+    """Yield whole Parquet files: parts as they are where they are large, else joined."""
+    small: list[bytes] = []
+    height = 0
+    for rows, data in parts:
+        if rows >= _GROUP_ROWS // 2 and not small:
+            yield data
+            continue
+        small.append(data)
+        height += rows
+        if height >= _GROUP_ROWS // 2:
+            yield _joined(small)
+            small, height = [], 0
+    if small:
+        yield _joined(small)
+
+
+def _joined(parts: list[bytes]) -> bytes:
+    if len(parts) == 1:
+        return parts[0]
+    buffer = io.BytesIO()
+    frames = [pl.read_parquet(io.BytesIO(data)) for data in parts]
+    pl.concat(frames, rechunk=True).write_parquet(buffer, compression=_COMPRESSION)
+    return buffer.getvalue()
+
+
+def _check_target(path: Path, found: Format) -> None:
+    if found != "folder":
+        if path.is_dir():
+            raise UsageError("expected a file to write, found a folder", where=str(path))
+        return
+    if path.exists() and not path.is_dir():
+        raise UsageError("expected a folder to write, found a file", where=str(path))
+    if path.is_dir():
+        odd = [entry.name for entry in path.iterdir() if not _PART_NAME.fullmatch(entry.name)]
+        if odd:
+            raise UsageError(
+                f"expected a new folder, or one of answers, found {sorted(odd)[0]!r} in it",
+                where=str(path),
+                fix="name another folder",
+            )

@@ -1,0 +1,192 @@
+"""One part answered: rows in, a file of answers in the ledger, in this process or in another."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Literal, TypeAlias
+
+import polars as pl
+
+from gristmill.core.errors import BundleError, DataError, FindingsError
+from gristmill.data.table import ROW_ID
+from gristmill.serve.offline.answered_part import Answered, Guard, answer_part
+from gristmill.serve.offline.answering import empty_answers
+from gristmill.serve.offline.ledger import ANSWERS, BAD, Ledger, PartRecord
+from gristmill.serve.offline.output import Output, flat
+from gristmill.serve.offline.quarantine import bad_rows
+from gristmill.serve.offline.reading import RowReader
+from gristmill.serve.offline.source import Part
+from gristmill.serve.runners.runner import Runner
+
+OnBad: TypeAlias = Literal["keep", "drop", "fail"]
+Opener: TypeAlias = Callable[[Path], Runner]
+"""Opens the bundle in a folder."""
+
+
+PREDICTION_ID, ERROR, WARNING = "prediction_id", "error", "warning"
+_opening = Lock()
+DISK_FIX = "make room on that disk and run the same command again: finished parts are kept"
+
+
+@dataclass(frozen=True)
+class PartWriter:
+    """Answers parts; holds paths, words and functions only, so that it can be sent.
+
+    Attributes:
+        bundle: the bundle's folder.
+        bundle_mark: its fingerprint, which must not change while the job lasts.
+        input_mark: fingerprint of the data.
+        ledger: where finished parts are kept.
+        output: how answers are written.
+        folder: that paths in cells are relative to.
+        is_text: whether cells are texts that are to be read as numbers.
+        keep: columns that are passed through.
+        on_bad: what becomes of a row that breaks the signature.
+        quarantine: whether such rows are kept with their reasons.
+        batch_rows: rows that the model sees at once.
+        guard: a further check.
+        warn_only: a row that fails it is answered all the same, with the reason in `warning`.
+        opener: opens the bundle.
+    """
+
+    bundle: Path
+    bundle_mark: str
+    input_mark: str
+    ledger: Ledger
+    output: Output
+    folder: Path
+    is_text: bool
+    keep: tuple[str, ...]
+    on_bad: OnBad
+    quarantine: bool
+    batch_rows: int
+    guard: Guard | None
+    warn_only: bool
+    opener: Opener
+
+    @property
+    def runner(self) -> Runner:
+        """The model; loaded once a process, whichever thread asks first.
+
+        Raises:
+            BundleError: the bundle is damaged, or another one now.
+        """
+        with _opening:
+            return _opened(self.opener, self.bundle, self.bundle_mark)
+
+    def __call__(self, part: Part) -> PartRecord:
+        """Answer a part, write its file, and return what it holds.
+
+        Raises:
+            FindingsError: a row is bad, and bad rows are to end the run.
+            DataError: the disk refuses.
+            ServeError: the model can't be computed.
+        """
+        return self.stored(part.number, self.answered(part))
+
+    def answered(self, part: Part) -> Answered:
+        """Return a part's answers; the rest is for another thread.
+
+        Raises:
+            FindingsError: as `__call__`.
+            ServeError: as `__call__`.
+        """
+        frame = part.frame
+        if frame is None:
+            raise ValueError("expected a part that is wanted")
+        runner = self.runner
+        reader = RowReader(runner.inputs, self.folder, is_text=self.is_text)
+        found = answer_part(
+            runner, frame, reader, self.batch_rows, self.guard, warn_only=self.warn_only
+        )
+        if found.reasons and self.on_bad == "fail":
+            place = min(found.reasons)
+            raise FindingsError(
+                f"{len(found.reasons)} rows of this part are bad; the first: "
+                f"{found.reasons[place]}",
+                where=f"row {frame[ROW_ID][place]}",
+                fix="mend the data, or let --on-bad keep or drop such rows",
+            )
+        return found
+
+    def stored(self, number: int, found: Answered) -> PartRecord:
+        """Write what `answered` returned.
+
+        Raises:
+            DataError: as `__call__`.
+        """
+        table = self._table(found)
+        files = {ANSWERS: self.output.encode(table)}
+        if self.quarantine and found.reasons:
+            buffer = io.BytesIO()
+            bad_rows(found.frame, found.reasons).write_parquet(buffer)
+            files[BAD] = buffer.getvalue()
+        labels = table["label"].drop_nulls() if "label" in table.columns else pl.Series([""])[:0]
+        record = PartRecord(
+            rows=found.frame.height,
+            written=table.height,
+            bad=len(found.reasons),
+            warned=len(found.warnings),
+            labels=dict(labels.value_counts(sort=True).iter_rows()),
+            files={},
+        )
+        try:
+            return self.ledger.store(number, files, record, sync=self.output.is_folder)
+        except OSError as error:
+            raise DataError(
+                f"the answers cannot be written: {error.strerror or error}",
+                where=str(self.output.path),
+                fix=DISK_FIX,
+            ) from error
+
+    def schema(self, frame: pl.DataFrame) -> pl.Schema:
+        """Return the columns of the output, for rows such as these."""
+        return self._table(Answered(frame[:0], empty_answers(self.runner), {}, {})).schema
+
+    def _table(self, found: Answered) -> pl.DataFrame:
+        frame, rows = found.frame, found.frame.height
+        prefix = f"p{self.bundle_mark[:8]}-{self.input_mark[:8]}-"
+        ids = frame.select(pl.format(prefix + "{}", ROW_ID).alias(PREDICTION_ID)).to_series()
+        columns = [frame[ROW_ID], ids, *found.answers, _texts(ERROR, rows, found.reasons)]
+        if self.guard is not None and self.warn_only:
+            columns.append(_texts(WARNING, rows, found.warnings))
+        columns += [self._kept(frame[name]) for name in self.keep]
+        table = pl.DataFrame(columns)
+        if found.reasons and self.on_bad == "drop":
+            table = table.filter(pl.col(ERROR).is_null())
+        return table
+
+    def _kept(self, cells: pl.Series) -> pl.Series:
+        """Return a column that is passed through; of a text file, as text."""
+        if not self.is_text or cells.dtype == pl.String:
+            return cells
+        return flat(cells.to_frame()).to_series().cast(pl.String)
+
+
+def _texts(name: str, rows: int, texts: dict[int, str]) -> pl.Series:
+    column = pl.repeat(None, rows, dtype=pl.String, eager=True).alias(name)
+    return column.scatter(list(texts), list(texts.values())) if texts else column
+
+
+def open_bundle(folder: Path) -> Runner:
+    """Open a bundle with the runner that suits it; torch is loaded here, and not before."""
+    from gristmill.serve.runners.opening import open_runner
+
+    return open_runner(folder)
+
+
+@lru_cache(maxsize=2)
+def _opened(opener: Opener, folder: Path, mark: str) -> Runner:
+    runner = opener(folder)
+    if runner.fingerprint != mark:
+        raise BundleError(
+            f"expected fingerprint {mark}, found {runner.fingerprint}",
+            where=str(folder),
+            fix="don't replace a bundle while it predicts",
+        )
+    return runner

@@ -1,0 +1,150 @@
+"""Parquet and Arrow files as a source: read in order, by a background thread, decoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from gristmill.core.errors import DataError
+from gristmill.core.fingerprint import fingerprint, fingerprint_file
+from gristmill.data.formats import format_of, scan_binary
+from gristmill.data.table import ROW_ID
+from gristmill.serve.offline.source import SAMPLE_ROWS, Part, Wanted, numbered
+
+
+class _Cut(NamedTuple):
+    """Where a part lies: a file by its place in the list, and rows of it."""
+
+    number: int
+    file: int
+    start: int
+    rows: int
+
+
+class ScannedSource:
+    """Files of known length; a part never reaches over the end of one.
+
+    Args:
+        files: of one format or of both.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+
+    is_text = False
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = files
+        self._scans = [scan_binary(file, format_of(file)) for file in files]
+        self._lengths = [
+            _read(scan.select(pl.len()), file).item()
+            for scan, file in zip(self._scans, files, strict=True)
+        ]
+        names = dict.fromkeys(name for scan in self._scans for name in scan.collect_schema())
+        self.columns = tuple(name for name in names if name != ROW_ID)
+        self.has_ids = ROW_ID in names
+        self.rows = sum(self._lengths)
+        self._chosen: set[str] | None = None
+
+    def choose(self, names: Iterable[str]) -> None:
+        """Read these columns only."""
+        self._chosen = {ROW_ID, *names}
+
+    def mark(self) -> str:
+        """Return the fingerprint of the file's bytes, or of those of all files."""
+        return file_mark(self._files)
+
+    def sample(self) -> pl.DataFrame:
+        """Return the first rows."""
+        return _read(self._scan(0).head(SAMPLE_ROWS), self._files[0])
+
+    def parts(self, size: int, wanted: Wanted) -> Iterator[Part]:
+        """Yield all parts; runs of them that are wanted are read in one go."""
+        starts = [sum(self._lengths[:file]) for file in range(len(self._files))]
+        runs = groupby(self._cuts(size), lambda cut: (cut.file, wanted(cut.number)))
+        for (file, is_wanted), run in runs:
+            cuts = list(run)
+            if not is_wanted:
+                yield from (Part(cut.number, None) for cut in cuts)
+                continue
+            frames = self._frames(file, cuts[0].start, sum(cut.rows for cut in cuts), size)
+            for cut, frame in zip(cuts, frames, strict=True):
+                if frame.height != cut.rows:
+                    raise _damaged(self._files[file], f"rows are missing after {cut.start}")
+                yield Part(cut.number, numbered(frame, starts[file] + cut.start))
+
+    def ids(self) -> Iterator[pl.Series]:
+        """Yield the data's own row ids, some at a time."""
+        for file, scan in enumerate(self._scans):
+            if ROW_ID not in scan.collect_schema():
+                raise DataError(f"expected a column {ROW_ID!r}, as in other files, found none",
+                                where=str(self._files[file]))  # fmt: skip
+            for batch in self._batches(scan.select(ROW_ID), 1 << 20, self._files[file]):
+                yield batch[ROW_ID]
+
+    def _cuts(self, size: int) -> Iterator[_Cut]:
+        number = 0
+        for file, length in enumerate(self._lengths):
+            for start in range(0, length, size):
+                yield _Cut(number, file, start, min(size, length - start))
+                number += 1
+        if number == 0:
+            yield _Cut(0, 0, 0, 0)
+
+    def _scan(self, file: int) -> pl.LazyFrame:
+        scan = self._scans[file]
+        if self._chosen is None:
+            return scan
+        return scan.select(name for name in scan.collect_schema() if name in self._chosen)
+
+    def _frames(self, file: int, start: int, rows: int, size: int) -> Iterator[pl.DataFrame]:
+        lazy = self._scan(file)
+        if rows == 0:
+            yield _read(lazy.head(0), self._files[file])
+            return
+        batches = self._batches(lazy.slice(start, rows), size, self._files[file])
+        yield from recut(batches, size)
+
+    @staticmethod
+    def _batches(lazy: pl.LazyFrame, size: int, file: Path) -> Iterator[pl.DataFrame]:
+        try:
+            yield from lazy.collect_batches(chunk_size=size, maintain_order=True)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise _damaged(file, error) from error
+
+
+def recut(frames: Iterable[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:
+    """Yield the rows of all frames as frames of `size` rows; the last may have fewer."""
+    held: list[pl.DataFrame] = []
+    height = 0
+    for frame in frames:
+        held.append(frame)
+        height += frame.height
+        while height >= size:
+            whole = pl.concat(held) if len(held) > 1 else held[0]
+            yield whole[:size]
+            held, height = [whole[size:]], height - size
+    if height:
+        yield pl.concat(held)
+
+
+def file_mark(files: Sequence[Path]) -> str:
+    """Return the fingerprint of a file's bytes; of several, that of the list of theirs."""
+    marks = [fingerprint_file(file) for file in files]
+    return marks[0] if len(marks) == 1 else fingerprint(marks)
+
+
+def _read(lazy: pl.LazyFrame, file: Path) -> pl.DataFrame:
+    try:
+        return lazy.collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _damaged(file, error) from error
+
+
+def _damaged(file: Path, error: object) -> DataError:
+    first = (str(error) or type(error).__name__).splitlines()[0]
+    return DataError(f"the data is damaged: {first}", where=str(file), fix="write it again")

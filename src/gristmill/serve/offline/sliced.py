@@ -1,0 +1,155 @@
+"""What can be cut anywhere, as a source: a data frame, an array in a file, a folder of images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gristmill.core.errors import DataError
+from gristmill.core.fingerprint import fingerprint
+from gristmill.data.table import ROW_ID
+from gristmill.serve.offline.scanned import file_mark
+from gristmill.serve.offline.source import SAMPLE_ROWS, Part, Wanted, numbered
+
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm")
+
+
+class Sliceable(Protocol):
+    """Rows by number."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of the columns."""
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+
+    def slice(self, start: int, rows: int) -> pl.DataFrame:
+        """Return some rows."""
+
+    def mark(self) -> str:
+        """Return the fingerprint of the data."""
+
+
+class SlicedSource:
+    """A source of anything that can be sliced."""
+
+    is_text = False
+
+    def __init__(self, data: Sliceable) -> None:
+        self._data = data
+        self.columns, self.rows = data.columns, data.rows
+
+    def mark(self) -> str:
+        """Return the fingerprint of the data."""
+        return self._data.mark()
+
+    def sample(self) -> pl.DataFrame:
+        """Return the first rows."""
+        return self._data.slice(0, SAMPLE_ROWS)
+
+    def parts(self, size: int, wanted: Wanted) -> Iterator[Part]:
+        """Yield all parts."""
+        for number, start in enumerate(range(0, max(self.rows, 1), size)):
+            found = numbered(self._data.slice(start, size), start) if wanted(number) else None
+            yield Part(number, found)
+
+
+class FrameRows:
+    """A data frame."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self.frame = frame
+        self.columns = tuple(name for name in frame.columns if name != ROW_ID)
+        self.rows = frame.height
+
+    def slice(self, start: int, rows: int) -> pl.DataFrame:
+        """Return some rows."""
+        return self.frame.slice(start, rows)
+
+    def mark(self) -> str:
+        """Return the fingerprint of the frame."""
+        return fingerprint(self.frame)
+
+
+class ArrayRows:
+    """A `.npy` file as the one column of that name; row i is the array's [i].
+
+    Raises:
+        DataError: it is no array of numbers with rows.
+    """
+
+    def __init__(self, path: Path, column: str) -> None:
+        self._path = path
+        try:
+            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise DataError(f"not a .npy file: {error}", where=str(path)) from error
+        if array.ndim < 1 or array.dtype.kind not in "biuf":
+            raise DataError(
+                f"expected an array of numbers, one row each, found {array.dtype}{array.shape}",
+                where=str(path),
+            )
+        self._array, self._column = array, column
+        self.columns, self.rows = (column,), len(array)
+
+    def slice(self, start: int, rows: int) -> pl.DataFrame:
+        """Return some rows."""
+        return pl.DataFrame([tensor_series(self._column, self._array[start : start + rows])])
+
+    def mark(self) -> str:
+        """Return the fingerprint of the file's bytes."""
+        return file_mark([self._path])
+
+
+class ImageRows:
+    """A folder of images: `row_id` is a file's path in it, the column its whole path.
+
+    Args:
+        files: in the order of the rows.
+    """
+
+    def __init__(self, folder: Path, files: Sequence[Path], column: str) -> None:
+        self._folder, self._files, self._column = folder, files, column
+        self.columns, self.rows = (column,), len(files)
+
+    def slice(self, start: int, rows: int) -> pl.DataFrame:
+        """Return some rows."""
+        chosen = self._files[start : start + rows]
+        names = [file.relative_to(self._folder).as_posix() for file in chosen]
+        paths = [str(file.absolute()) for file in chosen]
+        return pl.DataFrame(
+            {ROW_ID: names, self._column: paths},
+            schema={ROW_ID: pl.String, self._column: pl.String},
+        )
+
+    def mark(self) -> str:
+        """Return the fingerprint of the names, sizes and times of change of all files."""
+        stats = [(file, file.stat()) for file in self._files]
+        return fingerprint(
+            [
+                (file.relative_to(self._folder).as_posix(), stat.st_size, stat.st_mtime_ns)
+                for file, stat in stats
+            ]
+        )
+
+
+def tensor_series(name: str, array: NDArray[Any]) -> pl.Series:
+    """Return an array [n, ...] as a column, float16 as float32."""
+    plain = np.ascontiguousarray(array, np.float32 if array.dtype == np.float16 else None)
+    return pl.Series(name, plain)
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Return the images of a folder and of those in it, in the order of their paths."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMAGES and path.is_file() and not path.name.startswith(".")
+    )

@@ -1,0 +1,138 @@
+"""CSV, TSV and JSON Lines as a source: cells are what the signature asks for where they read so.
+
+A line that is no row at all ends the run, unless it may be set aside.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from gristmill.core.errors import DataError
+from gristmill.data.files import is_gzip
+from gristmill.data.formats import format_of
+from gristmill.data.read_log import REJECTS_SCHEMA
+from gristmill.data.stream import TableStream, open_stream
+from gristmill.data.table import ROW_ID
+from gristmill.data.text_blocks import count_byte
+from gristmill.serve.offline.scanned import file_mark
+from gristmill.serve.offline.source import SAMPLE_ROWS, Part, Wanted, numbered
+
+_BLOCK_BYTES = 1 << 22
+_ID_ROWS = 1 << 16
+_FEED = 10
+
+
+class TextSource:
+    """Text files, perhaps gzipped, joined by the names of their columns.
+
+    Args:
+        files: in the order of the rows.
+        kinds: column -> int, float, bool or string, where the signature says it.
+        is_text: off for Arrow streams, whose columns have types.
+        lenient: set lines aside that are no rows.
+
+    Attributes:
+        unreadable: the first lines that were set aside: `line`, `text`, `reason`.
+        unreadable_count: how many were.
+
+    Raises:
+        DataError: nothing of a file can be read.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        kinds: Mapping[str, str],
+        *,
+        is_text: bool = True,
+        lenient: bool = False,
+    ) -> None:
+        self._files, self._lenient = files, lenient
+        self.is_text = is_text
+        self._kinds = dict(kinds)
+        stream = self._open(SAMPLE_ROWS)
+        self.columns = tuple(stream.columns)
+        self._kinds = stream.kinds | self._kinds
+        self.has_ids = stream.has_ids
+        counts = [_count_rows(file) for file in files]
+        self.rows = None if None in counts else sum(count or 0 for count in counts)
+        self.unreadable = pl.DataFrame(schema=REJECTS_SCHEMA)
+        self.unreadable_count = 0
+
+    def mark(self) -> str:
+        """Return the fingerprint of the file's bytes, or of those of all files."""
+        return file_mark(self._files)
+
+    def sample(self) -> pl.DataFrame:
+        """Return the first rows."""
+        parts = self._open(SAMPLE_ROWS).parts()
+        return next(parts)
+
+    def parts(self, size: int, wanted: Wanted) -> Iterator[Part]:
+        """Yield all parts; those that are not wanted are read as well, to find the next."""
+        stream, start = self._open(size), 0
+        dtype: pl.DataType | None = None
+        for number, frame in enumerate(stream.parts()):
+            self._check_lines(stream)
+            dtype = dtype or frame.schema[ROW_ID]
+            if frame.schema[ROW_ID] != dtype:
+                raise DataError(
+                    f"column {ROW_ID!r} has whole numbers first, and then others",
+                    where=f"{stream.name}, rows {start} to {start + frame.height}",
+                    fix="make all ids whole numbers, or all of them texts",
+                )
+            yield Part(number, numbered(frame, start) if wanted(number) else None)
+            start += frame.height
+        self._check_lines(stream)
+        self._check_end(stream)
+
+    def ids(self) -> Iterator[pl.Series]:
+        """Yield the data's own row ids, some at a time."""
+        for frame in self._open(_ID_ROWS).parts():
+            yield frame[ROW_ID]
+
+    def _open(self, rows: int) -> TableStream:
+        return open_stream(list(self._files), kinds=self._kinds, rows=rows)
+
+    def _check_lines(self, stream: TableStream) -> None:
+        self.unreadable, self.unreadable_count = stream.unreadable, stream.unreadable_count
+        if self.unreadable_count and not self._lenient:
+            line, _, reason = self.unreadable.row(0)
+            raise DataError(
+                f"this line is no row: {reason}",
+                where=f"{stream.name}, line {line}",
+                fix="mend it, or name a file with --quarantine, to set such lines aside",
+            )
+
+    def _check_end(self, stream: TableStream) -> None:
+        for note in stream.notes:
+            if note.code == "cut_short" and not self._lenient:
+                raise DataError(
+                    note.message,
+                    where=stream.name,
+                    fix="fetch the file again, or name a file with --quarantine, to do without",
+                )
+
+
+def _count_rows(file: Path) -> int | None:
+    """Return how many lines there are, a header apart: the rows, unless cells hold line feeds.
+
+    None where the file cannot be read to its end: whoever reads the rows says why.
+    """
+    if format_of(file) == "arrow":
+        return None
+    feeds, last = 0, b"\n"
+    try:
+        with gzip.open(file) if is_gzip(file) else file.open("rb") as lines:
+            while block := lines.read(_BLOCK_BYTES):
+                feeds += count_byte(np.frombuffer(block, np.uint8), _FEED)
+                last = block[-1:]
+    except (OSError, EOFError, zlib.error):
+        return None
+    return max(feeds + (last != b"\n") - (format_of(file) != "jsonl"), 0)

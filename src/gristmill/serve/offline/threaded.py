@@ -1,0 +1,40 @@
+"""Parts answered by a few threads of this process, while the next ones are read."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from gristmill.serve.offline.ledger import PartRecord
+from gristmill.serve.offline.part_writer import PartWriter
+from gristmill.serve.offline.source import Part
+
+_MOST_THREADS = 4
+_AHEAD = 1
+
+
+def answered_in_threads(writer: PartWriter, parts: Iterator[Part]) -> Iterator[PartRecord]:
+    """Answer parts; yield the record of each, in order, once it is written.
+
+    What models and tables are computed with lets go of the interpreter, so that threads are as good
+    as processes for all but tokenizing. A part is done by one thread from beginning to end, and
+    comes out the same whichever does it. When the caller stops, or is stopped, the parts under way
+    are still finished.
+    """
+    threads = min(_processors(), _MOST_THREADS)
+    under_way: deque[Future[PartRecord]] = deque()
+    with ThreadPoolExecutor(threads, "gristmill-predict") as pool:
+        for part in parts:
+            under_way.append(pool.submit(writer, part))
+            while len(under_way) > threads + _AHEAD or (under_way and under_way[0].done()):
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

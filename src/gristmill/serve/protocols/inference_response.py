@@ -1,0 +1,103 @@
+"""Answers of the Open Inference Protocol, version 2: JSON, and binary tensors if asked for.
+
+Sources: as of `inference_request`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import orjson
+
+from gristmill.serve.protocols.metadata import outputs_of
+from gristmill.serve.protocols.raw import bytes_of, stacked
+from gristmill.serve.protocols.tensors import DATATYPE, wrong_tensor
+from gristmill.serve.refusal import Refusal
+from gristmill.serve.runners.rows import Column, Ragged
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gristmill.serve.online.endpoint import Answered
+    from gristmill.serve.protocols.inference_request import InferRequest
+    from gristmill.serve.protocols.served import Served
+
+_LENGTH = 4
+Values: TypeAlias = "list[Any] | NDArray[Any]"
+
+
+def wanted_outputs(served: Served, request: InferRequest) -> list[tuple[str, bool]]:
+    """Return the name of each output to send, and whether its tensor is sent as bytes.
+
+    Raises:
+        Refusal: 400, there is no such output.
+    """
+    known = [name for name, _, _ in outputs_of(served)]
+    all_binary = request.parameters.get("binary_data_output") is True
+    if not request.outputs:
+        return [(name, all_binary) for name in known]
+    for output in request.outputs:
+        if output.name not in known:
+            raise wrong_tensor(f"expected outputs {', '.join(known)}, found {output.name[:99]!r}")
+        if output.parameters.get("classification"):
+            raise Refusal(400, "bad_tensors", "the classification extension is not understood")
+    return [
+        (output.name, output.parameters.get("binary_data", all_binary) is True)
+        for output in request.outputs
+    ]
+
+
+def write_response(
+    served: Served, request: InferRequest, answered: Answered, wanted: list[tuple[str, bool]]
+) -> tuple[bytes, int | None]:
+    """Return the body of an answer, and the length of its JSON if tensors follow as bytes.
+
+    Raises:
+        Refusal: 406, rows of an output differ in length: they are no one tensor.
+    """
+    outputs, blobs = [], []
+    for name, binary in wanted:
+        tensor, values = _tensor(name, answered.rows.columns[name])
+        if binary:
+            blob = b"".join(_string_parts(values)) if isinstance(values, list) else bytes_of(values)
+            tensor["parameters"] = {"binary_data_size": len(blob)}
+            blobs.append(blob)
+        else:
+            tensor["data"] = values if isinstance(values, list) else values.reshape(-1)
+        outputs.append(tensor)
+    response: dict[str, object] = {"id": request.id} if request.id else {}
+    response |= {"model_name": served.name, "model_version": answered.model, "outputs": outputs}
+    parameters = _parameters(answered)
+    if parameters:
+        response["parameters"] = parameters
+    text = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
+    if not any(binary for _, binary in wanted):
+        return text, None
+    return b"".join((text, *blobs)), len(text)
+
+
+def _tensor(name: str, column: Column) -> tuple[dict[str, object], Values]:
+    if isinstance(column, list):
+        return {"name": name, "datatype": "BYTES", "shape": [len(column)]}, column
+    array = stacked(column, name) if isinstance(column, Ragged) else np.ascontiguousarray(column)
+    datatype = DATATYPE[array.dtype]
+    return {"name": name, "datatype": datatype, "shape": list(array.shape)}, array
+
+
+def _string_parts(values: list[str]) -> Iterator[bytes]:
+    for value in values:
+        data = value.encode()
+        yield len(data).to_bytes(_LENGTH, "little")
+        yield data
+
+
+def _parameters(answered: Answered) -> dict[str, object]:
+    """Return what is said beside the tensors: about answers that are not the model's own."""
+    said: dict[str, object] = {}
+    if answered.degraded:
+        said["degraded"] = True
+    if answered.agreement is not None:
+        said["agreement"] = orjson.dumps(answered.agreement.tolist()).decode()
+    return said

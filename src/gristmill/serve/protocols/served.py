@@ -1,0 +1,245 @@
+"""One endpoint behind a server: what is known of it once, so that no request has to find it out."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from gristmill.serve.protocol import Limits
+from gristmill.serve.protocols.instances import bad_records
+from gristmill.serve.protocols.plain import instances_of
+from gristmill.serve.records import RecordError
+from gristmill.serve.refusal import Refusal
+from gristmill.serve.runners.checking import BadRecords, Checker, Mode
+from gristmill.serve.runners.rows import Column, Ragged, Rows
+from gristmill.serve.watch.metrics import Sample
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gristmill.serve.online.endpoint import Answered, Call, Endpoint
+    from gristmill.serve.replicas.health import Health
+    from gristmill.store.bundle import Field
+
+_FEW = 64
+_ANSWERABLE = "values for which the model gives finite numbers"
+_DTYPES = {"int": np.int64, "float": np.float64, "bool": np.bool_, "image": np.uint8}
+
+
+class Served:
+    """An endpoint under the name that requests call it.
+
+    Args:
+        endpoint: what answers.
+        limits: when to refuse.
+        name: by default the endpoint's own.
+        mode: what to do about a value outside the limits of its field (length, domain, range):
+            refuse the request, answer it and count a warning, or not look. A value of another type
+            is always refused, as it can't be answered.
+
+    Attributes:
+        inputs, outputs: fields of a request and of an answer.
+        classes: class names, in the order of `probs`; empty where it is no classifier.
+        asked: the inputs, with the limits that are kept.
+        scalars: those of them that are no tensors.
+        warnings: records that were answered though a value is outside the limits.
+        health: how its replica processes are, where it has some.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, limits: Limits, name: str | None = None, mode: Mode = "reject"
+    ) -> None:
+        self.endpoint, self.limits = endpoint, limits
+        self.name = name or endpoint.name
+        self.inputs, self.outputs = tuple(endpoint.inputs), tuple(endpoint.outputs)
+        self.classes = tuple(endpoint.classes)
+        self.warnings = 0
+        self._checker = Checker(self.inputs, mode, self._warned)
+        self.asked = self.inputs if mode == "reject" else tuple(map(_without_limits, self.inputs))
+        self._decode = _plain_decoder(self._checker.record)
+        self.scalars = tuple(field for field in self.inputs if field.shape is None)
+        self._scalar_checker = Checker(self.scalars, mode, self._warned)
+        self.health: Callable[[], Health] | None = None
+        self._open = True
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests should come: it is not stopping, and some replica of the model lives."""
+        return self._open and (self.health is None or self.health().ready)
+
+    @ready.setter
+    def ready(self, ready: bool) -> None:
+        self._open = ready
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why replicas of the model cannot be started, one line each."""
+        return () if self.health is None else self.health().problems
+
+    @property
+    def version(self) -> str:
+        """Fingerprint of the model that answers now; it changes when the model is swapped."""
+        return str(getattr(self.endpoint, "fingerprint", ""))
+
+    def check_count(self, count: int) -> None:
+        """Refuse a request of too many rows.
+
+        Raises:
+            Refusal: 413.
+        """
+        if count > self.limits.max_instances:
+            raise Refusal(
+                413,
+                "too_many_instances",
+                f"expected at most {self.limits.max_instances} instances, found {count}",
+                fix="send them in several requests, or use `gristmill predict` on a file",
+            )
+
+    def rows_of_json(self, body: bytes) -> Rows:
+        """Return the rows of a body in the plain JSON form.
+
+        The body is decoded straight into typed records; only one that does not fit is looked at
+        again, piece by piece, to say why.
+
+        Raises:
+            Refusal: 400 malformed, 413 too many, 422 that lists every problem of every record.
+        """
+        try:
+            records = self._decode(body).instances
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self.rows_of(instances_of(body))
+        if len(records) > self.limits.max_instances:
+            self.check_count(len(records))
+        try:
+            return self._checker.rows_of(records)
+        except BadRecords as bad:
+            raise bad_records(bad.errors, len(records)) from None
+
+    def rows_of(self, instances: Sequence[object]) -> Rows:
+        """Return instances of the plain form as rows.
+
+        Raises:
+            Refusal: 413 too many, 422 that lists every problem of every record.
+        """
+        if len(instances) > self.limits.max_instances:
+            self.check_count(len(instances))
+        try:
+            return self._checker.rows(instances)
+        except BadRecords as bad:
+            raise bad_records(bad.errors, len(instances)) from None
+
+    def scalar_rows(self, instances: Sequence[object]) -> Rows:
+        """Return instances of the inputs that are no tensors as rows.
+
+        Raises:
+            Refusal: as `rows_of`.
+        """
+        try:
+            return self._scalar_checker.rows(instances)
+        except BadRecords as bad:
+            raise bad_records(bad.errors, len(instances)) from None
+
+    async def answer(self, rows: Rows, call: Call) -> Answered:
+        """Answer checked rows.
+
+        Raises:
+            Refusal: 413 too many, 422 some have no finite answer, 503 not in time.
+        """
+        if rows.count > self.limits.max_instances:
+            self.check_count(rows.count)
+        if not rows.count:
+            return self._nothing()
+        answered = await self.endpoint.answer(rows, call)
+        self._check_finite(answered.rows)
+        return answered
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield the figures of the check at the door, and the endpoint's own."""
+        what = "Records answered though a value is outside its field's limits."
+        labels = {"model": self.name}
+        yield Sample("gristmill_schema_warnings_total", "counter", what, labels, self.warnings)
+        source = getattr(self.endpoint, "samples", None)
+        if source is not None:
+            yield from source()
+
+    def _warned(self, errors: Sequence[RecordError]) -> None:
+        self.warnings += len({error.index for error in errors})
+
+    def _nothing(self) -> Answered:
+        from gristmill.serve.online.endpoint import Answered
+
+        columns = {field.name: self._empty(field) for field in self.outputs}
+        return Answered(rows=Rows(columns, 0), model=self.version)
+
+    def _empty(self, field: Field) -> Column:
+        if field.kind == "string":
+            return []
+        if field.ragged:
+            values = np.zeros((0, *field.inner), field.dtype)
+            return Ragged(values, np.zeros(1, np.int64))
+        shape = (len(self.classes),) if field.name == "probs" and self.classes else field.inner
+        return np.zeros((0, *shape), field.dtype or _DTYPES[field.kind])
+
+    def _check_finite(self, rows: Rows) -> None:
+        """An answer that is no number is never sent."""
+        prob = rows.columns.get("prob") if self.classes else None
+        if prob is not None and rows.count == 1 and math.isfinite(prob[0]):  # type: ignore[arg-type]
+            return
+        for name, column in rows.columns.items():
+            values = column.values if isinstance(column, Ragged) else column
+            if isinstance(values, np.ndarray) and not all_finite(values):
+                details = [
+                    RecordError(index, "", _ANSWERABLE, "no finite answer")
+                    for index in _not_finite(rows.columns[name], rows.count)
+                ]
+                raise bad_records(details, rows.count)
+
+
+def _without_limits(field: Field) -> Field:
+    return msgspec.structs.replace(field, max_length=None, domain=None, min=None, max=None)
+
+
+def _plain_decoder(record: Any) -> Callable[[bytes], Any]:
+    fields = [("instances", list[record])]
+    body = msgspec.defstruct("Body", fields, forbid_unknown_fields=True)
+    return msgspec.json.Decoder(body).decode
+
+
+def all_finite(values: NDArray[np.generic]) -> bool:
+    """Say whether no element is infinite or no number; integers always are finite."""
+    if values.dtype.kind != "f":
+        return True
+    # One pass without a temporary array: nan and infinity survive a sum. Only one that overflows
+    # sends us to the elements. A few numbers are added sooner than numpy's warnings are silenced.
+    if values.size <= _FEW:
+        total = float(sum(values.ravel().tolist()))
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = float(values.sum())
+    return math.isfinite(total) or bool(np.isfinite(values).all())
+
+
+def _not_finite(column: Column, count: int) -> Iterator[int]:
+    return (index for index in range(count) if not all_finite(np.asarray(column[index])))
+
+
+class RequestIds:
+    """Ids that no two requests share: 16 hex digits, from a random start, never in sequence.
+
+    The step is odd, so that all 2^64 of them come before one comes again.
+    """
+
+    _STEP = 0x9E3779B97F4A7C15
+
+    def __init__(self) -> None:
+        self._state = int.from_bytes(os.urandom(8), "little")
+
+    def next(self) -> str:
+        """Return a new id."""
+        self._state = state = (self._state + self._STEP) & 0xFFFFFFFFFFFFFFFF
+        return f"{state:016x}"

@@ -1,0 +1,141 @@
+"""What a process says to its nursery and to its replicas, and they to it.
+
+The fixed part of a message (`channel.Note`) says which kind it is; its body is one of the structs
+here as msgpack, or packed rows.
+"""
+
+from __future__ import annotations
+
+import traceback
+from enum import IntEnum
+
+import msgspec
+
+from gristmill.core import errors
+from gristmill.core.errors import GristmillError, ServeError
+from gristmill.store.signature import Field
+
+
+class Kind(IntEnum):
+    """Kinds of messages, and what comes with each."""
+
+    READY = 0
+    """From the nursery: its modules are loaded (Failure: they are not)."""
+    FORK = 1
+    """To the nursery: Birth; the replica's socket."""
+    BORN = 2
+    """From the nursery: Born; a pidfd of it."""
+    ENDED = 3
+    """From the nursery: Death."""
+    OPEN = 4
+    """To a replica: Opening; its arenas, and the shared weights where there are some."""
+    OPENED = 5
+    """From a replica: Opened; the shared weights, from the first to load them."""
+    RUN = 6
+    """To a replica: rows, in the message or in the slot's arena."""
+    ANSWER = 7
+    """From a replica: rows, in the message or in the slot's arena."""
+    FAILED = 8
+    """From a replica, to OPEN or RUN: Failure."""
+    PING = 9
+    """To a replica that has nothing to do."""
+    PONG = 10
+    """From a replica: it lives."""
+
+
+class Birth(msgspec.Struct, frozen=True):
+    """How a new process is to live.
+
+    Attributes:
+        number: of the process among all of the nursery's; never used twice.
+        threads: threads of numeric libraries.
+        cores: numbers of the cores it may run on; empty: any.
+        nice: how much it gives way to other processes.
+    """
+
+    number: int
+    threads: int = 1
+    cores: tuple[int, ...] = ()
+    nice: int = 0
+
+
+class Born(msgspec.Struct, frozen=True):
+    """A process was forked, or why not."""
+
+    number: int
+    pid: int = 0
+    failure: str = ""
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """What a replica is to open.
+
+    Attributes:
+        opener: `module:function` that opens it.
+        source: what the opener is told: a bundle's folder.
+        threads: threads of one operator.
+        memory: most bytes of memory of its own, besides what it has once its model is open; 0: no
+            limit.
+        slots: batches that may be under way at once, each with its own two arenas.
+        weights: whether shared weights come with it.
+        fingerprint: what the opened model must have; empty where nothing is expected yet.
+    """
+
+    opener: str
+    source: str
+    threads: int
+    memory: int = 0
+    slots: int = 1
+    weights: bool = False
+    fingerprint: str = ""
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """What a replica has opened: what it knows of its model, and the seconds that it took."""
+
+    name: str
+    fingerprint: str
+    inputs: tuple[Field, ...]
+    outputs: tuple[Field, ...]
+    classes: tuple[str, ...]
+    seconds: float
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An error inside a process, as text: its class may not exist in the other one.
+
+    Attributes:
+        kind: name of the error's class.
+        text: what it says.
+        where: for an error of ours: what it is about.
+        fix: for an error of ours: what to do about it.
+        trace: its traceback.
+    """
+
+    kind: str
+    text: str
+    where: str | None = None
+    fix: str | None = None
+    trace: str = ""
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """Describe an error that was caught."""
+        trace = "".join(traceback.format_exception(error))
+        if isinstance(error, GristmillError):
+            return cls(type(error).__name__, error.message, error.where, error.fix, trace)
+        return cls(type(error).__name__, str(error), trace=trace)
+
+    def to_error(self) -> GristmillError:
+        """Return the error to raise in the process that asked, with the traceback as a note.
+
+        An error of ours (core.errors) keeps its class, any other becomes a `ServeError`.
+        """
+        known = getattr(errors, self.kind, None)
+        if isinstance(known, type) and issubclass(known, GristmillError):
+            error = known(self.text, where=self.where, fix=self.fix)
+        else:
+            said = f"{self.kind}: {self.text}" if self.text else self.kind
+            error = ServeError(said, where=self.where, fix=self.fix)
+        error.add_note(f"in a replica process:\n{self.trace}")
+        return error

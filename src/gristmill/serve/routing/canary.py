@@ -1,0 +1,109 @@
+"""A share of the traffic goes to a candidate: always the same users, whichever process asks.
+
+Who goes where is a keyed hash, so that nobody can choose a side, a user stays on it, and raising
+the share only ever moves users from the stable model to the candidate.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Literal
+
+from gristmill.core.errors import UsageError
+from gristmill.serve.online.endpoint import Answered, Call, Endpoint
+from gristmill.serve.routing.composite import Composite
+from gristmill.serve.routing.members import is_our_fault
+from gristmill.serve.watch.metrics import Sample
+
+if TYPE_CHECKING:
+    from gristmill.serve.runners.rows import Rows
+
+_BYTES = 8
+_LEAST_KEY = 16
+
+
+class Canary(Composite):
+    """An endpoint that sends a share of its requests to a candidate.
+
+    Args:
+        name: what requests call it.
+        stable: the model that has proved itself.
+        candidate: the one that has not.
+        share: of users (or requests), in [0, 1]; can be changed at any time.
+        key: secret, at least 16 bytes; the same in every process of a route.
+        by: who stays on a side: the user where a request names one, or each request for itself.
+        fall_back: whether the stable model answers what the candidate fails at.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        stable: Endpoint,
+        candidate: Endpoint,
+        share: float,
+        *,
+        key: bytes,
+        by: Literal["user", "request"] = "user",
+        fall_back: bool = True,
+    ) -> None:
+        super().__init__(name, [stable, candidate])
+        if not _LEAST_KEY <= len(key) <= blake2b.MAX_KEY_SIZE:
+            raise UsageError(f"expected a key of 16 to 64 bytes, found {len(key)}")
+        self._key, self._by, self.fall_back = key, by, fall_back
+        self.share = share
+        self._answers: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def share(self) -> float:
+        """The share of users (or requests) that goes to the candidate, in [0, 1]."""
+        return self._share
+
+    @share.setter
+    def share(self, share: float) -> None:
+        if not 0.0 <= share <= 1.0:
+            raise UsageError(f"expected a share in [0, 1], found {share!r}")
+        self._share = share
+
+    def goes_to_candidate(self, call: Call) -> bool:
+        """Say whether a request goes to the candidate."""
+        who = call.user if self._by == "user" and call.user else call.request_id
+        data = who.encode("utf-8", "surrogatepass")
+        place = blake2b(data, digest_size=_BYTES, key=self._key, person=b"canary").digest()
+        return int.from_bytes(place, "little") < self._share * 2.0 ** (8 * _BYTES)
+
+    async def answer(self, rows: Rows, call: Call) -> Answered:
+        """Answer by the stable model or by the candidate.
+
+        Raises:
+            Exception: whatever the model raised that had the last word.
+        """
+        stable, candidate = self.members
+        if not self.goes_to_candidate(call):
+            return await self._asked(stable, rows, call)
+        try:
+            return await self._asked(candidate, rows, call)
+        except Exception as error:
+            if not (self.fall_back and is_our_fault(error)):
+                raise
+        return await self._asked(stable, rows, call)
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield share, answers and failures of both sides, and the members' own figures."""
+        what = "Share of the traffic that goes to the candidate."
+        yield Sample("gristmill_canary_share", "gauge", what, {"route": self.name}, self._share)
+        what = "Requests that a side of the canary was asked, by what became of them."
+        for (member, result), count in sorted(self._answers.items()):
+            labels = {"route": self.name, "member": member, "result": result}
+            yield Sample("gristmill_canary_requests_total", "counter", what, labels, count)
+        yield from super().samples()
+
+    async def _asked(self, member: Endpoint, rows: Rows, call: Call) -> Answered:
+        try:
+            answered = await member.answer(rows, call)
+        except Exception as error:
+            self._answers[member.name, "failed" if is_our_fault(error) else "refused"] += 1
+            raise
+        self._answers[member.name, "answered"] += 1
+        return answered

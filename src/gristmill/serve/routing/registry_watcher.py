@@ -1,0 +1,126 @@
+"""A route that follows the model registry: what is promoted there answers here.
+
+The champion of a model is the version promoted last. Promoting an earlier version again is how to
+roll back; where that one is still kept, no file is read for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gristmill.core.errors import BundleError, GristmillError, ServeError
+from gristmill.serve.watch.metrics import Sample
+from gristmill.store.bundle import Bundle
+from gristmill.store.registry import ModelVersion, Registry
+
+if TYPE_CHECKING:
+    from gristmill.serve.online.endpoint import Endpoint
+    from gristmill.serve.routing.swappable import Swappable
+    from gristmill.store.project import Project
+
+log = logging.getLogger("gristmill.serve")
+
+OpenEndpoint = Callable[[Bundle], Awaitable["Endpoint"]]
+"""Makes a checked bundle an endpoint that can answer."""
+
+
+class RegistryWatcher:
+    """Swaps what a route answers with when the champion moves.
+
+    Args:
+        project: whose registry and artifacts.
+        model: the name under which versions are registered.
+        route: what to swap; its version is `vN` while version N answers.
+        open_endpoint: makes an endpoint of a bundle; runs in the event loop.
+        every: seconds between looks.
+
+    Attributes:
+        failures: looks and swaps that failed; the route answered on all the while.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        model: str,
+        route: Swappable,
+        open_endpoint: OpenEndpoint,
+        *,
+        every: float = 2.0,
+    ) -> None:
+        self.model, self.route, self.every = model, route, every
+        self._artifacts, self._registry = project.artifacts, Registry(project)
+        self._open_endpoint = open_endpoint
+        self._task: asyncio.Task[None] | None = None
+        self._refused: str | None = None
+        self.failures = 0
+
+    def start(self) -> None:
+        """Begin to look, in the running event loop."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Look no more; a swap under way is called off."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def look(self) -> bool:
+        """Swap if the champion has moved; say whether it was swapped.
+
+        A version that could not be opened or warmed is not tried again until the champion moves.
+
+        Raises:
+            GristmillError: the registry cannot be read, or the new version is not fit to answer.
+        """
+        champion = await asyncio.to_thread(self._registry.live, self.model)
+        if champion is None or version_name(champion) in (self.route.version, self._refused):
+            return False
+        name = version_name(champion)
+        if name == self.route.previous:
+            await self.route.roll_back()
+        else:
+            await self._swap(champion, name)
+        log.info("route %s: %s of %s answers now", self.route.name, name, self.model)
+        return True
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield how often following failed."""
+        what = "Looks at the registry, or swaps to a new champion, that failed."
+        labels = {"route": self.route.name, "model": self.model}
+        yield Sample("gristmill_registry_failures_total", "counter", what, labels, self.failures)
+
+    async def _swap(self, champion: ModelVersion, name: str) -> None:
+        try:
+            bundle = await asyncio.to_thread(self._opened, champion)
+            await self.route.swap(await self._open_endpoint(bundle), name)
+        except (BundleError, ServeError):
+            # Of the version itself, not of the store: it would fail the same way at every look.
+            self._refused = name
+            raise
+
+    def _opened(self, champion: ModelVersion) -> Bundle:
+        return Bundle.open(Path(self._artifacts.get(champion.artifact)))
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except Exception as error:
+                # A look that dies silently would leave the route behind for good.
+                self.failures += 1
+                known = isinstance(error, GristmillError)
+                log.warning(
+                    "route %s goes on as it is: %s", self.route.name, error, exc_info=not known
+                )
+            await asyncio.sleep(self.every)
+
+
+def version_name(version: ModelVersion) -> str:
+    """Return what a route calls a registered version: `v3`."""
+    return f"v{version.version}"

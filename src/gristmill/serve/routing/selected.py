@@ -1,0 +1,203 @@
+"""A policy picks the model that answers, and learns from what comes back under a prediction's name.
+
+Where the policy learns from the losses of all models (hedge), all are asked: the answer is that of
+the picked one as soon as it is there, and what the others say later is added to the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from gristmill.core.errors import StoreError
+from gristmill.serve.online.endpoint import Answered, Call, Endpoint
+from gristmill.serve.routing.composite import Composite
+from gristmill.serve.routing.members import forget, is_our_fault
+from gristmill.serve.selection.feedback_log import FeedbackLog
+from gristmill.serve.selection.losses import Said
+from gristmill.serve.selection.policy import Choice
+from gristmill.serve.watch.metrics import Sample
+
+if TYPE_CHECKING:
+    from gristmill.serve.runners.rows import Rows
+
+log = logging.getLogger("gristmill.serve")
+
+ContextOf = Callable[["Rows", Call], str]
+"""Says for whom or what a state is kept; "" is the state of all."""
+
+
+def no_context(rows: Rows, call: Call) -> str:  # noqa: ARG001
+    """Return "": one state for all requests."""
+    return ""
+
+
+def by_user(rows: Rows, call: Call) -> str:  # noqa: ARG001
+    """Return the user: a state for each, the least recently seen forgotten."""
+    return call.user
+
+
+class Selected(Composite):
+    """An endpoint whose policy picks a member for each request.
+
+    Args:
+        name: what requests call it.
+        members: the models, in the order of the policy's arms; closed with it, and so is the log.
+        feedback: the log of this route.
+        context: for whom or what a state is kept.
+        answer: the output that feedback's truth is compared with; the first by default.
+        draws: uniform in [0, 1); by default of a generator with a seed from the system.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        members: Sequence[Endpoint],
+        feedback: FeedbackLog,
+        *,
+        context: ContextOf = no_context,
+        answer: str | None = None,
+        draws: Callable[[], float] | None = None,
+    ) -> None:
+        super().__init__(name, members)
+        self.feedback = feedback
+        self._context, self._draws = context, draws or random.Random().random  # noqa: S311 - no secret
+        self._answer = answer or (self.outputs[0].name if self.outputs else "")
+        self._others: set[asyncio.Task[Any]] = set()
+        self._picked: Counter[str] = Counter()
+
+    async def answer(self, rows: Rows, call: Call) -> Answered:
+        """Answer by the member that is picked; `prediction` names the answer for feedback.
+
+        Raises:
+            Exception: whatever the member raised; where it tells against the model, the policy
+                learns it as the whole loss.
+        """
+        context = self._context(rows, call)
+        choice = self.feedback.learner.choose(self._draws(), context)
+        self._picked[self.members[choice.arm].name] += 1
+        if self.feedback.policy.full_information:
+            return await self._answer_all(rows, call, choice, context)
+        try:
+            answered = await self.members[choice.arm].answer(rows, call)
+        except Exception as error:
+            self._failed(choice, context, error)
+            raise
+        said: list[list[Said]] = [[] for _ in self.members]
+        said[choice.arm] = self._said(answered)
+        return self._named(answered, choice, said, call, context)[0]
+
+    async def close(self) -> None:
+        """Stop waiting for members that were asked beside, close the members and the log."""
+        forget(self._others)
+        await asyncio.gather(*self._others, return_exceptions=True)
+        await super().close()
+        self.feedback.close()
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield choices, probabilities and feedback, and the members' own figures."""
+        route = {"route": self.name}
+        what = "Requests for which the policy picked the member."
+        for member, count in sorted(self._picked.items()):
+            labels = {**route, "member": member}
+            yield Sample("gristmill_selection_picked_total", "counter", what, labels, count)
+        what = "Probability with which the policy picks the member, in the context of all."
+        probabilities = self.feedback.learner.probabilities()
+        for each, probability in zip(self.members, probabilities, strict=True):
+            labels = {**route, "member": each.name}
+            yield Sample("gristmill_selection_probability", "gauge", what, labels, probability)
+        what = "Feedback by what became of it, and choices that failed."
+        for status, count in sorted(self.feedback.counts.items()):
+            labels = {**route, "status": status}
+            yield Sample("gristmill_feedback_total", "counter", what, labels, count)
+        what = "Predictions that wait for feedback."
+        waiting = len(self.feedback.awaiting)
+        yield Sample("gristmill_feedback_awaited", "gauge", what, route, waiting)
+        yield from super().samples()
+
+    async def _answer_all(self, rows: Rows, call: Call, choice: Choice, context: str) -> Answered:
+        tasks = [asyncio.ensure_future(member.answer(rows, call)) for member in self.members]
+        try:
+            answered = await tasks[choice.arm]
+        except asyncio.CancelledError:
+            forget(tasks)
+            raise
+        except Exception as error:
+            forget(tasks)
+            self._failed(choice, context, error)
+            raise
+        said: list[list[Said]] = [self._said_by(task) for task in tasks]
+        named, number = self._named(answered, choice, said, call, context)
+        for arm, task in enumerate(tasks):
+            if not task.done() and number >= 0:
+                self._others.add(task)
+                task.add_done_callback(partial(self._later, number, arm))
+        return named
+
+    def _named(
+        self,
+        answered: Answered,
+        choice: Choice,
+        said: list[list[Said]],
+        call: Call,
+        context: str,
+    ) -> tuple[Answered, int]:
+        """Log a prediction; return the answer with its name, and its number (-1: not logged)."""
+        try:
+            number, name = self.feedback.predicted(
+                choice,
+                said,
+                rows=answered.rows.count,
+                request=call.request_id,
+                model=answered.model,
+                context=context,
+            )
+        except StoreError as error:
+            # An answer without a name is better than none: feedback is what is lost.
+            self._not_logged(error)
+            return answered, -1
+        return msgspec.structs.replace(answered, prediction=name), number
+
+    def _later(self, number: int, arm: int, task: asyncio.Task[Answered]) -> None:
+        self._others.discard(task)
+        said = self._said_by(task)
+        if said:
+            try:
+                self.feedback.shadowed(number, arm, said)
+            except StoreError as error:
+                self._not_logged(error)
+
+    def _failed(self, choice: Choice, context: str, error: Exception) -> None:
+        if is_our_fault(error):
+            try:
+                self.feedback.failed(choice, context)
+            except StoreError as unwritable:
+                self._not_logged(unwritable)
+
+    def _not_logged(self, error: StoreError) -> None:
+        if not self.feedback.counts["not_logged"]:
+            log.error("route %s: %s", self.name, error)
+        self.feedback.counts["not_logged"] += 1
+
+    def _said_by(self, task: asyncio.Task[Answered]) -> list[Said]:
+        if not task.done() or task.cancelled() or task.exception() is not None:
+            return []
+        return self._said(task.result())
+
+    def _said(self, answered: Answered) -> list[Said]:
+        """Return what was answered to each row; nothing where it is no class or number."""
+        column = answered.rows.columns.get(self._answer)
+        if isinstance(column, np.ndarray):
+            return column.tolist() if column.ndim == 1 else []
+        if not isinstance(column, list):
+            return []
+        values = [value for value in column if isinstance(value, str | int | float)]
+        return values if len(values) == len(column) else []

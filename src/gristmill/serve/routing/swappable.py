@@ -1,0 +1,227 @@
+"""A name whose model can be replaced while it answers, without one failed request.
+
+    swap:  warm the new one ─▶ point to it ─▶ let what the old one is answering end ─▶ keep it
+
+The last one that was replaced stays open, so that going back is a pointer, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING
+
+from gristmill.core.errors import ServeError
+from gristmill.serve.online.endpoint import Answered, Call, Endpoint
+from gristmill.serve.routing.members import check_alike
+from gristmill.serve.watch.metrics import Sample
+
+if TYPE_CHECKING:
+    from gristmill.serve.runners.rows import Rows
+    from gristmill.store.bundle import Field
+
+log = logging.getLogger("gristmill.serve")
+
+Warm = Callable[[Endpoint], Awaitable[None]]
+
+
+class _Held:
+    """An endpoint, the requests that it is answering, and what it is a version of."""
+
+    __slots__ = ("busy", "endpoint", "idle", "version")
+
+    def __init__(self, endpoint: Endpoint, version: str) -> None:
+        self.endpoint, self.version, self.busy = endpoint, version, 0
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+
+class Swappable:
+    """An endpoint behind which another one can be exchanged.
+
+    Args:
+        name: what requests call it.
+        endpoint: what answers at first; closed by this.
+        version: what that is a version of, for the metrics and for `current`.
+        warm: asks a new endpoint something before the first request does; what it raises keeps
+            the endpoint from being taken.
+        keep_previous: whether the last one stays open for `roll_back`; it keeps its memory.
+        drain_seconds: how long what an old endpoint is answering may take before it is closed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        endpoint: Endpoint,
+        version: str = "",
+        *,
+        warm: Warm | None = None,
+        keep_previous: bool = True,
+        drain_seconds: float = 30.0,
+    ) -> None:
+        self.name, self._warm = name, warm
+        self._keep, self._drain_seconds = keep_previous, drain_seconds
+        self._held = _Held(endpoint, version)
+        self._previous: _Held | None = None
+        self._exchange = asyncio.Lock()
+        self.swaps = self.failed_swaps = 0
+
+    @property
+    def inputs(self) -> tuple[Field, ...]:
+        """Fields of a request."""
+        return self._held.endpoint.inputs
+
+    @property
+    def outputs(self) -> tuple[Field, ...]:
+        """Fields of an answer."""
+        return self._held.endpoint.outputs
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of `probs`."""
+        return self._held.endpoint.classes
+
+    @property
+    def members(self) -> tuple[Endpoint, ...]:
+        """What answers now."""
+        return (self._held.endpoint,)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model that answers now."""
+        return str(getattr(self._held.endpoint, "fingerprint", ""))
+
+    @property
+    def version(self) -> str:
+        """The version that answers now."""
+        return self._held.version
+
+    @property
+    def previous(self) -> str | None:
+        """The version that `roll_back` goes back to; None where there is none."""
+        return self._previous.version if self._previous else None
+
+    async def answer(self, rows: Rows, call: Call) -> Answered:
+        """Answer by what is behind the name when the request comes.
+
+        Raises:
+            Exception: whatever that raised.
+        """
+        held = self._held
+        held.busy += 1
+        try:
+            return await held.endpoint.answer(rows, call)
+        finally:
+            held.busy -= 1
+            if not held.busy:
+                held.idle.set()
+
+    async def swap(self, endpoint: Endpoint, version: str = "") -> None:
+        """Put another endpoint behind the name.
+
+        Returns when the old one has ended what it was answering. Where this raises, the old one
+        goes on as if nothing had been, and the new one is closed.
+
+        Raises:
+            ServeError: the new one is asked or answers something else, or does not get warm.
+        """
+        async with self._exchange:
+            try:
+                check_alike(self.name, self._held.endpoint, endpoint)
+                await self._warmed(endpoint)
+            except BaseException:
+                self.failed_swaps += 1
+                await endpoint.close()
+                raise
+            oldest, self._previous = self._previous, self._held
+            self._held = _Held(endpoint, version)
+            self.swaps += 1
+            await self._drained(self._previous)
+            if oldest is not None:
+                await oldest.endpoint.close()
+            if not self._keep:
+                await self._previous.endpoint.close()
+                self._previous = None
+
+    async def roll_back(self) -> str:
+        """Put the previous endpoint back, and return its version; a second time undoes the first.
+
+        Raises:
+            ServeError: there is none.
+        """
+        async with self._exchange:
+            if self._previous is None:
+                raise ServeError(
+                    "there is no earlier version to go back to", where=f"route {self.name!r}"
+                )
+            self._held, self._previous = self._previous, self._held
+            self.swaps += 1
+            await self._drained(self._previous)
+            return self._held.version
+
+    async def close(self) -> None:
+        """Close what answers, and what was kept."""
+        async with self._exchange:
+            await self._held.endpoint.close()
+            if self._previous is not None:
+                await self._previous.endpoint.close()
+                self._previous = None
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield what answers and how often that changed, and the endpoint's own figures."""
+        labels = {"route": self.name}
+        what = "The version that answers."
+        yield Sample(
+            "gristmill_route_version_info", "gauge", what, {**labels, "version": self.version}, 1.0
+        )
+        what = "How often what is behind the name was exchanged."
+        yield Sample("gristmill_route_swaps_total", "counter", what, labels, self.swaps)
+        what = "Exchanges that were called off because the new one was not fit."
+        yield Sample(
+            "gristmill_route_failed_swaps_total", "counter", what, labels, self.failed_swaps
+        )
+        source = getattr(self._held.endpoint, "samples", None)
+        if source is not None:
+            yield from source()
+
+    async def _warmed(self, endpoint: Endpoint) -> None:
+        if self._warm is None:
+            return
+        try:
+            await self._warm(endpoint)
+        except Exception as error:
+            raise ServeError(
+                f"the new model fails before its first request: {error}",
+                where=f"route {self.name!r}",
+                fix="the old one goes on answering; look at the new bundle",
+            ) from error
+
+    async def _drained(self, held: _Held) -> None:
+        """Wait until nothing is being answered by an endpoint that gets no more requests."""
+        if not held.busy:
+            return
+        held.idle.clear()
+        try:
+            async with asyncio.timeout(self._drain_seconds):
+                await held.idle.wait()
+        except TimeoutError:
+            log.warning("route %s: %d requests of the old version drag on", self.name, held.busy)
+
+
+def warm_with(rows: Rows, *, seconds: float = 10.0, times: int = 2) -> Warm:
+    """Return what warms an endpoint by asking it sample rows.
+
+    Args:
+        rows: a sample, as clients send them.
+        seconds: how long each answer may take.
+        times: how often; the first answer of a model is often its slowest by far.
+    """
+
+    async def warm(endpoint: Endpoint) -> None:
+        for time_ in range(times):
+            deadline = time.monotonic() + seconds
+            await endpoint.answer(rows, Call(request_id=f"warm-{time_}", deadline=deadline))
+
+    return warm

@@ -1,0 +1,106 @@
+"""Dense batches: rows are stacked, shorter ones filled up with 0, and the graph runs as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gristmill.serve.runners.body import Values, lengths_of
+from gristmill.serve.runners.graph import Graph
+from gristmill.serve.runners.rows import Ragged
+
+_MOST_ROWS = 1024
+_MOST_ELEMENTS = 1 << 14
+
+
+class DenseBody:
+    """Runs a graph over whole batches; rows of different lengths in the order of their length.
+
+    Args:
+        graph: the captured graph; it must ignore what rows are filled up with.
+        ragged: of each output, whether its rows are as long as those of the inputs.
+    """
+
+    kind = "dense"
+
+    def __init__(self, graph: Graph, ragged: Sequence[bool]) -> None:
+        self.graph = graph
+        self._ragged = ragged
+
+    def __call__(self, inputs: Sequence[Values], rows: int) -> list[Values]:
+        """Return each output for `rows` rows of the inputs, in order."""
+        lengths = lengths_of(inputs)
+        if lengths is None:
+            return self._stacked(inputs, rows)
+        order = np.argsort(lengths, kind="stable")
+        parts = [self._padded(inputs, lengths, places) for places in batches(lengths[order], order)]
+        back = np.argsort(order, kind="stable")
+        return [joined(found, back) for found in zip(*parts, strict=True)]
+
+    def _stacked(self, inputs: Sequence[Values], rows: int) -> list[Values]:
+        if rows <= _MOST_ROWS:
+            return [found.numpy() for found in self.graph(*[tensor_of(each) for each in inputs])]
+        cuts = range(0, rows, _MOST_ROWS)
+        parts = [self._stacked([each[cut : cut + _MOST_ROWS] for each in inputs],
+                               min(_MOST_ROWS, rows - cut)) for cut in cuts]  # fmt: skip
+        return [np.concatenate(found) for found in zip(*parts, strict=True)]
+
+    def _padded(
+        self, inputs: Sequence[Values], lengths: NDArray[np.int64], places: NDArray[np.int64]
+    ) -> list[Values]:
+        mine = lengths[places]
+        longest = int(mine.max())
+        chosen = [
+            each.select(places).padded(longest) if isinstance(each, Ragged) else each[places]
+            for each in inputs
+        ]
+        found = [answer.numpy() for answer in self.graph(*map(tensor_of, chosen))]
+        return [
+            _cut(answer, mine) if ragged else answer
+            for answer, ragged in zip(found, self._ragged, strict=True)
+        ]
+
+
+def batches(
+    lengths: NDArray[np.int64], order: NDArray[np.int64], most: int = _MOST_ELEMENTS
+) -> Iterator[NDArray[np.int64]]:
+    """Cut rows in the order of their length into batches of at most `most` padded elements.
+
+    Args:
+        lengths: rising.
+        order: the row that each belongs to.
+        most: elements of a batch; a longer row is a batch of its own.
+    """
+    start = 0
+    while start < len(order):
+        # The longest row of a batch is its last one.
+        sizes = lengths[start : start + _MOST_ROWS] * np.arange(
+            1, min(_MOST_ROWS, len(order) - start) + 1
+        )
+        stop = start + max(1, int(np.searchsorted(sizes, most, "right")))
+        yield order[start:stop]
+        start = stop
+
+
+def tensor_of(values: Values) -> Tensor:
+    """Return an array as a tensor of the same memory; a copy where it may not be written to."""
+    array: Any = values
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def _cut(padded: NDArray[Any], lengths: NDArray[np.int64]) -> Ragged:
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return Ragged(padded[np.arange(padded.shape[1]) < lengths[:, None]], offsets)
+
+
+def joined(parts: Sequence[Values], back: NDArray[np.int64]) -> Values:
+    """Join the batches of one output, its rows put in the order of `back`."""
+    ragged = [part for part in parts if isinstance(part, Ragged)]
+    if ragged:
+        return Ragged.concat(ragged).select(back)
+    return np.concatenate([part for part in parts if isinstance(part, np.ndarray)])[back]

@@ -1,0 +1,1 @@
+"""Which requests run together, when, and which can't be: pure, time is an argument."""

@@ -1,0 +1,71 @@
+"""What a feedback log knows, for looking back at: outcomes, and predictions without any."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from gristmill.core.errors import UsageError
+from gristmill.serve.selection.log_records import Head, Joined, Predicted, decode
+from gristmill.serve.selection.policy import Outcome
+from gristmill.serve.selection.segments import records_of, segment_files
+
+
+class LoggedOutcome(msgspec.Struct, frozen=True):
+    """An outcome and the context in which its choice was made."""
+
+    context: str
+    outcome: Outcome
+
+
+class LoggedData(msgspec.Struct, frozen=True):
+    """The outcomes of a log.
+
+    Attributes:
+        members: names of the arms.
+        outcomes: in the order in which feedback came.
+        predicted: rows that were predicted.
+    """
+
+    members: tuple[str, ...]
+    outcomes: list[LoggedOutcome]
+    predicted: int
+
+    @property
+    def share_told(self) -> float:
+        """The share of predicted rows that got feedback, in [0, 1].
+
+        Where feedback depends on what was answered, a low share biases every estimate.
+        """
+        return min(1.0, len(self.outcomes) / self.predicted) if self.predicted else 0.0
+
+
+def logged_data(folder: Path | str) -> LoggedData:
+    """Read a feedback log; a server may be writing to it meanwhile.
+
+    Outcomes of earlier members, where the newest segment has others, are left out.
+
+    Raises:
+        StoreError: a file is something else, or of another version.
+        UsageError: there is no log.
+    """
+    folder = Path(folder)
+    files = segment_files(folder)
+    if not files:
+        raise UsageError(
+            "expected the folder of a feedback log, found none",
+            where=str(folder),
+            fix="name the folder that the server was given for its feedback",
+        )
+    found = LoggedData((), [], 0)
+    for path in files:
+        for payload in records_of(path):
+            record = decode(payload, folder)
+            if isinstance(record, Head) and record.members != found.members:
+                found = LoggedData(record.members, [], 0)
+            elif isinstance(record, Predicted):
+                found = msgspec.structs.replace(found, predicted=found.predicted + record.rows)
+            elif isinstance(record, Joined):
+                found.outcomes.append(LoggedOutcome(record.context, record.outcome))
+    return found

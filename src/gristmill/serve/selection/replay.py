@@ -1,0 +1,286 @@
+"""What a policy would have lost, from a log of what another policy chose.
+
+An outcome that was chosen with probability q and would have been with p counts p / q times (inverse
+propensity; Horvitz and Thompson 1952). Self-normalised, the weights are divided by their mean
+(Hájek 1971; Swaminathan and Joachims 2015), and doubly robust they only correct a model of losses
+(Dudík, Langford and Li 2011). A policy that learns is fed a sample of the log that is as if it had
+chosen itself (rejection sampling: Li et al. 2011; Dudík et al. 2012, "DR-ns"). Where the log has
+the losses of all arms (shadows), the policy is simply played on them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gristmill.core.errors import UsageError
+from gristmill.core.intervals import Interval
+from gristmill.core.seeds import derive_seed
+from gristmill.serve.selection.learner import Learner
+from gristmill.serve.selection.logged_outcomes import LoggedOutcome
+from gristmill.serve.selection.policy import Outcome, Policy
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+_ENOUGH = 100.0
+_GREATEST_SHARE = 0.1
+_MISSING_MASS = 0.02
+_CAPPED = 0.01
+_STEADY = 4.0
+
+
+class Evaluation(msgspec.Struct, frozen=True):
+    """What a policy would have lost per prediction, three ways.
+
+    Attributes:
+        outcomes: how many logged outcomes it rests on.
+        logged: what the policy of the log lost.
+        ips: by inverse propensity; unbiased.
+        self_normalised: less variance, a bias that vanishes.
+        doubly_robust: with a model of losses; None without one.
+        effective: as how many outcomes of its own these count: (sum w)^2 / sum w^2.
+        learnt_from: how many outcomes a policy that learns was fed; 0 for one that does not.
+        doubts: why the log cannot answer; empty where it can.
+    """
+
+    outcomes: int
+    logged: Interval
+    ips: Interval
+    self_normalised: Interval
+    doubly_robust: Interval | None
+    effective: float
+    learnt_from: int
+    doubts: tuple[str, ...]
+
+    @property
+    def supported(self) -> bool:
+        """Whether the log supports an answer."""
+        return not self.doubts
+
+
+def replay(
+    policy: Policy,
+    outcomes: Sequence[LoggedOutcome],
+    *,
+    learning: bool = True,
+    predicted: Floats | None = None,
+    cap: float = 20.0,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Evaluation:
+    """Say what a policy would have lost on a log's predictions.
+
+    Args:
+        policy: the one in question, over the members of the log; it starts from nothing.
+        outcomes: as `logged_data` gives them.
+        learning: whether it learns as it goes; else it chooses as in the beginning.
+        predicted: float64[outcomes, arms]: a model's estimate of each arm's loss, for the doubly
+            robust figure; see `arm_means`.
+        cap: an outcome is fed to the policy with probability (p / q) / cap. A greater one keeps
+            outcomes of rare choices from being fed too seldom, and feeds fewer in all.
+        level: of the intervals.
+        seed: of the sample that is fed.
+
+    Raises:
+        UsageError: there is no outcome, or one of an arm that the policy does not have.
+    """
+    import numpy as np
+
+    if not outcomes:
+        raise UsageError("expected logged outcomes, found none", fix="wait for feedback first")
+    if max(each.outcome.arm for each in outcomes) >= policy.arms:
+        raise UsageError(f"the log has more members than the policy, which has {policy.arms}")
+    draws = np.random.default_rng(derive_seed(seed, "replay")).random(len(outcomes))
+    told = _all_told(outcomes, policy.arms)
+    learner = Learner(policy, most_contexts=len(outcomes))
+    target = np.empty((len(outcomes), policy.arms))
+    fed = capped = 0
+    for row, (logged, draw) in enumerate(zip(outcomes, draws.tolist(), strict=True)):
+        context = logged.context
+        target[row] = learner.probabilities(context)
+        if not learning:
+            continue
+        if told is not None:
+            outcome = _own_choice(learner, logged, draw)
+        else:
+            ratio = target[row, logged.outcome.arm] / logged.outcome.propensity
+            capped += ratio > cap
+            if draw * cap >= ratio:
+                continue
+            outcome = _as_chosen(learner, logged, logged.outcome.arm, logged.outcome.loss)
+        learner.learn(context, outcome)
+        fed += 1
+    if told is not None:
+        return _evaluate_told(target, told, outcomes, level, fed)
+    found = evaluate(target, outcomes, predicted=predicted, level=level)
+    doubts = list(found.doubts)
+    if learning and (policy.full_information or float(np.ptp(target, axis=0).max()) > 0.0):
+        doubts += _learning_doubts(policy, fed, capped, len(outcomes))
+    return msgspec.structs.replace(found, learnt_from=fed, doubts=tuple(doubts))
+
+
+def evaluate(
+    target: Floats,
+    outcomes: Sequence[LoggedOutcome],
+    *,
+    predicted: Floats | None = None,
+    level: float = 0.95,
+) -> Evaluation:
+    """Say what choosing by given probabilities would have lost.
+
+    Args:
+        target: float64[outcomes, arms]: the probability of each arm at each logged choice.
+        outcomes: at least one.
+        predicted: float64[outcomes, arms]: a model's estimate of each arm's loss.
+        level: of the intervals.
+    """
+    import numpy as np
+
+    rows = np.arange(len(outcomes))
+    arms = np.array([each.outcome.arm for each in outcomes])
+    losses = np.array([each.outcome.loss for each in outcomes])
+    propensities = np.array([each.outcome.propensity for each in outcomes])
+    weights = target[rows, arms] / propensities
+    robust = None
+    if predicted is not None:
+        model = (target * predicted).sum(axis=1)
+        robust = _mean(model + weights * (losses - predicted[rows, arms]), level)
+    square = float((weights**2).sum())
+    effective = float(weights.sum()) ** 2 / square if square else 0.0
+    return Evaluation(
+        outcomes=len(outcomes),
+        logged=_mean(losses, level),
+        ips=_mean(weights * losses, level),
+        self_normalised=_ratio(weights, losses, level),
+        doubly_robust=robust,
+        effective=effective,
+        learnt_from=0,
+        doubts=tuple(_doubts(weights, effective, float(propensities.min()))),
+    )
+
+
+def arm_means(outcomes: Sequence[LoggedOutcome], arms: int) -> Floats:
+    """Return the plainest model of losses: float64[outcomes, arms], the mean of each arm.
+
+    Each row leaves its own outcome out, so that the doubly robust figure stays unbiased; an arm
+    without outcomes is taken to lose one half.
+    """
+    import numpy as np
+
+    chosen = np.zeros((len(outcomes), arms))
+    chosen[np.arange(len(outcomes)), [each.outcome.arm for each in outcomes]] = 1.0
+    lost = chosen * np.array([each.outcome.loss for each in outcomes])[:, None]
+    counts, sums = chosen.sum(axis=0) - chosen, lost.sum(axis=0) - lost
+    means: Floats = np.where(counts > 0, sums / np.maximum(counts, 1.0), 0.5)
+    return means
+
+
+def _all_told(outcomes: Sequence[LoggedOutcome], arms: int) -> Floats | None:
+    """Return float64[outcomes, arms], the losses of all arms; None unless all were logged."""
+    import numpy as np
+
+    losses = [each.outcome.losses for each in outcomes]
+    if any(len(row) != arms or None in row for row in losses):
+        return None
+    return np.array(losses, np.float64)
+
+
+def _own_choice(learner: Learner, logged: LoggedOutcome, draw: float) -> Outcome:
+    """Return the outcome of what the policy chooses itself, where all losses are known."""
+    choice = learner.choose(draw, logged.context)
+    return _as_chosen(learner, logged, choice.arm, logged.outcome.losses[choice.arm] or 0.0)
+
+
+def _as_chosen(learner: Learner, logged: LoggedOutcome, arm: int, loss: float) -> Outcome:
+    """Return the outcome that the policy would have had with an arm, at its own date."""
+    propensity = learner.probabilities(logged.context)[arm]
+    advice = learner.policy.advice(arm, logged.context)
+    date = float(learner.made(logged.context, 1))
+    return Outcome(arm, propensity, loss, date, logged.outcome.losses, advice)
+
+
+def _evaluate_told(
+    target: Floats, told: Floats, outcomes: Sequence[LoggedOutcome], level: float, fed: int
+) -> Evaluation:
+    """Return the mean of what the policy would have lost: no weights, all three are the same."""
+    import numpy as np
+
+    mean = _mean((target * told).sum(axis=1), level)
+    count = len(outcomes)
+    logged = _mean(np.array([each.outcome.loss for each in outcomes]), level)
+    few = f"too few outcomes: {count}, at least {_ENOUGH:.0f} are needed"
+    doubts = (few,) if count < _ENOUGH else ()
+    return Evaluation(count, logged, mean, mean, mean, float(count), fed, doubts)
+
+
+def _mean(values: Floats, level: float) -> Interval:
+    """Return a mean with the interval of the central limit theorem."""
+    count = len(values)
+    deviation = float(values.std(ddof=1)) if count > 1 else math.inf
+    return _around(float(values.mean()), deviation / math.sqrt(count), level)
+
+
+def _ratio(weights: Floats, losses: Floats, level: float) -> Interval:
+    """Return sum w l / sum w, its deviation by the delta method."""
+    total = float(weights.sum())
+    if total <= 0.0:
+        return Interval(math.nan, 0.0, 1.0, level)
+    value = float((weights * losses).sum()) / total
+    deviation = math.sqrt(float((weights**2 * (losses - value) ** 2).sum())) / total
+    return _around(value, deviation, level)
+
+
+def _around(value: float, deviation: float, level: float) -> Interval:
+    half = NormalDist().inv_cdf(0.5 + level / 2) * deviation
+    # A mean loss lies in [0, 1], whatever the weights say.
+    return Interval(value, max(0.0, value - half), min(1.0, value + half), level)
+
+
+def _doubts(weights: Floats, effective: float, least: float) -> list[str]:
+    doubts = []
+    if effective < _ENOUGH:
+        doubts.append(
+            f"too few effective outcomes: {effective:.0f} of {len(weights)}, at least "
+            f"{_ENOUGH:.0f} are needed"
+        )
+    total = float(weights.sum())
+    if total > 0.0 and float(weights.max()) > _GREATEST_SHARE * total:
+        doubts.append(
+            f"propensities are too small: one outcome has {weights.max() / total:.0%} of all "
+            f"weight (the least propensity is {least:.2g})"
+        )
+    # The mean weight is the share of the policy's choices that the log can have made.
+    deviation = float(weights.std()) / math.sqrt(len(weights))
+    missing = 1.0 - float(weights.mean())
+    if missing > _MISSING_MASS + _STEADY * deviation:
+        doubts.append(f"the log never made {missing:.0%} of the choices that the policy would make")
+    elif -missing > _MISSING_MASS + _STEADY * deviation:
+        doubts.append(
+            f"the propensities in the log are too small to be true: weights have a mean of "
+            f"{1.0 - missing:.2f} instead of 1"
+        )
+    return doubts
+
+
+def _learning_doubts(policy: Policy, fed: int, capped: int, outcomes: int) -> list[str]:
+    doubts = []
+    if policy.full_information:
+        doubts.append(
+            "the policy learns from the losses of all models: ask all of them in a shadow first"
+        )
+    if capped > _CAPPED * outcomes:
+        doubts.append(
+            f"{capped / outcomes:.0%} of the outcomes should have been fed more often than always: "
+            f"raise cap"
+        )
+    if fed < _ENOUGH:
+        doubts.append(f"the policy could learn from {fed} outcomes only")
+    return doubts

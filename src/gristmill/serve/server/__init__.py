@@ -1,0 +1,1 @@
+"""Server: routes over HTTP, connections and their limits, start and orderly end."""

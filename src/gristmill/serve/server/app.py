@@ -1,0 +1,249 @@
+"""The ASGI application: what a request passes on its way to an answer or a refusal."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from gristmill.core.errors import UsageError
+from gristmill.serve.protocols import metadata
+from gristmill.serve.protocols.openapi import openapi
+from gristmill.serve.protocols.page import HEADERS, page, page_facts
+from gristmill.serve.protocols.plain import json_of
+from gristmill.serve.protocols.served import RequestIds, Served
+from gristmill.serve.refusal import Refusal
+from gristmill.serve.routing.feedback import feedback
+from gristmill.serve.routing.watched import drift
+from gristmill.serve.server.headers import REQUEST_ID, request_id
+from gristmill.serve.server.model_handlers import ModelHandlers
+from gristmill.serve.server.request import Disconnected, Receive, Request, Scope
+from gristmill.serve.server.response import Response, Send
+from gristmill.serve.server.routes import Handler, Route, Routes, shown
+from gristmill.serve.server.tokens import Tokens
+from gristmill.serve.watch.metrics import Metrics
+from gristmill.serve.watch.request_log import RequestLog
+
+if TYPE_CHECKING:
+    from gristmill.serve.selection.feedback_log import FeedbackLog
+
+log = logging.getLogger("gristmill.serve")
+
+_METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+_HTML = b"text/html; charset=utf-8"
+_ODD_NAME = set("/?#\\") | {chr(code) for code in (*range(32), 127)}
+
+
+class App:
+    """An ASGI application that serves models.
+
+    Args:
+        models: what is served, each under its own name; the first also under `/v1/predict`.
+        tokens: who may ask; everyone by default.
+
+    Raises:
+        UsageError: no model, two of one name, or a name that no path can hold.
+
+    Attributes:
+        models: by name.
+        hot: paths, as they stand in a request, that `Connection` takes a short way to.
+    """
+
+    def __init__(self, models: Sequence[Served], tokens: Tokens | None = None) -> None:
+        _check_names([served.name for served in models])
+        self.models = {served.name: served for served in models}
+        self.first = models[0]
+        self.limits = self.first.limits
+        self.metrics = Metrics()
+        self._tokens = tokens or Tokens()
+        self._ids = RequestIds()
+        self._log = RequestLog(log)
+        self._routes = self._build_routes()
+        self._other = self.metrics.route("other")
+        self._feedback_logs = [log for served in models for log in _feedback_logs(served.endpoint)]
+        self.hot = {b"/v1/predict": "/v1/predict"}
+        for name in self.models:
+            for path in (f"/v1/models/{name}/predict", f"/v2/models/{name}/infer"):
+                self.hot[path.encode()] = path
+        for served in models:
+            self.metrics.add_source(served.samples)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            request = Request.of_scope(scope, receive)
+            try:
+                response = await self.respond(request)
+            except Disconnected:
+                return
+            await response.send(send)
+
+    async def respond(self, request: Request) -> Response:
+        """Answer one request, or say why not.
+
+        Raises:
+            Disconnected: the client left.
+        """
+        began = time.monotonic()
+        route: Route | None = None
+        try:
+            request.name = request_id(request) or self._ids.next()
+            route = self._routes.find(request.path)
+            handler = route.handler(request.method)
+            if not route.open:
+                self._tokens.check(request)
+            response = await handler(request)
+        except Refusal as refusal:
+            response = self._refused(request, refusal)
+            await request.drain()
+        except Disconnected:
+            self._log.left(request, route)
+            raise
+        except Exception:
+            response = self._failed(request)
+        response.headers.append((REQUEST_ID, request.name.encode()))
+        seconds = time.monotonic() - began
+        counts = self._other if route is None else route.metrics
+        counts.done(response.status, seconds)
+        if self._log.wanted:
+            self._log.answered(request, route, response.status, seconds, len(response.body))
+        return response
+
+    def stop(self) -> None:
+        """Say that no new requests should come; those that do are still answered."""
+        for served in self.models.values():
+            served.ready = False
+
+    async def close(self) -> None:
+        """Answer the requests that wait, take no more, let go of the models."""
+        self.stop()
+        for served in self.models.values():
+            await served.endpoint.close()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    def _refused(self, request: Request, refusal: Refusal) -> Response:
+        body = {"error": refusal.text()} if request.path.startswith("/v2") else refusal.body()
+        headers = [(name.lower().encode(), value.encode()) for name, value in refusal.headers]
+        request.name = request.name or self._ids.next()
+        return Response.json(body, refusal.status, headers)
+
+    def _failed(self, request: Request) -> Response:
+        """Log the exception under an id, and tell the client the id alone."""
+        name = secrets.token_hex(6)
+        log.exception("error %s: %s %s", name, shown(request.method), shown(request.path))
+        message = f"the server failed on this request; its log has the reason under {name}"
+        return self._refused(request, Refusal(500, "internal", message))
+
+    def _build_routes(self) -> Routes:
+        routes = Routes()
+        fixed: dict[str, tuple[bool, dict[str, Handler]]] = {
+            "/": (True, {"GET": self._get_page}),
+            "/healthz": (True, {"GET": _always({"live": True})}),
+            "/readyz": (True, {"GET": self._get_ready}),
+            "/metrics": (False, {"GET": self._get_metrics}),
+            "/openapi.json": (False, {"GET": self._get_openapi}),
+            "/v1/models": (False, {"GET": self._get_models}),
+            "/v1/feedback": (False, {"POST": self._post_feedback}),
+            "/v1/drift": (False, {"GET": self._get_drift}),
+            "/v2": (False, {"GET": _always(metadata.server_metadata())}),
+            "/v2/health/live": (True, {"GET": _always({"live": True})}),
+            "/v2/health/ready": (True, {"GET": self._get_ready}),
+            "/v2/repository/index": (False, {"POST": self._post_index}),
+        }
+        for path, (open_, handlers) in fixed.items():
+            routes.add(path, Route(path, handlers, self.metrics.route(path), open=open_))
+        for served in self.models.values():
+            self._add_model(routes, served)
+        return routes
+
+    def _add_model(self, routes: Routes, served: Served) -> None:
+        own = ModelHandlers(served)
+        paths: dict[str, dict[str, Handler]] = {
+            "/v1/models/{name}/predict": {"POST": own.predict},
+            "/v2/models/{name}": {"GET": own.metadata},
+            "/v2/models/{name}/ready": {"GET": own.ready},
+            "/v2/models/{name}/config": {"GET": own.config},
+            "/v2/models/{name}/infer": {"POST": own.infer},
+        }
+        if served is self.first:
+            paths["/v1/predict"] = {"POST": own.predict}
+        for pattern, handlers in paths.items():
+            counts = self.metrics.route(pattern, served.name)
+            path = pattern.replace("{name}", served.name)
+            routes.add(path, Route(pattern, handlers, counts, served.name))
+        routes.add_model(served.name, lambda: served.version)
+
+    async def _get_page(self, _: Request) -> Response:
+        facts = None if self._tokens else page_facts(list(self.models.values()))
+        return Response(page(facts), content_type=_HTML, headers=HEADERS)
+
+    async def _get_models(self, _: Request) -> Response:
+        return Response.json(page_facts(list(self.models.values())))
+
+    async def _get_openapi(self, _: Request) -> Response:
+        return Response.json(openapi(list(self.models.values()), bool(self._tokens)))
+
+    async def _get_metrics(self, _: Request) -> Response:
+        return Response(self.metrics.text().encode(), content_type=_METRICS_TYPE)
+
+    async def _get_ready(self, _: Request) -> Response:
+        ready = all(served.ready for served in self.models.values())
+        problems = [problem for served in self.models.values() for problem in served.problems]
+        said = {"ready": ready} | ({"problems": problems} if problems else {})
+        return Response.json(said, 200 if ready else 503)
+
+    async def _post_feedback(self, request: Request) -> Response:
+        body = await request.body(self.limits.max_body, self.limits.body_timeout)
+        return Response(feedback(self._feedback_logs, body))
+
+    async def _get_drift(self, _: Request) -> Response:
+        return Response(drift([served.endpoint for served in self.models.values()]))
+
+    async def _post_index(self, request: Request) -> Response:
+        body = await request.body(self.limits.max_body, self.limits.body_timeout)
+        asked = json_of(body) if body.strip() else {}
+        if not isinstance(asked, dict) or not isinstance(asked.get("ready", False), bool):
+            raise Refusal(400, "wrong_form", 'expected {"ready": true or false}, or no body')
+        only_ready = asked.get("ready", False)
+        return Response.json(metadata.repository_index(self.models.values(), only_ready))
+
+
+def _always(value: object) -> Handler:
+    async def handler(_: Request) -> Response:
+        return Response.json(value)
+
+    return handler
+
+
+def _feedback_logs(endpoint: object) -> Iterator[FeedbackLog]:
+    """Yield the logs of an endpoint and of those that it is made of."""
+    own = getattr(endpoint, "feedback", None)
+    if own is not None:
+        yield own
+    for member in getattr(endpoint, "members", ()):
+        yield from _feedback_logs(member)
+
+
+def _check_names(names: list[str]) -> None:
+    if not names:
+        raise UsageError("expected a model to serve, found none")
+    for name in names:
+        if not name or name in (".", "..") or set(name) & _ODD_NAME:
+            raise UsageError(f"{name!r} cannot be part of a path", fix="serve it as NAME=BUNDLE")
+        if names.count(name) > 1:
+            raise UsageError(
+                f"two models have the name {name!r}", fix="serve one of them as NAME=BUNDLE"
+            )

@@ -1,0 +1,209 @@
+"""A client's connection: uvicorn's own, with limits on heads and idle time, and a short way.
+
+Uvicorn bounds neither the size of a request's head nor the time it takes to arrive. Both are done
+here: sizes as bytes come in, times by `sweep`, which a server calls every second or so for all
+connections at once, so that no request pays for a timer.
+
+The short way: a POST to one of the application's `hot` paths that says its length is collected here
+and answered in one write, past the scope, the events and the messages of ASGI, which cost as much
+as a small model. Everything else takes uvicorn's way to the same application.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gristmill.core.quantities import format_bytes, format_seconds
+from gristmill.serve.refusal import Refusal
+from gristmill.serve.server.exchange import Exchange
+from gristmill.serve.server.request import slow_body
+from gristmill.serve.server.response import Response
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from gristmill.serve.server.app import App
+
+log = logging.getLogger("gristmill.serve")
+
+IDLE_SECONDS = 30.0
+"""How long a connection may be open between two requests."""
+_UNREAD_SECONDS = 30.0
+_Mark: TypeAlias = "tuple[str, object]"
+
+
+class Connection(HttpToolsProtocol):
+    """One connection; uvicorn makes it."""
+
+    cycle: Any
+    """The request under way or the last one: uvicorn's, or an `Exchange`; None before the first."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.served: App = self.config.app  # type: ignore[assignment]
+        self._limits = self.served.limits
+        self._in_head = False
+        self._head_bytes = self._chunk = 0
+        self._mark: _Mark = ("head", None)
+        self._marked = self.loop.time()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, unless there are too many already."""
+        super().connection_made(transport)
+        if len(self.connections) > self._limits.max_connections:
+            self._refuse(
+                Refusal(
+                    503,
+                    "too_many_connections",
+                    f"{self._limits.max_connections} connections are open already",
+                    headers=[("Retry-After", "1")],
+                )
+            )
+
+    def data_received(self, data: bytes) -> None:
+        """Take in bytes; what has come of a head that is not complete yet is counted."""
+        self._chunk = len(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > self._limits.max_header_bytes:
+            self._refuse_head(format_bytes(self._head_bytes))
+
+    def on_message_begin(self) -> None:
+        """Begin a request; uvicorn's scope is made only if it goes uvicorn's way."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._in_head = True
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """Decide which way the request goes."""
+        self._in_head = False
+        limits = self._limits
+        long = self._head_bytes or self._chunk > limits.max_header_bytes
+        if long or len(self.headers) > limits.max_headers:
+            self._check_head()
+        if self.transport.is_closing():
+            self.cycle = Exchange(self, "", {})
+            self.cycle.response_complete = True
+            return
+        path = self.served.hot.get(self.url)
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if path is not None and not busy and not self.expect_100_continue:
+            headers = dict(self.headers)
+            length = headers.get(b"content-length")
+            fits = length is not None and len(length) < 12 and int(length) <= limits.max_body
+            if fits and self.parser.get_method() == b"POST":
+                self.cycle = Exchange(self, path, headers)
+                return
+        self._go_uvicorns_way()
+
+    def on_body(self, body: bytes) -> None:
+        """Collect the body."""
+        cycle = self.cycle
+        if type(cycle) is Exchange:
+            cycle.parts.append(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is there as a whole."""
+        cycle = self.cycle
+        if type(cycle) is Exchange:
+            if not cycle.response_complete:
+                cycle.start()
+        else:
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request; idle time is `sweep`'s, not a timer's."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        if not self.transport.is_closing():
+            self._refuse(Refusal(400, "malformed_http", msg))
+
+    def sweep(self, now: float) -> None:
+        """Close the connection if it has been in one and the same state for too long.
+
+        Args:
+            now: on the loop's clock.
+        """
+        mark = self._state()
+        if mark != self._mark:
+            self._mark, self._marked = mark, now
+            return
+        waited = now - self._marked
+        state = mark[0]
+        if state == "head" and waited > self._limits.header_timeout:
+            seconds = format_seconds(self._limits.header_timeout)
+            self._refuse(
+                Refusal(408, "slow_head", f"the request's head did not arrive within {seconds}")
+            )
+        elif state == "idle" and waited > IDLE_SECONDS:
+            self.transport.close()
+        elif state == "body" and waited > self._limits.body_timeout:
+            self._refuse(slow_body(self._limits.body_timeout))
+        elif state == "unread" and waited > _UNREAD_SECONDS:
+            self.transport.abort()
+
+    def _state(self) -> _Mark:
+        """Return what the connection waits for, and an object that is another one next time."""
+        cycle = self.cycle
+        if self.flow.write_paused:
+            return "unread", cycle
+        if cycle is None or cycle.response_complete:
+            return "head" if self._in_head or cycle is None else "idle", cycle
+        if type(cycle) is Exchange and not cycle.started:
+            return "body", cycle
+        return "busy", cycle
+
+    def _check_head(self) -> None:
+        limits = self._limits
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if len(self.headers) > limits.max_headers:
+            self._refuse_head(f"{len(self.headers)} headers")
+        elif size > limits.max_header_bytes:
+            self._refuse_head(format_bytes(size))
+
+    def _refuse_head(self, found: str) -> None:
+        limits = self._limits
+        self._refuse(
+            Refusal(
+                431,
+                "head_too_large",
+                f"expected a head of at most {format_bytes(limits.max_header_bytes)} in "
+                f"{limits.max_headers} headers, found {found}",
+            )
+        )
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer outside of any request that is under way, and end the connection."""
+        if self.transport.is_closing():
+            return
+        headers = [(name.lower().encode(), value.encode()) for name, value in refusal.headers]
+        headers = [pair for pair in headers if pair[0] != b"connection"]
+        response = Response.json(refusal.body(), refusal.status, headers)
+        self.transport.write(response.to_bytes(close=True))
+        self.transport.close()
+        self.served.metrics.route("other").done(refusal.status, 0.0)
+        log.info("refused a connection: %d %s", refusal.status, refusal.message)
+
+    def _go_uvicorns_way(self) -> None:
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers = headers
+        self.scope["headers"] = headers
+        super().on_headers_complete()

@@ -1,0 +1,120 @@
+"""Paths and what answers them: a dictionary of whole paths, so that no path can trick another.
+
+GET  /                              a page to try the models
+POST /v1/predict                    plain form, of the first model
+GET  /v1/models                     what every model reads and answers
+POST /v1/models/{name}/predict      plain form
+GET  /v2, /v2/health/live|ready     Open Inference Protocol v2
+POST /v2/repository/index
+GET  /v2/models/{name}[/versions/{version}][/ready|/config]
+POST /v2/models/{name}[/versions/{version}]/infer
+GET  /healthz, /readyz, /metrics, /openapi.json
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+from urllib.parse import quote
+
+from gristmill.serve.refusal import Refusal
+from gristmill.serve.server.request import Request
+from gristmill.serve.server.response import Response
+from gristmill.serve.watch.metrics import RouteMetrics
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+class Route:
+    """One route.
+
+    Args:
+        name: its pattern, as the metrics and the log show it.
+        handlers: a handler per method.
+        metrics: its counts.
+        model: name of its model, if it has one.
+        open: whether it answers without a token.
+    """
+
+    __slots__ = ("handlers", "metrics", "model", "name", "open")
+
+    def __init__(
+        self,
+        name: str,
+        handlers: Mapping[str, Handler],
+        metrics: RouteMetrics,
+        model: str = "",
+        open: bool = False,  # noqa: A002 - the field's own word
+    ) -> None:
+        self.name, self.handlers, self.metrics = name, handlers, metrics
+        self.model, self.open = model, open
+
+    def handler(self, method: str) -> Handler:
+        """Return the handler of a method; HEAD is GET without the body.
+
+        Raises:
+            Refusal: 405.
+        """
+        found = self.handlers.get("GET" if method == "HEAD" else method)
+        if found is None:
+            allowed = ", ".join([*self.handlers, *(["HEAD"] if "GET" in self.handlers else [])])
+            raise Refusal(
+                405,
+                "wrong_method",
+                f"expected {allowed}, found {shown(method)}",
+                headers=[("Allow", allowed)],
+            )
+        return found
+
+
+class Routes:
+    """All routes of a server, by path."""
+
+    def __init__(self) -> None:
+        self._by_path: dict[str, Route] = {}
+        self._models: dict[str, Callable[[], str]] = {}
+
+    def add(self, path: str, route: Route) -> None:
+        """Add a route under a decoded path."""
+        self._by_path[path] = route
+
+    def add_model(self, name: str, version: Callable[[], str]) -> None:
+        """Say what version a model has, for paths that name one."""
+        self._models[name] = version
+
+    def find(self, path: str) -> Route:
+        """Return the route of a decoded path.
+
+        Raises:
+            Refusal: 404.
+        """
+        found = self._by_path.get(path)
+        if found is not None:
+            return found
+        head, mark, rest = path.partition("/versions/")
+        version, slash, tail = rest.partition("/")
+        name = head.removeprefix("/v2/models/")
+        if mark and head != name and name in self._models and version == self._models[name]():
+            found = self._by_path.get(head + slash + tail)
+            if found is not None:
+                return found
+        raise self._unknown(path)
+
+    def _unknown(self, path: str) -> Refusal:
+        if not path.startswith(("/v1/models/", "/v2/models/")):
+            return Refusal(
+                404, "unknown_path", f"no such path: {shown(path)}", fix="see /openapi.json"
+            )
+        known = [f"{name!r} (version {version()})" for name, version in self._models.items()]
+        return Refusal(
+            404,
+            "unknown_model",
+            f"expected a path of model {' or '.join(known[:5])}, found {shown(path)}",
+            fix="see /v1/models",
+        )
+
+
+def shown(path: str) -> str:
+    """Return a path as it may stand in a log or an answer: quoted, and not too long."""
+    text = quote(path.encode("utf-8", "replace"))
+    return text if len(text) <= 100 else text[:97] + "..."

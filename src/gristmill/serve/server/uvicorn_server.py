@@ -1,0 +1,106 @@
+"""Uvicorn, run with our connections, on our socket, to an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from gristmill.serve.server.connection import Connection
+
+if TYPE_CHECKING:
+    from gristmill.serve.server.app import App
+    from gristmill.serve.server.settings import Settings
+
+_MOST_SWEEP_SECONDS = 1.0
+
+
+async def run_uvicorn(
+    app: App,
+    sock: socket.socket,
+    settings: Settings,
+    started: Callable[[], None],
+    stop: Callable[[Callable[[], None]], None] = lambda _: None,
+) -> None:
+    """Serve an application on a listening socket until SIGINT or SIGTERM.
+
+    Args:
+        app: what answers.
+        sock: where; left open.
+        settings: the certificate, and how long requests under way may take at the end.
+        started: called once requests are taken.
+        stop: handed a function that ends the server, from any thread.
+    """
+    config = uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+        ssl_certfile=settings.tls_certificate or None,
+        ssl_keyfile=settings.tls_key or None,
+    )
+    server = _Server(config, app, started)
+    stop(lambda: setattr(server, "should_exit", True))
+    with _quiet_signals():
+        await server.serve(sockets=[sock])
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, which says when it has started and looks after its connections."""
+
+    def __init__(self, config: uvicorn.Config, app: App, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._app, self._say_started = app, started
+        limits = app.limits
+        shortest = min(limits.header_timeout, limits.body_timeout)
+        self._period = min(shortest / 4, _MOST_SWEEP_SECONDS)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._sweep(asyncio.get_running_loop())
+            self._say_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.stop()
+        await super().shutdown(sockets)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.sweep(now)
+        loop.call_later(self._period, self._sweep, loop)
+
+
+@contextmanager
+def _quiet_signals() -> Iterator[None]:
+    """Let a drained server end as a success.
+
+    After its shutdown uvicorn raises the signal again, for whatever handled it before; within the
+    block that is nobody.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

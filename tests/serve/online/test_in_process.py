@@ -1,0 +1,69 @@
+import asyncio
+import threading
+import time
+
+import pytest
+
+from gristmill.serve.online.in_process import InlineReplica, ThreadReplica, local_replica
+
+
+def outcome_of(replica, asked):
+    async def run():
+        future = asyncio.get_running_loop().create_future()
+        replica.start(asked, lambda outcome, seconds: future.set_result((outcome, seconds)))
+        found = await future
+        await replica.close()
+        return found
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", [InlineReplica, ThreadReplica])
+def test_it_answers(kind, runner, rows):
+    outcome, seconds = outcome_of(kind(runner, 3), rows(1, 2))
+    assert outcome["y"].tolist() == [1, 4]
+    assert seconds >= 0.0
+
+
+@pytest.mark.parametrize("kind", [InlineReplica, ThreadReplica])
+def test_it_hands_on_what_the_model_raises(kind, runner, rows):
+    outcome, _ = outcome_of(kind(runner), rows(-1))
+    assert str(outcome) == "negative: -1"
+
+
+def test_a_thread_leaves_the_loop_alone_and_ends(rows):
+    started, go = threading.Event(), threading.Event()
+
+    def slow(asked):
+        started.set()
+        assert go.wait(10)
+        return asked
+
+    async def run():
+        replica = ThreadReplica(slow, 7)
+        done = asyncio.Event()
+        replica.start(rows(1), lambda *_: done.set())
+        while not started.is_set():
+            await asyncio.sleep(0.001)
+        names = {thread.name for thread in threading.enumerate()}
+        go.set()
+        await done.wait()
+        await replica.close()
+        return names
+
+    assert "gristmill-replica-7" in asyncio.run(run())
+
+
+def test_a_thread_that_was_never_needed_is_never_started():
+    before = threading.active_count()
+    asyncio.run(ThreadReplica(lambda rows: rows).close())
+    assert threading.active_count() == before
+
+
+def test_fast_models_run_inline_and_slow_ones_in_a_thread(rows):
+    def slow(asked):
+        time.sleep(0.002)
+        return asked
+
+    assert isinstance(local_replica(lambda asked: asked, rows(1)), InlineReplica)
+    assert isinstance(local_replica(slow, rows(1)), ThreadReplica)

@@ -1,0 +1,127 @@
+import asyncio
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hn
+
+from gristmill.serve.online.endpoint import Call
+from gristmill.serve.protocol import Limits
+from gristmill.serve.protocols.raw import rows_of_bytes
+from gristmill.serve.protocols.served import RequestIds, Served, all_finite
+from gristmill.serve.refusal import Refusal
+from gristmill.store.bundle import Field
+
+
+def answer(served, *texts):
+    rows = served.rows_of([{"text": text} for text in texts])
+    call = Call(request_id="r", deadline=time.monotonic() + 1)
+    return asyncio.run(served.answer(rows, call))
+
+
+def refused(call):
+    with pytest.raises(Refusal) as caught:
+        call()
+    return caught.value
+
+
+def test_answers_in_order(served, endpoint):
+    found = answer(served, *("x" * size for size in range(5))).rows
+    assert list(found["label"]) == ["even", "odd", "even", "odd", "even"]
+    assert served.version == endpoint.fingerprint
+
+
+def test_no_rows_have_no_answers_and_ask_no_model(served, make_served, endpoint):
+    rows = answer(served).rows
+    assert (rows.count, endpoint.calls, set(rows.columns)) == (0, [], {"label", "prob"})
+    vector = make_served("vector")
+    empty = asyncio.run(vector.answer(vector.rows_of([]), Call(request_id="r", deadline=0.0)))
+    assert empty.rows["sums"].shape == (0, 2)
+
+
+@pytest.mark.parametrize("read", ["rows_of", "rows_of_json"])
+def test_too_many_rows_are_refused(make_served, read):
+    served = make_served("parity", Limits(max_instances=5))
+    given_ = [None] * 6 if read == "rows_of" else b'{"instances": [%s]}' % b",".join([b"{}"] * 6)
+    refusal = refused(lambda: getattr(served, read)(given_))
+    assert (refusal.status, refusal.code) == (413, "too_many_instances")
+    assert refusal.message == "expected at most 5 instances, found 6"
+
+
+def test_bad_records_are_all_listed(served):
+    bad = [{"text": 1}, {"text": "ok"}, 5, {"text": "x" * 21, "count": -1}]
+    refusal = refused(lambda: served.rows_of(bad))
+    assert (refusal.status, refusal.code) == (422, "bad_records")
+    assert refusal.message == "3 of 4 records break the model's signature; none was predicted"
+    assert [(detail.index, detail.field) for detail in refusal.details] == [
+        (0, "text"),
+        (2, ""),
+        (3, "text"),
+        (3, "count"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"instances": [{"text": "a"}]}', 200),
+        (b'{"text": "a"}', 200),
+        (b'{"instances": [{"text": "a", "other": 3}]}', 200),
+        (b'{"instances": [{"text": 3}]}', 422),
+        (b'{"instances": [{"text": "a", "count": 1e400}]}', 400),
+        (b'{"instances": [{"text": "\\ud800"}]}', 400),
+        (b'{"instances": [{"text": "\xff"}]}', 400),
+        (b'{"instances": [], "more": 1}', 400),
+        (b'{"instances": [{"text": NaN}]}', 400),
+        (b'{"instances": ' + b"[" * 100_000, 400),
+    ],
+)
+def test_bodies_of_the_plain_form(served, body, status):
+    if status == 200:
+        assert served.rows_of_json(body).count == 1
+    else:
+        assert refused(lambda: served.rows_of_json(body)).status == status
+
+
+def test_an_answer_that_is_no_number_is_never_sent(served):
+    refusal = refused(lambda: answer(served, "ok", "nan"))
+    (detail,) = refusal.details
+    assert refusal.status == 422
+    assert (detail.index, detail.found) == (1, "no finite answer")
+    assert refused(lambda: answer(served, "nan")).status == 422
+
+
+@given(hn.arrays(st.sampled_from([np.float32, np.float64, np.int64]), hn.array_shapes(min_side=0)))
+def test_finite_is_what_numpy_says(array):
+    assert all_finite(array) == bool(np.isfinite(array).all())
+
+
+def test_ids_are_unique_and_not_in_sequence():
+    ids = RequestIds()
+    made = [ids.next() for _ in range(10_000)]
+    assert len(set(made)) == len(made)
+    assert all(len(name) == 16 for name in made)
+    assert made != sorted(made)
+    assert not set(made) & {RequestIds().next() for _ in range(100)}
+
+
+@pytest.mark.parametrize(("mode", "warnings"), [("warn", 1), ("off", 0)])
+def test_values_outside_their_limits_may_be_let_through(endpoint, mode, warnings):
+    served = Served(endpoint, Limits(), mode=mode)
+    rows = served.rows_of([{"text": "x" * 21}, {"text": "ok"}])
+    assert (rows.count, served.warnings) == (2, warnings)
+    line = [sample for sample in served.samples() if "warnings" in sample.name]
+    assert [sample.value for sample in line] == [warnings]
+    assert refused(lambda: served.rows_of([{"text": 3}])).status == 422
+
+
+def test_tensors_are_let_through_too():
+    class Asked:
+        name, classes, outputs = "m", (), ()
+        inputs = (Field("x", "tensor", dtype="float32", shape=[1], max=1.0),)
+
+    body = np.array([2.0], "<f4").tobytes()
+    assert refused(lambda: rows_of_bytes(Served(Asked, Limits()).asked, body)).status == 422
+    assert rows_of_bytes(Served(Asked, Limits(), mode="off").asked, body).count == 1

@@ -1,0 +1,85 @@
+"""Endpoints without models: they answer what they are told, when they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import numpy as np
+import pytest
+
+from gristmill.serve.online.endpoint import Answered, Call
+from gristmill.serve.runners.answering import class_rows
+from gristmill.serve.runners.rows import Rows
+from gristmill.store.bundle import Field
+
+CLASSES = ("ham", "spam")
+
+
+class FakeEndpoint:
+    """Answers with fixed probabilities of `spam`, or numbers, or an error; may wait for a gate."""
+
+    inputs = (Field("text", "string"),)
+    outputs = (Field("label", "string"), Field("prob", "float"))
+    classes = CLASSES
+
+    def __init__(self, name, spam=0.9, error=None, gate=None, after=0.0):
+        self.name, self.spam, self.error, self.gate, self.after = name, spam, error, gate, after
+        self.calls, self.open, self.most, self.cancelled = [], 0, 0, 0
+        self.closed = False
+
+    async def answer(self, rows, call):
+        assert not self.closed
+        self.calls.append(call)
+        self.open += 1
+        self.most = max(self.most, self.open)
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+            if self.after:
+                await asyncio.sleep(self.after)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.open -= 1
+        if self.error is not None:
+            raise self.error
+        probs = np.tile((1 - self.spam, self.spam), (rows.count, 1))
+        return Answered(rows=class_rows(list(CLASSES), probs), model=f"{self.name:0<32}")
+
+    async def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def endpoint():
+    return FakeEndpoint
+
+
+@pytest.fixture
+def rows():
+    return Rows({"text": ["a", "b"]})
+
+
+@pytest.fixture
+def call():
+    """call(seconds=5.0, **fields): a call with a deadline from now."""
+
+    def make(seconds=5.0, request_id="r1", **fields):
+        return Call(request_id=request_id, deadline=time.monotonic() + seconds, **fields)
+
+    return make
+
+
+@pytest.fixture
+def page():
+    """page(endpoint): the figures of its metrics, `name{label,label}` -> value."""
+
+    def figures(endpoint):
+        return {
+            f"{sample.name}{{{','.join(sample.labels.values())}}}": sample.value
+            for sample in endpoint.samples()
+        }
+
+    return figures

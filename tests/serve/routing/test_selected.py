@@ -1,0 +1,145 @@
+import asyncio
+
+import pytest
+
+from gristmill.core.errors import StoreError
+from gristmill.serve.refusal import Refusal
+from gristmill.serve.routing.selected import Selected, by_user
+from gristmill.serve.selection.feedback_log import FeedbackLog
+from gristmill.serve.selection.kinds import policy_named
+
+
+@pytest.fixture
+def selected(tmp_path):
+    """selected(members, policy="thompson", draw=0.0, **options): a route with a log of its own."""
+    opened = []
+
+    def make(members, policy="thompson", draw=0.0, **options):
+        names = [member.name for member in members]
+        feedback = FeedbackLog(tmp_path / "log", policy_named(policy, len(names)), names)
+        opened.append(feedback)
+        return Selected("best", members, feedback, draws=lambda: draw, **options)
+
+    yield make
+    for feedback in opened:
+        feedback.close()
+
+
+def test_the_member_that_was_picked_answers_and_learns(endpoint, rows, call, selected, page):
+    members = [endpoint("a", 0.9), endpoint("b", 0.1)]
+    route = selected(members, draw=0.99)
+    found = asyncio.run(route.answer(rows, call()))
+    assert found.rows["label"] == ["ham", "ham"]
+    assert (len(members[0].calls), len(members[1].calls)) == (0, 1)
+    assert route.feedback.feedback(f"{found.prediction}-0", truth="spam") == "joined"
+    assert route.feedback.feedback(f"{found.prediction}-1", loss=0.5) == "joined"
+    assert route.feedback.learner.state().weight == (0.0, 2.0)
+    assert route.feedback.learner.state().loss == (0.0, 1.5)
+    figures = page(route)
+    assert figures["gristmill_selection_picked_total{best,b}"] == 1
+    assert figures["gristmill_feedback_total{best,joined}"] == 2
+    assert 0.0 < figures["gristmill_selection_probability{best,b}"] < 0.5
+
+
+def test_users_have_states_of_their_own(endpoint, rows, call, selected):
+    route = selected([endpoint("a"), endpoint("b")], context=by_user)
+    found = asyncio.run(route.answer(rows, call(user="eva")))
+    route.feedback.feedback(f"{found.prediction}-0", loss=1.0)
+    assert list(route.feedback.learner.contexts) == ["eva"]
+    assert route.feedback.learner.probabilities("otto") == pytest.approx((0.5, 0.5))
+
+
+def test_a_member_that_fails_loses(endpoint, rows, call, selected):
+    route = selected([endpoint("a", error=RuntimeError("no")), endpoint("b")])
+    with pytest.raises(RuntimeError, match="no"):
+        asyncio.run(route.answer(rows, call()))
+    assert route.feedback.learner.state().loss == (1.0, 0.0)
+
+
+def test_what_the_client_did_wrong_is_no_loss(endpoint, rows, call, selected):
+    route = selected([endpoint("a", error=Refusal(422, "bad", "no")), endpoint("b")])
+    with pytest.raises(Refusal):
+        asyncio.run(route.answer(rows, call()))
+    assert route.feedback.learner.snapshot() == []
+
+
+def test_hedge_asks_all_and_waits_for_the_picked_one_alone(endpoint, rows, call, selected):
+    async def run():
+        gate = asyncio.Event()
+        members = [
+            endpoint("a", 0.9),
+            endpoint("b", 0.1, gate=gate),
+            endpoint("c", error=KeyError()),
+        ]
+        route = selected(members, "hedge")
+        found = await route.answer(rows, call())
+        assert [len(member.calls) for member in members] == [1, 1, 1]
+        gate.set()
+        while route._others:
+            await asyncio.sleep(0)
+        route.feedback.feedback(f"{found.prediction}-0", truth="ham")
+        return found, route.feedback.learner.state()
+
+    found, state = asyncio.run(run())
+    assert found.rows["label"] == ["spam", "spam"]
+    assert state.weight == (1.0, 1.0, 0.0)
+    assert state.loss[0] > state.loss[1] == 0.0
+
+
+def test_closing_drops_what_still_answers(endpoint, rows, call, selected):
+    async def run():
+        members = [endpoint("a"), endpoint("b", gate=asyncio.Event())]
+        route = selected(members, "hedge")
+        await route.answer(rows, call())
+        await route.close()
+        return members, len(asyncio.all_tasks())
+
+    members, tasks = asyncio.run(run())
+    assert members[1].cancelled == 1
+    assert all(member.closed for member in members)
+    assert tasks == 1
+
+
+def test_a_client_that_leaves_takes_all_members_along(endpoint, rows, call, selected):
+    async def run():
+        members = [endpoint(name, gate=asyncio.Event()) for name in "ab"]
+        route = selected(members, "hedge")
+        task = asyncio.ensure_future(route.answer(rows, call()))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0)
+        return [member.cancelled for member in members]
+
+    assert asyncio.run(run()) == [1, 1]
+
+
+def test_an_answer_that_cannot_be_logged_is_an_answer(
+    endpoint, rows, call, selected, monkeypatch, page
+):
+    route = selected([endpoint("a"), endpoint("b")])
+
+    def full(*_, **__):
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(route.feedback, "predicted", full)
+    found = asyncio.run(route.answer(rows, call()))
+    assert found.prediction == ""
+    assert found.rows.count == 2
+    assert page(route)["gristmill_feedback_total{best,not_logged}"] == 1
+
+
+def test_it_learns_to_ask_the_better_one(endpoint, rows, call, tmp_path):
+    async def run():
+        members = [endpoint("bad", 0.1), endpoint("good", 0.9)]
+        draws = iter(range(10**6))
+        feedback = FeedbackLog(tmp_path / "log", policy_named("thompson", 2), ["bad", "good"])
+        route = Selected("best", members, feedback, draws=lambda: (next(draws) * 0.618) % 1.0)
+        for _ in range(150):
+            found = await route.answer(rows, call())
+            feedback.feedback(f"{found.prediction}-0", truth="spam")
+        await route.close()
+        return len(members[1].calls)
+
+    assert asyncio.run(run()) > 135

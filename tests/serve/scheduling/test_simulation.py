@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from gristmill.serve.scheduling.request import Batch, Refused, Request
+from gristmill.serve.scheduling.simulation import simulate
+
+
+def run(scheduler, arrivals, allowed, latency, rows=1, replicas=1):
+    requests = [Request(rows, float(rows), at + allowed) for at in arrivals]
+    return simulate(scheduler, requests, arrivals, latency, replicas)
+
+
+def test_a_short_run_by_hand(make_scheduler):
+    #  0      2      4      6      8
+    #  | a: 3     | b, c: 4       |      d comes at 1 and can't be done by 4
+    requests = [Request(1, 1.0, due) for due in (10.0, 10.0, 4.0, 10.0)]
+    outcome = simulate(
+        make_scheduler(2.0, 1.0), requests, [0.0, 1.0, 1.0, 2.0], lambda batch: 2.0 + batch.work
+    )
+    assert outcome.ends.tolist() == [3.0, 7.0, 1.0, 7.0]
+    assert outcome.answered.tolist() == [True, True, False, True]
+    assert outcome.batches == [1, 2]
+    assert outcome.in_time.tolist() == [True, True, False, True]
+    assert outcome.goodput() == 1.5
+    assert outcome.late_share() == 0.0
+    assert outcome.latency(0.5) == 5.0
+
+
+def test_parts_of_a_large_request_end_with_the_last(make_scheduler):
+    outcome = run(
+        make_scheduler(1.0, 1.0, batch_rows=4), [0.0], 99.0, lambda batch: 1.0 + batch.work, 10
+    )
+    assert outcome.ends.tolist() == [13.0]
+    assert outcome.batches == [4, 4, 2]
+
+
+def test_replicas_work_side_by_side(make_scheduler):
+    outcome = run(
+        make_scheduler(1.0, 1.0, replicas=2, batch_rows=1),
+        [0.0, 0.0, 0.0],
+        99.0,
+        lambda batch: 1.0 + batch.work,
+        replicas=2,
+    )
+    assert outcome.ends.tolist() == [2.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize("load", [1.3, 4.0])
+def test_goodput_under_overload_stays_near_capacity(make_scheduler, load):
+    draw = np.random.default_rng(3)
+    fixed, per_work, rows = 0.0035, 0.003, 13
+    capacity = rows / (fixed + per_work * rows)
+    arrivals = np.cumsum(draw.exponential(1 / (capacity * load), 3000))
+    outcome = run(
+        make_scheduler(fixed, per_work, batch_rows=rows),
+        arrivals,
+        0.1,
+        lambda batch: (fixed + per_work * batch.work) * draw.lognormal(0, 0.02),
+    )
+    assert outcome.goodput() >= 0.95 * capacity
+    assert outcome.late_share() < 0.005
+
+
+def test_the_same_seed_gives_the_same_run(make_scheduler):
+    def once():
+        draw = np.random.default_rng(5)
+        arrivals = np.cumsum(draw.exponential(0.01, 300))
+        return run(
+            make_scheduler(0.01, 0.01, batch_rows=8), arrivals, 0.1, lambda _: draw.gamma(2, 0.03)
+        )
+
+    first, second = once(), once()
+    assert first.ends.tolist() == second.ends.tolist()
+
+
+def test_no_request_is_left_without_an_end_if_batches_take_for_ever(make_scheduler):
+    outcome = run(make_scheduler(1.0, 1.0), [0.0, 0.5, 0.6], 5.0, lambda _: 1000.0)
+    assert outcome.answered.tolist() == [True, False, False]
+    assert (outcome.ends[1:] <= 5.6).all()
+    assert outcome.late_share() == 1.0
+
+
+class Refuser:
+    def offer(self, request, now):
+        return Refused("no", 0.0)
+
+    def next_batch(self, replica, now, idle=1) -> Batch | None:
+        return None
+
+    def shed(self, now):
+        return []
+
+    def expiry(self):
+        return float("inf")
+
+
+def test_a_policy_may_refuse_everybody():
+    outcome = run(Refuser(), [0.0, 1.0], 5.0, lambda _: 1.0)
+    assert outcome.goodput() == 0.0
+    assert np.isnan(outcome.latency(0.5))
+    assert outcome.late_share() == 1.0

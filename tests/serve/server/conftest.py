@@ -1,0 +1,92 @@
+"""A real server on a real socket, in a thread of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import threading
+from contextlib import contextmanager
+
+import pytest
+import uvloop
+
+from gristmill.serve.server.listener import listen
+from gristmill.serve.server.settings import Settings
+from gristmill.serve.server.uvicorn_server import run_uvicorn
+
+
+@pytest.fixture(scope="session")
+def running():
+    """Serve an application for a block: `with running(app) as address: ...`."""
+
+    @contextmanager
+    def run(app, settings=None):
+        started, stop = threading.Event(), []
+        settings = settings or Settings(drain_seconds=2.0)
+        sock = listen("127.0.0.1", 0)
+
+        def serve():
+            with sock, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(run_uvicorn(app, sock, settings, started.set, stop.append))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            assert started.wait(20)
+            yield sock.getsockname()
+        finally:
+            stop[0]()
+            thread.join(20)
+            assert not thread.is_alive()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def exchange():
+    """Send bytes to an address and return all that comes back until the server closes."""
+
+    def send(address, *parts, timeout=20.0, pause=None):
+        with socket.create_connection(address, timeout=timeout) as client:
+            for part in parts:
+                try:
+                    client.sendall(part)
+                except (BrokenPipeError, ConnectionResetError):
+                    break
+                if pause is not None:
+                    pause.wait(0.02)
+            return received(client)
+
+    def received(client):
+        found = b""
+        while True:
+            try:
+                part = client.recv(65536)
+            except ConnectionResetError:
+                return found
+            if not part:
+                return found
+            found += part
+
+    return send
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A certificate for 127.0.0.1 that signs itself, and its key: two files."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    folder = tmp_path_factory.mktemp("certificate")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return cert, key

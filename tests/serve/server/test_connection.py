@@ -1,0 +1,212 @@
+import asyncio
+import json
+import re
+import socket
+import threading
+
+import pytest
+
+from gristmill.serve.protocol import Limits
+
+ONE = b'{"instances": [{"text": "abc"}]}'
+
+
+def post(body=ONE, path=b"/v1/predict", *headers, close=True):
+    lines = [
+        b"POST " + path + b" HTTP/1.1",
+        b"Host: here",
+        b"Content-Length: %d" % len(body),
+        *headers,
+        *([b"Connection: close"] if close else []),
+    ]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+def statuses(answer):
+    return [int(found) for found in re.findall(rb"HTTP/1\.1 (\d+)", answer)]
+
+
+def code_of(answer):
+    return json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"]
+
+
+@pytest.fixture
+def quick(make_app):
+    """Return an application whose limits are soon reached."""
+    limits = Limits(
+        header_timeout=0.2,
+        body_timeout=0.2,
+        max_body=1000,
+        max_header_bytes=2000,
+        max_headers=20,
+        max_connections=4,
+    )
+    return make_app(limits)
+
+
+def test_the_short_way_and_uvicorns_give_the_same_answer(make_app, running, exchange):
+    name = b"X-Request-Id: same"
+    ways = [
+        post(ONE, b"/v1/predict", name),
+        post(ONE, b"/v1/predict?long=way", name),
+        post(ONE, b"/v1/predict", name).replace(
+            b"Content-Length: %d" % len(ONE), b"Transfer-Encoding: chunked"
+        )[: -len(ONE)]
+        + b"%x\r\n%s\r\n0\r\n\r\n" % (len(ONE), ONE),
+    ]
+    with running(make_app()) as address:
+        answers = [exchange(address, way) for way in ways]
+    assert [statuses(answer) for answer in answers] == [[200]] * 3
+    heads = [sorted(answer.partition(b"\r\n\r\n")[0].lower().split(b"\r\n")) for answer in answers]
+    assert heads[0] == heads[1] == heads[2]
+    assert len({answer.partition(b"\r\n\r\n")[2] for answer in answers}) == 1
+
+
+def test_requests_on_one_connection_are_answered_in_order(make_app, running, exchange):
+    bodies = [b'{"text": "%s"}' % (b"x" * size) for size in range(6)]
+    paths = [b"/v1/predict", b"/v1/predict?slow", b"/nothing", b"/v1/models/parity/predict"]
+    sent = [post(body, paths[at % 4], close=False) for at, body in enumerate(bodies)]
+    with running(make_app()) as address:
+        answer = exchange(address, b"".join(sent), post(ONE))
+    assert statuses(answer) == [200, 200, 404, 200, 200, 200, 200]
+    labels = re.findall(rb'"label":"(\w+)"', answer)
+    assert labels == [b"even", b"odd", b"odd", b"even", b"odd", b"odd"]
+
+
+def test_a_request_byte_by_byte(make_app, running, exchange):
+    sent = [bytes([byte]) for byte in post()]
+    with running(make_app()) as address:
+        assert statuses(exchange(address, *sent)) == [200]
+
+
+def test_http_1_0_ends_the_connection(make_app, running, exchange):
+    with running(make_app()) as address:
+        answer = exchange(address, post(close=False).replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert statuses(answer) == [200]
+    assert b"connection: close" in answer
+
+
+def test_a_large_body_in_many_pieces(make_app, running, exchange):
+    body = json.dumps({"instances": [{"text": "abc"}] * 1000}).encode()
+    pieces = [post(body)[at : at + 4096] for at in range(0, len(post(body)), 4096)]
+    with running(make_app(Limits(max_body=10**6))) as address:
+        answer = exchange(address, *pieces)
+    assert answer.count(b'"label":"odd"') == 1000
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"", 408, "slow_head"),
+        (b"POST /v1/pre", 408, "slow_head"),
+        (b"GET /healthz HTTP/1.1\r\nHost: here\r\n", 408, "slow_head"),
+        (b"\r\n\r\n\r\n", 408, "slow_head"),
+        (post()[:-5], 408, "slow_body"),
+        (post(ONE, b"/v1/predict?slow")[:-5], 408, "slow_body"),
+        (b"HELLO\r\n\r\n", 400, "malformed_http"),
+        (b"GET / HTTP/1.1\r\nContent-Length: many\r\n\r\n", 400, "malformed_http"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "malformed_http"),
+        (b"GET /" + b"a" * 3000 + b" HTTP/1.1\r\n\r\n", 431, "head_too_large"),
+        (b"GET / HTTP/1.1\r\nA: " + b"a" * 3000 + b"\r\n\r\n", 431, "head_too_large"),
+        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 30 + b"\r\n", 431, "head_too_large"),
+        (b"GET / HTTP/1.1\r\n" + b"A: " + b"a" * 500_000, 431, "head_too_large"),
+        (post(b"x" * 1001), 413, "body_too_large"),
+        (
+            b"POST /v1/predict HTTP/1.1\r\nContent-Length: 1000000000\r\nConnection: close\r\n"
+            b"Expect: 100-continue\r\n\r\n",
+            413,
+            "body_too_large",
+        ),
+        (
+            b"POST /v1/predict HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+            400,
+            "malformed_http",
+        ),
+    ],
+    ids=str,
+)
+def test_clients_that_are_slow_or_wrong(quick, running, exchange, sent, status, code):
+    with running(quick) as address:
+        answer = exchange(address, sent)
+        assert statuses(answer) == [status]
+        assert code_of(answer) == code
+        assert statuses(exchange(address, post())) == [200]
+
+
+def test_a_head_that_trickles_in_is_not_waited_for(quick, running, exchange):
+    stop = threading.Event()
+    trickle = [b"GET / HTTP/1.1\r\n", *([b"A: b\r\n"] * 18)]
+    with running(quick) as address:
+        answer = exchange(address, *trickle * 4, pause=stop)
+    assert statuses(answer)[0] in (408, 431)
+
+
+def test_one_connection_too_many_is_told_so(quick, running):
+    with running(quick) as address:
+        held = [socket.create_connection(address, timeout=20) for _ in range(4)]
+        for client in held:  # each is known to the server once it has answered
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert client.recv(4096).startswith(b"HTTP/1.1 200")
+        with socket.create_connection(address, timeout=20) as more:
+            answer = more.recv(4096)
+        for client in held:
+            client.close()
+    assert statuses(answer) == [503]
+    assert b"retry-after: 1" in answer
+
+
+def test_a_client_that_leaves_cancels_its_request(make_app, endpoint, running, exchange):
+    cancelled = threading.Event()
+
+    class Gate:
+        async def wait(self):
+            try:
+                await asyncio.sleep(20)
+            except asyncio.CancelledError:
+                cancelled.set()
+                raise
+
+    endpoint.gate = Gate()
+    with running(make_app()) as address:
+        with socket.create_connection(address, timeout=20) as client:
+            client.sendall(post())
+            while not endpoint.calls:
+                threading.Event().wait(0.005)
+        assert cancelled.wait(10)
+        endpoint.gate = None
+        assert statuses(exchange(address, post())) == [200]
+
+
+def test_a_failure_is_a_500_on_the_short_way_too(make_app, running, exchange):
+    with running(make_app()) as address:
+        answer = exchange(address, post(b'{"text": "boom"}'))
+    assert statuses(answer) == [500]
+    assert b"secret" not in answer
+
+
+def test_requests_under_way_are_answered_before_the_end(make_app, endpoint, running):
+    entered, opened = threading.Event(), threading.Event()
+
+    class Gate:
+        async def wait(self):
+            entered.set()
+            while not opened.is_set():
+                await asyncio.sleep(0.005)
+
+    endpoint.gate = Gate()
+    app = make_app()
+    with running(app) as address:
+        client = socket.create_connection(address, timeout=20)
+        client.sendall(post(close=False))
+        assert entered.wait(10)
+        threading.Timer(0.1, opened.set).start()
+    with client:
+        answer = client.recv(65536)
+    assert statuses(answer) == [200]
+    assert b"connection: close" in answer
+
+
+def test_refused_connections_are_counted(quick, running, exchange):
+    with running(quick) as address:
+        exchange(address, b"HELLO\r\n\r\n")
+    assert 'gristmill_requests_total{route="other",status="400"} 1' in quick.metrics.text()
