@@ -32,6 +32,7 @@ from gristmill.train.jobs.reference import plain_loop
 from gristmill.train.jobs.training_run import TrainingRun
 from gristmill.train.jobs.trial_plan import STATE, WEIGHTS, TrialPlan
 from gristmill.train.jobs.trial_spec import TrialSpec
+from gristmill.train.tasks.merging import balanced
 from gristmill.train.tasks.timeline import Timeline
 from gristmill.train.tasks.trial_shape import StageCost, TrialShape
 from gristmill.train.workers.machine import find_devices
@@ -107,9 +108,14 @@ def prepared(specs: Sequence[TrialSpec], memory: int, devices: int, folder: Path
 
 
 def pipelined(spec: TrialSpec, stages: int, folder: Path, memory: int = 4 << 30) -> Trial:
-    """Cut a trial that fits in memory into the stages of a pipeline, as the planner does."""
-    made = Planner(memory, stages, folder, cache=folder / "figures").prepare(spec)
-    shape = msgspec.structs.replace(made.shape, grain="micro", steps_per_task=1)
+    """Cut a trial that fits in memory into so many stages of a pipeline over two workers."""
+    made = Planner(memory, 2, folder, cache=folder / "figures").prepare(spec)
+    shape = msgspec.structs.replace(
+        made.shape,
+        stages=balanced(made.shape.stages, stages),
+        grain="micro",
+        steps_per_task=1,
+    )
     return Trial(made.plan, shape)
 
 

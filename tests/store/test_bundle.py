@@ -171,7 +171,9 @@ def test_opening_what_is_no_bundle(tmp_path: Path) -> None:
     assert refusal(tmp_path).startswith("manifest.json: expected a file, found none")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 @given(data=st.data())
 def test_any_changed_byte_of_any_file_is_found(write: Write, data: st.DataObject) -> None:
     bundle = write()

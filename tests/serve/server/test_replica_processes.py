@@ -47,6 +47,10 @@ def readiness(server):
     return msgspec.json.decode(server.client.request("GET", "/readyz"))
 
 
+def metrics_of(server):
+    return server.client.request("GET", "/metrics").decode()
+
+
 def until(condition):
     end = time.monotonic() + LONG_SECONDS
     while time.monotonic() < end:
@@ -66,7 +70,8 @@ def test_replicas_answer_die_and_come_back_until_the_bundle_is_gone(server, fold
         os.kill(pid, signal.SIGKILL)
         found = server.client.predict(TEXTS)
         assert [each.probs for each in found] == [each.probs for each in expected]
-    until(lambda: len(set(replicas_of(server)) - set(before)) == 2)
+    until(lambda: 'gristmill_replicas{model="spam"} 2' in metrics_of(server))
+    assert not set(replicas_of(server)) & set(before)
 
     (folder / "graph.json").write_text("{}")  # it was tampered with: none can be started any more
     os.kill(replicas_of(server)[0], signal.SIGKILL)
@@ -76,6 +81,6 @@ def test_replicas_answer_die_and_come_back_until_the_bundle_is_gone(server, fold
     assert "graph.json" in said["problems"][0]
     assert server.client.predict(TEXTS)[0].probs == expected[0].probs
 
-    metrics = server.client.request("GET", "/metrics").decode()
+    metrics = metrics_of(server)
     assert 'gristmill_replicas{model="spam"} 1' in metrics
     assert 'gristmill_replicas_lost_total{model="spam"} 3' in metrics
