@@ -118,18 +118,32 @@ def write(name: str, body: str | bytes | None) -> str:
 STRICT = [command for command in COMMANDS if command not in ("validate", "infer")]
 MENDED = ("semicolons.csv", "twice.csv")
 """What stops those who need exact input; validation says what it mended, and goes on."""
+ANSWERED = (*MENDED, "latin.csv")
+"""What prediction mends, says so, and answers."""
 
 
 @pytest.mark.parametrize(
     ("command", "name"),
-    [(command, name) for command in STRICT for name in [*UNREADABLE, *BAD_LINES]]
+    [(command, name) for command in STRICT for name in [*UNREADABLE, *BAD_LINES]
+     if command != "predict" or name not in ANSWERED]
     + [(command, name) for command in ("validate", "infer") for name in UNREADABLE
        if name not in MENDED],
 )  # fmt: skip
 def test_a_table_that_cannot_be_read(refused: Refused, command: str, name: str) -> None:
     body, message = {**UNREADABLE, **BAD_LINES}[name]
-    refused(COMMANDS[command].format(write(name, body)), 5, name, message)
+    words = message.split(": ", 1) if name in BAD_LINES else [message]
+    refused(COMMANDS[command].format(write(name, body)), 5, name, *words)
     assert not list(Path().glob("out*"))
+
+
+@pytest.mark.parametrize("name", ANSWERED)
+def test_a_table_that_prediction_mends(
+    folder: Path, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    write(name, {**UNREADABLE, **BAD_LINES}[name][0])
+    capfd.readouterr()
+    assert run(["predict", "bundle", name, "-o", "out.parquet"]) == 0
+    assert f"note: {name}: " in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("name", [name for name in UNREADABLE if name not in MENDED])
@@ -358,7 +372,7 @@ def test_a_bundle_that_was_tampered_with(
 @pytest.mark.parametrize(
     ("line", "code", "message"),
     [
-        ("predict bundle good.csv -o out.csv", 2, "out.csv: expected the name of a Parquet file"),
+        ("predict bundle good.csv -o out.xyz", 2, "out.xyz: cannot tell what to write"),
         ("predict bundle good.parquet -o good.parquet", 2, "the output would replace the data"),
         ("label rules.py good.csv -o out.xyz", 5, "cannot tell the format from the suffix '.xyz'"),
         ("label no_rules.py good.csv -o out.parquet", 2, "there is no file no_rules.py"),

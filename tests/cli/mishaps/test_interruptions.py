@@ -120,10 +120,10 @@ def test_prediction_goes_on_where_it_was(
     rows.write_parquet(tmp_path / "data.parquet")
     files = [str(bundle), str(tmp_path / "data.parquet")]
     assert run(["-q", "predict", *files, "-o", str(tmp_path / "fresh.parquet")]) == 0
-    arguments = ["predict", *files, "-o", "out.parquet", "--batch-rows", "8", "--json"]
+    arguments = ["predict", *files, "-o", "out.parquet", "--part-rows", "50", "--json"]
     process = program(*arguments, cwd=tmp_path)
     parts = tmp_path / ".out.parquet.parts"
-    wait_for(process, lambda: len(list(parts.glob("part-*"))) > 2)
+    wait_for(process, lambda: len(list(parts.rglob("*.answers"))) > 2)
     if number == signal.SIGINT:
         interrupt(process)
     else:

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from gristmill.core.errors import DataError
+from gristmill.core.progress import current
 from gristmill.data.files import is_gzip
 from gristmill.data.formats import format_of
 from gristmill.data.read_log import REJECTS_SCHEMA
@@ -111,6 +112,7 @@ class TextSource:
             )
 
     def _check_end(self, stream: TableStream) -> None:
+        """Say what was mended; refuse a file that ends too early."""
         for note in stream.notes:
             if note.code == "cut_short" and not self._lenient:
                 raise DataError(
@@ -118,6 +120,7 @@ class TextSource:
                     where=stream.name,
                     fix="fetch the file again, or name a file with --quarantine, to do without",
                 )
+            current().say(f"note: {stream.name}: {note.message}")
 
 
 def _count_rows(file: Path) -> int | None:
