@@ -18,7 +18,8 @@ from torch import nn
 from gristmill.core.errors import BundleError, DataError, ServeError
 from gristmill.data.features import Columns, Featurizer, HashedNgrams
 from gristmill.serve.records import RecordError
-from gristmill.serve.runner import ANSWER, Runner, softmax
+from gristmill.serve.runner import ANSWER, Runner
+from gristmill.serve.runners.answering import softmax
 from gristmill.store.bundle import Bundle
 from gristmill.train.bundle import bundle_model
 from gristmill.train.text.text_models import BagOfNgrams, EmbeddingMLP, TextCNN, TextTransformer

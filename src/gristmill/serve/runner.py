@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,9 @@ from numpy.typing import NDArray
 
 from gristmill.core.errors import ServeError
 from gristmill.serve.records import RecordError, check_records
+from gristmill.serve.runners.answering import softmax
 from gristmill.serve.runners.graph import Graph
+from gristmill.serve.runners.threads import THREADS
 from gristmill.store.bundle import Bundle, FieldKind, Signature
 
 ANSWER = pl.Schema({"label": pl.String(), "prob": pl.Float64(), "probs": pl.List(pl.Float64)})
@@ -82,7 +82,7 @@ class Runner:
         Raises:
             ServeError: the array doesn't fit the model, or the model can't be computed.
         """
-        with _threads.use(self.threads):
+        with THREADS.use(self.threads):
             (logits,) = self._graph(torch.tensor(inputs))
         expected = (len(inputs), len(self.classes))
         if logits.shape != expected:
@@ -118,48 +118,3 @@ class Runner:
             },
             schema=ANSWER,
         )
-
-
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return probabilities, row by row, without overflow: float64[n, classes]."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probs: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return probs
-
-
-class _Threads:
-    """Lends PyTorch's number of threads, one for the whole process, and puts it back.
-
-    Calls overlap when several threads answer at once; the first one in remembers the number that
-    was there and the last one out restores it, so that none can leave its own behind.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._before = 0
-
-    @contextmanager
-    def use(self, count: int | None) -> Iterator[None]:
-        if count is None:
-            yield
-            return
-        with self._lock:
-            self._before = self._before if self._inside else torch.get_num_threads()
-            self._inside += 1
-            self._set(count)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._inside -= 1
-                if not self._inside:
-                    self._set(self._before)
-
-    @staticmethod
-    def _set(count: int) -> None:
-        if count != torch.get_num_threads():
-            torch.set_num_threads(count)
-
-
-_threads = _Threads()
