@@ -7,24 +7,16 @@ that both figures come from the same minutes. Images go through the binary path.
 
     python benchmarks/serve_http.py [--quick] [--json FILE]
 
-Environments are looked for in the folder SERVE_PEERS (by default benchmarks/.peers), one for each
-peer: NAME/bin/python with that package. `SERVE_PEERS_SETUP=1` makes those that are missing. A peer
-that is not there has the figure that was recorded on a like machine, marked as such.
+`serve_process.py` says where their environments are. A peer that is not there has the figure that
+was recorded on a like machine, marked as such.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import site
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-import venv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -37,17 +29,14 @@ from torch import nn
 from claims import RECORDED, Claim, claim, main
 from gristmill.serve.runners.opening import open_runner
 from gristmill.serve.runners.rows import Rows
-from gristmill.serve.server.listener import listen
 from gristmill.store.bundle import Field, Signature, write_bundle
 from gristmill.train import export_graph
 from serve_load import Load, generator, load
+from serve_process import JSON, environment_of, gristmill, server
 
-HERE = Path(__file__).resolve().parent
-SCRIPTS = HERE / "serve_peers"
-JSON, BYTES = "application/json", "application/octet-stream"
+BYTES = "application/octet-stream"
 BODY = msgspec.json.encode({"instances": [{"x": [round(0.1 * i, 1) for i in range(16)]}]})
 PATH = "/v1/predict"
-_START_SECONDS = 120.0
 
 
 class Peer(NamedTuple):
@@ -119,7 +108,7 @@ def measure(quick: bool) -> Iterator[Claim]:
         bundle = Path(folder) / "tiny"
         layers = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 10))
         _bundle(bundle, layers, [16], 10)
-        with _server([*_gristmill(bundle), "{port}"], PATH) as ours:
+        with server(gristmill(bundle), PATH, BODY) as ours:
             yield from _against_bare(ours, seconds, rounds)
             for peer in PEERS:
                 yield _against(ours, peer, seconds, 1 if quick else 3)
@@ -128,23 +117,24 @@ def measure(quick: bool) -> Iterator[Claim]:
 
 def _against_bare(ours: str, seconds: float, rounds: int) -> Iterator[Claim]:
     command = [sys.executable, "bare_app.py", "{port}"]
-    with _server(command, PATH) as bare:
+    with server(command, PATH, BODY) as bare:
         one = _turns(ours, bare + PATH, 1, seconds, rounds)
         many = _turns(ours, bare + PATH, 32, seconds, rounds)
     how = (
         f"tiny model, one worker, loopback, {generator()}; peer: raw ASGI on uvicorn with "
         f"micro-batches, without checks, limits or metrics; {rounds} turns of {seconds:g} s each"
     )
-    rate, peer = many.rates()
-    print(f"bare: {rate:.0f}, {peer:.0f}; p50 {one.p50s()}", file=sys.stderr)
-    yield claim(
-        "serve: 32 connections, against bare uvicorn",
-        round(rate),
-        "requests/s",
-        how,
-        goal=f">= {0.8 * peer:.0f}",
-        peer=round(peer),
-    )
+    for both, connections in ((one, "one connection"), (many, "32 connections")):
+        rate, peer = both.rates()
+        print(f"bare, {connections}: {rate:.0f}, {peer:.0f}; {both.p50s()}", file=sys.stderr)
+        yield claim(
+            f"serve: {connections}, against bare uvicorn",
+            round(rate),
+            "requests/s",
+            how,
+            goal=f">= {0.8 * peer:.0f}",
+            peer=round(peer),
+        )
     p50, peer_p50 = one.p50s()
     yield claim(
         "serve: p50 at one connection, against bare uvicorn",
@@ -158,13 +148,13 @@ def _against_bare(ours: str, seconds: float, rounds: int) -> Iterator[Claim]:
 
 def _against(ours: str, peer: Peer, seconds: float, rounds: int) -> Claim:
     name = f"serve: 32 connections, against {peer.name}"
-    python = _environment(peer)
+    python = environment_of(peer.packages)
     how = f"tiny model, one worker, loopback, {generator()}; {rounds} turns of {seconds:g} s each"
     if python is None:
         return _recorded(name, ours, peer, seconds, rounds, f"{how}; {peer.name} is not installed")
     command = [each.replace("{python}", str(python)) for each in peer.command]
     try:
-        with _server(command, peer.path) as theirs:
+        with server(command, peer.path, BODY) as theirs:
             rate, found = _turns(ours, theirs + peer.path, 32, seconds, rounds).rates()
     except RuntimeError as error:
         return _recorded(name, ours, peer, seconds, rounds, f"{how}; {error}")
@@ -190,9 +180,8 @@ def _images(bundle: Path, seconds: float) -> Iterator[Claim]:
     runner, row = open_runner(bundle), Rows({"x": picture})
     alone = _median_ms(lambda: runner(row), 300)
     body = picture.tobytes()
-    command = [*_gristmill(bundle), "{port}"]
     bare = [sys.executable, "bare_app.py", "{port}"]
-    with _server(command, PATH) as ours, _server(bare, PATH) as other:
+    with server(gristmill(bundle), PATH, BODY) as ours, server(bare, PATH, BODY) as other:
         found = [load(ours + PATH, 1, seconds, BYTES, body) for _ in range(3)]
         read = [load(other + "/length", 1, seconds, BYTES, body) for _ in range(3)]
     _check(found)
@@ -251,79 +240,6 @@ def _bundle(folder: Path, module: nn.Module, shape: list[int], answer: int) -> N
         outputs=[Field("y", "tensor", dtype="float32", shape=[answer])],
     )
     write_bundle(folder, name=folder.name, signature=signature, graph=graph, weights=weights)
-
-
-def _gristmill(bundle: Path) -> list[str]:
-    return [str(Path(sys.executable).with_name("gristmill")), "serve", str(bundle), "--port"]
-
-
-@contextlib.contextmanager
-def _server(command: Sequence[str], path: str) -> Iterator[str]:
-    """Run a server for a block; give its address once it answers."""
-    with listen("127.0.0.1", 0) as sock:
-        port = sock.getsockname()[1]
-    words = [each.replace("{port}", str(port)) for each in command]
-    environment = os.environ | {"PYTHONPATH": str(SCRIPTS), "BENTOML_DO_NOT_TRACK": "1"}
-    environment["RAY_AUTH_MODE"] = "disabled"  # else it writes a token into the home folder
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            words, cwd=SCRIPTS, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _await(url + path, process)
-            yield url
-        except RuntimeError:
-            log.seek(0)
-            print(log.read().decode(errors="replace")[-2000:], file=sys.stderr)
-            raise
-        finally:
-            _end(process)
-
-
-def _await(url: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        request = urllib.request.Request(url, data=BODY, headers={"Content-Type": JSON})
-        try:
-            with urllib.request.urlopen(request, timeout=5):
-                return
-        except urllib.error.HTTPError as error:
-            if error.code in (400, 422):  # it is there, and reads something else
-                return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    raise RuntimeError(f"no answer from {' '.join(map(str, process.args))}")  # type: ignore[arg-type]
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a server and whatever it started, which is in its process group."""
-    for signal_, seconds in ((15, 8.0), (9, 8.0)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal_)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-            break
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, 9)
-
-
-def _environment(peer: Peer) -> Path | None:
-    """Return the interpreter of a peer's environment; torch and numpy are borrowed from ours."""
-    home = Path(os.environ.get("SERVE_PEERS", HERE / ".peers")) / peer.packages[0].partition("[")[0]
-    python = home / "bin" / "python"
-    if python.exists():
-        return python
-    if not os.environ.get("SERVE_PEERS_SETUP"):
-        return None
-    venv.create(home, with_pip=True)
-    words = [str(python), "-m", "pip", "install", "--quiet", *peer.packages]
-    if subprocess.run(words, check=False).returncode:
-        return None
-    (found,) = home.glob("lib/python*/site-packages")
-    (found / "zz_borrowed.pth").write_text("\n".join(site.getsitepackages()))
-    return python
 
 
 if __name__ == "__main__":

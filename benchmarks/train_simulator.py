@@ -1,9 +1,10 @@
 """The simulator against real makespans, on configurations that it was not calibrated with.
 
-A model is timed in a few runs of one worker (three counts of micro-batches; figures for others are
-interpolated), what two workers cost each other in one run of two. From these the simulator says how
-long 20 other runs take: one to four trials, 1 to 16 micro-batches, in memory and spilled, under
-every policy. Then they are run. The first step, which makes weights, counts on neither side.
+A model is timed in a few runs of two trials on two workers (three counts of micro-batches; figures
+for others are interpolated), in memory and once spilled. From these the simulator says how long 20
+other runs take: one to four trials, 1 to 16 micro-batches, in memory and spilled, under every
+policy. Then they are run. The first step, which makes weights, counts on neither side. A machine's
+speed drifts, so the model is timed anew before every few runs.
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ from train_runs import Ran, Trial, bytes_of, evenly, run, sgd
 from train_workloads import workloads
 
 STAGES, STEPS = 4, 7
-TIMED = (1, 4, 16)
+TIMED = (1, 4, 32)
 """Micro-batches of the runs that costs are taken from."""
+TOGETHER = 5
+"""Runs that are predicted from the same timings."""
 SMALL = {"rows": 64, "width": 192}
 POOL_SHARE = 0.6
 NAIVE = 0.09
@@ -71,11 +74,14 @@ HELD_OUT = (
 
 def measure(quick: bool) -> Iterator[Claim]:
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        model = CostModel(folder, (1, 4) if quick else TIMED, SMALL if quick else {})
-        settings = [each._replace(**model.size) for each in HELD_OUT[: 10 if quick else None]]
-        settings = settings[::3] if quick else settings
-        errors = {each: model.error(each) for each in settings}
+        timed, size = ((1, 4), SMALL) if quick else (TIMED, {})
+        settings = [each._replace(**size) for each in HELD_OUT]
+        settings = settings[:10:3] if quick else settings
+        errors = {}
+        for start in range(0, len(settings), TOGETHER):
+            model = CostModel(Path(name), timed, size)
+            for setting in settings[start : start + TOGETHER]:
+                errors[setting] = model.error(setting)
     worst = max(errors, key=lambda each: abs(errors[each]))
     mean = statistics.mean(map(abs, errors.values()))
     listed = "; ".join(f"{each}: {error:+.1%}" for each, error in errors.items())
@@ -118,33 +124,30 @@ class CostModel:
         self._folder, self.size = folder, size
         self._rates: TierRates = measure_rates(folder)
         self._points: dict[tuple[str, int], list[tuple[int, float]]] = defaultdict(list)
-        self._calibration = Calibration()
-        self._idle = 0.0
+        self._spilled = Calibration()
+        self._idle: dict[bool, float] = {}
         for count in sorted(timed, reverse=True):
-            self._time(count)
-        self._calibrate(Setting(2, 4, False, "critical_path", **size))
+            self._time(Setting(2, count, False, "critical_path", **size))
         self._calibrate(Setting(2, 4, True, "critical_path", **size))
 
-    def _time(self, count: int) -> None:
-        """Take the seconds of all kinds of tasks from a run of one worker."""
-        setting = Setting(1, count, False, "critical_path", **self.size)
-        trial = trial_of(setting, 0)
-        for (kind, stage), seconds in medians(run([trial], 1, folder=self._folder)).items():
-            self._points[kind, stage].append((setting.rows // count, seconds))
-        self._bytes = trial.shape.stages
+    def _time(self, setting: Setting) -> None:
+        """Take the seconds of all kinds of tasks from a run in memory."""
+        ran = self.real(setting)
+        for (kind, stage), seconds in medians(ran).items():
+            self._points[kind, stage].append((setting.rows // setting.micro_batches, seconds))
+        self._idle[False] = statistics.median(gaps(ran))
 
     def _calibrate(self, setting: Setting) -> None:
-        """Learn what tasks cost on top where two workers run, and what lies between tasks."""
+        """Learn what tasks of spilled stages cost on top."""
         ran = self.real(setting)
-        per_task = setting.micro_batches if setting.spilled else 1
         for (kind, stage), seconds in medians(ran).items():
-            many = per_task if kind in ("forward", "backward") else 1
+            many = setting.micro_batches if kind in ("forward", "backward") else 1
             for _ in range(3):
-                self._calibration.add(kind, many * self.alone(kind, stage, setting), seconds)
-        self._idle = statistics.median(gaps(ran))
+                self._spilled.add(kind, many * self.in_memory(kind, stage, setting), seconds)
+        self._idle[True] = statistics.median(gaps(ran))
 
-    def alone(self, kind: str, stage: int, setting: Setting) -> float:
-        """Return the seconds of a task of one micro-batch on a machine that does nothing else."""
+    def in_memory(self, kind: str, stage: int, setting: Setting) -> float:
+        """Return the seconds of a task of one micro-batch while both workers are busy."""
         points = self._points[kind, stage]
         if kind == "update":
             return statistics.median(seconds for _, seconds in points)
@@ -153,14 +156,18 @@ class CostModel:
     def costs(self, setting: Setting) -> list[StageCost]:
         """Return the costs of the stages, for any micro-batches."""
         found = []
-        for stage, known in enumerate(self._bytes):
+        for stage, known in enumerate(trial_of(setting, 0).shape.stages):
             forward, backward, update = (
-                self._calibration.seconds(kind, self.alone(kind, stage, setting))
-                for kind in ("forward", "backward", "update")
+                self.seconds(kind, stage, setting) for kind in ("forward", "backward", "update")
             )
             found.append(StageCost(forward, backward, update, known.weight_bytes,
                                    known.state_bytes, known.boundary_bytes))  # fmt: skip
         return found
+
+    def seconds(self, kind: str, stage: int, setting: Setting) -> float:
+        """Return the seconds of a task of one micro-batch, as a setting has it."""
+        known = self.in_memory(kind, stage, setting)
+        return self._spilled.seconds(kind, known) if setting.spilled else known
 
     def real(self, setting: Setting) -> Ran:
         """Run a setting."""
@@ -178,7 +185,7 @@ class CostModel:
         trials = [trial_of(setting, seed, costs) for seed in range(setting.trials)]
         machine = Machine(
             speeds=(1.0, 1.0),
-            dispatch_seconds=self._idle,
+            dispatch_seconds=self._idle[setting.spilled],
             hop_seconds=self._rates.hop_seconds,
             hop_bytes_per_second=self._rates.hop_bytes_per_second,
             memory_bytes=pool_of(setting, trials),

@@ -287,11 +287,14 @@ def bundle(
     schema: validate.Schema,
     comparison: list[dict[str, object]],
     gate: Verdict,
+    train_rows: pl.DataFrame,
+    test_rows: pl.DataFrame,
 ) -> Bundle:
-    """The exported graph and weights, signature, schema, preprocessing, metrics, lineage."""
+    """The exported graph and weights, signature, schema, profile, preprocessing, metrics."""
     return training.write_bundle(
         candidate, best, workdir() / "bundle", name=NAME, schema=schema,
         metrics=comparing.figures_of(comparison, "weak + gold"), lineage={"gate": gate.verdict},
+        learned_from=train_rows, unseen=test_rows,
     )  # fmt: skip
 
 

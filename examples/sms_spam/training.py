@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gristmill import train
-from gristmill.pipeline import workdir
+from gristmill.pipeline import answers_of, training_profile, workdir
 
 if TYPE_CHECKING:
     import polars as pl
@@ -80,15 +80,26 @@ def write_bundle(
     schema: Schema,
     metrics: dict[str, float],
     lineage: dict[str, str],
+    learned_from: pl.DataFrame,
+    unseen: pl.DataFrame,
 ) -> Bundle:
-    """Write the bundle of a trained model, with its figures on the test part."""
+    """Write the bundle of a trained model, with its figures on the test part.
+
+    It also says what the training messages look like, and what the model answers to unseen ones, so
+    that a server can tell when requests are of another kind.
+    """
+    featurizer = train.text_featurizer(kind)
+    probs = fitted.predict_probs(featurizer.apply(unseen))
+    profile = training_profile(
+        learned_from, featurizer, answers=answers_of(probs, fitted.classes), schema=schema
+    )
     return train.bundle_model(
         fitted.module,
         folder,
         name=name,
         classes=list(fitted.classes),
-        featurizer=train.text_featurizer(kind),
+        featurizer=featurizer,
         metrics=metrics,
         lineage=lineage,
-        schema_text=schema.text,
+        extra_files=profile,
     )

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from gristmill.cli.main import run
 from gristmill.cli.serve import command
 from gristmill.serve.server import lifecycle
-from gristmill.serve.server.lifecycle import Ready, ReadyModel
+from gristmill.serve.server.ready import Ready, ReadyModel
 from gristmill.serve.server.settings import Settings
 
 MODEL = ReadyModel("spam", "0123456789abcdef", ("ham", "spam"), 20_000.0, 0.2)
@@ -73,8 +73,11 @@ def test_prints_one_line_of_json(served):
                 "classes": ["ham", "spam"],
                 "rows_per_second": 20_000.0,
                 "p50_ms": 0.2,
+                "version": "",
             }
         ],
+        "routes": [],
+        "grpc": "",
         "pid": 7,
     }
 
@@ -112,6 +115,21 @@ def test_several_bundles_have_names(served, spam):
     assert CliRunner().invoke(command, [str(spam), f"other={spam}"]).exit_code == 0
     ((sources, _),) = served
     assert sources == {"spam": str(spam), "other": str(spam)}
+
+
+def test_a_registered_model_and_a_serving_file(served, spam):
+    for sources in (["registry:mail"], ["other=registry:mail"], ["serving.toml"]):
+        assert CliRunner().invoke(command, sources).exit_code == 0
+    assert [sources for sources, _ in served] == [
+        {"mail": "registry:mail"},
+        {"other": "registry:mail"},
+        {"": "serving.toml"},
+    ]
+
+
+def test_a_serving_file_beside_others_exits_with_2(spam, capsys):
+    assert run(["serve", str(spam), "serving.toml"]) == 2
+    assert "expected serving.toml alone" in capsys.readouterr().err
 
 
 def test_two_bundles_of_one_name_exit_with_2(served, spam, capsys):

@@ -6,8 +6,8 @@ import pytest
 
 from gristmill.core.errors import ServeError, UsageError
 from gristmill.serve.client import Client, Prediction
-from gristmill.serve.records import RecordError
 from gristmill.serve.refusal import Refusal
+from gristmill.serve.runners.records import RecordError
 
 
 class Canned(BaseHTTPRequestHandler):

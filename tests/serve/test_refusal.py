@@ -1,8 +1,8 @@
 import pickle
 
 from gristmill.core.errors import ServeError
-from gristmill.serve.records import RecordError
 from gristmill.serve.refusal import Refusal
+from gristmill.serve.runners.records import RecordError
 
 DETAILS = [RecordError(index, "text", "a string", str(index)) for index in range(7)]
 

@@ -72,8 +72,10 @@ def test_a_bundle_holds_all_that_was_given(tmp_path: Path) -> None:
         metrics={"f1": 0.9},
         lineage={"labels": "abc"},
         schema_text="[text]\n",
+        extra_files={"profile/figures.json": b"{}", "schema.toml": "of no account"},
     )
     assert bundle.featurizer() == NGRAMS
+    assert bundle.read("profile/figures.json") == b"{}"
     assert bundle.read("schema.toml") == b"[text]\n"
     assert bundle.manifest.metrics == {"f1": 0.9}
     assert bundle.manifest.lineage == {"labels": "abc"}

@@ -134,6 +134,15 @@ def test_split_follows_row_ids_alone(examples):
     assert set(examples.split(0.5, seed=3)[1].row_ids) > set(part.row_ids)
 
 
+def test_hold_out_is_the_split_that_training_makes(examples):
+    from gristmill.core.seeds import derive_seed
+
+    for seed in (0, 3):
+        rest, part = examples.hold_out(0.25, seed)
+        same = examples.split(0.25, derive_seed(seed, "validation"))
+        assert [*rest.row_ids, *part.row_ids] == [*same[0].row_ids, *same[1].row_ids]
+
+
 def test_split_wants_a_fraction(examples):
     with pytest.raises(UsageError, match=r"^expected a fraction between 0 and 1, found 1.5$"):
         examples.split(1.5)

@@ -85,5 +85,5 @@ def test_several_in_and_out(tmp_path):
 def test_what_cannot_be_served(tmp_path, act, message):
     with pytest.raises(TrainError, match=message) as caught:
         bundle_tensors(Does(act), tmp_path / "out", (ROWS,))
-    assert caught.value.where == "Does"
+    assert caught.value.where.startswith("Does")
     assert not (tmp_path / "out").exists()

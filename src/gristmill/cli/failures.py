@@ -45,6 +45,8 @@ def _missing_package(name: str) -> GristmillError:
     extras = {
         "train": {"torch", "safetensors", "optuna"},
         "serve": {"uvicorn", "uvloop", "httptools", "orjson"},
+        "grpc": {"grpc"},
+        "otel": {"opentelemetry"},
         "postgres": {"psycopg"},
         "validate": {"duckdb", "hypothesis", "PIL", "tensorflow_metadata", "google"},
     }

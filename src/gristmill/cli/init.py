@@ -96,7 +96,7 @@ def _contents(name: str, *, training: bool) -> Iterator[tuple[str, str]]:
         "@NAME@": name,
         "@IMPORTS@": _TRAIN_IMPORTS if training else _BASE_IMPORTS,
         "@TRAIN_IMPORTS@": _TRAIN_IMPORTS,
-        "@PIPELINE_IMPORTS@": "say, workdir" if training else "say",
+        "@PIPELINE_IMPORTS@": "say, training_profile, workdir" if training else "say",
         "@STEPS@": steps,
     }
     more = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ from gristmill.cli.output import HELP, emit, json_option, say, table
 
 if TYPE_CHECKING:
     from gristmill.cli.predict_schema import SchemaGuard
+    from gristmill.cli.predict_streaming import Keeping
     from gristmill.serve.offline.summary import PredictionSummary
+    from gristmill.store.bundle import Bundle
 
 _PLACE = click.Path(path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -42,12 +45,15 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--environment", help="Of the schema. Default: serving, if it has that.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes to work in.")
 @click.option(
-    "--memory", default="512MB", show_default=True, help="For rows under way, in each process."
+    "--memory",
+    metavar="SIZE",
+    help="For weights and rows under way, in each process, as 2GB. Default: 512MB for rows.",
 )
 @click.option("--batch-rows", type=click.IntRange(min=1), help="Most rows the model sees at once.")
 @click.option(
     "--part-rows", type=click.IntRange(min=1), help="Rows of a part: lost at most by a kill."
 )
+@click.option("--explain", is_flag=True, help="Say how weights and rows are kept; do nothing.")
 @click.option("--strict", is_flag=True, help="Exit with 3 if a row was bad.")
 @json_option
 def command(
@@ -55,8 +61,11 @@ def command(
     data: Path,
     output: Path | None,
     out: Path | None,
+    explain: bool,
     strict: bool,
     as_json: bool,
+    memory: str | None,
+    workers: int,
     **options: Any,
 ) -> None:
     """Answer every row of DATA with the model in BUNDLE, into OUTPUT.
@@ -75,12 +84,17 @@ def command(
     Stopped half-way, or killed, the same command goes on after the rows that are done;
     the output appears when all are. Two runs cannot write the same output at once.
 
+    A model whose weights take more than three quarters of --memory (or, without it, most
+    of the memory that is free) is answered from disk: its weights pass through, once for
+    each few thousand rows.
+
     \b
     Examples:
       gristmill predict bundles/spam later.csv answers.parquet
       gristmill predict bundles/spam 'logs/*.jsonl.gz' answers --workers 4
       gristmill predict bundles/spam later.csv a.csv --keep id --quarantine b.csv
       gristmill predict bundles/digits scans/ answers.jsonl
+      gristmill predict bundles/large later.parquet answers.parquet --memory 2GB
 
     \b
     Exit codes:
@@ -92,9 +106,18 @@ def command(
       10   another run writes this output, or the model cannot be computed
       130  stopped with Ctrl-C
     """
+    from gristmill.cli.predict_streaming import keeping_of
+    from gristmill.core.quantities import parse_bytes
+    from gristmill.store.bundle import Bundle
+
+    opened = Bundle.open(bundle)
+    keeping = keeping_of(opened, None if memory is None else parse_bytes(memory), workers)
+    if explain:
+        emit({"plan": str(keeping)}, as_json, lambda: say(str(keeping)))
+        return
     target = _target(output, out)
     try:
-        summary = _predict(bundle, data, target, **options)
+        summary = _predict(opened, data, target, keeping, workers=workers, **options)
     except KeyboardInterrupt:
         _say_kept(target)
         raise
@@ -118,33 +141,34 @@ def _target(output: Path | None, out: Path | None) -> Path:
 
 
 def _predict(
-    bundle: Path,
+    bundle: Bundle,
     data: Path,
     out: Path,
+    keeping: Keeping,
     *,
     schema_check: str,
     environment: str | None,
     workers: int,
     batch_rows: int | None,
+    part_rows: int | None,
     **options: Any,
 ) -> PredictionSummary:
     from gristmill.engine.opening import open_engine
     from gristmill.serve.offline.table_prediction import BATCH_ROWS, predict_table
-    from gristmill.store.bundle import Bundle
 
-    opened = Bundle.open(bundle)
-    options |= {"batch_rows": batch_rows or BATCH_ROWS}
+    options |= {"batch_rows": batch_rows or BATCH_ROWS, "memory": keeping.row_memory}
+    options["part_rows"] = part_rows or keeping.part_rows
     if schema_check != "off":
-        options["guard"] = _guard(opened, environment)
+        options["guard"] = _guard(bundle, environment)
         options["warn_only"] = schema_check == "warn"
     place = str(data) if not data.exists() else data
-    if workers == 1:
-        return predict_table(opened, place, out, **options)
-    with open_engine("local", workers=workers) as engine:
-        return predict_table(opened, place, out, engine=engine, **options)
+    with keeping.opener() as opener, ExitStack() as opened:
+        if workers > 1:
+            options["engine"] = opened.enter_context(open_engine("local", workers=workers))
+        return predict_table(bundle, place, out, opener=opener, **options)
 
 
-def _guard(bundle: Any, environment: str | None) -> SchemaGuard:
+def _guard(bundle: Bundle, environment: str | None) -> SchemaGuard:
     from gristmill.cli.predict_schema import schema_guard
 
     return schema_guard(bundle, environment)
@@ -179,6 +203,9 @@ def _show(summary: PredictionSummary) -> None:
     if summary.warned:
         say(f"{format_count(summary.warned)} rows break the schema: see the column 'warning'")
     if summary.quarantine:
-        say(f"{summary.quarantine}: {format_count(summary.bad)} bad rows, each with its reason")
+        bad = f"{format_count(summary.bad)} bad rows, each with its reason"
+        say(f"{summary.quarantine}: {bad if summary.bad else 'no bad row'}")
     if summary.unreadable:
-        say(f"{format_count(summary.unreadable)} lines are no rows: see the file beside it")
+        lines = Path(str(summary.quarantine))
+        beside = lines.with_name(f"{lines.stem}.unreadable.csv")
+        say(f"{beside}: {format_count(summary.unreadable)} lines that are no rows")

@@ -1,4 +1,4 @@
-"""`gristmill serve`: bundles behind HTTP."""
+"""`gristmill serve`: models, and routes over them, behind HTTP."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import click
 from gristmill.cli.output import HELP, json_option, say
 
 if TYPE_CHECKING:
-    from gristmill.serve.server.lifecycle import Ready
+    from gristmill.serve.server.ready import Ready
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command("serve", context_settings=HELP)
-@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE [NAME=BUNDLE]...")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
@@ -24,6 +24,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     default=8000,
     show_default=True,
     help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    help="Answer gRPC on this port, too; 0 takes a free one.",
 )
 @click.option(
     "--deadline",
@@ -70,6 +75,17 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--cache", default="0", show_default=True, help="Memory for answers, as 64MB; 0: none."
 )
+@click.option(
+    "--watch/--no-watch",
+    default=True,
+    show_default=True,
+    help="Compare what is served with what the model was trained on, where its bundle says that.",
+)
+@click.option(
+    "--watch-folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep statistics of what was served here. Default: with the serving file, else in memory.",
+)
 @click.option("--token-file", type=_FILE, help="Answer only who has one of its bearer tokens.")
 @click.option("--tls-cert", type=_FILE, help="Certificate (PEM): serve HTTPS.")
 @click.option("--tls-key", type=_FILE, help="Its private key (PEM).")
@@ -95,12 +111,13 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @json_option
 def command(
-    bundles: tuple[str, ...],
+    sources: tuple[str, ...],
     deadline: str,
     max_body: str,
     max_batch: int,
     max_queue: int,
     cache: str,
+    watch_folder: Path | None,
     token_file: Path | None,
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -108,15 +125,27 @@ def command(
     as_json: bool,
     **rest: object,
 ) -> None:
-    """Answer requests over HTTP with the models in BUNDLEs, until Ctrl-C or SIGTERM.
+    """Answer requests over HTTP with the models named by SOURCEs, until Ctrl-C or SIGTERM.
+
+    \b
+    SOURCE is
+      a bundle's folder
+      registry:MODEL  the version that is live in this project's registry;
+                      one that is promoted meanwhile takes its place
+      NAME=SOURCE     one of these under another name
+      FILE.toml       alone: models with settings of their own, and routes over
+                      them: canary, shadow, ensemble, selection by feedback
 
     Each bundle is checked byte for byte before anything listens, then warmed up. When the server
     is ready it prints one line: what it serves, how fast each model was in the warm-up (rows per
     second in full batches, the median time of one row), and the URL. Open that in a browser.
 
-    It speaks plain JSON, CSV, raw bytes and .npy (/v1/predict for the first bundle,
+    It speaks plain JSON, CSV, raw bytes and .npy (/v1/predict for the first route or model,
     /v1/models/NAME/predict for each) and the Open Inference Protocol v2 (/v2/...) with binary
     tensors; /openapi.json describes all of it, with the models' own fields.
+
+    With --grpc-port it answers that protocol over gRPC, too (extra grpc). OpenTelemetry's own
+    variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, send a span for each request (extra otel).
 
     A model answers under the name in its bundle, or under NAME. A request that cannot be answered
     in time is refused at once, with 503 and a time to come back.
@@ -125,6 +154,9 @@ def command(
     Examples:
       gristmill serve bundles/spam
       gristmill serve bundles/spam topics=bundles/topics-v2 --port 0 --json
+      gristmill serve registry:spam --cache 64MB
+      gristmill serve serving.toml
+      gristmill serve bundles/spam --grpc-port 8001
       gristmill serve bundles/vision --replicas 2 --deadline 100ms --max-body 10MB
       gristmill serve bundles/spam --host 0.0.0.0 --token-file tokens \\
         --tls-cert cert.pem --tls-key key.pem --log-level info --log-format json
@@ -132,19 +164,23 @@ def command(
         -H 'X-Gristmill-Deadline-Ms: 50' -d '{"instances": [{"text": "Win a prize now"}]}'
 
     \b
-    For operators: /healthz (the process runs), /readyz (requests are taken), /metrics (Prometheus).
+    For operators: /healthz (the process runs), /readyz (requests are taken), /metrics (Prometheus),
+    /v1/drift (how far what is served lies from what the model was trained on).
     Every answer has an X-Request-Id; a request may bring its own.
 
     \b
     Exit codes: 0 stopped by Ctrl-C or SIGTERM after answering what was under way, 2 wrong call,
-    8 a bundle is damaged, 10 the port is in use or the server cannot start.
+    7 a project or a feedback log cannot be used, 8 a bundle is damaged, 10 the port is in use or
+    the server cannot start.
     """
     import msgspec
 
+    from gristmill.cli.server_process import bundle_statistician
     from gristmill.core.quantities import parse_bytes, parse_seconds
     from gristmill.serve.protocol import Limits
     from gristmill.serve.server.lifecycle import serve
     from gristmill.serve.server.settings import Settings
+    from gristmill.serve.watch.statistician import statisticians
 
     def announce(ready: Ready) -> None:
         say(msgspec.json.encode(ready).decode() if as_json else str(ready))
@@ -161,34 +197,39 @@ def command(
     settings = Settings(
         limits=limits,
         cache=parse_bytes(cache),
+        watch_folder=str(watch_folder or ""),
         tokens=str(token_file or ""),
         tls_certificate=str(tls_cert or ""),
         tls_key=str(tls_key or ""),
         drain_seconds=parse_seconds(drain),
         **rest,  # type: ignore[arg-type]
     )
-    serve(named(bundles), settings, announce=announce)
+    with statisticians(bundle_statistician):
+        serve(named(sources), settings, announce=announce)
 
 
-def named(bundles: tuple[str, ...]) -> dict[str, str]:
-    """Return folders by the name given to each; one without a name has its bundle's own.
+def named(sources: tuple[str, ...]) -> dict[str, str]:
+    """Return sources by the name given to each; one without a name has its model's own.
 
     Raises:
-        UsageError: a name is there twice, or a folder without a name is.
+        UsageError: two have the same name.
     """
     from gristmill.core.errors import UsageError
+    from gristmill.serve.server.serving_plan import REGISTRY, is_serving_file
     from gristmill.store.bundle import Bundle
 
     found: dict[str, str] = {}
-    for text in bundles:
-        name, equals, folder = text.partition("=")
-        if not equals or Path(text).is_dir():
-            name, folder = "", text
-        if not name and len(bundles) > 1:
-            name = Bundle.open(folder).name
+    for text in sources:
+        name, equals, source = text.partition("=")
+        if not equals or Path(text).exists():
+            name, source = "", text
+        if not name and source.startswith(REGISTRY):
+            name = source.removeprefix(REGISTRY)
+        elif not name and len(sources) > 1 and not is_serving_file(source):
+            name = Bundle.open(source).name
         if name in found:
             raise UsageError(
-                f"two models have the name {name!r}", fix="serve one of them as NAME=BUNDLE"
+                f"two models have the name {name!r}", fix="serve one of them as NAME=SOURCE"
             )
-        found[name] = folder
+        found[name] = source
     return found

@@ -64,6 +64,9 @@ def command(
     joined by row id. A part of the rows is held out to choose the best epoch, and with --trials the
     best settings. The same command gives the same model, bit for bit.
 
+    The bundle also tells a server what the data look like, so that it can warn when requests drift:
+    figures of the column, no text of it.
+
     \b
     Examples:
       gristmill train spam.csv -o out/spam
@@ -102,9 +105,32 @@ def command(
             study = _search(kind, featurizer, examples, names, trials, checkpoint, how)
             fitted = study.best
     lineage = {"data": fingerprint(frame), "examples": fingerprint(examples), "command": "train"}
-    bundle = fitted.bundle(output, name=name or output.name, featurizer=featurizer, lineage=lineage)
+    with about(data):
+        files = _profile(frame, featurizer, examples, fitted, (validation, seed))
+    bundle = fitted.bundle(
+        output, name=name or output.name, featurizer=featurizer, lineage=lineage, extra_files=files
+    )
     payload = _payload(fitted, study) | {"bundle": str(output), "fingerprint": bundle.fingerprint}
     emit(payload, as_json, lambda: _show(fitted, study, output))
+
+
+def _profile(
+    frame: pl.DataFrame,
+    featurizer: HashedNgrams,
+    examples: Examples,
+    fitted: Fitted,
+    held_out: tuple[float, int],
+) -> dict[str, bytes]:
+    """Return what the bundle keeps of the data: the columns read, and answers to rows held out."""
+    import polars as pl
+
+    from gristmill.data.table import ROW_ID
+    from gristmill.pipeline import answers_of, training_profile
+
+    learned = pl.Series(examples.row_ids.tolist(), dtype=frame.schema[ROW_ID])
+    rows = frame.filter(pl.col(ROW_ID).is_in(learned.implode()))
+    probs = fitted.predict_probs(examples.hold_out(*held_out)[1])
+    return training_profile(rows, featurizer, answers=answers_of(probs, fitted.classes))
 
 
 def _check_labelled(examples: Examples, rows: int, labels: str | pl.DataFrame) -> None:

@@ -131,29 +131,28 @@ def _function(target: str) -> Target:
 
 def _bundle(folder: Path) -> tuple[Target, Judge]:
     """A bundle as code under test: records are checked as the server checks them."""
-    from gristmill.core.errors import DataError
-    from gristmill.serve.runner import Runner
+    from gristmill.serve.offline.answering import answer_fields, answers_frame
+    from gristmill.serve.runners.checking import Checker
+    from gristmill.serve.runners.opening import open_runner
 
-    runner = Runner(folder)
-    fields = {field.name for field in runner.signature.inputs}
+    runner = open_runner(folder)
+    checker, fields = Checker(runner.inputs), answer_fields(runner)
+    names = {field.name for field in runner.inputs}
 
     def answer(table: pl.DataFrame) -> pl.DataFrame:
-        records = table.select(name for name in table.columns if name in fields).to_dicts()
-        good, errors = runner.check_records(records)
-        if errors:
-            raise DataError(f"{errors[0]}")
-        return runner.predict(runner.frame(good))
+        records = table.select(name for name in table.columns if name in names).to_dicts()
+        return answers_frame(runner(checker.rows(records)), fields)
 
-    return answer, _judge_probabilities
+    return answer, _judge_answers
 
 
-def _judge_probabilities(table: pl.DataFrame, answer: object) -> str | None:
-    """Say what is wrong with the probabilities of an answer."""
+def _judge_answers(table: pl.DataFrame, answer: object) -> str | None:
+    """Say what is wrong with answers: their number, or the probabilities of classes."""
     import polars as pl
 
     if not isinstance(answer, pl.DataFrame) or answer.height != table.height:
         return f"expected {table.height} answers"
-    for probs in answer["probs"].to_list():
+    for probs in answer["probs"].to_list() if "probs" in answer.columns else []:
         if not all(0 <= p <= 1 for p in probs) or abs(sum(probs) - 1) > _SUM_ERROR:
             return f"probabilities {probs} do not sum to 1"
     return None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from gristmill.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from gristmill.pipeline.bundle_profile import answers_of as answers_of
+    from gristmill.pipeline.bundle_profile import training_profile as training_profile
     from gristmill.pipeline.context import say as say
     from gristmill.pipeline.context import workdir as workdir
     from gristmill.pipeline.gate import Policy as Policy
@@ -26,12 +28,14 @@ _EXPORTS = {
     "RunResult": "running",
     "Step": "steps",
     "Verdict": "gate",
+    "answers_of": "bundle_profile",
     "explain": "planning",
     "judge": "gate",
     "load_pipeline": "load",
     "run": "running",
     "say": "context",
     "step": "steps",
+    "training_profile": "bundle_profile",
     "workdir": "context",
 }
 __getattr__, __dir__, __all__ = lazy_exports(__name__, _EXPORTS)

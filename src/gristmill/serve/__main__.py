@@ -25,7 +25,7 @@ def main(argument: str) -> int:
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:
         serve(
-            dict(launch.sources),
+            launch.plan or dict(launch.sources),
             launch.settings,
             announce=lambda ready: _say(Report(url=ready.url)),
         )

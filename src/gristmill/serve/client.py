@@ -21,8 +21,8 @@ from urllib.request import (
 import msgspec
 
 from gristmill.core.errors import ServeError, UsageError
-from gristmill.serve.records import RecordError
 from gristmill.serve.refusal import Refusal
+from gristmill.serve.runners.records import RecordError
 
 T = TypeVar("T")
 Json: TypeAlias = dict[str, Any]

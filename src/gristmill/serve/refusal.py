@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gristmill.core.errors import GristmillError, ServeError
-from gristmill.serve.records import RecordError
+from gristmill.serve.runners.records import RecordError
 
 _MOST_SHOWN = 5
 

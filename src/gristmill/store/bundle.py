@@ -38,6 +38,7 @@ from gristmill.store.graph import GraphSpec, graph_from_json, graph_to_json
 from gristmill.store.signature import Field as Field
 from gristmill.store.signature import FieldKind as FieldKind
 from gristmill.store.signature import Signature as Signature
+from gristmill.store.tensor_file import TensorFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -204,8 +205,16 @@ class Bundle:
         return graph_from_json(self.read(GRAPH))
 
     def weights(self) -> dict[str, NDArray[Any]]:
-        """Read the weights: name -> array, the whole file in memory."""
-        return _parse_tensors(self.read(WEIGHTS), WEIGHTS)
+        """Read the weights: name -> writable array; the file is checked again on the way.
+
+        Raises:
+            BundleError: its bytes are not those of the manifest.
+        """
+        with TensorFile(self.folder / WEIGHTS, self.manifest.files[WEIGHTS]) as file:
+            arrays = file.load()
+        for name, array in arrays.items():
+            _check_dtype(WEIGHTS, name, array)
+        return arrays
 
     def example(self) -> dict[str, NDArray[Any]]:
         """Read the rows that were kept as an example; none may have been.

@@ -34,6 +34,7 @@ def bundle_model(
     lineage: Mapping[str, str] | None = None,
     schema_text: str | None = None,
     signature: Signature | None = None,
+    extra_files: Mapping[str, str | bytes] | None = None,
 ) -> Bundle:
     """Write a trained classifier as a bundle, after checking that it can be served.
 
@@ -51,6 +52,8 @@ def bundle_model(
         lineage: pairs of words that say what it came from.
         schema_text: the schema of the data that it was taught by, kept as `schema.toml`.
         signature: what a request may hold, where it says more than `signature_of`.
+        extra_files: text or bytes by relative path, which the bundle keeps as they are: those of
+            `gristmill.pipeline.training_profile`, by which a server sees whether requests drift.
 
     Raises:
         TrainError: the module can't be captured, or fails the trial; says how.
@@ -74,7 +77,10 @@ def bundle_model(
         weights=weights,
         metrics=metrics,
         lineage=lineage,
-        extra_files={} if schema_text is None else {SCHEMA: schema_text},
+        extra_files={
+            **(extra_files or {}),
+            **({} if schema_text is None else {SCHEMA: schema_text}),
+        },
     )
 
 

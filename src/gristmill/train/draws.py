@@ -6,6 +6,7 @@ draw, and put back.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -142,16 +143,42 @@ def steady(threads: int, device: str = "cpu") -> Iterator[None]:
     """Run the block on `threads` intra-op threads with deterministic kernels; restore both after.
 
     A sum split over another number of threads rounds differently, so the thread count is part of
-    what a training run is. On the CPU all kernels in use are deterministic; elsewhere torch is
-    asked for deterministic ones and warns where it has none.
+    what a training run is. On the CPU all kernels in use are deterministic; for a GPU see
+    `exact_kernels`.
     """
     threads_before = torch.get_num_threads()
     mode_before = torch.get_deterministic_debug_mode()
+    settings = () if torch.device(device).type == "cpu" else _GPU_SETTINGS
+    gpu_before = [getattr(place, name) for place, name, _ in settings]
     torch.set_num_threads(threads)
-    if torch.device(device).type != "cpu":
-        torch.use_deterministic_algorithms(True, warn_only=True)
+    if settings:
+        exact_kernels()
     try:
         yield
     finally:
         torch.set_num_threads(threads_before)
         torch.set_deterministic_debug_mode(mode_before)
+        for (place, name, _), before in zip(settings, gpu_before, strict=True):
+            setattr(place, name, before)
+
+
+_GPU_SETTINGS: tuple[tuple[Any, str, bool], ...] = (
+    (torch.backends.cuda.matmul, "allow_tf32", False),
+    (torch.backends.cudnn, "allow_tf32", False),
+    (torch.backends.cudnn, "benchmark", False),
+    (torch.backends.cudnn, "deterministic", True),
+    (torch.utils.deterministic, "fill_uninitialized_memory", False),
+)
+
+
+def exact_kernels() -> None:
+    """Have this process compute the same bits on a GPU each time.
+
+    Torch is asked for deterministic kernels, and warns where it has none; cuBLAS for a workspace of
+    one size; products of float32 are of float32 (no TF32); cuDNN does not choose by trial.
+    """
+    # Read when cuBLAS is first used; without it, torch's deterministic mode only warns.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    for place, name, value in _GPU_SETTINGS:
+        setattr(place, name, value)

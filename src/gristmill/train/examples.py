@@ -119,6 +119,14 @@ class Examples:
         inside = np.array(words, dtype=np.float64) < fraction * 2.0**63
         return self.take(~inside), self.take(inside)
 
+    def hold_out(self, fraction: float, seed: int) -> tuple[Examples, Examples]:
+        """Split into (rest, validation) as `fit` and `search` do for `validation=fraction`.
+
+        Raises:
+            UsageError: the fraction is not between 0 and 1.
+        """
+        return self.split(fraction, derive_seed(seed, "validation"))
+
     def __fingerprint__(self) -> str:
         return fingerprint((self.inputs, self.targets, self.weights, self.row_ids))
 

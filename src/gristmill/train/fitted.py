@@ -167,6 +167,7 @@ class Fitted:
         lineage: Mapping[str, str] | None = None,
         schema_text: str | None = None,
         signature: Signature | None = None,
+        extra_files: Mapping[str, str | bytes] | None = None,
     ) -> Bundle:
         """Write a bundle that can be served, its metrics those of this training.
 
@@ -177,6 +178,7 @@ class Fitted:
             lineage: what it came from, as names and fingerprints.
             schema_text: the schema of the data that it was taught by, as TOML.
             signature: what a request may hold, where the featurizer does not say enough.
+            extra_files: as `bundle_model` takes them.
         """
         from gristmill.train.bundle import bundle_model
 
@@ -190,6 +192,7 @@ class Fitted:
             lineage=dict(lineage or {}),
             schema_text=schema_text,
             signature=signature,
+            extra_files=extra_files,
         )
 
 

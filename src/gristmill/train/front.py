@@ -56,7 +56,7 @@ def fit(
     Args:
         model: makes the module; for `Examples` also a module or a `ModelSpec`.
         data: rows to learn from: `Examples`, or whatever `as_dataset` takes.
-        devices: `auto`, a number, `cpu:2`.
+        devices: `auto`, a number, `cpu:2`, `cuda`.
         memory: budget of each device, as "2GB".
         settings: see above.
 
@@ -118,7 +118,7 @@ def search(
         build_model: takes the names of `space` that are not settings; returns a module.
         space: what may vary.
         data: rows to learn from: `Examples`, or whatever `as_dataset` takes.
-        devices: `auto`, a number, `cpu:2`.
+        devices: `auto`, a number, `cpu:2`, `cuda`.
         memory: budget of each device, as "2GB".
         settings: see above.
 

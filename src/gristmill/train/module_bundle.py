@@ -17,12 +17,12 @@ from gristmill.data.features import Columns, Featurizer
 from gristmill.store.bundle import OFFSETS, Bundle, Field, Signature, write_bundle
 from gristmill.train.bundle import example_input, signature_of
 from gristmill.train.export import as_written, export_graph
-from gristmill.train.tensor_bundle import answers_of
 
 Example: TypeAlias = Mapping[str, Tensor | Sequence[Tensor]]
 """By name of an input: rows [n, ...], or a list of rows of different lengths."""
 
 _TOLERANCE = 1e-4
+_FIX = "the weights are a file by save(); load_state_dict() puts them into the module elsewhere"
 _WHITE = 255.0
 
 
@@ -77,7 +77,7 @@ def bundle_module(
         ragged = [kept[field.name] for field in inputs if field.ragged]
         lengths = torch.tensor([len(row) for row in ragged[0]]) if ragged else None
     with torch.inference_mode(), as_written():
-        found = answers_of(twin, tensors)
+        found = _answers(twin, tensors)
         fields = _fields(found, outputs, lengths)
         _check_rows(twin, tensors, free, lengths, found, fields)
     if classes:
@@ -86,7 +86,12 @@ def bundle_module(
             Field("label", "string", domain=list(classes)),
             Field("prob", "float", min=0.0, max=1.0),
         ]
-    graph, weights = export_graph(twin, tensors, dynamic=free)
+    try:
+        graph, weights = export_graph(twin, tensors, dynamic=free)
+    except TrainError as error:
+        raise TrainError(
+            error.message, where=error.where, fix=f"{error.fix or ''}; {_FIX}"
+        ) from error
     return write_bundle(
         folder,
         name=name or Path(folder).name,
@@ -132,6 +137,21 @@ def _stacked(field: Field, rows: Sequence[Tensor]) -> Tensor:
     )
 
 
+def _answers(module: nn.Module, rows: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return what a module answers to rows, as a tuple of tensors with as many rows."""
+    found: Any = module(*rows)
+    answers = found if isinstance(found, tuple) else (found,)
+    for each in answers:
+        if not isinstance(each, Tensor) or each.shape[:1] != rows[0].shape[:1]:
+            what = f"shape {list(each.shape)}" if isinstance(each, Tensor) else type(each).__name__
+            raise TrainError(
+                f"expected a tensor, or a tuple of them, with {len(rows[0])} rows, found {what}",
+                where=type(module).__name__,
+                fix=_FIX,
+            )
+    return answers
+
+
 def _fields(found: Sequence[Tensor], names: Sequence[str], lengths: Tensor | None) -> list[Field]:
     """Describe what the module returns; as long as the longest row means: as long as each row."""
     if not names:
@@ -160,7 +180,7 @@ def _check_rows(
     """Compare each row's answers in the padded batch with those that it gets alone."""
     for row in range(len(tensors[0])):
         length = None if lengths is None else int(lengths[row])
-        alone = answers_of(
+        alone = _answers(
             module,
             tuple(
                 each[row : row + 1, :length] if len(axes) > 1 else each[row : row + 1]

@@ -10,7 +10,6 @@ import torch
 
 from gristmill.core.errors import UsageError
 from gristmill.core.fingerprint import fingerprint
-from gristmill.core.seeds import derive_seed
 from gristmill.train.examples import Examples
 from gristmill.train.sampling import PRUNERS, SAMPLERS
 from gristmill.train.settings import METRICS
@@ -66,7 +65,7 @@ def search(
     _check(space, trials, metric, pruner, sampler, options)
     train, held_out = data, validation
     if not isinstance(held_out, Examples):
-        train, held_out = data.split(held_out, derive_seed(seed, "validation"))
+        train, held_out = data.hold_out(held_out, seed)
     fixed = {"epochs": epochs, "classes": classes, **options}
     name = f"{build_model.__module__}.{getattr(build_model, '__qualname__', '')}"
     return Study(

@@ -13,7 +13,6 @@ from torch.optim import Optimizer
 
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.core.fingerprint import fingerprint
-from gristmill.core.seeds import derive_seed
 from gristmill.train.block_draws import built
 from gristmill.train.checkpoint import CheckpointFile, state_fingerprint
 from gristmill.train.draws import steady
@@ -165,8 +164,7 @@ def _parts(
     if settings.patience is not None and validation is None:
         raise UsageError("patience needs validation rows", fix="pass validation=0.2, say")
     if isinstance(validation, float | int):
-        seed = derive_seed(settings.seed, "validation")
-        examples, validation = examples.split(validation, seed)
+        examples, validation = examples.hold_out(validation, settings.seed)
     if validation is not None:
         validation = _with_weight(validation, "validation")
         if validation.k != examples.k:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gristmill.serve.offline.column_check import broken_rows
-from gristmill.serve.records import check_records
+from gristmill.serve.runners.records import check_records
 from gristmill.store.signature import Field
 
 BOUNDS = st.none() | st.floats() | st.sampled_from([0.5, -0.5, 2.0**53 + 2, 2.0**63, -(2.0**63)])

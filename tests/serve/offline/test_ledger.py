@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gristmill.core.errors import ServeError
+from gristmill.core.errors import DataError, ServeError
 from gristmill.serve.offline.ledger import (
     ANSWERS,
     Ledger,
@@ -58,4 +58,14 @@ def test_a_lock_is_for_one_and_ends_with_its_holder(tmp_path: Path) -> None:
     ):
         pass
     with opened_ledger(out, "a" * 32):
+        pass
+
+
+@pytest.mark.parametrize("place", ["file/out.parquet", "/proc/out.parquet"])
+def test_a_place_that_cannot_be_written(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(DataError, match=r"(file|/proc): the answers cannot be written: "),
+        opened_ledger(tmp_path / place, "a" * 32),
+    ):
         pass

@@ -124,3 +124,11 @@ def test_rows_of_a_text_file_are_told_beforehand(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("text,row_id\nx,5\ny,5\n")
     with pytest.raises(DataError, match="column 'row_id' has value 5 more than once"):
         open_source(tmp_path / "b.csv", TEXT)
+
+
+def test_a_file_of_another_kind_is_told_what_is_read(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(DataError) as caught:
+        open_source(tmp_path / "notes.txt", TEXT)
+    assert caught.value.message == "cannot tell the format from the suffix '.txt'"
+    assert (caught.value.fix or "").startswith("name a .parquet, .arrow, .csv, .tsv or .jsonl file")

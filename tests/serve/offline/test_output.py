@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import polars as pl
@@ -53,6 +54,23 @@ def test_small_parts_share_row_groups(tmp_path: Path) -> None:
     heights = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     assert heights == [40_010, 40_000, 5]
     assert not (tmp_path / "draft").exists()
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [[1.5, None], [], [-2e-9]],
+        [None, [1.0], None, [0.25, 3.0]],
+        [None],
+        [[]],
+        [[], None, []],
+        [],
+    ],
+)  # fmt: skip
+def test_lists_of_numbers_as_json(cells: list[list[float | None] | None]) -> None:
+    frame = pl.DataFrame({"x": pl.Series(cells, dtype=pl.List(pl.Float64))})
+    found = flat(frame)["x"].to_list()
+    assert [None if text is None else json.loads(text) for text in found] == cells
 
 
 def test_csv_holds_lists_as_json() -> None:

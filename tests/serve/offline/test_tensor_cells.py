@@ -107,8 +107,8 @@ def test_images_as_files_bytes_and_pixels(tmp_path: Path) -> None:
     [
         (png((2, 3)), "expected an image of 3x2 pixels, found 2x3"),
         (png((3, 2), "I;16"), "expected 8 bits a channel, found an image of mode I;16"),
-        (png((3, 2))[:40], "expected an image, found none: "),
-        (b"text", "expected an image, found none: "),
+        (png((3, 2))[:40], "expected an image, found a file of another kind, or damaged"),
+        (b"text", "expected an image, found a file of another kind, or damaged"),
     ],
 )
 def test_what_is_no_such_image(data: bytes, said: str) -> None:

@@ -9,6 +9,7 @@ from gristmill.serve.online.asked import Asked
 from gristmill.serve.online.engine import Engine
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.replicas.partial import PartlyAnswered
+from gristmill.serve.runners.rows import Rows
 from gristmill.serve.scheduling.bounds import Bounds
 
 
@@ -230,3 +231,21 @@ def test_a_request_whose_part_fails_is_answered_once(make_engine, held, runner, 
         return left, replica.held
 
     assert asyncio.run(run()) == (0, [])
+
+
+def test_answers_of_a_batch_are_looked_at_once_for_numbers_that_are_none(
+    make_engine, held, rows, turns
+):
+    async def run(*values):
+        replica = held()
+        engine = make_engine(replica)
+        futures = [engine.submit(asked(rows(1))) for _ in values]
+        await turns()
+        replica.release(Rows({"y": np.array(values)}))
+        found = [(await each).finite for each in futures]
+        await engine.close()
+        return found
+
+    assert asyncio.run(run(1.0, 2.0)) == [True, True]
+    assert asyncio.run(run(1.0, np.nan)) == [False, False]
+    assert asyncio.run(run(1.0)) == [False]  # left to whoever sends it

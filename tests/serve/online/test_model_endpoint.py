@@ -157,3 +157,42 @@ def test_its_figures_are_told(make_endpoint, rows):
 def test_limits_of_a_server_bound_the_scheduler():
     bounds = bounds_of(Limits(max_batch=7, max_queue=2000))
     assert (bounds.batch_rows, bounds.queue_rows) == (7, 2000)
+
+
+def test_it_can_be_asked_without_a_coroutine(make_endpoint, runner, rows, turns):
+    async def run():
+        endpoint, told = make_endpoint(queue_rows=3), []
+        for each in (rows(1), rows(-2), rows(3)):
+            endpoint.ask(each, call(), told.append)
+        with pytest.raises(Refusal, match=r"^the queue is full"):
+            endpoint.ask(rows(4), call(), told.append)
+        assert told == []
+        await turns(12)
+        await endpoint.close()
+        return told
+
+    told = asyncio.run(run())
+    assert [each.rows["y"].tolist() for each in told if not isinstance(each, Exception)] == [
+        [1],
+        [9],
+    ]
+    assert [str(each) for each in told if isinstance(each, Exception)] == ["negative: -2"]
+
+
+def test_who_has_left_is_told_nothing(make_endpoint, runner, rows, turns):
+    async def run():
+        endpoint, told = make_endpoint(), []
+        leave = endpoint.ask(rows(1), call(), told.append)
+        endpoint.ask(rows(2), call(), told.append)
+        leave()
+        await turns()
+        await endpoint.close()
+        return told
+
+    (answered,) = asyncio.run(run())
+    assert answered.rows["y"].tolist() == [4]
+    assert runner.batches == [[2]]
+
+
+def test_a_cache_needs_a_coroutine(make_endpoint, rows):
+    assert make_endpoint(cache=AnswerCache(1000)).ask(rows(1), call(), print) is None

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from gristmill.serve.online.endpoint import Answered
 from gristmill.serve.protocol import Limits
 from gristmill.serve.protocols.comma_separated import csv_of, rows_of_csv
+from gristmill.serve.protocols.served import Served
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.runners.rows import Ragged, Rows
+from gristmill.store.bundle import Field
 
 
 def refused(call):
@@ -40,6 +42,20 @@ def test_a_tensor_is_a_line_of_numbers(make_served):
     rows = rows_of_csv(vector, b"1,2,3,4\n5,6.5,-7,8e0\n", None)
     assert rows["x"].tolist() == [[1, 2, 3, 4], [5, 6.5, -7, 8]]
     assert rows_of_csv(vector, b"a,b,c,d\n1,2,3,4", "present")["x"].tolist() == [[1, 2, 3, 4]]
+
+
+def test_a_tensor_of_truths_is_read_by_their_names(make_served):
+    field = Field("flags", "tensor", dtype="bool", shape=[4])
+    flags = Served(type(make_served("vector").endpoint)(field), Limits())
+    rows = rows_of_csv(flags, b"0,1,False, TRUE\n", None)
+    assert rows["flags"].tolist() == [[False, True, False, True]]
+    refusal = refused(lambda: rows_of_csv(flags, b"0,1,2,yes", None))
+    assert (refusal.code, refusal.details[0].found) == ("bad_records", "'2'")
+
+
+def test_digits_with_underscores_are_no_number(served):
+    refusal = refused(lambda: rows_of_csv(served, b"text,count\na,1_0\n", None))
+    assert (refusal.code, refusal.details[0].field) == ("bad_records", "count")
 
 
 def test_rows_of_free_length(make_served):

@@ -3,8 +3,8 @@ import orjson
 import pytest
 
 from gristmill.serve.online.endpoint import Answered
-from gristmill.serve.protocols.inference_request import InferRequest, RequestedOutput
 from gristmill.serve.protocols.inference_response import wanted_outputs, write_response
+from gristmill.serve.protocols.inference_tensors import InferRequest, RequestedOutput
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.runners.rows import Ragged, Rows
 

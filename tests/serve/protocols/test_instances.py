@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gristmill.serve.protocols.instances import found, sample_of
-from gristmill.serve.records import check_records
+from gristmill.serve.runners.records import check_records
 from gristmill.store.bundle import Field
 
 BOUND = st.none() | st.integers(-50, 50).map(float)

@@ -3,15 +3,13 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hn
 
-from gristmill.serve.online.endpoint import Call
+from gristmill.serve.online.endpoint import Answered, Call
 from gristmill.serve.protocol import Limits
 from gristmill.serve.protocols.raw import rows_of_bytes
-from gristmill.serve.protocols.served import RequestIds, Served, all_finite
+from gristmill.serve.protocols.served import RequestIds, Served
 from gristmill.serve.refusal import Refusal
+from gristmill.serve.runners.rows import Rows
 from gristmill.store.bundle import Field
 
 
@@ -93,11 +91,6 @@ def test_an_answer_that_is_no_number_is_never_sent(served):
     assert refused(lambda: answer(served, "nan")).status == 422
 
 
-@given(hn.arrays(st.sampled_from([np.float32, np.float64, np.int64]), hn.array_shapes(min_side=0)))
-def test_finite_is_what_numpy_says(array):
-    assert all_finite(array) == bool(np.isfinite(array).all())
-
-
 def test_ids_are_unique_and_not_in_sequence():
     ids = RequestIds()
     made = [ids.next() for _ in range(10_000)]
@@ -125,3 +118,64 @@ def test_tensors_are_let_through_too():
     body = np.array([2.0], "<f4").tobytes()
     assert refused(lambda: rows_of_bytes(Served(Asked, Limits()).asked, body)).status == 422
     assert rows_of_bytes(Served(Asked, Limits(), mode="off").asked, body).count == 1
+
+
+class Prompt:
+    """An endpoint that is asked without a coroutine, unless it says no."""
+
+    name, classes, outputs = "m", (), (Field("y", "tensor", dtype="float32", shape=[2]),)
+    inputs = (Field("x", "float"),)
+
+    def __init__(self, says_no=False):
+        self.says_no, self.asked, self.left = says_no, [], []
+
+    def ask(self, rows, call, told):
+        self.asked.append((rows, told))
+        return None if self.says_no else lambda: self.left.append(call)
+
+    async def answer(self, rows, call):
+        if rows["x"][0] < 0:
+            raise ValueError("negative")
+        return Answered(rows=Rows({"y": np.zeros((rows.count, 2), np.float32)}), model="f")
+
+
+def asked(endpoint, *values):
+    """Ask without a coroutine; return what was told, once something was."""
+
+    async def run():
+        told = asyncio.get_running_loop().create_future()
+        served, rows = Served(endpoint, Limits()), Rows({"x": np.array(values)}, len(values))
+        served.ask(rows, Call(request_id="r", deadline=1e9), told.set_result)
+        return await told
+
+    return asyncio.run(run())
+
+
+def test_a_prompt_endpoint_is_asked_without_a_coroutine():
+    endpoint, told = Prompt(), []
+    served, call = Served(endpoint, Limits()), Call(request_id="r", deadline=1e9)
+    gone = served.ask(Rows({"x": np.ones(1)}), call, told.append)
+    endpoint.asked[0][1]("the answer")
+    gone()
+    assert (told, endpoint.left) == (["the answer"], [call])
+    with pytest.raises(Refusal, match="at most"):
+        served.ask(Rows({"x": np.ones(Limits().max_instances + 1)}), call, told.append)
+
+
+def test_any_other_is_asked_in_a_task():
+    assert asked(Prompt(says_no=True), 1.0).rows["y"].tolist() == [[0.0, 0.0]]
+    assert str(asked(Prompt(says_no=True), -1.0)) == "negative"
+
+
+def test_no_rows_are_answered_at_once():
+    endpoint = Prompt()
+    assert asked(endpoint).rows.count == 0
+    assert endpoint.asked == []
+
+
+def test_what_is_known_to_be_finite_is_not_looked_at():
+    served, rows = Served(Prompt(), Limits()), Rows({"y": np.array([[np.nan, 0.0]])})
+    with pytest.raises(Refusal):
+        served.check_finite(rows)
+    rows.finite = True
+    served.check_finite(rows)

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gristmill.core.errors import ServeError
-from gristmill.serve.routing.combining import combine
+from gristmill.serve.routing.combining import check_combinable, combine
 from gristmill.serve.runners.answering import class_rows
 from gristmill.serve.runners.rows import Ragged, Rows
+from gristmill.store.bundle import Field
 
 CLASSES = ["a", "b", "c"]
 
@@ -68,3 +69,11 @@ def test_numbers_are_averaged_and_their_agreement_falls_as_they_part():
 def test_what_cannot_be_averaged_is_an_error(columns):
     with pytest.raises(ServeError, match="output 'y' cannot be combined: expected numbers of one"):
         combine([Rows({"y": column}) for column in columns], ())
+
+
+def test_what_cannot_be_combined_is_known_from_the_fields():
+    check_combinable("r", [Field("label", "string")], CLASSES)
+    check_combinable("r", [Field("x", "tensor", dtype="float32", shape=[3])], [])
+    for field in (Field("x", "string"), Field("x", "tensor", dtype="float32", shape=[None])):
+        with pytest.raises(ServeError, match="output 'x' cannot be combined"):
+            check_combinable("r", [field], [])

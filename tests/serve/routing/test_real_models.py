@@ -20,7 +20,8 @@ from gristmill.serve.selection.feedback_log import FeedbackLog
 from gristmill.serve.selection.kinds import policy_named
 from gristmill.serve.server.app import App
 from gristmill.serve.watch.drift import DriftWatch
-from gristmill.serve.watch.served_profile import Compared, ServedProfile
+from gristmill.serve.watch.served_profile import ServedProfile
+from gristmill.serve.watch.statistician import Compared
 
 
 @pytest.fixture

@@ -33,8 +33,8 @@ def test_the_member_that_was_picked_answers_and_learns(endpoint, rows, call, sel
     assert (len(members[0].calls), len(members[1].calls)) == (0, 1)
     assert route.feedback.feedback(f"{found.prediction}-0", truth="spam") == "joined"
     assert route.feedback.feedback(f"{found.prediction}-1", loss=0.5) == "joined"
-    assert route.feedback.learner.state().weight == (0.0, 2.0)
-    assert route.feedback.learner.state().loss == (0.0, 1.5)
+    assert route.feedback.learner.state().weight[:2] == (0.0, 2.0)
+    assert route.feedback.learner.state().loss[:2] == (0.0, 1.5)
     figures = page(route)
     assert figures["gristmill_selection_picked_total{best,b}"] == 1
     assert figures["gristmill_feedback_total{best,joined}"] == 2
@@ -53,7 +53,7 @@ def test_a_member_that_fails_loses(endpoint, rows, call, selected):
     route = selected([endpoint("a", error=RuntimeError("no")), endpoint("b")])
     with pytest.raises(RuntimeError, match="no"):
         asyncio.run(route.answer(rows, call()))
-    assert route.feedback.learner.state().loss == (1.0, 0.0)
+    assert route.feedback.learner.state().loss[:2] == (1.0, 0.0)
 
 
 def test_what_the_client_did_wrong_is_no_loss(endpoint, rows, call, selected):

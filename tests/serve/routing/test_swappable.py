@@ -133,3 +133,25 @@ def test_going_back_twice_is_going_on(endpoint, rows, call):
         return first.closed, second.closed
 
     assert asyncio.run(run()) == (True, False)
+
+
+def test_an_exchange_that_is_called_off_leaves_nothing_open(endpoint, rows, call):
+    async def run():
+        gate = asyncio.Event()
+        old, busy, new = endpoint("a"), endpoint("b", gate=gate), endpoint("c")
+        route = Swappable("r", old)
+        await route.swap(busy)
+        asked = asyncio.ensure_future(route.answer(rows, call()))
+        await asyncio.sleep(0)
+        swap = asyncio.ensure_future(route.swap(new))
+        while route.swaps < 2:
+            await asyncio.sleep(0)
+        swap.cancel()
+        await asyncio.gather(swap, return_exceptions=True)
+        seen = old.closed, busy.closed, new.closed
+        gate.set()
+        await asked
+        await route.close()
+        return seen, (old.closed, busy.closed, new.closed)
+
+    assert asyncio.run(run()) == ((True, False, False), (True, True, True))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gristmill.core.errors import ServeError
-from gristmill.serve.runners.answering import ClassWriter, TensorWriter, class_rows, softmax
+from gristmill.serve.runners.answering import ClassWriter, TensorWriter, softmax
 from gristmill.serve.runners.rows import Ragged
 from gristmill.store.signature import Field
 
@@ -28,11 +28,6 @@ def test_softmax_leaves_its_argument_alone():
     logits = np.array([[1.0, 2.0]])
     softmax(logits)
     assert logits.tolist() == [[1.0, 2.0]]
-
-
-def test_class_rows_of_no_rows():
-    rows = class_rows(["a", "b"], np.zeros((0, 2)))
-    assert (rows.count, rows["label"]) == (0, [])
 
 
 @pytest.mark.parametrize("logits", [np.zeros((3, 3)), np.zeros(2), Ragged.of([np.zeros(2)])])

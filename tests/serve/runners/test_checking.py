@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gristmill.serve.records import RecordError, check_records
 from gristmill.serve.runners.checking import BadRecords, Checker
+from gristmill.serve.runners.records import RecordError, check_records
 from gristmill.serve.runners.rows import Ragged
 from gristmill.store.signature import Field
 

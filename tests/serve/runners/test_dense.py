@@ -66,6 +66,22 @@ def test_many_rows_of_one_shape_go_in_parts():
     assert found[[1023, 1024, 2047, 2048, 2499], 0].tolist() == [1024, 1, 1024, 1, 452]
 
 
+def test_small_models_take_more_rows_at_once():
+    spec = GraphSpec(
+        inputs=[Input("x", "float32", [None, 1])],
+        weights=["w"],
+        nodes=[Node("out", "aten.linear.default", [Ref("x"), Ref("w")])],
+        outputs=["out"],
+    )
+    rows = np.ones((9000, 1), np.float32)
+    for width, cuts in ((4, [8192, 808]), (1 << 10, [1024] * 8 + [808])):
+        graph = Graph(spec, {"w": np.full((width, 1), 2, np.float32)})
+        body, seen = DenseBody(graph, [False]), []
+        body.graph = lambda x, graph=graph, seen=seen: seen.append(len(x)) or graph(x)
+        assert (body([rows], 9000)[0] == 2).all()
+        assert seen == cuts
+
+
 def test_lengths_that_differ_between_inputs():
     body = DenseBody(Graph(SUMS, {}), [False, True])
     with pytest.raises(DataError, match="row 0: expected one length in all columns"):

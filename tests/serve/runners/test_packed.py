@@ -198,6 +198,13 @@ def test_equal_work_is_done_once(bodies):
     assert not set(freed) & set(packed._packing.outputs)
 
 
+def test_weights_that_were_joined_are_not_kept_twice(bodies):
+    module, packed, _ = bodies(pooled_attention)
+    kept = [value for value in packed._packing.start if isinstance(value, torch.Tensor)]
+    joined = {each.shape for each in (module.query.weight, module.wide.weight)}
+    assert not joined & {value.shape for value in kept}
+
+
 def test_gap_between(bodies):
     _, packed, dense = bodies(pooled_attention)
     assert gap_between(packed, dense, [rows_of([5, 1, 3])], 3) < 1e-6

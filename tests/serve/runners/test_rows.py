@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gristmill.core.errors import ServeError
-from gristmill.serve.runners.rows import Ragged, Rows
+from gristmill.serve.runners.rows import LateRows, Ragged, Rows
 
 lists = st.lists(st.lists(st.integers(-5, 5), max_size=5), min_size=1, max_size=8)
 
@@ -103,3 +103,26 @@ def test_columns_of_one_length():
     with pytest.raises(ServeError, match="expected a column, found none"):
         Rows({})
     assert Rows({}, 4).count == len(Rows({}, 4)) == 4
+
+
+def test_late_rows_are_laid_out_once_and_together():
+    laid_out = []
+
+    def lay_out(records):
+        laid_out.append(list(records))
+        return {"x": np.array(records)}
+
+    parts = [LateRows([1, 2], lay_out), LateRows([3], lay_out), LateRows([4, 5, 6], lay_out)]
+    whole = Rows.concat([*parts[:2], parts[2].take(1, 3)])
+    assert (whole.count, laid_out) == (5, [])
+    assert whole["x"].tolist() == [1, 2, 3, 5, 6]
+    assert whole.take(1, 3)["x"].tolist() == [2, 3]
+    assert whole.nbytes() == 40
+    assert laid_out == [[1, 2, 3, 5, 6]]
+
+
+def test_late_rows_and_others_are_joined():
+    late = LateRows([1, 2], lambda records: {"x": np.array(records)})
+    other = LateRows([3], lambda records: {"x": np.array(records)})
+    assert Rows.concat([late, other, Rows({"x": np.array([4])})])["x"].tolist() == [1, 2, 3, 4]
+    assert late.select(np.array([1]))["x"].tolist() == [2]

@@ -38,3 +38,13 @@ def test_uses_that_overlap():
     assert torch.get_num_threads() == 3
     second.__exit__(None, None, None)
     assert torch.get_num_threads() == 2
+
+
+def test_a_number_that_stands_need_not_be_lent():
+    threads = Threads()
+    with threads.standing(1):
+        assert torch.get_num_threads() == 1
+        with threads.use(1):
+            assert not threads._inside
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2

@@ -68,3 +68,27 @@ def test_a_list_schedule_never_starts_later(free, line):
     assert heap[0] <= bound + 1e-9
     if len(free) == 1:
         assert heap[0] == pytest.approx(bound)
+
+
+def test_of_short_batches_one_in_a_millisecond_is_learnt_from():
+    fleet = Fleet(1)
+    for _ in range(128):
+        fleet.observe(0, 1.0, 1e-4)
+    learnt = []
+    for at in range(50):
+        running = batch(1.0, began=at * 1e-4)
+        fleet.begin(running)
+        learnt.append(fleet.end(running, 1e-4, (at + 1) * 1e-4))
+    assert 4 <= sum(learnt) <= 6
+    assert fleet.models[0].seen == 128 + sum(learnt)
+    assert fleet.idle()
+
+
+def test_which_batch_is_learnt_from_does_not_depend_on_its_time():
+    fleet = Fleet(1)
+    for _ in range(128):
+        fleet.observe(0, 1.0, 1e-4)
+    for at, seconds, learnt in ((0.0, 1e-4, True), (5e-4, 9e-1, False), (2.0, 1e-4, True)):
+        running = batch(1.0, began=at)
+        fleet.begin(running)
+        assert fleet.end(running, seconds, at + seconds) == learnt

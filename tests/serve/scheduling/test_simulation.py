@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gristmill.serve.scheduling.request import Batch, Refused, Request
-from gristmill.serve.scheduling.simulation import simulate
+from gristmill.serve.scheduling.simulation import Overheads, simulate
 
 
 def run(scheduler, arrivals, allowed, latency, rows=1, replicas=1):
@@ -78,6 +78,45 @@ def test_no_request_is_left_without_an_end_if_batches_take_for_ever(make_schedul
     assert outcome.answered.tolist() == [True, False, False]
     assert (outcome.ends[1:] <= 5.6).all()
     assert outcome.late_share() == 1.0
+
+
+def test_overheads_by_hand(make_scheduler):
+    #  0.5 a is heard   1.5 b is heard, a turn: a, b   6.5 ended   7.5 a turn: c   11.5 ended
+    #                   2.5 c is heard
+    requests = [Request(1, 1.0, 99.0) for _ in range(3)]
+    outcome = simulate(
+        make_scheduler(3.0, 1.0),
+        requests,
+        [0.0, 1.0, 2.0],
+        lambda batch: 3.0 + batch.work,
+        overheads=Overheads(lambda: 0.5, lambda: 1.0, lambda: 0.25),
+    )
+    assert outcome.batches == [2, 1]
+    assert outcome.ends.tolist() == [6.75, 6.75, 11.75]
+
+
+def test_who_is_heard_late_comes_late(make_scheduler):
+    delays = iter([5.0, 0.0, 0.0])
+    outcome = simulate(
+        make_scheduler(1.0, 1.0),
+        [Request(1, 1.0, 99.0) for _ in range(3)],
+        [0.0, 1.0, 4.0],
+        lambda batch: 1.0 + batch.work,
+        overheads=Overheads(hearing=lambda: next(delays)),
+    )
+    assert outcome.ends.tolist() == [8.0, 3.0, 6.0]
+    assert outcome.latency(1.0) == 8.0
+
+
+def test_overheads_of_nothing_change_nothing(make_scheduler):
+    def once(**options):
+        draw = np.random.default_rng(5)
+        arrivals = np.cumsum(draw.exponential(0.01, 300)).tolist()
+        requests = [Request(1, 1.0, at + 0.1) for at in arrivals]
+        scheduler = make_scheduler(0.01, 0.01, batch_rows=8)
+        return simulate(scheduler, requests, arrivals, lambda _: draw.gamma(2, 0.03), **options)
+
+    assert once().ends.tolist() == once(overheads=Overheads()).ends.tolist()
 
 
 class Refuser:

@@ -32,7 +32,7 @@ def fed(policy, found):
     return state
 
 
-def slow(found, weigh):
+def slow(found, weigh, half_life=HALF_LIFE):
     """Sum over outcomes, each by its age at the newest date."""
     if not found:
         return [0.0] * 3
@@ -40,7 +40,7 @@ def slow(found, weigh):
     sums = [0.0] * 3
     for outcome in found:
         sums[outcome.arm] += weigh(outcome) * math.exp(
-            -math.log(2) * (now - outcome.at) / HALF_LIFE
+            -math.log(2) * (now - outcome.at) / half_life
         )
     return sums
 
@@ -48,9 +48,13 @@ def slow(found, weigh):
 @settings(max_examples=60, deadline=None)
 @given(outcomes)
 def test_sums_are_those_of_each_outcome_by_its_age(found):
-    thompson = fed(policy_named("thompson", 3, {"half_life": HALF_LIFE}), found)
-    assert list(thompson.weight) == pytest.approx(slow(found, lambda o: 1.0))
-    assert list(thompson.loss) == pytest.approx(slow(found, lambda o: o.loss), abs=1e-12)
+    options = {"half_life": HALF_LIFE, "memory": 20.0}
+    thompson = fed(policy_named("thompson", 3, options), found)
+    for half, half_life in ((slice(0, 3), HALF_LIFE), (slice(3, 6), 20 * HALF_LIFE)):
+        seen = slow(found, lambda o: 1.0, half_life)
+        assert list(thompson.weight[half]) == pytest.approx(seen)
+        lost = slow(found, lambda o: o.loss, half_life)
+        assert list(thompson.loss[half]) == pytest.approx(lost, abs=1e-12)
     exp3 = fed(policy_named("exp3", 3, {"half_life": HALF_LIFE}), found)
     assert list(exp3.loss) == pytest.approx(slow(found, lambda o: o.loss / o.propensity), abs=1e-12)
 
@@ -71,10 +75,10 @@ def test_order_does_not_matter_and_states_add_up(found, random, cut, kind):
 
 
 def test_evidence_counts_half_after_a_half_life():
-    policy = policy_named("thompson", 2, {"half_life": 10.0})
-    state = fed(policy, [Outcome(0, 0.5, 1.0, 0.0), Outcome(1, 0.5, 0.0, 10.0)])
-    assert state.weight == (0.5, 1.0)
-    assert state.loss == (0.5, 0.0)
+    policy = policy_named("thompson", 2, {"half_life": 10.0, "memory": 2.0})
+    state = fed(policy, [Outcome(0, 0.5, 1.0, 0.0), Outcome(1, 0.5, 0.0, 20.0)])
+    assert state.weight == (0.25, 1.0, 0.5, 1.0)
+    assert state.loss == (0.25, 0.0, 0.5, 0.0)
 
 
 def test_a_late_outcome_counts_as_little_as_if_it_had_come_in_time():

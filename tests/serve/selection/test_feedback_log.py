@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from gristmill.core.errors import StoreError, UsageError
 from gristmill.serve.selection.feedback_log import FeedbackLog, LogLimits
 from gristmill.serve.selection.kinds import policy_named
+from gristmill.serve.selection.learner import Learnt
+from gristmill.serve.selection.log_records import Head, encode
+from gristmill.serve.selection.policy import PolicyState
 from gristmill.serve.selection.segments import segment_files
 
 SERVES = """
@@ -48,7 +51,7 @@ def test_feedback_is_joined_once(open_log, predict):
     assert log.feedback("p0123abcd-00000000001111111111-0", loss=0.5) == "unknown"
     assert log.feedback("nonsense", loss=0.5) == "unknown"
     assert dict(log.counts) == {"joined": 1, "repeated": 1, "unknown": 3}
-    assert sum(log.learner.state().loss) == 0.5
+    assert sum(log.learner.state().loss[:3]) == 0.5
 
 
 def test_the_policy_learns_from_the_arm_that_answered(open_log, predict):
@@ -83,7 +86,7 @@ def test_a_choice_that_failed_is_the_whole_loss(open_log):
     log = open_log()
     choice = log.learner.choose(0.0)
     log.failed(choice)
-    assert log.learner.state().loss == (1.0, 0.0, 0.0)
+    assert log.learner.state().loss[:3] == (1.0, 0.0, 0.0)
     assert log.counts["failed"] == 1
 
 
@@ -260,3 +263,13 @@ def test_the_truth_says_nothing_of_answers_that_were_not_kept(open_log):
     with pytest.raises(UsageError, match="no classes or numbers to compare with the truth"):
         log.feedback(f"{name}-1", truth="a")
     assert log.feedback(f"{name}-1", loss=0.5) == "joined"
+
+
+def test_what_was_learnt_in_another_form_is_learnt_again(open_log, predict):
+    log = open_log()
+    assert log.feedback(f"{predict(log)}-0", loss=0.5) == "joined"
+    before = log.learner.state()
+    odd = Learnt(PolicyState(0.0, (9.0,), (9.0,)), 1)
+    log._log.begin(encode(Head(log.awaiting.next, log.members, log.policy, [("", odd)])))
+    log.close()
+    assert open_log().learner.state() == before

@@ -1,8 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gristmill.core.errors import UsageError
 from gristmill.serve.selection.policy import Outcome
 from gristmill.serve.selection.thompson import Thompson, chance_of_best
 
@@ -47,6 +50,42 @@ def test_no_arm_is_ever_given_up():
     assert found == pytest.approx((0.96, 0.02, 0.02), abs=1e-6)
 
 
+def test_what_has_faded_leaves_the_long_run_behind():
+    found = [_outcome(at % 2, 0.1 if at % 2 else 0.4, float(at)) for at in range(2000)]
+    ignorant = Thompson(arms=2, half_life=50.0, memory=1e4, trust=0.0)
+    stable = Thompson(arms=2, half_life=50.0, memory=1e4, trust=20.0)
+    first, second = (_fed(policy, found) for policy in (ignorant, stable))
+    # 2,000 predictions without an outcome of the first arm, then one of the second: all has faded.
+    late = [_outcome(1, 0.1, float(at)) for at in range(2000, 4000)]
+    first, second = _fed(ignorant, late, first), _fed(stable, late, second)
+    assert first == second
+    assert ignorant.probabilities(first)[0] > 0.08
+    assert stable.probabilities(second)[0] < 0.03
+
+
+def test_the_long_run_is_worth_no_more_than_trust_says():
+    found = [_outcome(0, 0.0, float(at)) for at in range(5000)]
+    policy = Thompson(arms=2, half_life=100.0, memory=1e3, trust=20.0)
+    state = _fed(policy, found)
+    recent = sum(2.0 ** -(age / 100) for age in range(5000))
+    expected = chance_of_best((recent + 20.0, 0.0), (0.0, 0.0))
+    assert policy.probabilities(state)[0] == pytest.approx(0.005 + 0.99 * expected[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"memory": 0.5}, "expected memory of at least 1 half-life, found 0.5"),
+        ({"memory": math.nan}, "expected memory of at least 1 half-life, found nan"),
+        ({"trust": -1.0}, "expected trust of at least 0, found -1"),
+    ],
+)
+def test_options_that_will_not_do(options, message):
+    with pytest.raises(UsageError) as caught:
+        Thompson(arms=2, **options)
+    assert caught.value.message == message
+
+
 def test_patience_grows_with_what_was_seen():
     policy = Thompson(arms=2)
     state = policy.start()
@@ -54,6 +93,13 @@ def test_patience_grows_with_what_was_seen():
     for at in range(600):
         state = policy.update(state, _outcome(0, 0.0, float(at)))
     assert policy.patience(state) == 4
+
+
+def _fed(policy, outcomes, state=None):
+    state = state or policy.start()
+    for outcome in outcomes:
+        state = policy.update(state, outcome)
+    return state
 
 
 def _outcome(place, loss, at):

@@ -9,12 +9,16 @@ import subprocess
 import threading
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 import uvloop
 
+from gristmill.data.features import HashedNgrams
 from gristmill.serve.server.listener import listen
 from gristmill.serve.server.settings import Settings
 from gristmill.serve.server.uvicorn_server import run_uvicorn
+from gristmill.store.bundle import Bundle, Field, Signature, write_bundle
+from gristmill.store.graph import GraphSpec, Input, Items, Node, Ref
 
 
 @pytest.fixture(scope="session")
@@ -90,3 +94,41 @@ def certificate(tmp_path_factory):
         capture_output=True,
     )
     return cert, key
+
+
+@pytest.fixture(scope="session")
+def constant():
+    """constant(folder, says="spam", ...): a bundle that says the same of every text."""
+
+    def make(folder, says="spam", name="toy", classes=("ham", "spam"), more=()):
+        graph = GraphSpec(
+            inputs=[Input("ids", "int64", [None, None])],
+            weights=["table"],
+            nodes=[
+                Node("rows", "aten.embedding.default", [Ref("table"), Ref("ids"), 0]),
+                Node("sum", "aten.sum.dim_IntList", [Ref("rows"), Items([1])]),
+            ],
+            outputs=["sum"],
+        )
+        row = [float(each == says) for each in classes]
+        write_bundle(
+            folder,
+            name=name,
+            classes=list(classes),
+            signature=Signature([Field("text", "string", max_length=200), *more], []),
+            featurizer=HashedNgrams(buckets=9),
+            graph=graph,
+            weights={"table": np.tile(np.array([row], np.float32), (10, 1))},
+        )
+        return Bundle.open(folder)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def twins(constant, tmp_path_factory):
+    """A folder of two bundles of one name: `ham` and `spam` each say nothing else."""
+    folder = tmp_path_factory.mktemp("twins")
+    for says in ("ham", "spam"):
+        constant(folder / says, says)
+    return folder

@@ -302,8 +302,8 @@ def test_bodies_that_are_wrong(make_app, ask):
     assert status(json=[]) == (400, "wrong_form")
     plain = {"Content-Type": "text/plain"}
     assert status(content=b"x", headers=plain) == (415, "wrong_content_type")
-    gzip = {"Content-Encoding": "gzip"}
-    assert status(content=b"x", headers=gzip) == (415, "wrong_content_encoding")
+    brotli = {"Content-Encoding": "br"}
+    assert status(content=b"x", headers=brotli) == (415, "wrong_content_encoding")
     assert status(content=b"x" * 101) == (413, "body_too_large")
     assert status(json={"instances": [1, 2, 3]}) == (413, "too_many_instances")
     assert status(json={"text": "nan"}) == (422, "bad_records")
@@ -334,6 +334,17 @@ def test_a_stopping_server_is_not_ready(ask, app):
     assert ask(app, "GET", "/healthz").status_code == 200
     for path in ("/readyz", "/v2/health/ready", f"{MODEL}/ready"):
         assert ask(app, "GET", path).status_code == 503
+
+
+def test_a_model_behind_a_route_does_not_decide_whether_the_server_is_ready(ask, make_app):
+    app = make_app(others=["vector"])
+    vector = app.models["vector"]
+    vector.endpoint.ready, vector.endpoint.problems = False, ("replica 0 cannot be started: no",)
+    said = {"ready": False, "problems": ["replica 0 cannot be started: no"]}
+    assert ask(app, "GET", "/readyz").json() == said
+    assert ask(app, "GET", "/v2/models/vector/ready").status_code == 503
+    vector.decides = False
+    assert ask(app, "GET", "/readyz").json() == said | {"ready": True}
 
 
 def test_metrics_count_routes_and_not_paths(ask, app):

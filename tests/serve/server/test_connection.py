@@ -7,6 +7,8 @@ import threading
 import pytest
 
 from gristmill.serve.protocol import Limits
+from gristmill.serve.server.connection import Connection
+from gristmill.serve.server.large_body import LargeBody
 
 ONE = b'{"instances": [{"text": "abc"}]}'
 
@@ -210,3 +212,79 @@ def test_refused_connections_are_counted(quick, running, exchange):
     with running(quick) as address:
         exchange(address, b"HELLO\r\n\r\n")
     assert 'gristmill_requests_total{route="other",status="400"} 1' in quick.metrics.text()
+
+
+def conversation(address, *parts):
+    """Send each part once those before it are answered; return what came for each."""
+    answers = []
+    with socket.create_connection(address, timeout=20) as client:
+        for part in parts:
+            client.sendall(part)
+            answer = b""
+            while len(statuses(answer)) < part.count(b" HTTP/1.1\r\n") or answer[-1:] != b"}":
+                answer += client.recv(65536)
+            answers.append(answer)
+    return answers
+
+
+def test_a_head_that_comes_again_is_known(make_app, running, monkeypatch):
+    repeated, repeats = [], Connection._repeats
+
+    def counted(*args):
+        repeated.append(repeats(*args))
+        return repeated[-1]
+
+    monkeypatch.setattr(Connection, "_repeats", counted)
+    texts = [b"abc", b"ab1", b"abcd", b"abce", b"12", b"34"]
+    sent = [post(b'{"text": "%s"}' % text, close=False) for text in texts]
+    with running(make_app()) as address:
+        answers = conversation(address, *sent)
+    labels = [re.findall(rb'"label":"(\w+)"', answer) for answer in answers]
+    assert labels == [[b"odd"], [b"odd"], [b"even"], [b"even"], [b"even"], [b"even"]]
+    assert repeated == [True, False, True, False, True]
+    ids = {re.search(rb"x-request-id: (\w+)", answer)[1] for answer in answers}
+    assert len(ids) == len(texts)
+
+
+def test_a_head_is_known_only_where_nothing_else_came_with_it(make_app, running):
+    one, bad = (post(b'{"text": "%s"}' % text, close=False) for text in (b"abc", b"ab\x00"))
+    assert len(one) == len(bad)
+    with running(make_app()) as address:
+        parts = (b"\r\n" + one, one, one + b"\r\n", one, bad, one, one + one, one, one + one)
+        answers = conversation(address, *parts)
+    expected = [[200]] * 4 + [[400], [200], [200, 200], [200], [200, 200]]
+    assert [statuses(answer) for answer in answers] == expected
+
+
+def large(count, *headers, close=False):
+    body = json.dumps({"instances": [{"text": "abc"}] * count}).encode()
+    return post(body, b"/v1/predict", *headers, close=close)
+
+
+def test_a_large_body_is_read_to_where_it_lies(make_app, running, exchange, monkeypatch):
+    taken = []
+    monkeypatch.setattr(LargeBody, "get_buffer", counting(LargeBody.get_buffer, taken))
+    with running(make_app(Limits(max_body=10**7, max_instances=10**5, max_queue=10**5))) as address:
+        pieces = [large(20_000)[at : at + 100_000] for at in range(0, len(large(20_000)), 100_000)]
+        answer = exchange(address, *pieces, large(10_000) + post(ONE, close=False), post())
+    assert statuses(answer) == [200] * 4
+    assert answer.count(b'"label":"odd"') == 30_002
+    assert taken
+
+
+def counting(function, calls):
+    def counted(*args):
+        calls.append(args)
+        return function(*args)
+
+    return counted
+
+
+def test_a_large_body_that_does_not_come(make_app, running, exchange):
+    limits = Limits(max_body=10**7, body_timeout=0.2)
+    with running(make_app(limits)) as address:
+        answer = exchange(address, large(20_000)[:-100_000])
+        with socket.create_connection(address, timeout=20) as client:
+            client.sendall(large(20_000)[:-100_000])
+        assert statuses(exchange(address, post())) == [200]
+    assert (statuses(answer), code_of(answer)) == ([408], "slow_body")

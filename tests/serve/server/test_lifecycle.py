@@ -1,30 +1,17 @@
-import json
 import signal
 import threading
 
 import httpx2
-import msgspec
 import pytest
 
 from gristmill.core.errors import BundleError, ServeError, UsageError
 from gristmill.serve.runners.loaded import LoadedRunner
 from gristmill.serve.server import lifecycle
-from gristmill.serve.server.lifecycle import Ready, ReadyModel, app_from_bundle, serve
+from gristmill.serve.server.lifecycle import app_from_bundle, serve
 from gristmill.serve.server.listener import listen
 from gristmill.serve.server.settings import Settings
 
-SPAM = ReadyModel("spam", "0123456789abcdef", ("ham", "spam"), 21_345.6, 0.21049)
-SUMS = ReadyModel("sums", "fedcba9876543210", (), 7.25, 140.0)
 STOPS = "(Ctrl-C stops)"
-
-
-def test_the_line_says_what_is_served_how_fast_and_where():
-    ready = Ready("http://127.0.0.1:8000", (SPAM, SUMS), 7)
-    assert str(ready) == (
-        "serving spam (01234567, 2 classes, 21,000 rows/s, p50 0.21 ms), "
-        "sums (fedcba98, 7.2 rows/s, p50 1.4e+02 ms) at http://127.0.0.1:8000  (Ctrl-C stops)"
-    )
-    assert json.loads(msgspec.json.encode(ready))["models"][0]["name"] == "spam"
 
 
 def test_serves_until_the_signal_and_leaves_the_handlers_as_they_were(spam_bundle):

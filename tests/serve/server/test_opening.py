@@ -3,10 +3,10 @@ import asyncio
 import numpy as np
 import pytest
 
-from gristmill.core.errors import BundleError
+from gristmill.core.errors import BundleError, ServeError
 from gristmill.serve.protocol import Limits
 from gristmill.serve.runners.rows import Ragged
-from gristmill.serve.server.opening import measure, named_sources, open_model
+from gristmill.serve.server.opening import measure, open_beside, open_model
 from gristmill.serve.server.sample import sample_rows
 from gristmill.serve.server.settings import Settings
 from gristmill.store.bundle import OFFSETS, Field
@@ -23,30 +23,27 @@ class Kept:
         return self._example
 
 
-def test_a_source_may_have_a_name():
-    assert named_sources("bundles/spam") == {"": "bundles/spam"}
-    assert named_sources({"a": "x", "b": "y"}) == {"a": "x", "b": "y"}
-
-
 def test_a_bundle_is_opened_and_answers_its_sample(spam_bundle):
     settings = Settings(limits=Limits(max_batch=4), cache=1_000_000)
-    served, sample = open_model("mine", spam_bundle.folder, settings)
-    assert (served.name, served.version) == ("mine", spam_bundle.fingerprint)
-    assert served.endpoint.cache.capacity == 1_000_000
+    opened = open_model("mine", spam_bundle.folder, settings)
+    model = opened.model
+    assert (model.name, model.fingerprint) == ("mine", spam_bundle.fingerprint)
+    assert opened.endpoint.name == "mine"
+    assert model.cache.capacity == 1_000_000
     asked = []
-    answer = served.endpoint.answer
+    answer = model.answer
 
     async def counted(rows, call):
         asked.append(rows.count)
         return await answer(rows, call)
 
-    served.endpoint.answer = counted
+    model.answer = counted
 
     async def measured():
         try:
-            return await measure(served, sample)
+            return await measure(model, opened.sample, settings.limits)
         finally:
-            await served.endpoint.close()
+            await model.close()
 
     capacity = asyncio.run(measured())
     assert set(asked) == {1, 4}
@@ -57,6 +54,46 @@ def test_a_bundle_is_opened_and_answers_its_sample(spam_bundle):
 def test_a_folder_that_is_no_bundle(tmp_path):
     with pytest.raises(BundleError):
         open_model("", tmp_path, Settings())
+
+
+def test_beside_what_answers_it_is_opened_without_holding_up_the_loop(spam_bundle):
+    async def run():
+        turns = 0
+
+        async def others():
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        beside = asyncio.ensure_future(others())
+        endpoint = await open_beside("mine", spam_bundle, Settings())
+        beside.cancel()
+        rows = endpoint.engine.tally.rows
+        await endpoint.close()
+        return endpoint.name, rows, turns
+
+    name, rows, turns = asyncio.run(run())
+    assert name == "mine"
+    assert rows == 2 * (1 + 64)
+    assert turns > 10
+
+
+def test_beside_what_answers_a_model_that_fails_is_closed(spam_bundle, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("shapes")
+
+    monkeypatch.setattr("gristmill.serve.server.opening.warm_with", lambda _: fail)
+    closed = []
+
+    async def close(self):
+        closed.append(self.name)
+
+    monkeypatch.setattr("gristmill.serve.online.model_endpoint.ModelEndpoint.close", close)
+    with pytest.raises(ServeError) as caught:
+        asyncio.run(open_beside("mine", spam_bundle, Settings()))
+    assert caught.value.message == "the model fails on a sample record: shapes"
+    assert closed == ["mine"]
 
 
 def test_the_sample_is_the_one_that_the_bundle_keeps():

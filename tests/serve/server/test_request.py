@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 
 import pytest
 
@@ -68,10 +69,26 @@ def test_a_length_that_is_none(length):
     assert refused(request_of(b"x", headers=[(b"content-length", length)])[0]).code == "bad_length"
 
 
-def test_a_body_that_is_compressed():
-    refusal = refused(request_of(b"x", headers=[(b"content-encoding", b"gzip")])[0])
-    assert (refusal.status, refusal.message) == (415, "expected a body as it is, found gzip")
+def test_a_body_that_is_compressed_is_unpacked_once():
+    packed = gzip.compress(b"abc" * 9)
+    request, _ = request_of(packed[:7], packed[7:], headers=[(b"content-encoding", b"gzip")])
+    assert (body(request), body(request)) == (b"abc" * 9, b"abc" * 9)
     assert body(request_of(b"x", headers=[(b"content-encoding", b"Identity")])[0]) == b"x"
+
+
+def test_a_body_that_is_too_long_unpacked():
+    packed = gzip.compress(bytes(101))
+    refusal = refused(request_of(packed, headers=[(b"content-encoding", b"gzip")])[0])
+    assert (refusal.status, refusal.code) == (413, "body_too_large")
+    assert refusal.message == (
+        f"expected a body of at most 100 B, found more in {len(packed)} B of gzip"
+    )
+
+
+def test_a_coding_that_is_not_known_is_refused_before_the_body_is_read():
+    request, unread = request_of(b"x", headers=[(b"content-encoding", b"br")])
+    assert refused(request).status == 415
+    assert len(unread) == 1
 
 
 def test_a_client_that_leaves():

@@ -8,18 +8,22 @@ from collections import Counter
 import pytest
 
 from gristmill.core.errors import DataError
-from gristmill.serve.watch.served_profile import Change, Compared, Distance
+from gristmill.serve.watch.statistician import Change, Compared, Distance
 
 
 class Counting:
     """Statistics are a count of values by column; far is what training did not have."""
 
     fails = False
+    tells = True
 
     def profile(self, columns):
         if self.fails:
             raise DataError("cannot profile this")
         return Counter(f"{name}={value}" for name, column in columns.items() for value in column)
+
+    def add(self, one, two):
+        return one + two
 
     def save(self, statistics, folder):
         (folder / "counts.json").write_text(json.dumps(statistics))
@@ -33,9 +37,12 @@ class Counting:
     def compare(self, statistics):
         far = sum(count for name, count in statistics.items() if name.endswith("odd"))
         share = far / sum(statistics.values())
-        changes = [Change("drift", "warning", "x", "x is odd")] if share > 0.1 else []
+        changes = (
+            [Change("drift", "warning", "x", "x is odd")] if share > 0.1 and self.tells else []
+        )
         near = Distance("y", 0.0, 0.1, 0.05, False)
-        return Compared([near, Distance("x", share, 0.1, 0.05, share > 0.1)], changes)
+        far = Distance("x", share, 0.1, 0.05, share > 0.1, "values")
+        return Compared([near, far], changes, statistics.total())
 
 
 @pytest.fixture

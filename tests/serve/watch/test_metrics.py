@@ -64,3 +64,12 @@ def test_any_label_gives_lines_that_prometheus_reads(name):
     metrics.route("/x", name).done(200, 0.1)
     for line in metrics.text().removesuffix("\n").split("\n"):
         assert LINE.match(line), line
+
+
+def test_a_figure_that_two_sources_tell_is_shown_once():
+    metrics = Metrics()
+    for _ in range(2):
+        metrics.add_source(lambda: [Sample("rows", "gauge", "Rows.", {"model": "a"}, 1.0)])
+    metrics.add_source(lambda: [Sample("rows", "gauge", "Rows.", {"model": "b"}, 2.0)])
+    lines = [line for line in metrics.text().splitlines() if not line.startswith("#")]
+    assert lines == ['rows{model="a"} 1', 'rows{model="b"} 2']

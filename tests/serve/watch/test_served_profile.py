@@ -1,6 +1,7 @@
 import pytest
 
 from gristmill.core.errors import UsageError
+from gristmill.serve.watch.instance import Instance
 from gristmill.serve.watch.served_profile import ServedProfile
 from gristmill.serve.watch.served_rows import Sampled
 
@@ -65,6 +66,59 @@ def test_a_damaged_hour_is_counted_and_left_out(statistician, hours, tmp_path):
     again = ServedProfile(statistician, tmp_path, clock=hours)
     assert again.recent(1) is None
     assert again.damaged == 1
+
+
+def test_the_sum_of_hours_that_are_over_is_made_once(statistician, hours, tmp_path):
+    profile = ServedProfile(statistician, tmp_path, clock=hours)
+    added = []
+    statistician.add = lambda one, two: added.append((one, two)) or one + two
+    for _ in range(3):
+        profile.add(sampled("a"))
+        hours.pass_(1)
+    profile.add(sampled("a"))
+    assert profile.recent(24) == {"x=a": 4}
+    assert len(added) == 3
+    assert profile.recent(24) == {"x=a": 4}
+    assert len(added) == 4
+    profile.add(sampled("b"))
+    assert profile.recent(24) == {"x=a": 4, "x=b": 1}
+    hours.pass_(1)
+    assert profile.recent(2) == {"x=a": 1, "x=b": 1}
+
+
+def test_a_kept_hour_is_read_once_and_again_when_it_changed(statistician, hours, tmp_path):
+    one = ServedProfile(statistician, tmp_path, instance="one", clock=hours)
+    other = ServedProfile(statistician, tmp_path, instance="other", clock=hours)
+    read = []
+    load = statistician.load
+    statistician.load = lambda folder: read.append(folder.name) or load(folder)
+    one.add(sampled("a"))
+    one.save()
+    assert other.recent(1) == other.recent(1) == {"x=a": 1}
+    assert read == ["one"]
+    one.add(sampled("a"))
+    one.save()
+    assert other.recent(1) == {"x=a": 2}
+
+
+def test_old_hours_are_let_go_of_in_memory_and_found_in_the_folder(statistician, hours, tmp_path):
+    profile = ServedProfile(statistician, tmp_path, clock=hours)
+    profile.add(sampled("a"))
+    profile.save()
+    hours.pass_(30)
+    profile.add(sampled("b"))
+    profile.save()
+    assert list(profile._hours) == [profile.hour()]
+    assert profile.recent(24) == {"x=b": 1}
+    assert profile.recent(48) == {"x=a": 1, "x=b": 1}
+
+
+def test_a_taken_name_is_let_go_of_at_the_end(statistician, tmp_path):
+    first = ServedProfile(statistician, tmp_path, instance=Instance(tmp_path))
+    first.close()
+    again = Instance(tmp_path)
+    assert again.name == "server"
+    again.release()
 
 
 def test_without_a_folder_it_remembers_alone(statistician, hours):

@@ -72,6 +72,13 @@ def test_tensors_are_sampled_as_figures():
     }
 
 
+def test_probabilities_of_all_classes_are_left_out():
+    sampler = ServedRows()
+    answers = Rows({"label": ["a"], "probs": np.array([[0.25, 0.75]])})
+    sampler.observe(Rows({"probs": [3]}), answers)
+    assert sampler.take().columns == {"probs": [3], "prediction.label": ["a"]}
+
+
 def test_a_column_that_comes_later_is_missing_before():
     sampler = ServedRows()
     sampler.observe(Rows({"a": [1]}), Rows({}, 1))

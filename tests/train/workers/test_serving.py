@@ -1,11 +1,13 @@
 import sys
 import time
+from itertools import pairwise
 
 import pytest
 import torch
 
 from gristmill.core.errors import GristmillError, TrainError, UsageError
 from gristmill.train.records.pool import Pool
+from gristmill.train.workers.later import Later
 from gristmill.train.workers.payload import dumps
 
 
@@ -194,3 +196,56 @@ def test_a_worker_has_its_own_main_and_the_importing_paths_of_its_owner(worker, 
     word, paths = worker.ask(("do", look, str(tmp_path)))
     assert word == "found"
     assert set(sys.path) - {""} <= set(paths)
+
+
+class Gate:
+    """A mark that is reached when a later message says so."""
+
+    def __init__(self, kept, name):
+        self.kept, self.name = kept, name
+
+    def reached(self):
+        return self.name in self.kept
+
+    def wait(self):
+        if self.name not in self.kept:
+            raise RuntimeError(f"{self.name} is not there")
+
+
+def promise(target, name):
+    return Later(name, [Gate(target.kept, name)])
+
+
+def opening(target, *names):
+    target.kept.update(dict.fromkeys(names))
+    return Later("opened", [])
+
+
+def test_replies_that_wait_for_a_device_let_the_worker_go_on_and_stay_in_order(worker):
+    for name in ("first", "second"):
+        worker.send(("do", promise, name))
+    worker.send(("do", opening, "second"))
+    worker.send(("do", opening, "first"))
+    replies = [worker.receive() for _ in range(4)]
+    assert [each.get() for each in replies] == ["first", "second", "opened", "opened"]
+    # The device did one after the other, whenever the worker was told of them.
+    assert all(one.end <= other.start for one, other in pairwise(replies))
+    assert all(each.start <= each.end for each in replies)
+
+
+def test_a_reply_that_cannot_wait_is_sent_after_those_that_do(worker):
+    worker.send(("do", promise, "never"))
+    worker.send(("do", lambda _: "at once"))
+    failure = worker.receive().failure
+    assert (failure.kind, failure.text) == ("RuntimeError", "never is not there")
+    assert worker.receive().get() == "at once"
+
+
+def test_a_worker_waits_for_its_device_without_messages(worker):
+    def in_a_moment(target):
+        import threading
+
+        threading.Timer(0.05, lambda: target.kept.update(timer=None)).start()
+        return promise(target, "timer")
+
+    assert worker.ask(("do", in_a_moment)) == "timer"

@@ -120,3 +120,14 @@ def test_foreign_bytes_are_refused(data: bytes) -> None:
         Distinct.from_bytes(data)
     with pytest.raises(ValueError, match="expected"):
         Repeats.from_bytes(data)
+
+
+def test_a_thinned_count_is_that_of_a_smaller_sketch_and_adds_up() -> None:
+    hashes = np.random.default_rng(5).integers(0, 2**64, 3000, dtype=np.uint64)
+    one, two = (Distinct.of(part).thinned(64) for part in (hashes[:2000], hashes[1000:]))
+    total = (one + two).thinned(64)
+    assert total.to_bytes() == Distinct.of(hashes).thinned(64).to_bytes()
+    assert total.count.low <= 3000 <= total.count.high
+    assert len(total.to_bytes()) < 600
+    few = Distinct.of(hashes[:60])
+    assert few.thinned(64).count == few.count

@@ -113,3 +113,15 @@ def test_many_partitions_merged_in_any_order_stay_within_the_bound() -> None:
         found = np.searchsorted(ordered, total.quantiles(RANKS), side="right") / len(ordered)
         assert total.n == len(ordered)
         assert np.abs(found - RANKS).max() <= 2 * total.rank_error
+
+
+def test_thinned_quantiles_keep_their_bound_and_few_values_stay_exact() -> None:
+    numbers = np.random.default_rng(4).normal(size=5000)
+    exact = Quantiles.of(numbers)
+    assert exact.thinned(5000) is exact
+    thin = exact.thinned(4999)
+    assert (thin.exact, thin.n) == (False, exact.n)
+    assert thin.thinned(10) is thin
+    marks = np.linspace(-2, 2, 41)
+    assert np.abs(thin.ranks(marks) - exact.ranks(marks)).max() <= thin.rank_error
+    assert len(thin.to_bytes()) < 12_000 < len(exact.to_bytes())

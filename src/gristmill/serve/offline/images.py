@@ -28,7 +28,7 @@ def image_array(source: Path | bytes, field: Field) -> NDArray[np.uint8]:
         UsageError: pillow is not installed.
     """
     try:
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
     except ImportError as error:
         raise UsageError(
             "images need the package 'pillow', which is not installed", fix="pip install pillow"
@@ -45,6 +45,8 @@ def image_array(source: Path | bytes, field: Field) -> NDArray[np.uint8]:
             if image.mode not in _MODES:
                 raise DataError(f"expected 8 bits a channel, found an image of mode {image.mode}")
             pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"), np.uint8)
+    except UnidentifiedImageError as error:  # which says where, and nothing more
+        raise DataError("expected an image, found a file of another kind, or damaged") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"expected an image, found none: {error}") from error
     return pixels.reshape(height, width, channels)

@@ -25,7 +25,7 @@ from typing import BinaryIO
 import msgspec
 
 from gristmill.core.atomic import naming
-from gristmill.core.errors import ServeError
+from gristmill.core.errors import DataError, ServeError
 
 _LOCK = "lock"
 _DRAFT = ".draft"
@@ -176,6 +176,7 @@ def opened_ledger(out: Path, job: str) -> Iterator[Ledger]:
 
     Raises:
         ServeError: another run holds it.
+        DataError: it cannot be made.
     """
     work = work_folder(out)
     with _locked(work):
@@ -201,11 +202,16 @@ def kept_rows(out: Path) -> int:
 @contextmanager
 def _locked(work: Path) -> Iterator[None]:
     while True:
-        work.mkdir(parents=True, exist_ok=True)
+        try:
+            work.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(work, error) from error
         try:
             file = (work / _LOCK).open("wb")
         except FileNotFoundError:  # the run before has just ended and removed the folder
             continue
+        except OSError as error:
+            raise _unwritable(work, error) from error
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -217,6 +223,14 @@ def _locked(work: Path) -> Iterator[None]:
                 continue
             yield
             return
+
+
+def _unwritable(work: Path, error: OSError) -> DataError:
+    return DataError(
+        f"the answers cannot be written: {error.strerror or error}",
+        where=str(work.parent),
+        fix="name a place that can be written, on a disk with room",
+    )
 
 
 def _same(file: BinaryIO, path: Path) -> bool:

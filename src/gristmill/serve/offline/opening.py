@@ -22,6 +22,10 @@ Input: TypeAlias = TableLike | Sequence[str | Path]
 
 _ARRAY = ".npy"
 _ARROW = b"ARROW1"
+_FORMATS = (
+    "name a .parquet, .arrow, .csv, .tsv or .jsonl file (the last three perhaps .gz), a .npy "
+    "array, or a folder of such files or of images"
+)
 _KINDS = {"string": "string", "int": "int", "float": "float", "bool": "bool"}
 
 
@@ -103,7 +107,7 @@ def _open_array(files: Sequence[Path], fields: Sequence[Field]) -> Source:
 
 
 def _open_tables(files: Sequence[Path], fields: Sequence[Field], lenient: bool) -> Source:
-    formats = {file: format_of(file) for file in files}
+    formats = {file: _format(file) for file in files}
     streams = [file for file in files if _is_stream(file, formats[file])]
     if streams and len(streams) < len(files):
         raise UsageError(
@@ -122,6 +126,13 @@ def _open_tables(files: Sequence[Path], fields: Sequence[Field], lenient: bool) 
     if text.has_ids:
         check_unique(text.ids)
     return text
+
+
+def _format(file: Path) -> str:
+    try:
+        return format_of(file)
+    except DataError as error:
+        raise DataError(error.message, where=error.where, fix=_FORMATS) from error
 
 
 def _is_stream(file: Path, kind: str) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gristmill.serve.offline.column_check import broken_rows
 from gristmill.serve.offline.tensor_cells import read_tensors
 from gristmill.serve.offline.text_cells import ReadCells, read_cells
-from gristmill.serve.records import check_records
+from gristmill.serve.runners.records import check_records
 from gristmill.serve.runners.rows import Column, Rows
 from gristmill.store.signature import Field
 

@@ -180,7 +180,11 @@ def _check_columns(source: Source, bundle: Bundle, keep: Sequence[str]) -> None:
     required = [field.name for field in bundle.signature.inputs if field.required]
     for name in [*required, *keep]:
         if name not in source.columns:
-            raise DataError(f"expected a column {name!r}, found {shown}", where=where)
+            raise DataError(
+                f"expected a column {name!r}, found {shown}",
+                where=where,
+                fix="name the data's columns so; in CSV and TSV the first line names them",
+            )
     made = {"row_id", "prediction_id", "error", "warning", "label", "prob", "probs"}
     made |= {field.name for field in bundle.signature.outputs}
     for name in keep:

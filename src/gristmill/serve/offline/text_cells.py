@@ -45,11 +45,19 @@ def read_cells(frame: pl.DataFrame, fields: Sequence[Field]) -> ReadCells:
 
 
 def _read(cells: pl.Series, field: Field) -> pl.Series:
-    cell = pl.col(cells.name)
     if field.kind == "int":
-        fits, value = INTEGER, cell.cast(pl.Int64, strict=False)
+        fits, value = INTEGER, cells.cast(pl.Int64, strict=False)
     elif field.kind == "float":
-        fits, value = FLOAT, cell.str.to_lowercase().cast(pl.Float64, strict=False)
+        fits, value = FLOAT, _floats(cells)
     else:
-        fits, value = BOOLEAN, cell.str.to_lowercase() == "true"
-    return cells.to_frame().select(pl.when(cell.str.contains(fits)).then(value)).to_series()
+        fits, value = BOOLEAN, cells.str.to_lowercase() == "true"
+    found = pl.select(pl.when(cells.str.contains(fits)).then(value)).to_series()
+    return found.alias(cells.name)
+
+
+def _floats(cells: pl.Series) -> pl.Series:
+    """Return numbers; `NaN` and `Inf` in any case, which is looked at only where it may matter."""
+    found = cells.cast(pl.Float64, strict=False)
+    if found.null_count() == cells.null_count():
+        return found
+    return cells.str.to_lowercase().cast(pl.Float64, strict=False)

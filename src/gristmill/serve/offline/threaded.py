@@ -23,7 +23,7 @@ def answered_in_threads(writer: PartWriter, parts: Iterator[Part]) -> Iterator[P
     comes out the same whichever does it. When the caller stops, or is stopped, the parts under way
     are still finished.
     """
-    threads = min(_processors(), _MOST_THREADS)
+    threads = min(processors(), _MOST_THREADS)
     under_way: deque[Future[PartRecord]] = deque()
     with ThreadPoolExecutor(threads, "gristmill-predict") as pool:
         for part in parts:
@@ -34,7 +34,8 @@ def answered_in_threads(writer: PartWriter, parts: Iterator[Part]) -> Iterator[P
             yield under_way.popleft().result()
 
 
-def _processors() -> int:
+def processors() -> int:
+    """Return how many processors this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gristmill.serve.runners.rows import Rows
 from gristmill.serve.scheduling.request import Request
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from gristmill.serve.watch.tracing import Ran
+
+Told: TypeAlias = "Callable[[Rows | Exception], None]"
+"""Told the answers, or why there are none; must not raise."""
 
 
 class Asked(Request):
@@ -23,13 +28,15 @@ class Asked(Request):
 
     Attributes:
         nbytes: 0 until the engine counts them.
-        future: told the answers, or why there are none; set by the engine.
+        told: whom to tell; set before the engine is asked.
+        done: whether it was told, or nobody waits any more.
         answers: those of the parts that are done, by their first row, where it was split.
+        ran: told of every batch that rows of it were in, where somebody wants to know.
     """
 
-    __slots__ = ("answers", "future", "rows")
+    __slots__ = ("answers", "done", "ran", "rows", "told")
 
-    future: asyncio.Future[Rows]
+    told: Told
 
     def __init__(
         self, rows: Rows, row_work: NDArray[Any], deadline: float, priority: int = 0
@@ -47,19 +54,28 @@ class Asked(Request):
         self.first = 0
         self.parts: tuple[Request, ...] = ()
         self.rows = rows
-        self.answers: dict[int, Rows] = {}
+        self.done = False
+        self.answers: dict[int, Rows] | None = None
+        self.ran: Ran | None = None
 
     def deliver(self, request: Request, answer: Rows) -> bool:
         """Take the answers to this request or to a part of it; say whether it is answered now."""
-        if self.future.done():
+        if self.done:
             return False
         if self.parts:
-            self.answers[request.first] = answer
-            if len(self.answers) < len(self.parts):
+            answers = self.answers = self.answers or {}
+            answers[request.first] = answer
+            if len(answers) < len(self.parts):
                 return False
-            answer = Rows.concat([self.answers[part.first] for part in self.parts])
-        self.future.set_result(answer)
+            answer = Rows.concat([answers[part.first] for part in self.parts])
+        self.done = True
+        self.told(answer)
         return True
+
+    def fail(self, error: Exception) -> None:
+        """Say why there are no answers, once."""
+        self.done = True
+        self.told(error)
 
 
 def asked(request: Request) -> Asked:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gristmill.serve.runners.rows import Rows
+    from gristmill.serve.watch.tracing import Trace
     from gristmill.store.bundle import Field
 
 
@@ -22,6 +24,7 @@ class Call(msgspec.Struct, kw_only=True):
         priority: who is refused first when not all can be answered in time: the larger number.
         user: whom state is kept for, where an endpoint keeps some.
         accept_default: whether a marked default answer is welcome instead of a refusal.
+        trace: the request's span, told what becomes of the rows, where spans are made.
     """
 
     request_id: str
@@ -29,6 +32,7 @@ class Call(msgspec.Struct, kw_only=True):
     priority: int = 0
     user: str = ""
     accept_default: bool = False
+    trace: Trace | None = None
 
 
 class Answered(msgspec.Struct, kw_only=True):
@@ -94,3 +98,22 @@ class Endpoint(Protocol):
 
     async def close(self) -> None:
         """Take no more requests, answer those that wait, let go of what it holds."""
+
+
+Told: TypeAlias = Callable[[Answered | Exception], None]
+"""Told an answer, or why there is none; must not raise."""
+
+
+@runtime_checkable
+class Prompt(Protocol):
+    """An endpoint that can be asked without a coroutine, which costs as much as a small model."""
+
+    def ask(self, rows: Rows, call: Call, told: Told) -> Callable[[], None] | None:
+        """Ask as `Endpoint.answer` does; `told` hears once what comes of it, after this returned.
+
+        Returns:
+            what to call when nobody waits any more; None if it has to be `answer` this time.
+
+        Raises:
+            Refusal: as `Endpoint.answer`; `told` hears nothing then.
+        """

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gristmill.serve.online.asked import Asked
 from gristmill.serve.online.deduplication import Deduplication
-from gristmill.serve.online.endpoint import Answered, Call
+from gristmill.serve.online.endpoint import Answered, Call, Told
 from gristmill.serve.online.engine import Engine
 from gristmill.serve.online.refused import refusal
 from gristmill.serve.runners.rows import Rows
@@ -37,6 +38,7 @@ class ModelEndpoint:
         route: tells apart answers of the same model that differ by where it is asked.
         clock: seconds; deadlines are on it.
         on_batch: told the rows and the model's seconds of every batch.
+        name: what requests call it; by default the model's own name.
 
     Attributes:
         engine: what schedules; its `tally` counts what happened.
@@ -52,16 +54,12 @@ class ModelEndpoint:
         route: str = "",
         clock: Callable[[], float] = time.monotonic,
         on_batch: Callable[[int, float], None] | None = None,
+        name: str = "",
     ) -> None:
-        self.runner, self.cache, self.route = runner, cache, route
+        self.name, self.runner, self.cache, self.route = name or runner.name, runner, cache, route
         bounds = limits if isinstance(limits, Bounds) else bounds_of(limits)
         self.engine = Engine(replicas, bounds, clock=clock, on_batch=on_batch)
         self._deduplication = None if cache is None else Deduplication(cache)
-
-    @property
-    def name(self) -> str:
-        """What requests call it."""
-        return self.runner.name
 
     @property
     def fingerprint(self) -> str:
@@ -84,6 +82,18 @@ class ModelEndpoint:
         return self.runner.classes
 
     @property
+    def ready(self) -> bool:
+        """Whether it can answer: a model in processes of its own may have lost all of them."""
+        health = getattr(self.runner, "health", None)
+        return health is None or bool(health().ready)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why processes of the model cannot be started, one line each."""
+        health = getattr(self.runner, "health", None)
+        return () if health is None else health().problems
+
+    @property
     def waiting(self) -> int:
         """Rows that wait for a replica."""
         return self.engine.waiting
@@ -99,6 +109,19 @@ class ModelEndpoint:
         if self._deduplication is not None and rows.count:
             return self._deduplicated(self._deduplication, rows, call)
         return self._computed(rows, call)
+
+    def ask(self, rows: Rows, call: Call, told: Told) -> Callable[[], None] | None:
+        """Do as `answer`, without a coroutine; see `endpoint.Prompt`. None where there is a cache.
+
+        Raises:
+            Refusal: as `answer`.
+        """
+        if self._deduplication is not None:
+            return None
+        request = Asked(rows, self.runner.work(rows), call.deadline, call.priority)
+        request.told = partial(self._tell, told)
+        self.engine.admit(request)
+        return partial(self.engine.withdraw, request)
 
     async def close(self) -> None:
         """Take no more requests, answer those that wait, end the replicas."""
@@ -132,11 +155,20 @@ class ModelEndpoint:
             yield Sample("gristmill_refused_total", "counter", what, {**model, "code": code}, count)
         of_replicas = getattr(self.runner, "samples", None)
         if of_replicas is not None:
-            yield from of_replicas()
+            for sample in of_replicas():
+                yield sample._replace(labels={**sample.labels, **model})
+
+    def _tell(self, told: Told, outcome: Rows | Exception) -> None:
+        if not isinstance(outcome, Exception):
+            told(Answered(rows=outcome, model=self.runner.fingerprint))
+        else:
+            told(outcome)
 
     async def _computed(self, rows: Rows, call: Call) -> Answered:
         runner = self.runner
         request = Asked(rows, runner.work(rows), call.deadline, call.priority)
+        if call.trace is not None:
+            request.ran = call.trace.model(self.name)
         future = self.engine.submit(request)
         try:
             return Answered(rows=await future, model=runner.fingerprint)

@@ -18,8 +18,8 @@ import numpy as np
 from gristmill.serve.protocols.instances import bad_records
 from gristmill.serve.protocols.raw import tensor_field
 from gristmill.serve.protocols.tensors import column_of, dtype_of
-from gristmill.serve.records import RecordError
 from gristmill.serve.refusal import Refusal
+from gristmill.serve.runners.records import RecordError
 from gristmill.serve.runners.rows import Column, Ragged, Rows
 
 if TYPE_CHECKING:
@@ -114,13 +114,18 @@ def _tensor(served: Served, field: Field, lines: Iterator[list[str]]) -> Column:
 
 def _numbers(cells: list[str], dtype: np.dtype[np.generic]) -> np.ndarray | str:
     """Return a line's numbers, or the cell that is none."""
+    if dtype == np.bool_:
+        # Of text numpy says only whether it is empty.
+        truths = [_TRUTHS.get(cell.strip().lower()) for cell in cells]
+        return cells[truths.index(None)] if None in truths else np.array(truths, np.bool_)
     for cell in cells:
         try:
             float(cell)
         except ValueError:
             return cell
     try:
-        return np.array(cells).astype(dtype)
+        with np.errstate(over="ignore"):  # what is too large is infinite, and judged as that
+            return np.array(cells).astype(dtype)
     except (ValueError, OverflowError):
         return cells[0] if len(cells) == 1 else ",".join(cells)
 
@@ -152,6 +157,8 @@ def _value(field: Field, cell: str) -> object:
     text = cell.strip()
     if not text:
         return None
+    if "_" in text:  # Python reads 1_000 as a number; a table that holds it means something else.
+        return text
     if field.kind == "bool":
         return _TRUTHS.get(text.lower(), text)
     try:

@@ -1,12 +1,13 @@
 """Answers of the Open Inference Protocol, version 2: JSON, and binary tensors if asked for.
 
+What gRPC shares with it: which outputs are wanted, an output as a tensor, what is said beside.
 Sources: as of `inference_request`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import orjson
@@ -21,11 +22,47 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gristmill.serve.online.endpoint import Answered
-    from gristmill.serve.protocols.inference_request import InferRequest
+    from gristmill.serve.protocols.inference_tensors import InferRequest
     from gristmill.serve.protocols.served import Served
 
 _LENGTH = 4
 Values: TypeAlias = "list[Any] | NDArray[Any]"
+
+
+class OutputTensor(NamedTuple):
+    """An output as the protocol sends it.
+
+    Attributes:
+        name: of the output.
+        datatype: the protocol's name of its element type.
+        shape: rows first.
+        values: strings, or an array [shape] that is contiguous.
+    """
+
+    name: str
+    datatype: str
+    shape: list[int]
+    values: Values
+
+    @classmethod
+    def of(cls, name: str, column: Column) -> OutputTensor:
+        """Return a column of answers.
+
+        Raises:
+            Refusal: 406, its rows differ in length: they are no one tensor.
+        """
+        if isinstance(column, list):
+            return cls(name, "BYTES", [len(column)], column)
+        if isinstance(column, Ragged):
+            array = stacked(column, name)
+        else:
+            array = np.ascontiguousarray(column)
+        return cls(name, DATATYPE[array.dtype], list(array.shape), array)
+
+    def to_bytes(self) -> bytes:
+        """Return its values: numbers little-endian, strings each behind its length."""
+        values = self.values
+        return b"".join(_string_parts(values)) if isinstance(values, list) else bytes_of(values)
 
 
 def wanted_outputs(served: Served, request: InferRequest) -> list[tuple[str, bool]]:
@@ -57,19 +94,24 @@ def write_response(
     Raises:
         Refusal: 406, rows of an output differ in length: they are no one tensor.
     """
-    outputs, blobs = [], []
+    outputs, blobs = [], list[bytes]()
     for name, binary in wanted:
-        tensor, values = _tensor(name, answered.rows.columns[name])
+        tensor = OutputTensor.of(name, answered.rows.columns[name])
+        said: dict[str, object] = {
+            "name": name,
+            "datatype": tensor.datatype,
+            "shape": tensor.shape,
+        }
         if binary:
-            blob = b"".join(_string_parts(values)) if isinstance(values, list) else bytes_of(values)
-            tensor["parameters"] = {"binary_data_size": len(blob)}
-            blobs.append(blob)
+            blobs.append(tensor.to_bytes())
+            said["parameters"] = {"binary_data_size": len(blobs[-1])}
         else:
-            tensor["data"] = values if isinstance(values, list) else values.reshape(-1)
-        outputs.append(tensor)
+            values = tensor.values
+            said["data"] = values if isinstance(values, list) else values.reshape(-1)
+        outputs.append(said)
     response: dict[str, object] = {"id": request.id} if request.id else {}
     response |= {"model_name": served.name, "model_version": answered.model, "outputs": outputs}
-    parameters = _parameters(answered)
+    parameters = parameters_of(answered)
     if parameters:
         response["parameters"] = parameters
     text = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -78,22 +120,7 @@ def write_response(
     return b"".join((text, *blobs)), len(text)
 
 
-def _tensor(name: str, column: Column) -> tuple[dict[str, object], Values]:
-    if isinstance(column, list):
-        return {"name": name, "datatype": "BYTES", "shape": [len(column)]}, column
-    array = stacked(column, name) if isinstance(column, Ragged) else np.ascontiguousarray(column)
-    datatype = DATATYPE[array.dtype]
-    return {"name": name, "datatype": datatype, "shape": list(array.shape)}, array
-
-
-def _string_parts(values: list[str]) -> Iterator[bytes]:
-    for value in values:
-        data = value.encode()
-        yield len(data).to_bytes(_LENGTH, "little")
-        yield data
-
-
-def _parameters(answered: Answered) -> dict[str, object]:
+def parameters_of(answered: Answered) -> dict[str, object]:
     """Return what is said beside the tensors: about answers that are not the model's own."""
     said: dict[str, object] = {}
     if answered.degraded:
@@ -101,3 +128,10 @@ def _parameters(answered: Answered) -> dict[str, object]:
     if answered.agreement is not None:
         said["agreement"] = orjson.dumps(answered.agreement.tolist()).decode()
     return said
+
+
+def _string_parts(values: list[str]) -> Iterator[bytes]:
+    for value in values:
+        data = value.encode()
+        yield len(data).to_bytes(_LENGTH, "little")
+        yield data

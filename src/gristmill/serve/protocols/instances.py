@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gristmill.serve.records import RecordError
 from gristmill.serve.refusal import Refusal
+from gristmill.serve.runners.records import RecordError
 
 if TYPE_CHECKING:
     from gristmill.store.bundle import Field

@@ -98,7 +98,8 @@ def _predict(served: Served) -> Json:
         BYTES: {"schema": _BINARY},
         NPY: {"schema": _BINARY},
     }
-    return _post(f"Predict with {served.name}", bodies, answers, "Error")
+    says = f" ({served.about['says']})" if served.about else ""
+    return _post(f"Predict with {served.name}{says}", bodies, answers, "Error")
 
 
 def _infer(served: Served) -> Json:

@@ -56,6 +56,7 @@ def page_facts(models: Sequence[Served]) -> dict[str, object]:
                 "fields": msgspec.to_builtins(served.inputs),
                 "outputs": msgspec.to_builtins(served.outputs),
                 "sample": sample_of(served.inputs),
+                **({"route": served.about} if served.about else {}),
             }
             for served in models
         ]

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
+from gristmill.serve.online.endpoint import Answered, Prompt
 from gristmill.serve.protocol import Limits
 from gristmill.serve.protocols.instances import bad_records
 from gristmill.serve.protocols.plain import instances_of
-from gristmill.serve.records import RecordError
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.runners.checking import BadRecords, Checker, Mode
+from gristmill.serve.runners.finite import all_finite, is_finite
+from gristmill.serve.runners.records import RecordError
 from gristmill.serve.runners.rows import Column, Ragged, Rows
 from gristmill.serve.watch.metrics import Sample
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from gristmill.serve.online.endpoint import Answered, Call, Endpoint
-    from gristmill.serve.replicas.health import Health
+    from gristmill.serve.online.endpoint import Call, Endpoint, Told
     from gristmill.store.bundle import Field
 
-_FEW = 64
 _ANSWERABLE = "values for which the model gives finite numbers"
 _DTYPES = {"int": np.int64, "float": np.float64, "bool": np.bool_, "image": np.uint8}
 
@@ -48,7 +48,8 @@ class Served:
         asked: the inputs, with the limits that are kept.
         scalars: those of them that are no tensors.
         warnings: records that were answered though a value is outside the limits.
-        health: how its replica processes are, where it has some.
+        decides: whether the server is ready only where this is: not where a route that it stands
+            behind decides.
     """
 
     def __init__(
@@ -64,13 +65,15 @@ class Served:
         self._decode = _plain_decoder(self._checker.record)
         self.scalars = tuple(field for field in self.inputs if field.shape is None)
         self._scalar_checker = Checker(self.scalars, mode, self._warned)
-        self.health: Callable[[], Health] | None = None
+        self.decides = True
         self._open = True
+        self._prompt = endpoint.ask if isinstance(endpoint, Prompt) else None
+        self._tasks: set[asyncio.Future[Answered]] = set()  # the loop itself keeps none alive
 
     @property
     def ready(self) -> bool:
         """Whether requests should come: it is not stopping, and some replica of the model lives."""
-        return self._open and (self.health is None or self.health().ready)
+        return self._open and bool(getattr(self.endpoint, "ready", True))
 
     @ready.setter
     def ready(self, ready: bool) -> None:
@@ -79,7 +82,14 @@ class Served:
     @property
     def problems(self) -> tuple[str, ...]:
         """Why replicas of the model cannot be started, one line each."""
-        return () if self.health is None else self.health().problems
+        found: tuple[str, ...] = getattr(self.endpoint, "problems", ())
+        return found
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What a route does with its members, or which version of a registry answers."""
+        tell = getattr(self.endpoint, "about", None)
+        return {} if tell is None else tell()
 
     @property
     def version(self) -> str:
@@ -155,8 +165,56 @@ class Served:
         if not rows.count:
             return self._nothing()
         answered = await self.endpoint.answer(rows, call)
-        self._check_finite(answered.rows)
+        self.check_finite(answered.rows)
+        if call.trace is not None:
+            cached, degraded = answered.cached, answered.degraded
+            call.trace.answered(self.name, answered.model, rows.count, cached, degraded)
         return answered
+
+    def ask(self, rows: Rows, call: Call, told: Told) -> Callable[[], object]:
+        """Ask checked rows without a coroutine where the endpoint can, else in a task.
+
+        `told` hears once what comes of it, at the earliest in this call; what it hears still has
+        to pass `check_finite`.
+
+        Returns:
+            what to call when nobody waits any more.
+
+        Raises:
+            Refusal: as `answer`; `told` hears nothing then.
+        """
+        if rows.count > self.limits.max_instances:
+            self.check_count(rows.count)
+        if not rows.count:
+            told(self._nothing())
+            return _nobody_waits
+        if self._prompt is not None:
+            gone = self._prompt(rows, call, told)
+            if gone is not None:
+                return gone
+        task = asyncio.ensure_future(self.endpoint.answer(rows, call))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, told))
+        return task.cancel
+
+    def check_finite(self, rows: Rows) -> None:
+        """Refuse an answer that is no number: it is never sent.
+
+        Raises:
+            Refusal: 422.
+        """
+        if rows.finite:
+            return
+        prob = rows.columns.get("prob") if self.classes else None
+        if prob is not None and rows.count == 1 and math.isfinite(prob[0]):  # type: ignore[arg-type]
+            return
+        for column in rows.columns.values():
+            if not is_finite(column):
+                details = [
+                    RecordError(index, "", _ANSWERABLE, "no finite answer")
+                    for index in _not_finite(column, rows.count)
+                ]
+                raise bad_records(details, rows.count)
 
     def samples(self) -> Iterator[Sample]:
         """Yield the figures of the check at the door, and the endpoint's own."""
@@ -171,8 +229,6 @@ class Served:
         self.warnings += len({error.index for error in errors})
 
     def _nothing(self) -> Answered:
-        from gristmill.serve.online.endpoint import Answered
-
         columns = {field.name: self._empty(field) for field in self.outputs}
         return Answered(rows=Rows(columns, 0), model=self.version)
 
@@ -185,43 +241,25 @@ class Served:
         shape = (len(self.classes),) if field.name == "probs" and self.classes else field.inner
         return np.zeros((0, *shape), field.dtype or _DTYPES[field.kind])
 
-    def _check_finite(self, rows: Rows) -> None:
-        """An answer that is no number is never sent."""
-        prob = rows.columns.get("prob") if self.classes else None
-        if prob is not None and rows.count == 1 and math.isfinite(prob[0]):  # type: ignore[arg-type]
-            return
-        for name, column in rows.columns.items():
-            values = column.values if isinstance(column, Ragged) else column
-            if isinstance(values, np.ndarray) and not all_finite(values):
-                details = [
-                    RecordError(index, "", _ANSWERABLE, "no finite answer")
-                    for index in _not_finite(rows.columns[name], rows.count)
-                ]
-                raise bad_records(details, rows.count)
+    def _ended(self, told: Told, task: asyncio.Future[Answered]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            error = task.exception()
+            told(error if isinstance(error, Exception) else task.result())
 
 
 def _without_limits(field: Field) -> Field:
     return msgspec.structs.replace(field, max_length=None, domain=None, min=None, max=None)
 
 
+def _nobody_waits() -> None:
+    """There is nothing to call off."""
+
+
 def _plain_decoder(record: Any) -> Callable[[bytes], Any]:
     fields = [("instances", list[record])]
     body = msgspec.defstruct("Body", fields, forbid_unknown_fields=True)
     return msgspec.json.Decoder(body).decode
-
-
-def all_finite(values: NDArray[np.generic]) -> bool:
-    """Say whether no element is infinite or no number; integers always are finite."""
-    if values.dtype.kind != "f":
-        return True
-    # One pass without a temporary array: nan and infinity survive a sum. Only one that overflows
-    # sends us to the elements. A few numbers are added sooner than numpy's warnings are silenced.
-    if values.size <= _FEW:
-        total = float(sum(values.ravel().tolist()))
-    else:
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = float(values.sum())
-    return math.isfinite(total) or bool(np.isfinite(values).all())
 
 
 def _not_finite(column: Column, count: int) -> Iterator[int]:

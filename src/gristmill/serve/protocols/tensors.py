@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from gristmill.serve.protocols.instances import bad_records
-from gristmill.serve.protocols.served import all_finite
-from gristmill.serve.records import RecordError
 from gristmill.serve.refusal import Refusal
+from gristmill.serve.runners.finite import all_finite
+from gristmill.serve.runners.records import RecordError
 from gristmill.serve.runners.rows import Column, Ragged
 
 if TYPE_CHECKING:

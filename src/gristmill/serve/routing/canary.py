@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from gristmill.core.errors import UsageError
 from gristmill.serve.online.endpoint import Answered, Call, Endpoint
 from gristmill.serve.routing.composite import Composite
-from gristmill.serve.routing.members import is_our_fault
+from gristmill.serve.routing.members import is_our_fault, is_ready
 from gristmill.serve.watch.metrics import Sample
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Canary(Composite):
         by: who stays on a side: the user where a request names one, or each request for itself.
         fall_back: whether the stable model answers what the candidate fails at.
     """
+
+    kind = "canary"
 
     def __init__(
         self,
@@ -65,6 +67,17 @@ class Canary(Composite):
         if not 0.0 <= share <= 1.0:
             raise UsageError(f"expected a share in [0, 1], found {share!r}")
         self._share = share
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer: the stable model can, and so the candidate need not."""
+        return is_ready(self.members[0]) and (self.fall_back or is_ready(self.members[1]))
+
+    def says(self) -> str:
+        """Return who goes where."""
+        stable, candidate = self.members
+        share = f"{100.0 * self._share:.3g}% of {self._by}s"
+        return f"canary: {share} to {candidate.name}, else {stable.name}"
 
     def goes_to_candidate(self, call: Call) -> bool:
         """Say whether a request goes to the candidate."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gristmill.core.errors import ServeError
-from gristmill.serve.runners.answering import class_rows
+from gristmill.serve.runners.labels import class_rows
 from gristmill.serve.runners.rows import Column, Rows
+
+if TYPE_CHECKING:
+    from gristmill.store.bundle import Field
 
 Combine: TypeAlias = Literal["mean", "vote"]
 
+_NUMBERS = ("int", "float", "bool", "tensor")
 _TIE = 0.5
 """What mean probabilities add to votes: less than one vote, so that they decide ties alone."""
 
@@ -52,6 +56,21 @@ def combine(answers: Sequence[Rows], classes: Sequence[str], how: Combine = "mea
         best = mean.argmax(axis=1)
         rows = class_rows(classes, mean)
     return Combined(rows, (named == best).mean(axis=0))
+
+
+def check_combinable(name: str, outputs: Sequence[Field], classes: Sequence[str]) -> None:
+    """Check that answers of models with these outputs can be made one.
+
+    Raises:
+        ServeError: an output is neither a class nor numbers of one shape.
+    """
+    for field in () if classes else outputs:
+        if field.kind not in _NUMBERS or field.ragged:
+            raise ServeError(
+                f"output {field.name!r} cannot be combined: expected numbers of one shape",
+                where=f"route {name!r}",
+                fix="take models with classes or tensors of a fixed shape into an ensemble",
+            )
 
 
 def _combined_numbers(answers: Sequence[Rows]) -> Combined:

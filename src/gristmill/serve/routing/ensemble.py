@@ -17,9 +17,9 @@ import msgspec
 from gristmill.core.fingerprint import fingerprint
 from gristmill.serve.online.endpoint import Answered, Call, Endpoint
 from gristmill.serve.refusal import Refusal
-from gristmill.serve.routing.combining import Combine, combine
+from gristmill.serve.routing.combining import Combine, check_combinable, combine
 from gristmill.serve.routing.composite import Composite
-from gristmill.serve.routing.members import forget, is_our_fault
+from gristmill.serve.routing.members import forget, is_our_fault, is_ready
 from gristmill.serve.watch.metrics import Sample
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class Ensemble(Composite):
     An answer that lacks a member is `degraded` and names it in `late`.
     """
 
+    kind = "ensemble"
+
     def __init__(
         self,
         name: str,
@@ -54,6 +56,7 @@ class Ensemble(Composite):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(name, members)
+        check_combinable(name, self.outputs, self.classes)
         self.how, self.at_least, self.margin = how, at_least, margin
         self._clock = clock
         self._missed: Counter[tuple[str, str]] = Counter()
@@ -75,6 +78,15 @@ class Ensemble(Composite):
         finally:
             forget(task for task in tasks if not task.done())
         return self._combined(tasks)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer: as many members can as have to."""
+        return sum(map(is_ready, self.members)) >= max(1, self.at_least)
+
+    def says(self) -> str:
+        """Return how the members are made one."""
+        return f"ensemble: {self.how} of {', '.join(member.name for member in self.members)}"
 
     def samples(self) -> Iterator[Sample]:
         """Yield how often each member was missing, and the members' own figures."""

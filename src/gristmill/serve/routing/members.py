@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from gristmill.serve.online.endpoint import Endpoint
+    from gristmill.store.bundle import Field
 
 _SERVER_ERROR = 500
 
@@ -43,8 +44,8 @@ def check_alike(name: str, first: Endpoint, other: Endpoint) -> None:
         ServeError: they are not; says in what they differ.
     """
     for what in ("inputs", "outputs"):
-        mine, theirs = ([(f.name, f.kind) for f in getattr(e, what)] for e in (first, other))
-        if sorted(mine) != sorted(theirs):
+        mine, theirs = (sorted(map(_form, getattr(e, what))) for e in (first, other))
+        if mine != theirs:
             raise ServeError(
                 f"{other.name!r} has {what} {_shown(theirs)}, but {first.name!r} {_shown(mine)}",
                 where=f"route {name!r}",
@@ -57,6 +58,17 @@ def check_alike(name: str, first: Endpoint, other: Endpoint) -> None:
             where=f"route {name!r}",
             fix="train both on the same classes, in the same order",
         )
+
+
+def is_ready(endpoint: object) -> bool:
+    """Say whether an endpoint can answer at all; one that does not say so can."""
+    return bool(getattr(endpoint, "ready", True))
+
+
+def problems_of(endpoints: Iterable[object]) -> tuple[str, ...]:
+    """Return why processes of endpoints cannot be started, one line each, none twice."""
+    found = (line for endpoint in endpoints for line in getattr(endpoint, "problems", ()))
+    return tuple(dict.fromkeys(found))
 
 
 def is_our_fault(error: BaseException) -> bool:
@@ -79,5 +91,15 @@ def _taken(task: asyncio.Task[object]) -> None:
         task.exception()
 
 
+def _form(field: Field) -> tuple[str, str]:
+    """Return name and form of a field: what rows that fit one model must have to fit another."""
+    words: list[str] = [field.kind, *([field.dtype] if field.dtype else [])]
+    if field.shape is not None:
+        words.append("x".join("?" if size is None else str(size) for size in field.shape))
+    if not field.required:
+        words.append("optional")
+    return field.name, " ".join(words)
+
+
 def _shown(fields: Sequence[tuple[str, str]]) -> str:
-    return ", ".join(f"{name} ({kind})" for name, kind in fields)
+    return ", ".join(f"{name} ({form})" for name, form in fields)

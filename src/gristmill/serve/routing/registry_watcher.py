@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from gristmill.core.errors import BundleError, GristmillError, ServeError
 from gristmill.serve.watch.metrics import Sample
 from gristmill.store.bundle import Bundle
+from gristmill.store.project import Project
 from gristmill.store.registry import ModelVersion, Registry
 
 if TYPE_CHECKING:
     from gristmill.serve.online.endpoint import Endpoint
     from gristmill.serve.routing.swappable import Swappable
-    from gristmill.store.project import Project
 
 log = logging.getLogger("gristmill.serve")
 
@@ -32,7 +32,7 @@ class RegistryWatcher:
     """Swaps what a route answers with when the champion moves.
 
     Args:
-        project: whose registry and artifacts.
+        project: whose registry and artifacts; opened anew for each look.
         model: the name under which versions are registered.
         route: what to swap; its version is `vN` while version N answers.
         open_endpoint: makes an endpoint of a bundle; runs in the event loop.
@@ -52,10 +52,11 @@ class RegistryWatcher:
         every: float = 2.0,
     ) -> None:
         self.model, self.route, self.every = model, route, every
-        self._artifacts, self._registry = project.artifacts, Registry(project)
+        self._root, self._read_only = project.root, project.read_only
         self._open_endpoint = open_endpoint
         self._task: asyncio.Task[None] | None = None
         self._refused: str | None = None
+        self._told = ""
         self.failures = 0
 
     def start(self) -> None:
@@ -78,10 +79,13 @@ class RegistryWatcher:
         Raises:
             GristmillError: the registry cannot be read, or the new version is not fit to answer.
         """
-        champion = await asyncio.to_thread(self._registry.live, self.model)
-        if champion is None or version_name(champion) in (self.route.version, self._refused):
+        champion = await asyncio.to_thread(self._live)
+        name = self.route.version if champion is None else version_name(champion)
+        if name == self._refused:
             return False
-        name = version_name(champion)
+        self._refused = None
+        if champion is None or name == self.route.version:
+            return False
         if name == self.route.previous:
             await self.route.roll_back()
         else:
@@ -104,8 +108,14 @@ class RegistryWatcher:
             self._refused = name
             raise
 
+    def _live(self) -> ModelVersion | None:
+        # A database that is open read-only may not see what others write to it.
+        with Project(self._root, read_only=self._read_only) as project:
+            return Registry(project).live(self.model)
+
     def _opened(self, champion: ModelVersion) -> Bundle:
-        return Bundle.open(Path(self._artifacts.get(champion.artifact)))
+        with Project(self._root, read_only=self._read_only) as project:
+            return registered_bundle(project, champion)
 
     async def _watch(self) -> None:
         while True:
@@ -114,11 +124,25 @@ class RegistryWatcher:
             except Exception as error:
                 # A look that dies silently would leave the route behind for good.
                 self.failures += 1
-                known = isinstance(error, GristmillError)
-                log.warning(
-                    "route %s goes on as it is: %s", self.route.name, error, exc_info=not known
-                )
+                self._tell(error)
             await asyncio.sleep(self.every)
+
+    def _tell(self, error: Exception) -> None:
+        if str(error) == self._told:
+            return  # a store that cannot be read is looked at every few seconds
+        self._told = str(error)
+        known = isinstance(error, GristmillError)
+        log.warning("route %s goes on as it is: %s", self.route.name, error, exc_info=not known)
+
+
+def registered_bundle(project: Project, version: ModelVersion) -> Bundle:
+    """Open and check the bundle of a registered version.
+
+    Raises:
+        BundleError: it is damaged.
+        StoreError: the project no longer has it.
+    """
+    return Bundle.open(Path(project.artifacts.get(version.artifact)))
 
 
 def version_name(version: ModelVersion) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 from gristmill.core.errors import StoreError
 from gristmill.serve.online.endpoint import Answered, Call, Endpoint
 from gristmill.serve.routing.composite import Composite
-from gristmill.serve.routing.members import forget, is_our_fault
+from gristmill.serve.routing.members import forget, is_our_fault, is_ready
 from gristmill.serve.selection.feedback_log import FeedbackLog
 from gristmill.serve.selection.losses import Said
 from gristmill.serve.selection.policy import Choice
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from gristmill.serve.runners.rows import Rows
 
 log = logging.getLogger("gristmill.serve")
+
+LABEL = "label"
+"""The output of a classifier that names the class."""
 
 ContextOf = Callable[["Rows", Call], str]
 """Says for whom or what a state is kept; "" is the state of all."""
@@ -53,9 +56,12 @@ class Selected(Composite):
         members: the models, in the order of the policy's arms; closed with it, and so is the log.
         feedback: the log of this route.
         context: for whom or what a state is kept.
-        answer: the output that feedback's truth is compared with; the first by default.
+        answer: the output that feedback's truth is compared with; by default the label of a
+            classifier, or the first output.
         draws: uniform in [0, 1); by default of a generator with a seed from the system.
     """
+
+    kind = "selection"
 
     def __init__(
         self,
@@ -70,7 +76,8 @@ class Selected(Composite):
         super().__init__(name, members)
         self.feedback = feedback
         self._context, self._draws = context, draws or random.Random().random  # noqa: S311 - no secret
-        self._answer = answer or (self.outputs[0].name if self.outputs else "")
+        first = [LABEL] if self.classes else [field.name for field in self.outputs]
+        self._answer = answer or (first[0] if first else "")
         self._others: set[asyncio.Task[Any]] = set()
         self._picked: Counter[str] = Counter()
 
@@ -94,6 +101,16 @@ class Selected(Composite):
         said: list[list[Said]] = [[] for _ in self.members]
         said[choice.arm] = self._said(answered)
         return self._named(answered, choice, said, call, context)[0]
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer: some member can, and the policy learns to avoid the others."""
+        return any(map(is_ready, self.members))
+
+    def says(self) -> str:
+        """Return who picks among whom."""
+        policy = str(self.feedback.policy.__struct_config__.tag)
+        return f"selection: {policy} over {', '.join(member.name for member in self.members)}"
 
     async def close(self) -> None:
         """Stop waiting for members that were asked beside, close the members and the log."""

@@ -18,7 +18,7 @@ import numpy as np
 from gristmill.core.errors import UsageError
 from gristmill.serve.online.endpoint import Answered, Call, Endpoint
 from gristmill.serve.routing.composite import Composite
-from gristmill.serve.routing.members import forget
+from gristmill.serve.routing.members import forget, is_ready
 from gristmill.serve.runners.rows import Column, Ragged, Rows
 from gristmill.serve.watch.metrics import Sample
 
@@ -44,6 +44,8 @@ class Shadow(Composite):
     Attributes:
         counts: rows that were the "same" or "different", copies "dropped" or "failed".
     """
+
+    kind = "shadow"
 
     def __init__(
         self,
@@ -78,6 +80,17 @@ class Shadow(Composite):
             self._due -= 1.0
             self._copy(rows, call, answered)
         return answered
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer: the served model can."""
+        return is_ready(self.members[0])
+
+    def says(self) -> str:
+        """Return who answers and who is asked beside."""
+        served, shadow = self.members
+        some = "" if self._share == 1.0 else f" {100.0 * self._share:.3g}%"
+        return f"shadow: {served.name}, {shadow.name} beside{some}"
 
     async def settle(self) -> None:
         """Wait until all copies under way are compared."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gristmill.core.errors import ServeError
 from gristmill.serve.online.endpoint import Answered, Call, Endpoint
-from gristmill.serve.routing.members import check_alike
+from gristmill.serve.routing.members import check_alike, is_ready, problems_of
 from gristmill.serve.watch.metrics import Sample
 
 if TYPE_CHECKING:
@@ -94,6 +94,16 @@ class Swappable:
         return str(getattr(self._held.endpoint, "fingerprint", ""))
 
     @property
+    def ready(self) -> bool:
+        """Whether what answers now can answer."""
+        return is_ready(self._held.endpoint)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why processes of what answers now cannot be started, one line each."""
+        return problems_of(self.members)
+
+    @property
     def version(self) -> str:
         """The version that answers now."""
         return self._held.version
@@ -138,9 +148,12 @@ class Swappable:
             oldest, self._previous = self._previous, self._held
             self._held = _Held(endpoint, version)
             self.swaps += 1
-            await self._drained(self._previous)
-            if oldest is not None:
-                await oldest.endpoint.close()
+            try:
+                await self._drained(self._previous)
+            finally:
+                # Called off or not: nobody else knows the oldest one any more.
+                if oldest is not None:
+                    await oldest.endpoint.close()
             if not self._keep:
                 await self._previous.endpoint.close()
                 self._previous = None

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from gristmill.serve.online.endpoint import Prompt
 from gristmill.serve.routing.composite import Composite
 
 if TYPE_CHECKING:
-    from gristmill.serve.online.endpoint import Answered, Call, Endpoint
+    from gristmill.serve.online.endpoint import Answered, Call, Endpoint, Told
     from gristmill.serve.runners.rows import Rows
-    from gristmill.serve.watch.drift import DriftReport, DriftWatch
+    from gristmill.serve.watch.drift import DriftWatch
     from gristmill.serve.watch.metrics import Sample
 
 
@@ -27,6 +30,9 @@ class Watched(Composite):
     def __init__(self, endpoint: Endpoint, watch: DriftWatch) -> None:
         super().__init__(endpoint.name, [endpoint])
         self.watch = watch
+        self._prompt = endpoint.ask if isinstance(endpoint, Prompt) else None
+        self._observe = watch.observe
+        self._begun = False
 
     async def answer(self, rows: Rows, call: Call) -> Answered:
         """Answer, and take note of it.
@@ -34,10 +40,23 @@ class Watched(Composite):
         Raises:
             Exception: whatever the endpoint raised.
         """
+        if not self._begun:
+            self._begin()
         answered = await self.members[0].answer(rows, call)
-        self.watch.observe(rows, answered.rows)
-        self.watch.start()
+        self._observe(rows, answered.rows)
         return answered
+
+    def ask(self, rows: Rows, call: Call, told: Told) -> Callable[[], None] | None:
+        """Do as `answer`, without a coroutine; see `endpoint.Prompt`. None where it cannot.
+
+        Raises:
+            Refusal: as `answer`.
+        """
+        if self._prompt is None:
+            return None
+        if not self._begun:
+            self._begin()
+        return self._prompt(rows, call, partial(self._hear, rows, told))
 
     async def close(self) -> None:
         """Close the endpoint, profile what was served last, and save."""
@@ -49,15 +68,36 @@ class Watched(Composite):
         yield from self.watch.samples()
         yield from super().samples()
 
+    def _hear(self, rows: Rows, told: Told, outcome: Answered | Exception) -> None:
+        told(outcome)
+        if not isinstance(outcome, Exception):
+            self._observe(rows, outcome.rows)
 
-def drift_reports(endpoints: Iterable[object]) -> Iterator[DriftReport]:
-    """Yield the newest report of every watch among endpoints and what they are made of."""
+    def _begin(self) -> None:
+        self._begun = True
+        self.watch.start()
+
+
+def watches(endpoints: Iterable[object]) -> list[DriftWatch]:
+    """Return every watch among endpoints and what they are made of.
+
+    Each is there once, though its model may stand behind several names.
+    """
+    return list({id(each): each for each in _watches(endpoints)}.values())
+
+
+async def drift(endpoints: Iterable[object]) -> bytes:
+    """Return the body of an answer to `GET /v1/drift`: `{"drift": [report, ...]}`, of this moment.
+
+    A model that is not watched has no report.
+    """
+    found = watches(endpoints)
+    await asyncio.gather(*(watch.refresh() for watch in found))
+    return msgspec.json.encode({"drift": [watch.report() for watch in found]})
+
+
+def _watches(endpoints: Iterable[object]) -> Iterator[DriftWatch]:
     for endpoint in endpoints:
         if isinstance(endpoint, Watched):
-            yield endpoint.watch.report()
-        yield from drift_reports(getattr(endpoint, "members", ()))
-
-
-def drift(endpoints: Iterable[object]) -> bytes:
-    """Return the body of an answer to `GET /v1/drift`: `{"drift": [report, ...]}`."""
-    return msgspec.json.encode({"drift": list(drift_reports(endpoints))})
+            yield endpoint.watch
+        yield from _watches(getattr(endpoint, "members", ()))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from gristmill.core.errors import ServeError
+from gristmill.serve.runners.dense import tensor_of
+from gristmill.serve.runners.labels import class_rows
 from gristmill.serve.runners.rows import Column, Ragged, Rows
 from gristmill.store.bundle import Bundle
 from gristmill.store.signature import Field
@@ -53,7 +56,7 @@ class ClassWriter:
         if isinstance(logits, Ragged) or logits.shape != expected:
             shape = "rows of different lengths" if isinstance(logits, Ragged) else logits.shape
             raise ServeError(f"expected logits of shape {expected}, found {shape}")
-        return class_rows(self.classes, softmax(logits.astype(np.float64)))
+        return class_rows(self.classes, softmax(logits))
 
 
 class TensorWriter:
@@ -61,33 +64,26 @@ class TensorWriter:
 
     def __init__(self, outputs: Sequence[Field]) -> None:
         self.outputs = tuple(outputs)
+        self._expected = [(field, field.name, field.ragged, field.inner) for field in outputs]
 
     def __call__(self, found: Sequence[NDArray[Any] | Ragged], count: int) -> Rows:
         """Return `count` answers."""
         columns: dict[str, Column] = {}
-        for field, value in zip(self.outputs, found, strict=True):
+        for (field, name, free, fixed), value in zip(self._expected, found, strict=True):
             ragged = isinstance(value, Ragged)
             inner = value.values.shape[1:] if isinstance(value, Ragged) else value.shape[1:]
-            if ragged != field.ragged or inner != field.inner or len(value) != count:
+            if ragged != free or inner != fixed or len(value) != count:
                 raise ServeError(
                     f"expected {count} rows of {field.shape}, "
                     f"found {len(value)} of {['any'] * ragged + list(inner)}",
-                    where=f"output {field.name!r}",
+                    where=f"output {name!r}",
                 )
-            columns[field.name] = value
+            columns[name] = value
         return Rows(columns, count)
 
 
-def class_rows(classes: Sequence[str], probs: NDArray[np.float64]) -> Rows:
-    """Return the answers `label`, `prob` and `probs` for probabilities float64[n, classes]."""
-    best = probs.argmax(axis=1)
-    labels = [classes[at] for at in best.tolist()]
-    prob = probs[np.arange(len(probs)), best]
-    return Rows({"label": labels, "prob": prob, "probs": probs}, len(probs))
-
-
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
     """Return probabilities, row by row, without overflow: float64[n, classes]."""
-    powers: NDArray[np.float64] = np.exp(logits - logits.max(axis=1, keepdims=True))
-    powers /= powers.sum(axis=1, keepdims=True)
-    return powers
+    # Rows are short: numpy would spend most of the time on the way to each of them.
+    found = torch.softmax(tensor_of(logits), 1, dtype=torch.float64).numpy()
+    return cast("NDArray[np.float64]", found)

@@ -13,12 +13,11 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from gristmill.core.errors import DataError
-from gristmill.serve.records import RecordError, check_records
 from gristmill.serve.runners.record_types import dtype_of, record_type
-from gristmill.serve.runners.rows import Column, Ragged, Rows
+from gristmill.serve.runners.records import RecordError, check_records
+from gristmill.serve.runners.rows import Column, LateRows, Ragged, Rows
 from gristmill.store.signature import Field
 
 Mode: TypeAlias = Literal["reject", "warn", "off"]
@@ -72,6 +71,8 @@ class Checker:
             (at, _column_of(field)) for at, field in enumerate(self.fields) if not _is_number(field)
         ]
         self._texts = [at for at, field in enumerate(inputs) if field.kind == "string"]
+        # Texts are still to be looked at, and the work of rows of free length is to be known.
+        self._late = not any(field.kind == "string" or field.ragged for field in self.fields)
 
     def rows(self, instances: Sequence[object]) -> Rows:
         """Return the records of a request as rows, without keys that the signature doesn't know.
@@ -100,24 +101,39 @@ class Checker:
         """
         if self._limited is not None:
             return self.rows([self._plain(record) for record in records])
-        values = list(zip(*map(msgspec.structs.astuple, records), strict=True))
-        if not values:
-            values = [() for _ in self.fields]
-        if not all(_is_text(values[at]) for at in self._texts):
+        if self._late:
+            return LateRows(records, self._columns_of)
+        values = self._values(records)
+        if values is None:
             return self._explained([self._plain(record) for record in records])
         return self._laid_out(values, len(records))
+
+    def _columns_of(self, records: Sequence[msgspec.Struct]) -> dict[str, Column]:
+        """Return the columns of records without texts, in which nothing can be wrong any more."""
+        return self._laid_out(self._values(records) or (), len(records)).columns
 
     def _rows(self, instances: Sequence[object]) -> Rows:
         try:
             records = msgspec.convert(instances, self._many)
         except (msgspec.ValidationError, UnicodeError, RecursionError):
             return self._explained(instances)
-        values = list(zip(*map(msgspec.structs.astuple, records), strict=True))
-        if not values:
-            values = [() for _ in self.fields]
-        if not all(_is_text(values[at]) for at in self._texts):
-            return self._explained(instances)
-        return self._laid_out(values, len(records))
+        values = self._values(records)
+        return (
+            self._explained(instances) if values is None else self._laid_out(values, len(records))
+        )
+
+    def _values(self, records: Sequence[msgspec.Struct]) -> list[Sequence[Any]] | None:
+        """Return the values of each field; None where a text is none."""
+        values: list[Any]
+        if len(self._names) == 1:  # one text or one tensor: 0.5 us less
+            values = [[record.f0 for record in records]]  # type: ignore[attr-defined]
+        else:
+            values = list(zip(*map(msgspec.structs.astuple, records), strict=True))
+            values = values or [() for _ in self.fields]
+        for at in self._texts:
+            if not _is_text(values[at]):
+                return None
+        return values
 
     def _explained(self, instances: Sequence[object]) -> Rows:
         """Find out what is wrong, one value after the other; or that nothing is."""
@@ -128,6 +144,9 @@ class Checker:
         return self._laid_out(values, len(good))
 
     def _laid_out(self, values: Sequence[Sequence[Any]], count: int) -> Rows:
+        if not self._numbers:
+            each = zip(self._others, values, strict=True)
+            return Rows({self._names[at]: lay_out(found) for (at, lay_out), found in each}, count)
         columns: dict[str, Column] = {name: [] for name in self._names}  # in the fields' order
         for dtype, places in self._numbers:
             matrix = np.array([values[at] for at in places], dtype)
@@ -176,16 +195,9 @@ def _column_of(field: Field) -> Callable[[Sequence[Any]], Column]:
         return list
     dtype = dtype_of(field)
     if not field.ragged:
-        shape = (-1, *field.inner)
-        return lambda values: _array(values, dtype).reshape(
-            shape if len(values) else (0, *shape[1:])
-        )
+        none = np.empty((0, *field.inner), dtype)
+        return lambda values: np.array(values, dtype) if len(values) else none
     return lambda values: _ragged(values, dtype, field.inner)
-
-
-def _array(values: Sequence[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    with np.errstate(over="ignore"):
-        return np.array(values, dtype)
 
 
 def _ragged(
@@ -194,4 +206,4 @@ def _ragged(
     offsets = np.zeros(len(values) + 1, np.int64)
     np.cumsum([len(value) for value in values], out=offsets[1:])
     flat = list(chain.from_iterable(values))
-    return Ragged(_array(flat, dtype).reshape(len(flat), *inner), offsets)
+    return Ragged(np.array(flat, dtype).reshape(len(flat), *inner), offsets)

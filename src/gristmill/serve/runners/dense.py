@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,14 @@ from torch import Tensor
 from gristmill.serve.runners.body import Values, lengths_of
 from gristmill.serve.runners.graph import Graph
 from gristmill.serve.runners.rows import Ragged
+from gristmill.store.graph import POINTWISE
 
 _MOST_ROWS = 1024
+_MOST_SMALL_ROWS = 8192
 _MOST_ELEMENTS = 1 << 14
+_MOST_VALUES = 1 << 20
+"""That one value of a small model may have: it fits into a processor's cache."""
+_LAYERS = POINTWISE | {"aten.linear.default", "aten.addmm.default", "aten._softmax.default"}
 
 
 class DenseBody:
@@ -31,6 +37,7 @@ class DenseBody:
     def __init__(self, graph: Graph, ragged: Sequence[bool]) -> None:
         self.graph = graph
         self._ragged = ragged
+        self._most_rows = _rows_at_once(graph)
 
     def __call__(self, inputs: Sequence[Values], rows: int) -> list[Values]:
         """Return each output for `rows` rows of the inputs, in order."""
@@ -43,11 +50,13 @@ class DenseBody:
         return [joined(found, back) for found in zip(*parts, strict=True)]
 
     def _stacked(self, inputs: Sequence[Values], rows: int) -> list[Values]:
-        if rows <= _MOST_ROWS:
-            return [found.numpy() for found in self.graph(*[tensor_of(each) for each in inputs])]
-        cuts = range(0, rows, _MOST_ROWS)
-        parts = [self._stacked([each[cut : cut + _MOST_ROWS] for each in inputs],
-                               min(_MOST_ROWS, rows - cut)) for cut in cuts]  # fmt: skip
+        most = self._most_rows
+        if rows <= most:
+            return [found.numpy() for found in self.graph(*map(tensor_of, inputs))]
+        parts = [
+            self._stacked([each[cut : cut + most] for each in inputs], min(most, rows - cut))
+            for cut in range(0, rows, most)
+        ]
         return [np.concatenate(found) for found in zip(*parts, strict=True)]
 
     def _padded(
@@ -61,9 +70,18 @@ class DenseBody:
         ]
         found = [answer.numpy() for answer in self.graph(*map(tensor_of, chosen))]
         return [
-            _cut(answer, mine) if ragged else answer
+            cut_rows(answer, mine) if ragged else answer
             for answer, ragged in zip(found, self._ragged, strict=True)
         ]
+
+
+def _rows_at_once(graph: Graph) -> int:
+    """Return how many rows of one shape go through a graph together: more where it is small."""
+    widths = [max(weight.shape, default=1) for weight in graph.weights.values()]
+    sizes = [prod(size or 1 for size in given.shape[1:]) for given in graph.spec.inputs]
+    if any(node.op not in _LAYERS for node in graph.spec.nodes):
+        return _MOST_ROWS
+    return max(_MOST_ROWS, min(_MOST_SMALL_ROWS, _MOST_VALUES // max([1, *widths, *sizes])))
 
 
 def batches(
@@ -93,7 +111,8 @@ def tensor_of(values: Values) -> Tensor:
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
-def _cut(padded: NDArray[Any], lengths: NDArray[np.int64]) -> Ragged:
+def cut_rows(padded: NDArray[Any], lengths: NDArray[np.int64]) -> Ragged:
+    """Return the rows of [n, longest, ...] without what they were filled up with."""
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     return Ragged(padded[np.arange(padded.shape[1]) < lengths[:, None]], offsets)
 

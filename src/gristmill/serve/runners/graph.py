@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gristmill.core.errors import BundleError, ServeError
+from gristmill.serve.runners.bindings import binding, numbers_of
 from gristmill.store.graph import (
     OPERATORS,
     Arg,
@@ -53,6 +55,8 @@ _MEMORY_FORMATS = {
     "preserve_format": torch.preserve_format,
 }
 
+_FEW_STEPS = 8
+
 
 class _Step(NamedTuple):
     """One call, made ready: constants lie in slots like everything else, so it only gathers."""
@@ -62,6 +66,19 @@ class _Step(NamedTuple):
     slot: int
     freed: tuple[int, ...]
     node: str
+
+
+class _Given(NamedTuple):
+    """What an input must be: element type, number of dimensions, and the fixed ones by axis."""
+
+    dtype: torch.dtype
+    dimensions: int
+    fixed: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, given: Input) -> _Given:
+        fixed = ((axis, size) for axis, size in enumerate(given.shape) if size is not None)
+        return cls(DTYPES[given.dtype], len(given.shape), tuple(fixed))
 
 
 class Graph:
@@ -93,9 +110,14 @@ class Graph:
         self._start: Values = [None] * len(spec.inputs) + list(self.weights.values())
         names = [*(given.name for given in spec.inputs), *spec.weights]
         self._slots = {name: slot for slot, name in enumerate(names)}
+        self._numbers = numbers_of(spec.nodes)
         self._steps = [step for node in spec.nodes for step in self._compile(node)]
         self._free()
         self._outputs = [self._slots[name] for name in spec.outputs]
+        self._given = [_Given.of(given) for given in spec.inputs]
+        self._elsewhere = self.device.type != "cpu"
+        # No weight asks for gradients; in a short graph the mode costs more than it saves.
+        self._mode = nullcontext if len(self._steps) <= _FEW_STEPS else torch.inference_mode
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the graph.
@@ -109,14 +131,15 @@ class Graph:
         Raises:
             ServeError: an input doesn't fit, or an operator can't be computed; names the node.
         """
-        check_inputs(self.spec.inputs, inputs)
+        if not self._fit(inputs):
+            check_inputs(self.spec.inputs, inputs)
         values = self._start.copy()
-        if self.device.type != "cpu":
+        if self._elsewhere:
             inputs = tuple(tensor.to(self.device) for tensor in inputs)
         values[: len(inputs)] = inputs
         node = ""
         try:
-            with torch.inference_mode():
+            with self._mode():
                 for call, gather, slot, freed, node in self._steps:  # noqa: B007
                     values[slot] = call(*gather(values))
                     for dead in freed:
@@ -124,6 +147,19 @@ class Graph:
         except (RuntimeError, IndexError, TypeError, ValueError) as error:
             raise ServeError(f"{error}", where=f"graph, node {node!r}") from error
         return tuple([values[slot] for slot in self._outputs])
+
+    def _fit(self, inputs: Sequence[Tensor]) -> bool:
+        """Say whether inputs are those that the graph is given: the quick way to `check_inputs`."""
+        if len(inputs) != len(self._given):
+            return False
+        for (dtype, dimensions, fixed), tensor in zip(self._given, inputs, strict=False):
+            shape = tensor.shape
+            if tensor.dtype is not dtype or len(shape) != dimensions:
+                return False
+            for axis, size in fixed:
+                if shape[axis] != size:
+                    return False
+        return True
 
     def _compile(self, node: Node) -> Iterator[_Step]:
         """Yield the call of a node, after those that gather the lists among its arguments."""
@@ -135,9 +171,7 @@ class Graph:
                 yield _Step(_listed, gather, sources[-1], (), node.name)
             else:
                 sources.append(self._source(arg))
-        call = operator_called(node.op)
-        if node.kwargs:
-            call = _with_keywords(call, len(node.args), tuple(node.kwargs))
+        call = call_of(node, self._numbers)
         self._slots[node.name] = self._add(None)
         yield _Step(call, _gather(sources), self._slots[node.name], (), node.name)
 
@@ -211,6 +245,18 @@ def constant(arg: Arg, device: torch.device) -> Any:
             return _MEMORY_FORMATS[arg.name]
         case _:
             return arg
+
+
+def call_of(node: Node, numbers: Collection[str]) -> Callable[..., Any]:
+    """Return what computes a node of its arguments and then those by name, all by position.
+
+    Args:
+        node: the node.
+        numbers: names of values that are numbers (`bindings.numbers_of`).
+    """
+    call = operator_called(node.op)
+    call = binding(node, numbers) or call
+    return _with_keywords(call, len(node.args), tuple(node.kwargs)) if node.kwargs else call
 
 
 def operator_called(name: str) -> Callable[..., Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,15 +57,12 @@ class LoadedRunner:
             DataError: rows that the model can't read.
             ServeError: the model can't be computed.
         """
-        inputs = self._read(rows)
-        if not rows.count:
-            one = self._run([_one_like(each) for each in inputs], 1)
-            return self._write([each[:0] for each in one], 0)
-        return self._write(self._run(inputs, rows.count), rows.count)
-
-    def _run(self, inputs: Sequence[Values], rows: int) -> list[Values]:
+        inputs, count = self._read(rows), rows.count
         with THREADS.use(self.threads):
-            return self.body(inputs, rows)
+            if count:
+                return self._write(self.body(inputs, count), count)
+            one = self.body([_one_like(each) for each in inputs], 1)
+            return self._write([each[:0] for each in one], 0)
 
 
 def _one_like(values: Values) -> Values:

@@ -12,7 +12,7 @@ from gristmill.serve.runners.dense import DenseBody
 from gristmill.serve.runners.graph import Graph
 from gristmill.serve.runners.loaded import LoadedRunner
 from gristmill.serve.runners.packed import PackedBody, gap_between
-from gristmill.serve.runners.reading import reader_of
+from gristmill.serve.runners.reading import Reader, reader_of
 from gristmill.serve.runners.samples import sample_inputs
 from gristmill.store.bundle import Bundle
 from gristmill.store.graph import GraphSpec, Ref
@@ -40,16 +40,26 @@ def open_runner(bundle: Bundle | Path | str, *, threads: int | None = 1) -> Load
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     graph = Graph(bundle.graph(), bundle.weights())
-    read, write = reader_of(bundle, graph.spec.inputs), writer_of(bundle)
-    if len(graph.spec.outputs) != (1 if bundle.classes else len(write.outputs)):
-        raise BundleError(
-            f"expected the outputs of the signature, found {len(graph.spec.outputs)} of the graph",
-            where="graph",
-        )
+    read, write = ends_of(bundle, graph.spec)
     body, note = _body(bundle, graph, write)
     if note:
         log.info("%s runs in padded batches: %s", bundle.name, note)
     return LoadedRunner(bundle, read, body, write, threads=threads, note=note)
+
+
+def ends_of(bundle: Bundle, spec: GraphSpec) -> tuple[Reader, Writer]:
+    """Return what reads a bundle's rows, and what writes its answers.
+
+    Raises:
+        BundleError: its signature is not that of its graph.
+    """
+    read, write = reader_of(bundle, spec.inputs), writer_of(bundle)
+    if len(spec.outputs) != (1 if bundle.classes else len(write.outputs)):
+        raise BundleError(
+            f"expected the outputs of the signature, found {len(spec.outputs)} of the graph",
+            where="graph",
+        )
+    return read, write
 
 
 def _body(bundle: Bundle, graph: Graph, write: Writer) -> tuple[Body, str]:

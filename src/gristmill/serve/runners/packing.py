@@ -23,8 +23,10 @@ from torch import Tensor
 
 from gristmill.core.errors import BundleError
 from gristmill.serve.runners import token_wise
+from gristmill.serve.runners.bindings import numbers_of
+from gristmill.serve.runners.dense_layers import Joined, joined_layers
 from gristmill.serve.runners.dimensions import Dimensions, Found, Several, dimensions_of, single
-from gristmill.serve.runners.graph import constant, operator_called
+from gristmill.serve.runners.graph import call_of, constant
 from gristmill.serve.runners.groups import Groups, of_rows, of_tokens, to_rows, to_tokens
 from gristmill.serve.runners.token_wise import Lead, lead_of
 from gristmill.store.graph import Arg, GraphSpec, Items, Node, Ref
@@ -80,6 +82,7 @@ class Packing:
 
     def __init__(self, spec: GraphSpec, weights: Mapping[str, Tensor]) -> None:
         self._dims = dimensions_of(spec, weights)
+        self._numbers = numbers_of(spec.nodes)
         self.start: Values = []
         self.steps: list[Step] = []
         self._forms: dict[tuple[int, Form], Held] = {}
@@ -93,8 +96,12 @@ class Packing:
             self._held[given.name] = Held(self._add(None), lead, dims)
         for name in spec.weights:
             self._held[name] = Held(self._add(weights[name]), "fixed", self._dims[name])
+        layers, hidden = joined_layers(spec, weights), set[str]()
         for node in spec.nodes:
-            self._held[node.name] = self._once(node)
+            if node.name in layers and self._joined_layers(layers[node.name]):
+                hidden |= set(layers[node.name].hidden)
+            if node.name not in self._held and node.name not in hidden:
+                self._held[node.name] = self._once(node)
         self.outputs = [self._output(name) for name in spec.outputs]
         self._free()
 
@@ -116,6 +123,21 @@ class Packing:
                 for dead in freed:
                     values[dead] = None
         return [values[slot] for slot in self.outputs]
+
+    def _joined_layers(self, layers: Joined) -> bool:
+        """Add the steps of dense layers that read one value, if it is held as tokens or rows."""
+        source = self._held[layers.source]
+        dims = single(source.dims)
+        lead = None if dims is None else lead_of(dims)
+        if dims is None or lead is None or not token_wise.last_fixed(dims):
+            return False
+        held = self._as(source, lead)
+        if held.form != lead:
+            return False
+        found = self._step(lambda _, values: layers.product(values), [held], lead, None)
+        for at, name in enumerate(layers.results):
+            self._held[name] = self._step(_picked(at), [found], lead, self._dims[name])
+        return True
 
     def _once(self, node: Node) -> Held:
         """Return the value of a node; that of an equal one before it, where there is one."""
@@ -139,7 +161,7 @@ class Packing:
         args = [self._argument(arg) for arg in node.args]
         kwargs = {key: self._argument(arg) for key, arg in node.kwargs.items()}
         given = [*args, *kwargs.values()]
-        call = _with_keywords(operator_called(node.op), len(args), tuple(kwargs))
+        call = call_of(node, self._numbers)
         dims = self._dims[node.name]
         if all(each.form == "fixed" for each in given):
             value = call(*[self.start[each.slot] for each in given])
@@ -201,7 +223,7 @@ class Packing:
         self, node: Node, args: list[Held], lead: Lead, result: Dimensions
     ) -> tuple[list[Held], Work] | None:
         """Return what an operator is called on, and how, on held tensors; None if it can't be."""
-        call = _with_keywords(operator_called(node.op), len(node.args), tuple(node.kwargs))
+        call = call_of(node, self._numbers)
         extra = [self._argument(arg) for arg in node.kwargs.values()]
         if node.op in token_wise.ELEMENTWISE:
             held = [self._broadcast(arg, lead, result) for arg in args]
@@ -344,7 +366,7 @@ class Packing:
         return len(self.start) - 1
 
     def _free(self) -> None:
-        """Drop steps that nothing reads, and let the others drop what no later one reads."""
+        """Drop steps and values that nothing reads, and let steps drop what no later one reads."""
         needed, kept = set(self.outputs), []
         for step in reversed(self.steps):
             if step.slot in needed:
@@ -353,6 +375,12 @@ class Packing:
                 needed |= made_here
                 kept.append(step._replace(freed=freed))
         self.steps = kept[::-1]
+        read = {*self.outputs, *(slot for step in kept for slot in step.slots)}
+        self.start = [value if at in read else None for at, value in enumerate(self.start)]
+
+
+def _picked(at: int) -> Work:
+    return lambda _, found: found[at]
 
 
 def _spread(groups: Groups, rows: Tensor) -> Tensor:
@@ -366,13 +394,3 @@ def _on_last_axes(node: Node, dims: Dimensions) -> bool:
         shape = node.args[1]
         return isinstance(shape, Items) and token_wise.last_fixed(dims, len(shape.items))
     return False
-
-
-def _with_keywords(call: Work, positional: int, keys: tuple[str, ...]) -> Work:
-    if not keys:
-        return call
-
-    def called(*values: Any) -> Any:
-        return call(*values[:positional], **dict(zip(keys, values[positional:], strict=True)))
-
-    return called

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast, overload
 
 import numpy as np
@@ -104,25 +104,27 @@ class Rows:
     Attributes:
         columns: the columns; not to be changed, slices share their memory.
         count: how many rows each has.
+        finite: whether all numbers are known to be finite; False where nobody has looked.
 
     Raises:
         ServeError: columns differ in length, or there is none and `count` isn't given.
     """
 
-    __slots__ = ("columns", "count")
+    __slots__ = ("columns", "count", "finite")
+
+    columns: dict[str, Column]
 
     def __init__(self, columns: Mapping[str, Column], count: int | None = None) -> None:
-        lengths = [len(column) for column in columns.values()]
         if count is None:
-            if not lengths:
+            if not columns:
                 raise ServeError("expected a column, found none")
-            count = lengths[0]
-        for length in lengths:
-            if length != count:
+            count = len(next(iter(columns.values())))
+        for column in columns.values():
+            if len(column) != count:
                 found = {name: len(column) for name, column in columns.items()}
                 raise ServeError(f"expected columns of {count} rows, found {found}")
         self.columns = dict(columns)
-        self.count = count
+        self.count, self.finite = count, False
 
     def __len__(self) -> int:
         return self.count
@@ -134,8 +136,11 @@ class Rows:
         """Return rows `start` to `stop`; arrays share memory with these."""
         if start == 0 and stop == self.count:
             return self
-        columns = {name: column[start:stop] for name, column in self.columns.items()}
-        return Rows(columns, stop - start)
+        # Parts of columns of one length need no check: 0.5 us less for each request of a batch.
+        part = Rows.__new__(Rows)
+        part.columns = {name: column[start:stop] for name, column in self.columns.items()}
+        part.count, part.finite = stop - start, self.finite
+        return part
 
     def select(self, places: NDArray[np.int64]) -> Rows:
         """Return the rows at these places, in this order."""
@@ -148,12 +153,56 @@ class Rows:
         first = parts[0]
         if len(parts) == 1:
             return first
+        if isinstance(first, LateRows) and all(first.is_like(part) for part in parts):
+            return first.joined(parts)
         columns = {name: _join([part.columns[name] for part in parts]) for name in first.columns}
         return Rows(columns, sum(part.count for part in parts))
 
     def nbytes(self) -> int:
         """Bytes of the data; a string counts as its characters do in UTF-8, a number as 8."""
         return sum(_nbytes(column) for column in self.columns.values())
+
+
+class LateRows(Rows):
+    """Records that become columns when somebody looks at them: those of a batch all at once.
+
+    An array of each request and one of all of them took 4 us a request longer.
+
+    Args:
+        records: as they came.
+        lay_out: makes columns of records.
+    """
+
+    __slots__ = ("_columns", "_lay_out", "_records")
+
+    def __init__(
+        self, records: Sequence[Any], lay_out: Callable[[Sequence[Any]], dict[str, Column]]
+    ) -> None:
+        self._records, self._lay_out = records, lay_out
+        self._columns: dict[str, Column] | None = None
+        self.count, self.finite = len(records), False
+
+    @property
+    def columns(self) -> dict[str, Column]:  # type: ignore[override]
+        """The columns, made when they are asked for."""
+        if self._columns is None:
+            self._columns = self._lay_out(self._records)
+        return self._columns
+
+    def take(self, start: int, stop: int) -> Rows:
+        """Return rows `start` to `stop`."""
+        if self._columns is None:
+            return LateRows(self._records[start:stop], self._lay_out)
+        return super().take(start, stop)
+
+    def is_like(self, rows: Rows) -> bool:
+        """Say whether other rows are no columns yet either, and would become the same ones."""
+        return isinstance(rows, LateRows) and rows._lay_out == self._lay_out
+
+    def joined(self, parts: Sequence[Any]) -> LateRows:
+        """Join runs of rows that are all alike."""
+        records = [record for part in parts for record in part._records]
+        return LateRows(records, self._lay_out)
 
 
 def _select(column: Column, places: NDArray[np.int64]) -> Column:

@@ -41,6 +41,19 @@ class Threads:
                 if not self._inside:
                     self._set(self._before)
 
+    @contextmanager
+    def standing(self, count: int) -> Iterator[None]:
+        """Make it the number of the whole process for a block, that of a server's life.
+
+        To lend it for each batch instead costs 10 to 20 us a batch, a third of a small model's.
+        """
+        before = torch.get_num_threads()
+        self._set(count)
+        try:
+            yield
+        finally:
+            self._set(before)
+
     @staticmethod
     def _set(count: int) -> None:
         if count != torch.get_num_threads():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gristmill.serve.runners.rows import Ragged, Rows
+from gristmill.serve.runners.rows import LateRows, Ragged, Rows
 from gristmill.store.signature import Field
 
 _CHARACTERS = 5.0
@@ -23,6 +23,8 @@ def work_of(rows: Rows, inputs: Sequence[Field]) -> NDArray[np.float64]:
     A row of free length counts its elements, a text a token for each 5 characters and two more,
     and any other row 1.
     """
+    if isinstance(rows, LateRows):  # of one shape all, and no columns yet: leave it at that
+        return _ONE if rows.count == 1 else np.ones(rows.count)
     for column in rows.columns.values():
         if isinstance(column, Ragged):
             return column.lengths.astype(np.float64)

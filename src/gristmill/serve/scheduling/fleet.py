@@ -5,6 +5,10 @@ from __future__ import annotations
 from gristmill.serve.scheduling.latency import LatencyModel
 from gristmill.serve.scheduling.request import Batch
 
+_LOOK_SECONDS = 1e-3
+_KNOWN = 128
+"""Batches that are all learnt from, however short."""
+
 
 class Fleet:
     """The replicas of one model: what each runs, and how fast it is.
@@ -23,6 +27,7 @@ class Fleet:
         self._running: list[list[Batch]] = [[] for _ in range(count)]
         self._free = [float("-inf")] * count
         self._sorted = list(self._free)
+        self._looked = list(self._free)
 
     def start(self, ahead: float, now: float) -> float:
         """Return when a batch starts that has `ahead` seconds of batches before it in line.
@@ -54,12 +59,23 @@ class Fleet:
         running.append(batch)
         self._set(batch.replica, batch.ends)
 
-    def end(self, batch: Batch, seconds: float, now: float) -> None:
-        """Note that a batch is done, and how long it ran."""
-        running = self._running[batch.replica]
+    def end(self, batch: Batch, seconds: float, now: float) -> bool:
+        """Note that a batch is done, and how long it ran; say whether anything was learnt of it.
+
+        To learn takes 5 us, as long as a small model: of batches that are so short, one in a
+        millisecond tells enough. Which one is known when it begins: else slow ones would be looked
+        at more often than others.
+        """
+        replica = batch.replica
+        running = self._running[replica]
         running.remove(batch)
-        self._set(batch.replica, running[-1].ends if running else now)
-        self.observe(batch.replica, batch.work, seconds)
+        self._set(replica, running[-1].ends if running else now)
+        soon = batch.began < self._looked[replica] + _LOOK_SECONDS
+        if soon and self.models[replica].seen >= _KNOWN:
+            return False
+        self._looked[replica] = batch.began
+        self.observe(replica, batch.work, seconds)
+        return True
 
     def observe(self, replica: int, work: float, seconds: float) -> None:
         """Learn from one batch."""

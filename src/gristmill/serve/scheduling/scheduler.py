@@ -93,8 +93,8 @@ class Scheduler:
 
     def finished(self, batch: Batch, seconds: float, now: float) -> None:
         """Take note that a batch is done, and that it took so many seconds."""
-        self.fleet.end(batch, seconds, now)
-        self.queue.refit()
+        if self.fleet.end(batch, seconds, now):
+            self.queue.refit()
 
     def observe(self, replica: int, work: float, seconds: float) -> None:
         """Learn from a batch that ran before the server took requests."""

@@ -33,6 +33,26 @@ class Policy(Protocol):
         """Return when to ask again (`shed`, then `next_batch`) if nothing happens before."""
 
 
+def _at_once() -> float:
+    return 0.0
+
+
+class Overheads(NamedTuple):
+    """What passes around batches in a server and is no part of any batch; each draws seconds.
+
+    Attributes:
+        hearing: from when a request is due to when the policy is offered it: the client, the
+            network, the event loop.
+        starting: from when a replica is free and something waits to when the batch is handed out;
+            what comes in between can still be in it.
+        telling: from when the batch ends to when the client has its answer.
+    """
+
+    hearing: Callable[[], float] = _at_once
+    starting: Callable[[], float] = _at_once
+    telling: Callable[[], float] = _at_once
+
+
 class Outcome(NamedTuple):
     """What became of each request, in the order of their arrival.
 
@@ -76,6 +96,7 @@ def simulate(
     arrivals: Iterable[float],
     latency: Callable[[Batch], float],
     replicas: int = 1,
+    overheads: Overheads | None = None,
 ) -> Outcome:
     """Run a policy over given arrivals.
 
@@ -85,8 +106,10 @@ def simulate(
         arrivals: when each comes, ascending; seconds.
         latency: seconds that a batch takes, drawn when it starts.
         replicas: how many run batches.
+        overheads: of the server around the batches; none by default.
     """
-    return _Run(policy, requests, np.asarray(arrivals, np.float64), latency, replicas).run()
+    came = np.asarray(arrivals, np.float64)
+    return _Run(policy, requests, came, latency, replicas, overheads or Overheads()).run()
 
 
 class _Run:
@@ -99,9 +122,10 @@ class _Run:
         arrivals: NDArray[np.float64],
         latency: Callable[[Batch], float],
         replicas: int,
+        overheads: Overheads,
     ) -> None:
         self.policy, self.requests, self.latency = policy, requests, latency
-        self.arrivals = arrivals
+        self.arrivals, self.overheads = arrivals, overheads
         self.places = {id(request): place for place, request in enumerate(requests)}
         self.left = [request.count for request in requests]
         self.ends = np.full(len(requests), np.nan)
@@ -109,26 +133,32 @@ class _Run:
         self.idle = list(range(replicas))
         self.running: list[tuple[float, int, Batch, float]] = []
         self.batches: list[int] = []
+        self.turn = float("inf")
 
     def run(self) -> Outcome:
+        heard = self.arrivals + [self.overheads.hearing() for _ in self.requests]
+        order = np.argsort(heard, kind="stable")
         coming, now = 0, 0.0
-        times = self.arrivals.tolist()
+        places, times = order.tolist(), heard[order].tolist()
         while True:
             arrival = times[coming] if coming < len(times) else float("inf")
             end = self.running[0][0] if self.running else float("inf")
-            timer = max(self.policy.expiry(), now)
-            now = min(arrival, end, timer)
+            now = min(arrival, end, self._timer(now))
             if now == float("inf"):
                 break
             if end == now:
                 self._end(now)
             elif arrival == now:
-                self._offer(self.requests[coming], now)
+                self._offer(self.requests[places[coming]], now)
                 coming += 1
             self._drop(now)
             self._start(now)
         deadlines = np.array([request.deadline for request in self.requests])
         return Outcome(self.arrivals, deadlines, self.ends, self.answered, self.batches)
+
+    def _timer(self, now: float) -> float:
+        """Return when to go on if nothing comes or ends: at the turn, else as the policy says."""
+        return self.turn if self.turn < float("inf") else max(self.policy.expiry(), now)
 
     def _offer(self, request: Request, now: float) -> None:
         if self.policy.offer(request, now) is not None:
@@ -141,6 +171,12 @@ class _Run:
             self.left[place] = -1
 
     def _start(self, now: float) -> None:
+        """Hand out batches, a turn of the server after it could be done first."""
+        if self.turn == float("inf") and self.idle:
+            self.turn = now + self.overheads.starting()
+        if self.turn > now:
+            return
+        self.turn = float("inf")
         while self.idle:
             batch = self.policy.next_batch(self.idle[0], now, len(self.idle))
             if batch is None:
@@ -158,4 +194,4 @@ class _Run:
             place = self.places[id(request.whole or request)]
             self.left[place] -= request.count
             if self.left[place] == 0:
-                self.ends[place], self.answered[place] = now, True
+                self.ends[place], self.answered[place] = now + self.overheads.telling(), True

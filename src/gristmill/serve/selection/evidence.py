@@ -44,6 +44,19 @@ def merge(one: PolicyState, other: PolicyState, half_life: float) -> PolicyState
     return add(one, other.at, other.weight, other.loss, half_life)
 
 
+def apart(state: PolicyState, arms: int) -> tuple[PolicyState, PolicyState]:
+    """Return the two halves of sums that were put together: of `arms` arms, and of the rest."""
+    return (
+        PolicyState(state.at, state.weight[:arms], state.loss[:arms]),
+        PolicyState(state.at, state.weight[arms:], state.loss[arms:]),
+    )
+
+
+def together(first: PolicyState, second: PolicyState) -> PolicyState:
+    """Return two sums over the same outcomes as one state."""
+    return PolicyState(first.at, first.weight + second.weight, first.loss + second.loss)
+
+
 def only(arm: int, arms: int, value: float) -> tuple[float, ...]:
     """Return zeros with `value` at one position."""
     return tuple(value if position == arm else 0.0 for position in range(arms))

@@ -344,7 +344,10 @@ class FeedbackLog(Closing):
         return found
 
     def _is_ours(self, head: Head) -> bool:
-        return head.members == self.members and head.policy == self.policy
+        # What another version of a policy has learnt may have another form: it is learnt again.
+        width = len(self.policy.start().loss)
+        fits = all(len(learnt.state.loss) == width for _, learnt in head.learnt)
+        return fits and head.members == self.members and head.policy == self.policy
 
     def _learn_again(self, record: Joined, places: Sequence[int | None], *, same: bool) -> None:
         arms = self.policy.arms

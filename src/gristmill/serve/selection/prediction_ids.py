@@ -15,10 +15,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-from gristmill.core.atomic import write_atomic
-from gristmill.core.errors import StoreError
+from gristmill.serve.selection.secret_keys import secret_key
 
-_KEY_BYTES = 16
 _TAG_BYTES = 5
 _NAME = re.compile(r"(p[0-9a-z]{0,8}-)([0-9a-f]{10})([0-9a-f]{10})-([0-9]{1,9})", re.ASCII)
 
@@ -43,18 +41,8 @@ class PredictionIds:
         Raises:
             StoreError: the file with the key holds something else.
         """
-        path = folder / "key"
-        if not path.exists():
-            write_atomic(path, secrets.token_bytes(_KEY_BYTES))
-            path.chmod(0o600)
-        key = path.read_bytes()
-        if len(key) != _KEY_BYTES:
-            raise StoreError(
-                f"expected a key of {_KEY_BYTES} bytes, found {len(key)}",
-                where=str(path),
-                fix="remove it: predictions made so far can then get no feedback any more",
-            )
-        return cls(key)
+        fix = "remove it: predictions made so far can then get no feedback any more"
+        return cls(secret_key(folder / "key", fix=fix))
 
     def request(self, model: str, number: int) -> str:
         """Return what the names of all rows of a request begin with.

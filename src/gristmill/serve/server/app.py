@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gristmill.core.errors import UsageError
@@ -17,17 +17,21 @@ from gristmill.serve.protocols.served import RequestIds, Served
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.routing.feedback import feedback
 from gristmill.serve.routing.watched import drift
+from gristmill.serve.server.content_coding import WORTH_BYTES, pack
 from gristmill.serve.server.headers import REQUEST_ID, request_id
 from gristmill.serve.server.model_handlers import ModelHandlers
 from gristmill.serve.server.request import Disconnected, Receive, Request, Scope
 from gristmill.serve.server.response import Response, Send
-from gristmill.serve.server.routes import Handler, Route, Routes, shown
+from gristmill.serve.server.routes import Asking, Finder, Form, Handler, Route, Routes, shown
 from gristmill.serve.server.tokens import Tokens
+from gristmill.serve.server.traced import traced
 from gristmill.serve.watch.metrics import Metrics
 from gristmill.serve.watch.request_log import RequestLog
 
 if TYPE_CHECKING:
+    from gristmill.serve.online.endpoint import Answered
     from gristmill.serve.selection.feedback_log import FeedbackLog
+    from gristmill.serve.watch.tracing import Tracing
 
 log = logging.getLogger("gristmill.serve")
 
@@ -42,6 +46,7 @@ class App:
     Args:
         models: what is served, each under its own name; the first also under `/v1/predict`.
         tokens: who may ask; everyone by default.
+        tracing: makes a span of each request; none by default.
 
     Raises:
         UsageError: no model, two of one name, or a name that no path can hold.
@@ -51,7 +56,12 @@ class App:
         hot: paths, as they stand in a request, that `Connection` takes a short way to.
     """
 
-    def __init__(self, models: Sequence[Served], tokens: Tokens | None = None) -> None:
+    def __init__(
+        self,
+        models: Sequence[Served],
+        tokens: Tokens | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
         _check_names([served.name for served in models])
         self.models = {served.name: served for served in models}
         self.first = models[0]
@@ -62,13 +72,17 @@ class App:
         self._log = RequestLog(log)
         self._routes = self._build_routes()
         self._other = self.metrics.route("other")
-        self._feedback_logs = [log for served in models for log in _feedback_logs(served.endpoint)]
+        logs = (log for served in models for log in _feedback_logs(served.endpoint))
+        self._feedback_logs = list({id(log): log for log in logs}.values())
         self.hot = {b"/v1/predict": "/v1/predict"}
         for name in self.models:
             for path in (f"/v1/models/{name}/predict", f"/v2/models/{name}/infer"):
                 self.hot[path.encode()] = path
         for served in models:
             self.metrics.add_source(served.samples)
+        if tracing is not None:  # nobody else pays for it: not even a question whether it is there
+            self.hot = {}
+            self.respond = traced(self.respond, tracing)  # type: ignore[method-assign]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -82,8 +96,12 @@ class App:
                 return
             await response.send(send)
 
-    async def respond(self, request: Request) -> Response:
+    async def respond(self, request: Request, routes: Finder | None = None) -> Response:
         """Answer one request, or say why not.
+
+        Args:
+            request: what is asked.
+            routes: where to look for its path; by default the routes of HTTP.
 
         Raises:
             Disconnected: the client left.
@@ -92,7 +110,7 @@ class App:
         route: Route | None = None
         try:
             request.name = request_id(request) or self._ids.next()
-            route = self._routes.find(request.path)
+            route = request.route = (routes or self._routes).find(request.path)
             handler = route.handler(request.method)
             if not route.open:
                 self._tokens.check(request)
@@ -103,15 +121,52 @@ class App:
         except Disconnected:
             self._log.left(request, route)
             raise
-        except Exception:
-            response = self._failed(request)
-        response.headers.append((REQUEST_ID, request.name.encode()))
-        seconds = time.monotonic() - began
-        counts = self._other if route is None else route.metrics
-        counts.done(response.status, seconds)
-        if self._log.wanted:
-            self._log.answered(request, route, response.status, seconds, len(response.body))
-        return response
+        except Exception as error:
+            response = self._failed(request, error)
+        if len(response.body) >= WORTH_BYTES and b"accept-encoding" in request.headers:
+            await pack(response, request.headers[b"accept-encoding"])
+        return self._leave(request, route, response, began)
+
+    def begin(
+        self, request: Request, body: bytes, write: Callable[[Response], None]
+    ) -> Callable[[], object]:
+        """Answer a request that asks a model and is there as a whole, as `respond` does.
+
+        Without a coroutine, a task and a future, which take longer than all that is done here.
+
+        Args:
+            request: a POST to one of the `hot` paths.
+            body: its body, as it is: not packed.
+            write: told the response, once, at the earliest in this call.
+
+        Returns:
+            what to call when the client has left.
+        """
+        began = time.monotonic()
+        route: Route | None = None
+        asking: Asking
+
+        def told(outcome: Answered | Exception) -> None:
+            if isinstance(outcome, Exception):
+                response = self._trouble(request, outcome)
+            else:
+                response = self._written(request, asking, outcome)
+            write(self._leave(request, route, response, began))
+
+        try:
+            request.name = request_id(request) or self._ids.next()
+            route = self._routes.find(request.path)
+            self._tokens.check(request)
+            asking = route.asking(request, body)
+            return asking.served.ask(asking.rows, asking.call, told)
+        except Exception as error:
+            told(error)
+            return _nobody_waits
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests should come."""
+        return all(served.ready for served in self.models.values() if served.decides)
 
     def stop(self) -> None:
         """Say that no new requests should come; those that do are still answered."""
@@ -134,16 +189,40 @@ class App:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
+    def _leave(
+        self, request: Request, route: Route | None, response: Response, began: float
+    ) -> Response:
+        """Put the request's id on its answer, count it, log it."""
+        response.headers.append((REQUEST_ID, request.name.encode()))
+        seconds = time.monotonic() - began
+        counts = self._other if route is None else route.metrics
+        counts.done(response.status, seconds)
+        if self._log.wanted:
+            self._log.answered(request, route, response.status, seconds, len(response.body))
+        return response
+
+    def _written(self, request: Request, asking: Asking, answered: Answered) -> Response:
+        try:
+            asking.served.check_finite(answered.rows)
+            return asking.write(answered)
+        except Exception as error:
+            return self._trouble(request, error)
+
+    def _trouble(self, request: Request, error: Exception) -> Response:
+        if isinstance(error, Refusal):
+            return self._refused(request, error)
+        return self._failed(request, error)
+
     def _refused(self, request: Request, refusal: Refusal) -> Response:
-        body = {"error": refusal.text()} if request.path.startswith("/v2") else refusal.body()
         headers = [(name.lower().encode(), value.encode()) for name, value in refusal.headers]
         request.name = request.name or self._ids.next()
-        return Response.json(body, refusal.status, headers)
+        return Response.json(request.refused(refusal), refusal.status, headers)
 
-    def _failed(self, request: Request) -> Response:
+    def _failed(self, request: Request, error: Exception) -> Response:
         """Log the exception under an id, and tell the client the id alone."""
         name = secrets.token_hex(6)
-        log.exception("error %s: %s %s", name, shown(request.method), shown(request.path))
+        words = (name, shown(request.method), shown(request.path))
+        log.error("error %s: %s %s", *words, exc_info=error)
         message = f"the server failed on this request; its log has the reason under {name}"
         return self._refused(request, Refusal(500, "internal", message))
 
@@ -171,6 +250,11 @@ class App:
 
     def _add_model(self, routes: Routes, served: Served) -> None:
         own = ModelHandlers(served)
+        forms: dict[str, Form] = {
+            "/v1/predict": own.plain,
+            "/v1/models/{name}/predict": own.plain,
+            "/v2/models/{name}/infer": own.tensors,
+        }
         paths: dict[str, dict[str, Handler]] = {
             "/v1/models/{name}/predict": {"POST": own.predict},
             "/v2/models/{name}": {"GET": own.metadata},
@@ -183,7 +267,8 @@ class App:
         for pattern, handlers in paths.items():
             counts = self.metrics.route(pattern, served.name)
             path = pattern.replace("{name}", served.name)
-            routes.add(path, Route(pattern, handlers, counts, served.name))
+            form = forms.get(pattern)
+            routes.add(path, Route(pattern, handlers, counts, served.name, form=form))
         routes.add_model(served.name, lambda: served.version)
 
     async def _get_page(self, _: Request) -> Response:
@@ -200,9 +285,9 @@ class App:
         return Response(self.metrics.text().encode(), content_type=_METRICS_TYPE)
 
     async def _get_ready(self, _: Request) -> Response:
-        ready = all(served.ready for served in self.models.values())
-        problems = [problem for served in self.models.values() for problem in served.problems]
-        said = {"ready": ready} | ({"problems": problems} if problems else {})
+        ready = self.ready
+        problems = dict.fromkeys(line for each in self.models.values() for line in each.problems)
+        said = {"ready": ready} | ({"problems": list(problems)} if problems else {})
         return Response.json(said, 200 if ready else 503)
 
     async def _post_feedback(self, request: Request) -> Response:
@@ -210,7 +295,7 @@ class App:
         return Response(feedback(self._feedback_logs, body))
 
     async def _get_drift(self, _: Request) -> Response:
-        return Response(drift([served.endpoint for served in self.models.values()]))
+        return Response(await drift([served.endpoint for served in self.models.values()]))
 
     async def _post_index(self, request: Request) -> Response:
         body = await request.body(self.limits.max_body, self.limits.body_timeout)
@@ -219,6 +304,10 @@ class App:
             raise Refusal(400, "wrong_form", 'expected {"ready": true or false}, or no body')
         only_ready = asked.get("ready", False)
         return Response.json(metadata.repository_index(self.models.values(), only_ready))
+
+
+def _nobody_waits() -> None:
+    """There is nothing to call off: the answer is written."""
 
 
 def _always(value: object) -> Handler:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
-from gristmill.serve.server.request import Disconnected, Request
+from gristmill.serve.server.content_coding import WORTH_BYTES, pack
+from gristmill.serve.server.request import Request
 
 if TYPE_CHECKING:
     from gristmill.serve.server.connection import Connection
+    from gristmill.serve.server.response import Response
 
 
 class Exchange:
     """A request and its answer; has what uvicorn's protocol expects of a request under way.
 
+    No task runs for it: the application calls back when the answer is there.
+
     Args:
         connection: where it came from.
         path: decoded.
         headers: by lower-case name.
+        keep_alive: whether the client wants the connection to stay open.
 
     Attributes:
         parts: the body as it came in.
@@ -29,23 +35,26 @@ class Exchange:
 
     __slots__ = (
         "_connection",
-        "_headers",
-        "_path",
-        "_task",
+        "_gone",
+        "_packing",
         "disconnected",
+        "headers",
         "keep_alive",
         "parts",
+        "path",
         "response_complete",
         "started",
     )
 
-    def __init__(self, connection: Connection, path: str, headers: dict[bytes, bytes]) -> None:
-        self._connection, self._path, self._headers = connection, path, headers
-        self._task: asyncio.Task[None] | None = None
+    def __init__(
+        self, connection: Connection, path: str, headers: dict[bytes, bytes], *, keep_alive: bool
+    ) -> None:
+        self._connection, self.path, self.headers = connection, path, headers
+        self._gone: Callable[[], object] | None = None
+        self._packing: asyncio.Task[None] | None = None
         self.parts: list[bytes] = []
         self.started = self.disconnected = self.response_complete = False
-        parser = connection.parser
-        self.keep_alive = bool(parser.should_keep_alive()) and parser.get_http_version() != "1.0"
+        self.keep_alive = keep_alive
 
     @property
     def message_event(self) -> Exchange:
@@ -54,31 +63,35 @@ class Exchange:
 
     def set(self) -> None:
         """Stop: nobody waits for the answer."""
-        if self._task is not None and not self.response_complete:
-            self._task.cancel()
+        self.disconnected = True
+        if self._gone is not None and not self.response_complete:
+            self._gone()
 
     def start(self) -> None:
         """Answer; the body is complete."""
         self.started = True
         parts = self.parts
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        # What may be written to need not be copied to be computed on: for a picture of 600 kB that
+        # and the join itself take 60 us less.
+        body = parts[0] if len(parts) == 1 else cast("bytes", bytearray().join(parts))
         self.parts = []
-        connection = self._connection
-        self._task = task = connection.loop.create_task(self._run(body))
-        # Uvicorn waits for these when it ends, and cancels them when it has waited long enough.
-        connection.tasks.add(task)
-        task.add_done_callback(connection.tasks.discard)
+        request = Request("POST", self.path, self.headers, body)
+        self._gone = self._connection.served.begin(request, body, self._answer)
 
-    async def _run(self, body: bytes) -> None:
+    def _answer(self, response: Response) -> None:
+        coding = self.headers.get(b"accept-encoding")
+        if coding is not None and len(response.body) >= WORTH_BYTES:
+            self._packing = asyncio.ensure_future(self._pack(response, coding))
+        else:
+            self._write(response)
+
+    async def _pack(self, response: Response, coding: bytes) -> None:
+        await pack(response, coding)
+        self._write(response)
+
+    def _write(self, response: Response) -> None:
         connection = self._connection
-        request = Request("POST", self._path, self._headers, body)
-        try:
-            response = await connection.served.respond(request)
-        except Disconnected:
-            return
-        if connection.flow.write_paused:
-            await connection.flow.drain()
-        if self.disconnected:
+        if self.disconnected or self.response_complete:
             return
         connection.transport.write(response.to_bytes(not self.keep_alive))
         self.response_complete = True

@@ -58,7 +58,7 @@ def call_of(request: Request, name: str, now: float, default: float, most: float
         Refusal: 400, a header has another form.
     """
     headers = request.headers
-    call = Call(request_id=name, deadline=now + default)
+    call = Call(request_id=name, deadline=now + default, trace=request.trace)
     if DEADLINE in headers:
         call.deadline = now + _seconds(headers[DEADLINE], most)
     if PRIORITY in headers:

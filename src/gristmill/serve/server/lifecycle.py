@@ -4,71 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from gristmill.core.errors import ServeError
 from gristmill.serve.online.in_process import ThreadReplica
 from gristmill.serve.online.model_endpoint import ModelEndpoint
 from gristmill.serve.protocol import Limits
 from gristmill.serve.protocols.served import Served
+from gristmill.serve.runners.threads import THREADS
 from gristmill.serve.server.app import App
+from gristmill.serve.server.composing import OpenedModel, composed
+from gristmill.serve.server.grpc_beside import grpc_beside
 from gristmill.serve.server.listener import listen, url_of
 from gristmill.serve.server.logs import set_up_logs
-from gristmill.serve.server.opening import (
-    Source,
-    Sources,
-    measure,
-    named_sources,
-    open_model,
-    open_processes,
-)
+from gristmill.serve.server.opening import measure, open_model
+from gristmill.serve.server.ready import Ready, ReadyModel, ReadyRoute
+from gristmill.serve.server.serving_plan import plan_of
 from gristmill.serve.server.settings import Settings
 from gristmill.serve.server.tls import check_certificate
 from gristmill.serve.server.tokens import Tokens
 from gristmill.serve.server.uvicorn_server import run_uvicorn
+from gristmill.serve.watch.tracing import tracing_of
 
 if TYPE_CHECKING:
-    from gristmill.serve.runners.rows import Rows
     from gristmill.serve.runners.runner import Runner
-
-
-class ReadyModel(msgspec.Struct, frozen=True):
-    """What a server says of one of its models.
-
-    Attributes:
-        name: what requests call it.
-        fingerprint: of its bundle.
-        classes: class names; empty where it is no classifier.
-        rows_per_second: in full batches, as measured while it was warmed up.
-        p50_ms: milliseconds of one row alone, the median.
-    """
-
-    name: str
-    fingerprint: str
-    classes: tuple[str, ...]
-    rows_per_second: float
-    p50_ms: float
-
-    def __str__(self) -> str:
-        said = [self.fingerprint[:8]]
-        if self.classes:
-            said.append(f"{len(self.classes)} classes")
-        said += [f"{_rounded(self.rows_per_second)} rows/s", f"p50 {self.p50_ms:.2g} ms"]
-        return f"{self.name} ({', '.join(said)})"
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """What a server says of itself once it takes requests."""
-
-    url: str
-    models: tuple[ReadyModel, ...]
-    pid: int
-
-    def __str__(self) -> str:
-        return f"serving {', '.join(map(str, self.models))} at {self.url}  (Ctrl-C stops)"
+    from gristmill.serve.server.opening import Sources
+    from gristmill.serve.server.serving_plan import ServingPlan
 
 
 def app_from_bundle(
@@ -91,8 +53,9 @@ def app_from_bundle(
         ServeError: a model fails on a sample row.
     """
     settings = Settings(threads=threads, limits=limits or Limits())
-    named = named_sources(sources).items()
-    return App([open_model(name, source, settings)[0] for name, source in named], tokens)
+    named = dict(sources) if isinstance(sources, Mapping) else {"": sources}
+    opened = (open_model(name, source, settings) for name, source in named.items())
+    return App([Served(each.endpoint, settings.limits) for each in opened], tokens)
 
 
 def app_from_runner(
@@ -105,81 +68,77 @@ def app_from_runner(
 
 
 def serve(
-    sources: Sources,
+    sources: Sources | ServingPlan,
     settings: Settings | None = None,
     *,
     announce: Callable[[Ready], None] | None = None,
     stop: Callable[[Callable[[], None]], None] = lambda _: None,
 ) -> None:
-    """Serve bundles over HTTP until SIGINT (Ctrl-C) or SIGTERM, then return.
+    """Serve models over HTTP until SIGINT (Ctrl-C) or SIGTERM, then return.
 
     At the signal no new connection is taken, requests under way are answered, and what is not done
     after `settings.drain_seconds` is dropped.
 
     Args:
-        sources: a bundle or its folder, or several by the name that they are served under; the
-            first also answers `/v1/predict`.
+        sources: a bundle or its folder; `registry:MODEL`, the version that is live in the registry
+            of this project; or several of these by the name that they are served under. Or a
+            serving file (`*.toml`), or a plan, which may have routes over models. The first route,
+            or the first model without any, also answers `/v1/predict`.
         settings: where, how much, for whom.
         announce: told once the server takes requests; prints one line by default.
         stop: handed a function that ends the server, from any thread.
 
     Raises:
         BundleError: a bundle is damaged or was tampered with; nothing has listened then.
-        ServeError: the host or port cannot be had, or a model fails on a sample row.
-        UsageError: unknown log level or format; tokens or certificate that cannot be used.
+        ServeError: the host or port cannot be had, a model fails on a sample row, models of a
+            route do not fit together, no version of a registered model is live, or another server
+            uses the folder.
+        StoreError: a feedback log or a registry cannot be read.
+        UsageError: a mistake in the serving file; unknown log level or format; tokens or
+            certificate that cannot be used.
     """
     settings = settings or Settings()
+    plan = plan_of(sources)
     set_up_logs(settings.log_level, settings.log_format)
     file = settings.token_file
     tokens = None if file is None else Tokens.read(file)
     if settings.tls_certificate:
         check_certificate(settings.tls_certificate, settings.tls_key)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(named_sources(sources), settings, tokens, announce or _print, stop))
+    loop = _loop_factory()
+    with THREADS.standing(settings.threads), asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(_serve(plan, settings, tokens, announce or _print, stop))
 
 
 async def _serve(
-    sources: dict[str, Source],
+    plan: ServingPlan,
     settings: Settings,
     tokens: Tokens | None,
     announce: Callable[[Ready], None],
     stop: Callable[[Callable[[], None]], None],
 ) -> None:
-    opened: list[Served] = []
+    async with composed(plan, settings) as made:
+        models = [(each, await _measured(each)) for each in made.models]
+        with listen(settings.host, settings.port) as sock, tracing_of(os.environ) as tracing:
+            app = App(made.served, tokens, tracing)
+            async with grpc_beside(app, settings) as grpc:
+                ready = Ready(
+                    url=url_of(sock, secure=bool(settings.tls_certificate)),
+                    models=tuple(said for each, said in models if not each.hidden),
+                    pid=os.getpid(),
+                    routes=tuple(map(ReadyRoute.of, made.routes)),
+                    grpc=grpc.address,
+                )
+                await run_uvicorn(app, sock, settings, lambda: announce(ready), stop, grpc.drain)
+
+
+async def _measured(model: OpenedModel) -> ReadyModel:
     try:
-        models = []
-        for name, source in sources.items():
-            served, sample = await _open(name, source, settings)
-            opened.append(served)
-            models.append(await _measured(served, sample))
-        app = App(opened, tokens)
-        with listen(settings.host, settings.port) as sock:
-            url = url_of(sock, secure=bool(settings.tls_certificate))
-            ready = Ready(url, tuple(models), os.getpid())
-            await run_uvicorn(app, sock, settings, lambda: announce(ready), stop)
-    finally:
-        for served in opened:
-            await served.endpoint.close()
-
-
-async def _open(name: str, source: Source, settings: Settings) -> tuple[Served, Rows]:
-    if settings.replicas:
-        return await open_processes(name, source, settings)
-    return open_model(name, source, settings)
-
-
-async def _measured(served: Served, sample: Rows) -> ReadyModel:
-    try:
-        capacity = await measure(served, sample)
+        capacity = await measure(model.opened.model, model.opened.sample, model.limits)
     except Exception as error:
-        raise ServeError(f"model {served.name!r} fails on a sample record: {error}") from error
-    return ReadyModel(
-        served.name,
-        served.version,
-        served.classes,
-        capacity.rows_per_second,
-        round(capacity.seconds * 1000, 4),
-    )
+        raise ServeError(
+            f"model {model.served.name!r} fails on a sample record: {error}"
+        ) from error
+    return ReadyModel.of(model.served, capacity)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -189,13 +148,6 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
         return asyncio.new_event_loop
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
-
-
-def _rounded(number: float) -> str:
-    """Return a number with two digits that count, thousands apart."""
-    if number < 10:
-        return f"{number:.2g}"
-    return f"{round(number, 2 - len(str(int(number)))):,.0f}"
 
 
 def _print(ready: Ready) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gristmill.serve.online.endpoint import Answered, Call
 from gristmill.serve.protocols import media
 from gristmill.serve.protocols.comma_separated import csv_of, rows_of_csv
-from gristmill.serve.protocols.inference_request import InferRequest, read_request
+from gristmill.serve.protocols.inference_request import read_request
 from gristmill.serve.protocols.inference_response import wanted_outputs, write_response
+from gristmill.serve.protocols.inference_tensors import InferRequest
 from gristmill.serve.protocols.media import accepted_kind, content_kind
 from gristmill.serve.protocols.metadata import model_config, model_metadata
 from gristmill.serve.protocols.plain import PlainAnswers
@@ -25,8 +27,10 @@ from gristmill.serve.refusal import Refusal
 from gristmill.serve.server.headers import DEGRADED, PRIORITIES, call_of
 from gristmill.serve.server.request import Request
 from gristmill.serve.server.response import Header, Response
+from gristmill.serve.server.routes import Asking
 
 if TYPE_CHECKING:
+    from gristmill.serve.protocol import Limits
     from gristmill.serve.protocols.served import Served
     from gristmill.serve.runners.rows import Rows
 
@@ -43,27 +47,44 @@ class ModelHandlers:
 
     def __init__(self, served: Served) -> None:
         self.served = served
-        self._plain = PlainAnswers(served.name, served.classes)
+        self._writer = PlainAnswers(served.name, served.classes)
 
     async def predict(self, request: Request) -> Response:
         """POST /v1/predict: records or a tensor in, predictions out."""
-        served, limits = self.served, self.served.limits
-        headers = request.headers
-        given = content_kind(headers.get(b"content-type"))
-        wanted = accepted_kind(headers.get(b"accept"))
-        call = self._call(request)
-        body = await request.body(limits.max_body, limits.body_timeout)
-        rows = served.rows_of_json(body) if given.kind == media.JSON else self._rows(given, body)
-        answered = await served.answer(rows, call)
-        prefix = f"{answered.prediction or f'p{answered.model[:8]}-{call.request_id}'}-"
-        if wanted == media.JSON:
-            made = self._plain.write(answered, prefix)
-            return Response(made, headers=_marks(answered) if answered.degraded else ())
-        return self._other(answered, prefix, wanted)
+        return await self._answer(request, self.plain(request))
 
     async def infer(self, request: Request) -> Response:
         """POST /v2/models/{name}/infer: tensors in, tensors out."""
-        served, limits = self.served, self.served.limits
+        return await self._answer(request, self.tensors(request))
+
+    def plain(self, request: Request) -> Callable[[bytes], Asking]:
+        """Read the head of a request in the plain form; return what reads its body.
+
+        Raises:
+            Refusal: a header is wrong; so does what reads the body, of that.
+        """
+        served, headers = self.served, request.headers
+        given = content_kind(headers.get(b"content-type"))
+        wanted = accepted_kind(headers.get(b"accept"))
+        call = self._call(request)
+
+        def write(answered: Answered) -> Response:
+            prefix = f"{answered.prediction or f'p{answered.model[:8]}-{call.request_id}'}-"
+            if wanted != media.JSON:
+                return self._other(answered, prefix, wanted)
+            made = self._writer.write(answered, prefix)
+            return Response(made, headers=marks(answered) if answered.degraded else ())
+
+        def read(body: bytes) -> Asking:
+            json = given.kind == media.JSON
+            rows = served.rows_of_json(body) if json else self._rows(given, body)
+            return Asking(served, rows, call, write)
+
+        return read
+
+    def tensors(self, request: Request) -> Callable[[bytes], Asking]:
+        """Read the head of a request of the Open Inference Protocol; as `plain`."""
+        served = self.served
         length = request.text(_INFERENCE_LENGTH)
         given = content_kind(request.headers.get(b"content-type")).kind
         if given not in (media.JSON, media.BYTES):
@@ -73,17 +94,23 @@ class ModelHandlers:
                 f"expected content type {media.JSON} or {media.BYTES}, found {given}",
             )
         call = self._call(request)
-        body = await request.body(limits.max_body, limits.body_timeout)
-        asked, rows = read_request(served, body, length)
-        wanted = wanted_outputs(served, asked)
-        self._heed(asked, call)
-        answered = await served.answer(rows, call)
-        made, json_length = write_response(served, asked, answered, wanted)
-        headers = _marks(answered) if answered.degraded else []
-        if json_length is None:
-            return Response(made, headers=headers)
-        headers.append((_INFERENCE_LENGTH, b"%d" % json_length))
-        return Response(made, content_type=_BINARY, headers=headers)
+
+        def read(body: bytes) -> Asking:
+            asked, rows = read_request(served, body, length)
+            wanted = wanted_outputs(served, asked)
+            heed(asked, call, served.limits)
+
+            def write(answered: Answered) -> Response:
+                made, json_length = write_response(served, asked, answered, wanted)
+                headers = marks(answered) if answered.degraded else []
+                if json_length is None:
+                    return Response(made, headers=headers)
+                headers.append((_INFERENCE_LENGTH, b"%d" % json_length))
+                return Response(made, content_type=_BINARY, headers=headers)
+
+            return Asking(served, rows, call, write)
+
+        return read
 
     async def metadata(self, _: Request) -> Response:
         """GET /v2/models/{name}."""
@@ -99,6 +126,11 @@ class ModelHandlers:
         body = {"name": self.served.name, "ready": ready}
         return Response.json(body, 200 if ready else 503)
 
+    async def _answer(self, request: Request, read: Callable[[bytes], Asking]) -> Response:
+        limits = self.served.limits
+        asking = read(await request.body(limits.max_body, limits.body_timeout))
+        return asking.write(await self.served.answer(asking.rows, asking.call))
+
     def _call(self, request: Request) -> Call:
         limits = self.served.limits
         return call_of(
@@ -113,7 +145,7 @@ class ModelHandlers:
 
     def _other(self, answered: Answered, prefix: str, wanted: str) -> Response:
         served = self.served
-        headers = [*_marks(answered), (b"x-gristmill-model", answered.model.encode())]
+        headers = [*marks(answered), (b"x-gristmill-model", answered.model.encode())]
         kind = wanted.encode()
         if wanted == media.CSV:
             made = csv_of(answered, prefix, served.classes)
@@ -128,19 +160,24 @@ class ModelHandlers:
         ]
         return Response(bytes_of(array), content_type=kind, headers=headers)
 
-    def _heed(self, asked: InferRequest, call: Call) -> None:
-        """Take priority and time limit (microseconds) from the parameters of Triton's clients."""
-        priority, timeout = asked.parameters.get("priority"), asked.parameters.get("timeout")
-        if priority:
-            if type(priority) is not int or not 0 <= priority <= PRIORITIES:
-                raise wrong_tensor(f"expected a priority from 0 to {PRIORITIES}")
-            call.priority = priority
-        if timeout:
-            if type(timeout) is not int or timeout < 0:
-                raise wrong_tensor("expected a timeout in microseconds, an integer")
-            seconds = min(timeout / 1e6, self.served.limits.max_deadline)
-            call.deadline = time.monotonic() + seconds
+
+def heed(asked: InferRequest, call: Call, limits: Limits) -> None:
+    """Take priority and time limit (microseconds) from the parameters of Triton's clients.
+
+    Raises:
+        Refusal: 400, they are none.
+    """
+    priority, timeout = asked.parameters.get("priority"), asked.parameters.get("timeout")
+    if priority:
+        if type(priority) is not int or not 0 <= priority <= PRIORITIES:
+            raise wrong_tensor(f"expected a priority from 0 to {PRIORITIES}")
+        call.priority = priority
+    if timeout:
+        if type(timeout) is not int or timeout < 0:
+            raise wrong_tensor("expected a timeout in microseconds, an integer")
+        call.deadline = time.monotonic() + min(timeout / 1e6, limits.max_deadline)
 
 
-def _marks(answered: Answered) -> list[Header]:
+def marks(answered: Answered) -> list[Header]:
+    """Return the headers that mark an answer which is not the model's own."""
     return [(DEGRADED, b"true")] if answered.degraded else []

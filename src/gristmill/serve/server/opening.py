@@ -1,12 +1,13 @@
-"""From bundles to what is served: opened, checked, warmed, measured."""
+"""From a bundle to an endpoint that can answer: opened, checked, warmed, measured."""
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -15,15 +16,18 @@ from gristmill.serve.online.cache import AnswerCache
 from gristmill.serve.online.endpoint import Call
 from gristmill.serve.online.in_process import local_replica
 from gristmill.serve.online.model_endpoint import ModelEndpoint
-from gristmill.serve.protocols.served import Served
+from gristmill.serve.routing.swappable import warm_with
+from gristmill.serve.runners.fit import check_fits
 from gristmill.serve.runners.opening import open_runner
 from gristmill.serve.runners.rows import Rows
 from gristmill.serve.server.sample import sample_rows
+from gristmill.serve.server.watching import watched
 from gristmill.store.bundle import Bundle
 
 if TYPE_CHECKING:
     from gristmill.serve.online.endpoint import Endpoint
     from gristmill.serve.online.replica import Replica
+    from gristmill.serve.protocol import Limits
     from gristmill.serve.runners.runner import Described
     from gristmill.serve.server.settings import Settings
 
@@ -32,6 +36,20 @@ Sources: TypeAlias = "Source | Mapping[str, Source]"
 
 _MEASURE_SECONDS = 0.3
 _MOST_RUNS = 50
+
+
+class Opened(NamedTuple):
+    """A model that can answer.
+
+    Attributes:
+        model: what answers, to be warmed and measured.
+        endpoint: the same, as requests should meet it: perhaps watched.
+        sample: a row that it can answer.
+    """
+
+    model: ModelEndpoint
+    endpoint: Endpoint
+    sample: Rows
 
 
 class Capacity(msgspec.Struct, frozen=True):
@@ -46,39 +64,29 @@ class Capacity(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def named_sources(sources: Sources) -> dict[str, Source]:
-    """Return sources by the name that they are served under; empty for the bundle's own."""
-    return dict(sources) if isinstance(sources, Mapping) else {"": sources}
+def open_model(name: str, source: Source, settings: Settings) -> Opened:
+    """Open and check a bundle, and run a sample through it, in this process.
 
-
-def open_model(name: str, source: Source, settings: Settings) -> tuple[Served, Rows]:
-    """Open and check a bundle, run a sample through it, and return what serves it in this process.
-
-    Returns:
-        What is served, and the sample row.
+    Args:
+        name: what requests call it; empty for the bundle's own name.
+        source: the bundle, or its folder.
+        settings: threads, limits, cache, watch.
 
     Raises:
         BundleError: the bundle is damaged or was tampered with.
         ServeError: its model fails on a sample row.
     """
     bundle = source if isinstance(source, Bundle) else Bundle.open(source)
-    runner = open_runner(bundle, threads=settings.threads)
-    sample = sample_rows(bundle)
-    full = Rows.concat([sample] * settings.limits.max_batch)
-    try:
-        replica = local_replica(runner, full)
-    except Exception as error:
-        raise _fails_on_sample(bundle, error) from error
-    endpoint = _endpoint(runner, [replica], settings)
-    return Served(endpoint, settings.limits, name or bundle.name, settings.schema), sample
+    return _opened(name, bundle, settings, *_loaded(bundle, settings))
 
 
-async def open_processes(name: str, source: Source, settings: Settings) -> tuple[Served, Rows]:
+async def open_processes(name: str, source: Source, settings: Settings) -> Opened:
     """Do as `open_model`, with processes of their own for the model's replicas."""
     from gristmill.serve.replicas.launcher import Housing
     from gristmill.serve.replicas.replica_set import ReplicaSet
 
     bundle = source if isinstance(source, Bundle) else Bundle.open(source)
+    check_fits(bundle)
     sample = sample_rows(bundle)
     housing = Housing(threads=settings.threads)
     try:
@@ -87,23 +95,73 @@ async def open_processes(name: str, source: Source, settings: Settings) -> tuple
         raise
     except GristmillError as error:
         raise _fails_on_sample(bundle, error) from error
-    endpoint = _endpoint(processes, processes.replicas, settings)
-    served = Served(endpoint, settings.limits, name or bundle.name, settings.schema)
-    served.health = processes.health
-    return served, sample
+    try:
+        return _opened(name, bundle, settings, processes, processes.replicas, sample)
+    except BaseException:
+        await processes.close(0.0)
+        raise
 
 
-def _endpoint(runner: Described, replicas: Sequence[Replica], settings: Settings) -> ModelEndpoint:
-    cache = AnswerCache(settings.cache) if settings.cache else None
-    return ModelEndpoint(runner, replicas, limits=settings.limits, cache=cache)
+async def open_endpoint(name: str, source: Source, settings: Settings) -> Opened:
+    """Do as `open_model` or `open_processes`, as the settings say."""
+    if settings.replicas:
+        return await open_processes(name, source, settings)
+    return open_model(name, source, settings)
 
 
-async def measure(served: Served, sample: Rows) -> Capacity:
+async def open_beside(name: str, bundle: Bundle, settings: Settings) -> Endpoint:
+    """Do as `open_endpoint` while the event loop goes on answering, and warm what was opened."""
+    if settings.replicas:
+        opened = await open_processes(name, bundle, settings)
+    else:
+        loaded = await asyncio.to_thread(_loaded, bundle, settings)
+        opened = _opened(name, bundle, settings, *loaded)
+    full = Rows.concat([opened.sample] * _full(settings.limits))
+    try:
+        for rows in (opened.sample, full):
+            await warm_with(rows)(opened.model)
+    except BaseException as error:
+        await opened.endpoint.close()
+        if isinstance(error, Exception):
+            raise _fails_on_sample(bundle, error) from error
+        raise
+    return opened.endpoint
+
+
+async def measure(model: Endpoint, sample: Rows, limits: Limits) -> Capacity:
     """Answer a sample alone and in full batches, for a third of a second each at most."""
-    count = min(served.limits.max_batch, served.limits.max_instances)
-    one = await _timed(served.endpoint, sample)
-    full = await _timed(served.endpoint, Rows.concat([sample] * count))
+    count = _full(limits)
+    one = await _timed(model, sample)
+    full = await _timed(model, Rows.concat([sample] * count))
     return Capacity(count / min(full), statistics.median(one))
+
+
+def _loaded(bundle: Bundle, settings: Settings) -> tuple[Described, list[Replica], Rows]:
+    check_fits(bundle)
+    runner = open_runner(bundle, threads=settings.threads)
+    sample = sample_rows(bundle)
+    try:
+        replica = local_replica(runner, Rows.concat([sample] * settings.limits.max_batch))
+    except Exception as error:
+        raise _fails_on_sample(bundle, error) from error
+    return runner, [replica], sample
+
+
+def _opened(
+    name: str,
+    bundle: Bundle,
+    settings: Settings,
+    runner: Described,
+    replicas: Sequence[Replica],
+    sample: Rows,
+) -> Opened:
+    cache = AnswerCache(settings.cache) if settings.cache else None
+    model = ModelEndpoint(runner, replicas, limits=settings.limits, cache=cache, name=name)
+    return Opened(model, watched(model, bundle, settings), sample)
+
+
+def _full(limits: Limits) -> int:
+    return min(limits.max_batch, limits.max_instances)
 
 
 async def _timed(endpoint: Endpoint, rows: Rows) -> list[float]:

@@ -13,24 +13,29 @@ from typing import IO, TypeAlias, cast
 
 import msgspec
 
-from gristmill.core.errors import BundleError, GristmillError, ServeError, UsageError
+from gristmill.core.errors import BundleError, GristmillError, ServeError, StoreError, UsageError
 from gristmill.core.quantities import format_seconds
 from gristmill.serve.client import Client
 from gristmill.serve.protocol import Limits
+from gristmill.serve.server.serving_plan import ServingPlan
 from gristmill.serve.server.settings import Settings
 
 Paths: TypeAlias = "Path | str | Mapping[str, Path | str]"
 
+_ENTRY = "gristmill.cli.server_process"
+"""Of the commands, above serving: there it is known who compares with training data."""
+
 _KINDS: dict[str, type[GristmillError]] = {
-    kind.__name__: kind for kind in (BundleError, ServeError, UsageError)
+    kind.__name__: kind for kind in (BundleError, ServeError, StoreError, UsageError)
 }
 
 
 class Launch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a server process is told: the arguments of `serve`."""
+    """What a server process is told: the arguments of `serve`; a plan comes before sources."""
 
     sources: dict[str, str]
     settings: Settings
+    plan: ServingPlan | None = None
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,7 +61,7 @@ class ServerProcess:
     @classmethod
     def start(
         cls,
-        sources: Paths,
+        sources: Paths | ServingPlan,
         settings: Settings | None = None,
         *,
         timeout: float = 60.0,
@@ -66,17 +71,18 @@ class ServerProcess:
         It ends when `stop` is called or when this process ends, however that comes about.
 
         Args:
-            sources: folder of a bundle, or several by the name that they are served under.
+            sources: what `serve` takes, by its path or name: a bundle's folder, `registry:MODEL`,
+                a serving file; or several by the name that they are served under; or a plan.
             settings: where, how much, for whom.
             timeout: seconds in which it must be ready.
 
         Raises:
-            BundleError, ServeError, UsageError: what `serve` raised in the process.
+            BundleError, ServeError, StoreError, UsageError: what `serve` raised in the process.
             ServeError: it died, or was not ready after `timeout` seconds.
         """
-        launch = Launch(_named(sources), settings or Settings())
+        launch = _launch(sources, settings or Settings())
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
-            [sys.executable, "-m", "gristmill.serve", msgspec.json.encode(launch).decode()],
+            [sys.executable, "-m", _ENTRY, msgspec.json.encode(launch).decode()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -106,12 +112,13 @@ class ServerProcess:
 
 @contextmanager
 def running_server(
-    sources: Paths, settings: Settings | None = None, *, limits: Limits | None = None
+    sources: Paths | ServingPlan, settings: Settings | None = None, *, limits: Limits | None = None
 ) -> Iterator[ServerProcess]:
     """Serve bundles from a process of its own for the length of the block, on a free port.
 
     Args:
-        sources: folder of a bundle, or several by the name that they are served under.
+        sources: what `serve` takes, by its path or name: a bundle's folder, `registry:MODEL`, a
+            serving file; or several by the name that they are served under; or a plan.
         settings: where, how much, for whom.
         limits: short for `Settings(limits=limits)`.
 
@@ -131,10 +138,12 @@ def running_server(
         raise ServeError(f"the server process ended with exit code {code}, expected 0")
 
 
-def _named(sources: Paths) -> dict[str, str]:
+def _launch(sources: Paths | ServingPlan, settings: Settings) -> Launch:
+    if isinstance(sources, ServingPlan):
+        return Launch({}, settings, sources)
     if isinstance(sources, Mapping):
-        return {name: str(source) for name, source in sources.items()}
-    return {"": str(sources)}
+        return Launch({name: str(source) for name, source in sources.items()}, settings)
+    return Launch({"": str(sources)}, settings)
 
 
 def _await_report(process: subprocess.Popen[bytes], timeout: float) -> Report:

@@ -8,10 +8,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gristmill.core.quantities import format_bytes, format_seconds
 from gristmill.serve.refusal import Refusal
+from gristmill.serve.server.content_coding import coding_of, unpacked
+
+if TYPE_CHECKING:
+    from gristmill.serve.server.routes import Route
+    from gristmill.serve.watch.tracing import Trace
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -33,9 +38,21 @@ class Request:
         path: decoded, without the query.
         headers: by lower-case name; of several with one name the last.
         name: its id, known once the application has looked.
+        route: the way it takes, known once the application has found it.
+        trace: its span, where spans are made.
     """
 
-    __slots__ = ("_body", "_ended", "_receive", "headers", "method", "name", "path")
+    __slots__ = (
+        "_body",
+        "_ended",
+        "_receive",
+        "headers",
+        "method",
+        "name",
+        "path",
+        "route",
+        "trace",
+    )
 
     def __init__(
         self,
@@ -49,11 +66,17 @@ class Request:
         self._body, self._receive = body, receive
         self._ended = body is not None
         self.name = ""
+        self.route: Route | None = None
+        self.trace: Trace | None = None
 
     @classmethod
     def of_scope(cls, scope: Scope, receive: Receive) -> Request:
         """Return the request of an ASGI connection scope; its body is still to be received."""
         return cls(scope["method"], scope["path"], dict(scope["headers"]), receive=receive)
+
+    def refused(self, refusal: Refusal) -> dict[str, object]:
+        """Return the body of a refusal, as this request's protocol says it."""
+        return {"error": refusal.text()} if self.path.startswith("/v2") else refusal.body()
 
     def text(self, name: bytes) -> str | None:
         """Return a header's value."""
@@ -61,15 +84,16 @@ class Request:
         return None if value is None else value.decode("latin-1")
 
     async def body(self, limit: int, seconds: float) -> bytes:
-        """Return the body.
+        """Return the body; one that came compressed as it was before.
 
         Raises:
-            Refusal: 413 if it is, or says it is, longer than `limit` bytes; 408 if it takes
-                longer than `seconds` to arrive; 415 if it is compressed.
+            Refusal: 413 if it is, or says it is, or unpacked becomes longer than `limit` bytes;
+                408 if it takes longer than `seconds` to arrive; 415 if it is compressed in a way
+                that is not known, 400 if that is damaged.
             Disconnected: the client left.
         """
         if b"content-encoding" in self.headers:
-            self._check_encoding()
+            return await self._unpacked(limit, seconds)
         if self._body is None:
             self._check_length(limit)
             try:
@@ -93,14 +117,16 @@ class Request:
                 while left > 0 and not self._ended:
                     left -= len(await self._part())
 
-    def _check_encoding(self) -> None:
-        coding = self.headers[b"content-encoding"]
-        if coding.lower() != b"identity":
-            raise Refusal(
-                415,
-                "wrong_content_encoding",
-                f"expected a body as it is, found {coding.decode('latin-1')[:40]}",
-            )
+    async def _unpacked(self, limit: int, seconds: float) -> bytes:
+        coding = coding_of(self.headers[b"content-encoding"])
+        del self.headers[b"content-encoding"]  # what is kept is the body without it
+        body = await self.body(limit, seconds)
+        if coding:
+            made = await unpacked(body, coding, limit)
+            if made is None:
+                raise too_long(f"more in {format_bytes(len(body))} of {coding}", limit)
+            self._body = body = made
+        return body
 
     def _check_length(self, limit: int) -> None:
         length = self.text(b"content-length")

@@ -14,15 +14,34 @@ GET  /healthz, /readyz, /metrics, /openapi.json
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from urllib.parse import quote
 
+from gristmill.core.errors import ServeError
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.server.request import Request
 from gristmill.serve.server.response import Response
 from gristmill.serve.watch.metrics import RouteMetrics
 
+if TYPE_CHECKING:
+    from gristmill.serve.online.endpoint import Answered, Call
+    from gristmill.serve.protocols.served import Served
+    from gristmill.serve.runners.rows import Rows
+
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+class Asking(NamedTuple):
+    """What a request asks a model, and how its answer is written."""
+
+    served: Served
+    rows: Rows
+    call: Call
+    write: Callable[[Answered], Response]
+
+
+Form: TypeAlias = Callable[[Request], Callable[[bytes], Asking]]
+"""A form in which models are asked: it is shown a request's head first, then the body."""
 
 
 class Route:
@@ -34,9 +53,10 @@ class Route:
         metrics: its counts.
         model: name of its model, if it has one.
         open: whether it answers without a token.
+        form: where a POST asks a model: in which form.
     """
 
-    __slots__ = ("handlers", "metrics", "model", "name", "open")
+    __slots__ = ("_form", "handlers", "metrics", "model", "name", "open")
 
     def __init__(
         self,
@@ -45,9 +65,10 @@ class Route:
         metrics: RouteMetrics,
         model: str = "",
         open: bool = False,  # noqa: A002 - the field's own word
+        form: Form | None = None,
     ) -> None:
         self.name, self.handlers, self.metrics = name, handlers, metrics
-        self.model, self.open = model, open
+        self.model, self.open, self._form = model, open, form
 
     def handler(self, method: str) -> Handler:
         """Return the handler of a method; HEAD is GET without the body.
@@ -66,9 +87,30 @@ class Route:
             )
         return found
 
+    def asking(self, request: Request, body: bytes) -> Asking:
+        """Read a request that is there as a whole; only for routes with a form.
+
+        Raises:
+            Refusal: as the form.
+        """
+        if self._form is None:
+            raise ServeError(f"nothing is asked at {self.name}")
+        return self._form(request)(body)
+
+
+class Finder(Protocol):
+    """What knows routes by path."""
+
+    def find(self, path: str) -> Route:
+        """Return the route of a decoded path.
+
+        Raises:
+            Refusal: 404.
+        """
+
 
 class Routes:
-    """All routes of a server, by path."""
+    """All routes of a server's HTTP, by path."""
 
     def __init__(self) -> None:
         self._by_path: dict[str, Route] = {}

@@ -6,9 +6,9 @@ import asyncio
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gristmill.serve.server.settings import Settings
 
 _MOST_SWEEP_SECONDS = 1.0
+_LOOK_SECONDS = 0.1
 
 
 async def run_uvicorn(
@@ -27,6 +28,7 @@ async def run_uvicorn(
     settings: Settings,
     started: Callable[[], None],
     stop: Callable[[Callable[[], None]], None] = lambda _: None,
+    drain: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
     """Serve an application on a listening socket until SIGINT or SIGTERM.
 
@@ -36,6 +38,7 @@ async def run_uvicorn(
         settings: the certificate, and how long requests under way may take at the end.
         started: called once requests are taken.
         stop: handed a function that ends the server, from any thread.
+        drain: ends what else takes requests for the application; runs while HTTP ends.
     """
     config = uvicorn.Config(
         app,
@@ -52,7 +55,7 @@ async def run_uvicorn(
         ssl_certfile=settings.tls_certificate or None,
         ssl_keyfile=settings.tls_key or None,
     )
-    server = _Server(config, app, started)
+    server = _Server(config, app, started, drain or _nothing)
     stop(lambda: setattr(server, "should_exit", True))
     with _quiet_signals():
         await server.serve(sockets=[sock])
@@ -61,9 +64,15 @@ async def run_uvicorn(
 class _Server(uvicorn.Server):
     """Uvicorn's server, which says when it has started and looks after its connections."""
 
-    def __init__(self, config: uvicorn.Config, app: App, started: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        app: App,
+        started: Callable[[], None],
+        drain: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
         super().__init__(config)
-        self._app, self._say_started = app, started
+        self._app, self._say_started, self._drain = app, started, drain
         limits = app.limits
         shortest = min(limits.header_timeout, limits.body_timeout)
         self._period = min(shortest / 4, _MOST_SWEEP_SECONDS)
@@ -76,7 +85,11 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.stop()
+        draining = asyncio.create_task(self._drain())
         await super().shutdown(sockets)
+        while not self.force_exit and not draining.done():
+            await asyncio.wait([draining], timeout=_LOOK_SECONDS)
+        draining.cancel()
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
@@ -84,6 +97,10 @@ class _Server(uvicorn.Server):
             if isinstance(connection, Connection):
                 connection.sweep(now)
         loop.call_later(self._period, self._sweep, loop)
+
+
+async def _nothing() -> None:
+    """There is nothing else."""
 
 
 @contextmanager

@@ -89,10 +89,12 @@ class Metrics:
 
     def text(self) -> str:
         """Return everything in the exposition format."""
-        families: dict[str, list[Sample]] = {}
+        # A model that stands behind several names tells of itself under each: once is enough.
+        families: dict[str, dict[tuple[tuple[str, str], ...], Sample]] = {}
         for sample in self._samples():
-            families.setdefault(sample.name, []).append(sample)
-        lines = (line for samples in families.values() for line in _family(samples))
+            labels = tuple(sorted(sample.labels.items()))
+            families.setdefault(sample.name, {}).setdefault(labels, sample)
+        lines = (line for each in families.values() for line in _family(list(each.values())))
         return "\n".join(lines) + "\n"
 
     def _samples(self) -> Iterator[Sample]:

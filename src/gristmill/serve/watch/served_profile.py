@@ -1,4 +1,4 @@
-"""What was served, as statistics that add up, by hour and kept with the project.
+"""What was served, as statistics that add up, by hour and kept in a folder.
 
 The statistics themselves are not known here: a `Statistician` is handed in, so that serving needs
 nothing of validation (`gristmill.pipeline.served_statistics` is the one in use).
@@ -12,83 +12,23 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
-
-import msgspec
 
 from gristmill.core.errors import DataError, UsageError
+from gristmill.serve.watch.instance import Instance
 from gristmill.serve.watch.served_rows import Sampled
+from gristmill.serve.watch.statistician import Statistician, Statistics
 
-Statistics: TypeAlias = Any
-"""A state of statistics: `a + b` is the state of both; what else it is the statistician knows."""
-
-_HOUR = "%Y-%m-%dT%H"
+HOUR = "%Y-%m-%dT%H"
 _HOUR_NAME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}", re.ASCII)
 _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _DRAFT = ".new"
+_IN_MEMORY = 24
 
-
-class Change(msgspec.Struct, frozen=True):
-    """One way in which what is served differs from what the model was trained on.
-
-    Attributes:
-        code: the kind of change, as in findings: "drift", "presence_change", "unit_change" ...
-        severity: "error", "warning" or "info".
-        feature: the column.
-        message: what has changed, in plain English, with the figures.
-    """
-
-    code: str
-    severity: str
-    feature: str
-    message: str
-
-
-class Distance(msgspec.Struct, frozen=True):
-    """How far the distribution of a column lies from the one in training.
-
-    Attributes:
-        distance: in [0, 1].
-        threshold: the least that matters.
-        floor: what chance does not exceed.
-        alarm: whether it matters and is no chance.
-    """
-
-    feature: str
-    distance: float
-    threshold: float
-    floor: float
-    alarm: bool
-
-
-class Compared(msgspec.Struct, frozen=True):
-    """What a comparison with the training data gave."""
-
-    distances: list[Distance]
-    changes: list[Change]
-
-
-class Statistician(Protocol):
-    """Makes, keeps and compares statistics."""
-
-    def profile(self, columns: Mapping[str, Sequence[object]]) -> Statistics:
-        """Return the statistics of rows, given by column; None is a missing value."""
-
-    def save(self, statistics: Statistics, folder: Path) -> None:
-        """Write statistics into an empty folder."""
-
-    def load(self, folder: Path) -> Statistics:
-        """Read what `save` wrote.
-
-        Raises:
-            DataError: it is damaged, or of another version.
-        """
-
-    def compare(self, statistics: Statistics) -> Compared:
-        """Compare with the training data."""
+_Key = tuple[str, str]
+"""Hour and instance."""
 
 
 class ServedProfile:
@@ -98,8 +38,9 @@ class ServedProfile:
 
     Args:
         statistician: who knows statistics.
-        folder: where they are kept; None keeps the present hours in memory alone.
-        instance: name of this process, so that several write beside each other.
+        folder: where they are kept; None keeps the last 24 hours in memory alone.
+        instance: name of this process, so that several write beside each other: plain, or taken
+            until `close`.
         keep_hours: hours that are kept; older ones are removed.
         clock: seconds since 1970.
 
@@ -114,19 +55,23 @@ class ServedProfile:
         statistician: Statistician,
         folder: Path | None = None,
         *,
-        instance: str = "server",
+        instance: str | Instance = "server",
         keep_hours: int = 24 * 7,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if not _INSTANCE.fullmatch(instance):
-            raise UsageError(f"expected a plain name of an instance, found {instance!r}")
+        name = instance.name if isinstance(instance, Instance) else instance
+        if not _INSTANCE.fullmatch(name):
+            raise UsageError(f"expected a plain name of an instance, found {name!r}")
         if keep_hours < 1:
             raise UsageError(f"expected keep_hours of at least 1, found {keep_hours}")
         self.statistician, self.folder = statistician, folder
-        self._instance, self._keep_hours, self._clock = instance, keep_hours, clock
+        self._instance, self._keep_hours, self._clock = name, keep_hours, clock
+        self._taken = instance if isinstance(instance, Instance) else None
         self._lock = threading.Lock()
         self._hours: dict[str, Statistics] = {}
         self._changed: set[str] = set()
+        self._read: dict[_Key, tuple[int, Statistics | None]] = {}
+        self._past: tuple[list[Statistics], Statistics | None] = ([], None)
         self.served = self.profiled = self.damaged = 0
 
     def add(self, sampled: Sampled) -> None:
@@ -134,13 +79,13 @@ class ServedProfile:
         self.served += sampled.served
         if not sampled.rows:
             return
-        hour = self._hour()
+        hour = self.hour()
         found = self.statistician.profile(sampled.columns)
         with self._lock:
-            if hour not in self._hours:
-                self._hours |= self._read(hour)
             known = self._hours.get(hour)
-            self._hours[hour] = found if known is None else known + found
+            if known is None:
+                known = self._kept((hour, self._instance))
+            self._hours[hour] = found if known is None else self.statistician.add(known, found)
             self._changed.add(hour)
         self.profiled += sampled.rows
 
@@ -153,8 +98,10 @@ class ServedProfile:
         with self._lock:
             changed = {hour: self._hours[hour] for hour in self._changed if hour in self._hours}
             self._changed.clear()
-            oldest = self._hour(-self._keep_hours + 1)
-            self._hours = {hour: s for hour, s in self._hours.items() if hour >= oldest}
+            oldest = self.hour(1 - self._keep_hours)
+            # Older ones are in the folder, if there is one.
+            recent = max(oldest, self.hour(1 - _IN_MEMORY))
+            self._hours = {hour: s for hour, s in self._hours.items() if hour >= recent}
         if self.folder is None:
             return
         for hour, statistics in changed.items():
@@ -163,49 +110,77 @@ class ServedProfile:
             if place.name < oldest:
                 shutil.rmtree(place, ignore_errors=True)
 
+    def close(self) -> None:
+        """Let go of the instance's name."""
+        if self._taken is not None:
+            self._taken.release()
+
     def recent(self, hours: int) -> Statistics | None:
         """Return the statistics of the last hours, this one included, of all instances; or None."""
-        oldest = self._hour(-hours + 1)
+        now, oldest = self.hour(), self.hour(1 - hours)
         with self._lock:
-            mine = {hour: each for hour, each in self._hours.items() if hour >= oldest}
-        found = list(mine.values())
-        for place in self._places():
-            if place.name >= oldest:
-                ours = self._instance if place.name in mine else None
-                found += [each for _, each in self._loaded(place, leave_out=ours)]
-        total: Statistics | None = None
-        for each in found:
-            total = each if total is None else total + each
-        return total
+            parts = self._parts(oldest)
+            past = [part for (hour, _), part in sorted(parts.items()) if hour < now]
+            present = [part for (hour, _), part in sorted(parts.items()) if hour >= now]
+            # Hours that are over change no more: their sum is made once.
+            if [*map(id, past)] != [*map(id, self._past[0])]:
+                self._past = (past, self._sum(past))
+            total = self._past[1]
+        return self._sum([*([] if total is None else [total]), *present])
 
     def hours(self) -> list[str]:
         """Return the hours of which there are statistics, oldest first: `2026-11-21T20`, UTC."""
         with self._lock:
             return sorted({*self._hours, *(place.name for place in self._places())})
 
-    def _hour(self, later: int = 0) -> str:
-        return datetime.fromtimestamp(self._clock() + 3600 * later, UTC).strftime(_HOUR)
+    def hour(self, later: int = 0) -> str:
+        """Return the name of the present hour, or of one so many hours later."""
+        return datetime.fromtimestamp(self._clock() + 3600 * later, UTC).strftime(HOUR)
+
+    def _sum(self, parts: Iterable[Statistics]) -> Statistics | None:
+        total: Statistics | None = None
+        for part in parts:
+            total = part if total is None else self.statistician.add(total, part)
+        return total
+
+    def _parts(self, oldest: str) -> dict[_Key, Statistics]:
+        """Return what there is of the hours since `oldest`: of this process, else of the folder."""
+        found = {(h, self._instance): each for h, each in self._hours.items() if h >= oldest}
+        named = {key for key in self._keys() if key[0] >= oldest}
+        self._read = {key: read for key, read in self._read.items() if key in named}
+        for key in sorted(named - found.keys()):
+            part = self._kept(key)
+            if part is not None:
+                found[key] = part
+        return found
 
     def _places(self) -> list[Path]:
         if self.folder is None or not self.folder.is_dir():
             return []
         return sorted(p for p in self.folder.iterdir() if _HOUR_NAME.fullmatch(p.name))
 
-    def _read(self, hour: str) -> dict[str, Statistics]:
-        """Return what an earlier process of this name kept of an hour."""
-        if self.folder is None or not (self.folder / hour / self._instance).is_dir():
-            return {}
-        loaded = dict(self._loaded(self.folder / hour, leave_out=None))
-        return {hour: loaded[self._instance]} if self._instance in loaded else {}
+    def _keys(self) -> Iterator[_Key]:
+        for place in self._places():
+            for folder in place.iterdir():
+                if _INSTANCE.fullmatch(folder.name):
+                    yield place.name, folder.name
 
-    def _loaded(self, place: Path, leave_out: str | None) -> Iterator[tuple[str, Statistics]]:
-        for folder in sorted(place.iterdir()):
-            if folder.name == leave_out or not _INSTANCE.fullmatch(folder.name):
-                continue
-            try:
-                yield folder.name, self.statistician.load(folder)
-            except DataError:
-                self.damaged += 1
+    def _kept(self, key: _Key) -> Statistics | None:
+        """Return what the folder has of an hour of an instance; read once, unless it changes."""
+        place = None if self.folder is None else self.folder / key[0] / key[1]
+        if place is None or not place.is_dir():
+            return None
+        changed = place.stat().st_mtime_ns
+        if key not in self._read or self._read[key][0] != changed:
+            self._read[key] = (changed, self._loaded(place))
+        return self._read[key][1]
+
+    def _loaded(self, place: Path) -> Statistics | None:
+        try:
+            return self.statistician.load(place)
+        except DataError:
+            self.damaged += 1
+            return None
 
     def _write(self, place: Path, statistics: Statistics) -> None:
         # Not `atomic_folder`: statistics that a power cut takes are no loss worth a sync.

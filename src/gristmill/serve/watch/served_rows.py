@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PREDICTION = "prediction."
 """What the names of answers' columns begin with, beside those of inputs."""
+_PROBS = "probs"
+"""Adds up to one in every answer, so that its mean says nothing; the greatest is `prob`."""
 
 
 class Sampled(NamedTuple):
@@ -40,7 +42,7 @@ class ServedRows:
         seed: of the draws.
     """
 
-    def __init__(self, capacity: int = 2048, *, seed: int = 0) -> None:
+    def __init__(self, capacity: int = 512, *, seed: int = 0) -> None:
         self.capacity = capacity
         self._random = random.Random(seed)  # noqa: S311 - a sample, no secret
         self._rows: list[dict[str, object]] = []
@@ -86,6 +88,8 @@ class ServedRows:
 def _values(rows: Rows, place: int, prefix: str) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, column in rows.columns.items():
+        if prefix and name == _PROBS:
+            continue
         value = _value(column, place)
         if isinstance(value, np.ndarray):
             if isinstance(column, Ragged):

@@ -50,6 +50,7 @@ def search_on_devices(
     memory: str | int | None = None,
     policy: str = "critical_path",
     at_once: int | None = None,
+    device_memory: str | int | None = None,
     optimizer: str | OptimizerFactory = "adamw",
     watch: HuntWatcher | None = None,
     **settings: Any,
@@ -78,11 +79,12 @@ def search_on_devices(
         vary: with `population`: the names that a trial varies when it takes another's state; they
             must be settings of training.
         seed: of what is drawn, and of every trial's weights and order.
-        devices: `auto`, a number, `cpu:2`.
-        memory: budget of each device, as "2GB"; None for half of what there is.
+        devices: `auto`, a number, `cpu:2`; `cuda`, `cuda:0,1`.
+        memory: budget of each device, as "2GB"; None for half of what there is. See `Resources`.
         policy: how ready tasks are ranked.
         at_once: most trials under way at once; by default two a device, so that one is there when
             another waits or ends.
+        device_memory: budget of each GPU, as "16GB"; None for most of what it has.
         optimizer: see `job`.
         watch: is told of what happens to trials, as `StoreTrials`.
         settings: further settings of `job`, the same for all trials.
@@ -106,7 +108,7 @@ def search_on_devices(
     )
     of = [identity_of(recipe.trial(build)), len(rows), len(held_out), compared.name]
     kept = own_folder([of, space, str(pruner), str(sampler), epochs]) if folder is None else folder
-    resources = Resources(kept, devices, memory, policy)
+    resources = Resources(kept, devices, memory, policy, device_memory=device_memory)
     hunt = partial(
         Hunt,
         trials=trials,

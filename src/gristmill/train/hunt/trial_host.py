@@ -9,8 +9,10 @@ A folder is replaced whole, where a trial may pause and every few seconds.
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -18,6 +20,7 @@ import msgspec
 
 from gristmill.core.atomic import atomic_folder
 from gristmill.core.errors import TrainError
+from gristmill.train.workers.late_compiler import postpone_compiler
 
 _NOTE = "trial.json"
 
@@ -68,6 +71,8 @@ class TrialHost:
     def __init__(
         self, objective: Objective, folder: Path, keep_seconds: float, rank: int = 0
     ) -> None:
+        if "torch" in sys.modules and parent_process() is not None:  # not in the user's own
+            postpone_compiler()
         self.objective, self.folder, self.keep_seconds = objective, folder, keep_seconds
         self.rank = rank
         self._at_hand: tuple[int, int, int] | None = None

@@ -21,7 +21,7 @@ from gristmill.train.feeds.feed import Feed
 from gristmill.train.feeds.sharing import Sharing
 from gristmill.train.jobs.order import Done, Order
 from gristmill.train.jobs.resumed import resumed
-from gristmill.train.jobs.trial_host import host
+from gristmill.train.jobs.trial_host import hosting
 from gristmill.train.jobs.trial_plan import BUFFERS, WEIGHTS, TrialPlan
 from gristmill.train.jobs.visits import Visits
 from gristmill.train.records.key import Key
@@ -98,7 +98,7 @@ class Inference(Closing):
             self._pager.next_use = lambda key: self._visits.away(key[1])
             self._sharing = Sharing()
             opened.callback(self._sharing.close)
-            self._crew = opened.enter_context(Crew(devices, host, pool=pool))
+            self._crew = opened.enter_context(Crew(devices, hosting(devices), pool=pool))
             self._selector = opened.enter_context(selectors.DefaultSelector())
             self._selector.register(self._pager, selectors.EVENT_READ, _PAGER)
             for device in range(len(devices)):

@@ -33,7 +33,7 @@ from gristmill.train.optimizers import OptimizerFactory
 from gristmill.train.records.record_store import RecordStore
 from gristmill.train.tasks.bounds import bounds
 from gristmill.train.tasks.simulate import simulate
-from gristmill.train.tasks.timeline import Timeline
+from gristmill.train.tasks.timeline import Timeline, Traffic
 from gristmill.train.tasks.trial_graph import TrialGraph
 
 
@@ -85,6 +85,9 @@ class TrainingJob(Recorded):
         machine = self.resources.machine(self.prepared)
         reshaper = self.resources.reshaper(self.prepared)
         timeline = simulate(self._graphs(), machine, self.resources.policy, reshaper=reshaper)
+        if self.resources.tier is not None:  # what it moved went to the devices and back
+            moved = timeline.traffic
+            timeline.traffic = Traffic(0, 0, moved.hopped, moved.read, moved.written)
         limits = bounds(self._graphs(), machine)
         count, first = len(self.trials), self.prepared[0]
         lines = [
@@ -94,7 +97,7 @@ class TrainingJob(Recorded):
             *(f"warning: {each}" for each in first.profile.warnings),
             *_seconds_lines("predicted", timeline),
             f"bounds: work / devices {format_seconds(limits.work)}, longest chain "
-            f"{format_seconds(limits.chain)}, disk {format_seconds(limits.link)}",
+            f"{format_seconds(limits.chain)}, {self._link} {format_seconds(limits.link)}",
         ]
         if self.timeline is not None:
             lines += _seconds_lines("actual", self.timeline)
@@ -187,7 +190,7 @@ class TrainingJob(Recorded):
         with Inference(
             self.prepared[trial].plan,
             self.resources.state,
-            devices=self.resources.devices,
+            devices=self.resources.given(self.prepared),
             memory=self.resources.pool_bytes(self.prepared),
             trial=trial,
         ) as inference:
@@ -226,6 +229,11 @@ class TrainingJob(Recorded):
                 }
             )
         return {"models": models}
+
+    @property
+    def _link(self) -> str:
+        """What records move over, in words."""
+        return "disk" if self.resources.tier is None else "copies"
 
     def _safe(self, run: TrainingRun) -> str:
         """Say how many steps a run would go on from if this process ended now."""
@@ -268,6 +276,7 @@ def job(
     devices: str | int = "auto",
     memory: str | int | None = None,
     policy: str = "critical_path",
+    device_memory: str | int | None = None,
 ) -> TrainingJob:
     """Return a job that trains one model of any size on the devices there are.
 
@@ -304,9 +313,10 @@ def job(
         partitions: parts of the rows, each of which stays with one device; an epoch visits them in
             turn, in an order of its own (see `PartitionedFeed`). Part of what the weights are. Only
             a model that fits one device goes where its rows are.
-        devices: `auto`, a number, `cpu:2`.
-        memory: budget of each device, as "2GB"; None for half of what there is.
+        devices: `auto`, a number, `cpu:2`; `cuda`, `cuda:0,1`.
+        memory: budget of each device, as "2GB"; None for half of what there is. See `Resources`.
         policy: how ready tasks are ranked.
+        device_memory: budget of each GPU, as "16GB"; None for most of what it has.
 
     Raises:
         UsageError: a setting makes no sense.
@@ -333,16 +343,21 @@ def job(
     )
     trial = recipe.trial(model)
     kept = own_folder(identity_of(trial)) if folder is None else folder
-    return TrainingJob([trial], Resources(kept, devices, memory, policy))
+    return TrainingJob(
+        [trial], Resources(kept, devices, memory, policy, device_memory=device_memory)
+    )
 
 
 def _seconds_lines(what: str, timeline: Timeline) -> list[str]:
     traffic = timeline.traffic
+    copied = ""
+    if traffic.up or traffic.down:
+        copied = f", {format_bytes(traffic.up)} to devices and {format_bytes(traffic.down)} back"
     return [
         f"{what}: {format_seconds(timeline.makespan)} for {timeline.tasks} "
         f"task{'s' * (timeline.tasks != 1)}, "
         f"devices busy {timeline.utilisation:.0%}",
         f"{what} bytes: {format_bytes(traffic.read)} read from disk, "
         f"{format_bytes(traffic.written)} written, "
-        f"{format_bytes(traffic.hopped)} from device to device",
+        f"{format_bytes(traffic.hopped)} from device to device{copied}",
     ]

@@ -76,6 +76,22 @@ def no_state(views: Mapping[str, Tensor]) -> None:
             view.zero_()
 
 
+def host_keys(optimizer: OptimizerFactory, device: torch.device) -> frozenset[str]:
+    """Return the keys of what an optimiser keeps on the host for parameters on a device.
+
+    Most count their steps there, since Python reads the number at each update.
+    """
+    zeros = Parameter(torch.zeros(1, 1, device=device))
+    made = optimizer([zeros])
+    zeros.grad = torch.zeros_like(zeros)
+    made.step()
+    kept = _tensors(made, zeros)
+    # Of a device that stands in for one, what the host keeps is told by its shape.
+    alike = device.type == "cpu"
+    on_host = {key for key, value in kept.items() if value.is_cpu and not (alike and value.dim())}
+    return frozenset({_PRESENT, *on_host})
+
+
 def bind_state(
     optimizer: Optimizer, parameters: Mapping[str, Parameter], views: Mapping[str, Tensor]
 ) -> None:

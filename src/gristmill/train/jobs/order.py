@@ -79,6 +79,7 @@ class Done:
         outputs: of a prediction's batches, from its last stage: what the model returned, with
             handles in place of tensors.
         figures: sums over the rows held out, from the last stage of an evaluation.
+        moved: bytes copied to the device's own memory since the task before, and back.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -87,6 +88,7 @@ class Done:
     gradients: Handle | None = None
     outputs: list[Any] = field(default_factory=list)
     figures: Figures = field(default_factory=dict)
+    moved: tuple[int, int] = (0, 0)
 
     def add_figures(self, figures: Mapping[str, NDArray[np.float64]]) -> None:
         """Add the sums over some more rows."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from gristmill.train.graphs.capture import capture
 from gristmill.train.graphs.deferred import Deferred
 from gristmill.train.graphs.layer_graph import LayerGraph
 from gristmill.train.jobs.checking import check_built
+from gristmill.train.jobs.device_tier import DeviceTier
 from gristmill.train.jobs.give_back import give_back
 from gristmill.train.jobs.identity import sure_code
 from gristmill.train.jobs.trial_plan import BUFFERS, TrialPlan
@@ -34,6 +36,8 @@ _FUSED_SECONDS = 0.05
 """Steps that take less are fused into tasks of about this length: a model that is that small would
 spend its time between tasks."""
 _MOST_FUSED = 1000
+_WRITE_BACKS = 20
+"""Times as long as writing its records back takes a task of a device with memory of its own."""
 _STAGES = (2, 4)
 """Times the number of devices that a model is cut into."""
 _LEAST_STAGE_SECONDS = 4e-3
@@ -59,7 +63,7 @@ class Prepared:
     @property
     def record_bytes(self) -> int:
         """Bytes of all records."""
-        return sum(sum(shard.nbytes.values()) for shard in self.plan.shards)
+        return self.plan.nbytes
 
 
 class Planner:
@@ -73,10 +77,22 @@ class Planner:
             many, should it come to be pipelined.
         folder: on the disk that records go to.
         cache: folder in which measurements are kept; None for none.
+        tier: the devices' own memory; None where they compute in the host's.
+
+    Attributes:
+        rates: of the disk and the host's memory.
     """
 
-    def __init__(self, memory: int, devices: int, folder: Path, cache: Path | None = None) -> None:
-        self.memory, self.devices, self._cache = memory, devices, cache
+    def __init__(
+        self,
+        memory: int,
+        devices: int,
+        folder: Path,
+        cache: Path | None = None,
+        tier: DeviceTier | None = None,
+    ) -> None:
+        self.memory, self.devices, self._cache, self._tier = memory, devices, cache, tier
+        self._device = "cpu" if tier is None else tier.pilot
         self.rates: TierRates = tier_rates(folder)
         self._graphs: dict[str, LayerGraph] = {}
         self._plans: dict[str, MemoryPlan] = {}
@@ -102,14 +118,15 @@ class Planner:
             graph = self._captured(spec, deferred, parts[0])
         pilot = Pilot(
             graph,
-            [parts[0]],
+            [parts[0].to(self._device)],
             spec.objective,
             spec.optimizer,
             weights=deferred.materialise,
-            casting=spec.casting,
+            casting=partial(spec.casting, self._device.partition(":")[0]),
             precision=spec.precision,
             cache=self._cache,
             seed=spec.seed,
+            device=self._device,
         )
         with users_code(f"running the model on inputs {_shapes(parts[0])}"):
             profile = pilot.profile()
@@ -129,11 +146,11 @@ class Planner:
         module = deferred.module
         code = sure_code(spec.build)
         if code is None:
-            return capture(module, part.inputs)
+            return capture(module, part.inputs, device=self._device)
         shapes = [(name, list(each.shape)) for name, each in module.state_dict().items()]
         key = fingerprint([code, repr(module), shapes, _shapes(part)])
         if key not in self._graphs:
-            self._graphs[key] = capture(module, part.inputs)
+            self._graphs[key] = capture(module, part.inputs, device=self._device)
         return self._graphs[key]
 
     def _memory_plan(self, profile: Profile, rows: int, spec: TrialSpec) -> MemoryPlan:
@@ -143,13 +160,20 @@ class Planner:
             self._plans[key] = plan_memory(
                 profile,
                 self.memory,
-                rates=self.rates,
+                rates=self._rates(profile, rows, spec.micro_batches),
                 rows=rows,
                 micro_batches=spec.micro_batches,
                 activations=("kept",),
                 clipped=clipped,
             )
         return self._plans[key]
+
+    def _rates(self, profile: Profile, rows: float, micro_batches: int) -> TierRates:
+        """Return how fast records move between a device and the tier below it."""
+        if self._tier is None:
+            return self.rates
+        costs = profile.costs(rows / micro_batches, micro_batches)
+        return self._tier.rates(self.rates, sum(c.weight_bytes + c.state_bytes for c in costs))
 
     def _spilled(
         self, spec: TrialSpec, graph: LayerGraph, memory: MemoryPlan, profile: Profile
@@ -173,7 +197,10 @@ class Planner:
         """Cut a model that fits into stages for each device, the longest as short as can be."""
         stages = self._stages(memory)
         plan, shape = self._pipeline(spec, graph, memory, profile, stages)
-        fused = max(1, min(_MOST_FUSED, round(_FUSED_SECONDS / max(shape.step_seconds, 1e-6))))
+        seconds = _FUSED_SECONDS
+        if self._tier is not None:  # after each task its records are written back
+            seconds = max(seconds, _WRITE_BACKS * plan.nbytes / self._tier.down)
+        fused = max(1, min(_MOST_FUSED, round(seconds / max(shape.step_seconds, 1e-6))))
         fused = 1 if spec.replicas > 1 else fused
         shape = msgspec.structs.replace(shape, grain="step", steps_per_task=fused)
         return Prepared(plan, shape, memory, profile)
@@ -211,7 +238,7 @@ class Planner:
             costs,
             self.memory,
             min(stages, len(costs)),
-            rates=self.rates,
+            rates=self._rates(profile, memory.rows, spec.micro_batches),
             micro_batches=spec.micro_batches,
             values=profile.crossing(memory.rows),
         )

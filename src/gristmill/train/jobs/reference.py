@@ -9,31 +9,37 @@ from torch import nn
 
 from gristmill.train.draws import DRAWS, KeyedDraws, seeded, steady
 from gristmill.train.feeds.batch import Batch
+from gristmill.train.jobs.clipping import clip_gradients
 from gristmill.train.jobs.shares import share_of
 from gristmill.train.jobs.trial_spec import TrialSpec
 
 
-def plain_loop(trial: TrialSpec, on_step: Callable[[int, float], None] | None = None) -> nn.Module:
+def plain_loop(
+    trial: TrialSpec,
+    on_step: Callable[[int, float], None] | None = None,
+    device: str = "cpu",
+) -> nn.Module:
     """Train a trial in memory, on one thread, as any tutorial would.
 
     Args:
         trial: what to train.
         on_step: called after each update with its number, from 0, and its loss.
+        device: what to train on, as `cuda:0`. Each kind of GPU has bits of its own.
     """
-    with steady(threads=1):
-        model = seeded(trial.build, trial.seed).train()
+    with steady(threads=1, device=device):
+        model = seeded(trial.build, trial.seed).train().to(device)
         optimizer = trial.optimizer([each for each in model.parameters() if each.requires_grad])
         schedule = trial.schedule(optimizer) if trial.schedule else None
         for step in range(trial.steps):
             batch = trial.feed.batch(step)
-            parts = batch.split(trial.micro_batches)
+            parts = [part.to(device) for part in batch.split(trial.micro_batches)]
             optimizer.zero_grad()
             if trial.replicas == 1:
                 total = sum(_passes(trial, model, step, batch.weight, parts), 0.0)
             else:
                 total = sum(_replicas(trial, model, step, batch.weight, parts), 0.0)
             if trial.clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(model.parameters(), trial.clip_norm)
+                clip_gradients(model.parameters(), trial.clip_norm)
             optimizer.step()
             if schedule:
                 schedule.step()
@@ -52,8 +58,10 @@ def _passes(
 ) -> list[float]:
     """Run micro-batches forward and backward; return their losses."""
     losses = []
+    device = next(model.parameters()).device
     for micro, part in enumerate(parts, start=first):
-        with KeyedDraws(trial.seed, DRAWS, step, micro), trial.casting():
+        draws = KeyedDraws(trial.seed, DRAWS, step, micro, device=device)
+        with draws, trial.casting(device.type):
             loss = trial.objective(model(*part.inputs), part) / weight
         loss.backward()
         losses.append(loss.item())

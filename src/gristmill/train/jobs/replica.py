@@ -82,7 +82,7 @@ class Replica:
         first, *others = (self._known[each] for each in handles)
         parameters = self.runner.stage.named_parameters()
         for name, total in first.total(self._number, others).items():
-            parameters[name].grad = total
+            parameters[name].grad = total.to(self.runner.device)
 
     def end(self) -> None:
         """Keep the buffers of the step, if this is the replica whose are kept."""

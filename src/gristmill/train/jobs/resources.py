@@ -9,6 +9,7 @@ from gristmill.core.errors import UsageError
 from gristmill.core.fingerprint import fingerprint
 from gristmill.core.quantities import format_bytes, parse_bytes
 from gristmill.train.jobs.checking import check_budget, writable_folder
+from gristmill.train.jobs.device_tier import device_tier
 from gristmill.train.jobs.planning import Planner, Prepared
 from gristmill.train.jobs.run_listener import RunListener
 from gristmill.train.jobs.training_run import TrainingRun
@@ -23,8 +24,8 @@ _SHARE_OF_MEMORY = 0.5
 """Of what the machine or container has, where no budget is given."""
 _LEAST_TASK_SECONDS = 2e-3
 """Shorter tasks are not worth a pipeline: handing them over would count too much."""
-_DISPATCH_SECONDS = 0.2e-3
-"""What handing over a task of a pipeline costs its device, about."""
+_DISPATCH_SECONDS = 1e-3
+"""What a task of a pipeline costs its device beside its arithmetic, about."""
 _SLACK = 1.25
 """Room for records over their bytes: a pool with holes holds less."""
 
@@ -34,11 +35,17 @@ class Resources:
 
     Args:
         folder: where the state of the run is kept.
-        devices: `auto`, a number, `cpu:2`.
+        devices: `auto`, a number, `cpu:2`; `cuda`, `cuda:0,1`.
         memory: budget of each device for weights, optimiser state, gradients and activations, as
-            "2GB" or in bytes; None for half of what there is.
+            "2GB" or in bytes; None for half of what there is. With GPUs, what the host holds of
+            weights and optimiser state for all of them; the disk holds the rest.
         policy: how ready tasks are ranked; see `policies`.
         commit_seconds: least time between two checkpoints of a trial.
+        device_memory: budget of each GPU, as "16GB"; None for most of what it has.
+
+    Attributes:
+        tier: the devices' own memory; None where they compute in the host's.
+        memory: bytes of each device that models are planned for.
 
     Raises:
         UsageError: one of them makes no sense.
@@ -51,6 +58,7 @@ class Resources:
         memory: str | int | None = None,
         policy: str | Policy = "critical_path",
         commit_seconds: float = 10.0,
+        device_memory: str | int | None = None,
     ) -> None:
         policy_of(policy)
         self.policy = policy  # by name: each run and each simulation makes its own
@@ -58,10 +66,14 @@ class Resources:
             raise UsageError(f"commit_seconds must be 0 or more, found {commit_seconds}")
         self.folder = writable_folder(folder)
         self.devices = _processes(devices)
-        self.memory = _budget(memory, len(self.devices))
+        gpus = self.devices[0].kind != "cpu"
+        host = _budget(memory, 1 if gpus else len(self.devices))
+        self.tier = device_tier(self.devices, device_memory, host)
+        self.memory = host if self.tier is None else self.tier.budget
         self.commit_seconds = commit_seconds
         pilot = self.folder / "pilot"
-        self.planner = Planner(self.memory, len(self.devices), pilot, pilot / "layers")
+        count = len(self.devices)
+        self.planner = Planner(self.memory, count, pilot, pilot / "layers", self.tier)
 
     @property
     def state(self) -> Path:
@@ -72,7 +84,8 @@ class Resources:
         names = ", ".join(each.name for each in self.devices)
         count = len(self.devices)
         each = " each" if count > 1 else ""
-        return f"{count} device{'s' * (count > 1)} ({names}), {format_bytes(self.memory)}{each}"
+        memory = f"{format_bytes(self.memory)}{each}" if self.tier is None else f"{self.tier}"
+        return f"{count} device{'s' * (count > 1)} ({names}), {memory}"
 
     def pool_bytes(self, prepared: Sequence[Prepared]) -> int:
         """Return the bytes of memory for the records of trials that run at once.
@@ -81,6 +94,8 @@ class Resources:
             prepared: the trials, or examples of them: as many as will run at once.
         """
         count = len(self.devices)
+        if self.tier is not None:
+            return self.tier.host_bytes(prepared, count)
         private = max(each.memory.private_bytes for each in prepared)
         least = max(each.memory.pool_bytes for each in prepared) * count
         wanted = int(_SLACK * sum(each.record_bytes for each in prepared))
@@ -108,18 +123,24 @@ class Resources:
 
     def machine(self, prepared: Sequence[Prepared]) -> Machine:
         """Return the devices as the simulator knows them; for `prepared` see `pool_bytes`."""
-        rates = self.planner.rates
+        rates, tier = self.planner.rates, self.tier
+        if tier is not None:
+            rates = tier.rates(rates, sum(each.record_bytes for each in prepared))
         return Machine(
             speeds=(1.0,) * len(self.devices),
             dispatch_seconds=_DISPATCH_SECONDS,
             hop_seconds=rates.hop_seconds,
             hop_bytes_per_second=rates.hop_bytes_per_second,
-            memory_bytes=self.pool_bytes(prepared),
+            memory_bytes=self.pool_bytes(prepared) if tier is None else tier.room(prepared),
             read_bytes_per_second=rates.read_bytes_per_second,
             write_bytes_per_second=rates.write_bytes_per_second,
-            shared=True,
-            duplex=False,
+            shared=tier is None,
+            duplex=tier is not None,
         )
+
+    def given(self, prepared: Sequence[Prepared]) -> Sequence[Device]:
+        """Return the devices, with the memory of their own that records get."""
+        return self.devices if self.tier is None else self.tier.given(self.devices, prepared)
 
     def start(
         self, prepared: Sequence[Prepared], listener: RunListener | None = None
@@ -127,7 +148,7 @@ class Resources:
         """Start the workers, and take the folder up; for `prepared` see `pool_bytes`."""
         return TrainingRun(
             self.state,
-            devices=self.devices,
+            devices=self.given(prepared),
             memory=self.pool_bytes(prepared),
             policy=self.policy,
             commit_seconds=self.commit_seconds,
@@ -148,12 +169,7 @@ def _worth(shape: TrialShape) -> bool:
 
 
 def _processes(devices: str | int) -> tuple[Device, ...]:
-    """Return the devices that are asked for: worker processes of this machine's cores."""
-    if isinstance(devices, str) and devices.startswith("cuda"):
-        raise UsageError(
-            f"expected CPU devices, found {devices!r}: GPUs are not used yet",
-            fix='use devices="auto", a number such as 2, or "cpu:2"',
-        )
+    """Return the devices that are asked for: processes of cores, or, by their name, of GPUs."""
     if devices == "auto":
         return find_devices("cpu")
     whole = isinstance(devices, int) and not isinstance(devices, bool)

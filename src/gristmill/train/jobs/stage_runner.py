@@ -26,6 +26,7 @@ from gristmill.core.errors import TrainError
 from gristmill.train.draws import DRAWS, KeyedDraws
 from gristmill.train.feeds.batch import Batch
 from gristmill.train.graphs.stage import OUTPUT, Stage
+from gristmill.train.jobs.clipping import clip_gradients
 from gristmill.train.jobs.learning_rate import LearningRate
 from gristmill.train.jobs.optimizer_state import bind_state, keep_state
 from gristmill.train.jobs.trial_spec import TrialSpec
@@ -51,16 +52,23 @@ class _Pass:
 
 @dataclass(slots=True)
 class Batches:
-    """The micro-batches of the last few steps, so that stages and passes share them."""
+    """The micro-batches of the last few steps, so that stages and passes share them.
+
+    Attributes:
+        trial: whose.
+        receive: brings a batch to where it is computed with.
+    """
 
     trial: TrialSpec
+    receive: Callable[[Batch], Batch] = field(default=lambda batch: batch)
     _known: OrderedDict[int, tuple[float, list[Batch]]] = field(default_factory=OrderedDict)
 
     def of(self, step: int) -> tuple[float, list[Batch]]:
         """Return the weight of a step's batch, and its micro-batches."""
         if step not in self._known:
             batch = self.trial.feed.batch(step)
-            self._known[step] = (batch.weight, batch.split(self.trial.micro_batches))
+            parts = batch.split(self.trial.micro_batches)
+            self._known[step] = (batch.weight, [self.receive(part) for part in parts])
             while len(self._known) > _STEPS_AT_HAND:
                 self._known.popitem(last=False)
         return self._known[step]
@@ -73,16 +81,18 @@ class StageRunner:
         trial: what is trained.
         stage: the part of its model.
         batches: shared by the stages of the trial on this device.
-        pool: the memory that records lie in, uint8[n].
+        room: the memory that records lie in while they are computed with, uint8[n].
 
     Attributes:
+        device: that the room is of.
         updates: names of the parameters that norms and updates are about; all trainable ones at
             first.
     """
 
-    def __init__(self, trial: TrialSpec, stage: Stage, batches: Batches, pool: Tensor) -> None:
+    def __init__(self, trial: TrialSpec, stage: Stage, batches: Batches, room: Tensor) -> None:
         self.trial, self.stage, self._batches = trial, stage, batches
-        self._pool = pool.untyped_storage().data_ptr()
+        self.device = room.device
+        self._room = room.untyped_storage().data_ptr()
         self._passes: dict[tuple[int, int], _Pass] = {}
         self._weights: Mapping[str, Tensor] = {}
         self._constants: dict[str, tuple[int, Tensor]] = {}
@@ -94,7 +104,7 @@ class StageRunner:
 
     def bind(self, weights: Mapping[str, Tensor]) -> None:
         """Say where the stage's parameters and buffers lie now, by name."""
-        # Views of one pool share a version counter; with `.data` each tensor has its own, and
+        # Views of one room share a version counter; with `.data` each tensor has its own, and
         # autograd can tell which of them were changed.
         self._weights = {name: view.data for name, view in weights.items()}
         self.stage.bind(self._weights)
@@ -213,7 +223,7 @@ class StageRunner:
             micros = range(len(self._batches.of(step)[1]))
             losses.append(sum(self.gradients(step, micros), 0.0))
             if self.trial.clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(parameters.values(), self.trial.clip_norm)
+                clip_gradients(parameters.values(), self.trial.clip_norm)
             optimizer.step()
             if step == first:
                 keep_state(optimizer, parameters, state)
@@ -227,7 +237,7 @@ class StageRunner:
         Returns:
             What later stages read; of the last stage, what the model returns, as `output`.
         """
-        with torch.no_grad(), self.trial.casting():
+        with torch.no_grad(), self.trial.casting(self.device.type):
             outputs = self.stage({**_inputs(part), **values}, training=False)
         return {
             name: value if name == OUTPUT else self._cut(_NO_STEP, name, value)
@@ -246,10 +256,12 @@ class StageRunner:
         weight, parts = self._batches.of(step)
         part = parts[micro]
         values = {**_inputs(part), **leaves}
-        with self.trial.casting():
+        with self.trial.casting(self.device.type):
             if not self.stage.draws and not self._loss_draws:
                 return self._ended(self.stage(values, training=True), part, weight)
-            draws = KeyedDraws(self.trial.seed, DRAWS, step, micro, first=self.stage.first_draw)
+            first = self.stage.first_draw
+            keys = (DRAWS, step, micro)
+            draws = KeyedDraws(self.trial.seed, *keys, first=first, device=self.device)
             with draws:
                 outputs = self.stage(values, training=True)
                 if not self._loss_draws:
@@ -272,7 +284,7 @@ class StageRunner:
         """Return a value without its graph; a weight as a copy, for its record may leave."""
         if not isinstance(value, Tensor):
             return value
-        if value.untyped_storage().data_ptr() != self._pool:
+        if value.untyped_storage().data_ptr() != self._room:
             return value.detach()
         if step == _NO_STEP:
             return value.detach().clone()

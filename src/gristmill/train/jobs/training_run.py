@@ -22,7 +22,7 @@ from gristmill.train.jobs.resumed import IDENTITY, resumed
 from gristmill.train.jobs.run_listener import RunListener
 from gristmill.train.jobs.running_trial import RunningTrial
 from gristmill.train.jobs.stored_weights import stored_weights
-from gristmill.train.jobs.trial_host import host
+from gristmill.train.jobs.trial_host import hosting
 from gristmill.train.jobs.trial_plan import TrialPlan
 from gristmill.train.jobs.worker_executor import WorkerExecutor
 from gristmill.train.records.clone import clone_commit
@@ -35,7 +35,7 @@ from gristmill.train.tasks.executor import Finished
 from gristmill.train.tasks.next_use import NEVER
 from gristmill.train.tasks.policies import Policy
 from gristmill.train.tasks.scheduler import Reshaper, Scheduler
-from gristmill.train.tasks.timeline import Timeline
+from gristmill.train.tasks.timeline import Timeline, Traffic
 from gristmill.train.tasks.trial_graph import TrialGraph
 from gristmill.train.tasks.trial_shape import TrialShape
 from gristmill.train.tasks.watcher import Watcher
@@ -102,7 +102,7 @@ class TrainingRun(Watcher, Closing):
             self._pager = opened.enter_context(Pager(self._pool, self._store, stub=stub_io))
             self._pager.next_use = self._next_use
             opened.callback(self._sharing.close)
-            self._crew = opened.enter_context(Crew(devices, host, pool=self._pool))
+            self._crew = opened.enter_context(Crew(devices, hosting(devices), pool=self._pool))
             self._opened = opened.pop_all()
         for note in self._store.notes:
             current().say(note)
@@ -267,11 +267,8 @@ class TrainingRun(Watcher, Closing):
             self._executor.pump()
         self._let_go()
         timeline, traffic = self.scheduler.timeline, self._pager.traffic
-        timeline.traffic.read, timeline.traffic.written = (
-            traffic.read.bytes_,
-            traffic.written.bytes_,
-        )
-        timeline.traffic.hopped = self._executor.hopped
+        moved = traffic.read.bytes_, traffic.written.bytes_, self._executor.hopped
+        timeline.traffic = Traffic(*moved, *self._executor.copied)
         return timeline
 
     def state_dict(self, number: int) -> dict[str, Tensor]:
@@ -323,6 +320,8 @@ class TrainingRun(Watcher, Closing):
         """Go back to the last commit."""
         running = self._trials[trial]
         self._executor.void(trial)
+        while self._pager.committing(trial):  # or it would come to be after the trial went back
+            self._executor.pump()
         self._executor.tell("forget", trial)
         for key in running.keys:
             self._pager.drop(key, lost=True)

@@ -98,6 +98,11 @@ class TrialPlan:
         """Whether a stage keeps its activations for the backward pass."""
         return self.dropped.isdisjoint(range(*span))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all records."""
+        return sum(sum(shard.nbytes.values()) for shard in self.shards)
+
     @cached_property
     def parameter_order(self) -> tuple[str, ...]:
         """Trainable parameters in the order in which the model lists them."""

@@ -7,9 +7,11 @@ import selectors
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gristmill.core.errors import GristmillError
+from gristmill.core.progress import current
+from gristmill.train.jobs.lifts import Lifted, Lifts
 from gristmill.train.jobs.order import Done, Order
 from gristmill.train.jobs.running_trial import UPDATING, RunningTrial, Shared
 from gristmill.train.records.key import Key
@@ -33,6 +35,7 @@ class _Assigned:
         task: what to do.
         uses: records that it needs.
         foreseen: its records are being brought up while another task comes first.
+        lifted: those that a device with memory of its own was told to bring up there.
         void: its result is of no use any more.
     """
 
@@ -40,6 +43,7 @@ class _Assigned:
     task: Task
     uses: list[Use]
     foreseen: bool = False
+    lifted: set[Key] = field(default_factory=set)
     void: bool = False
 
 
@@ -55,6 +59,7 @@ class WorkerExecutor:
 
     Attributes:
         hopped: bytes of values that one device made for another.
+        copied: bytes of records copied to devices' own memories, and back.
     """
 
     def __init__(
@@ -68,8 +73,11 @@ class WorkerExecutor:
         self._crew, self._pager, self._trials = crew, pager, trials
         self._on_page, self._on_lost = on_page, on_lost
         self.hopped = 0
+        self.copied = (0, 0)
         self._waiting: dict[int, deque[_Assigned]] = {}
-        self._sent: dict[int, deque[_Assigned | None]] = {}
+        self._sent: dict[int, deque[_Assigned | Lifted | None]] = {}
+        self._lifts = Lifts(pager)
+        self._told: set[str] = set()
         self._selector = selectors.DefaultSelector()
         self._selector.register(pager, selectors.EVENT_READ, _PAGER)
         for worker in crew.workers:
@@ -123,20 +131,21 @@ class WorkerExecutor:
             for assigned in [each for each in waiting if each.task.trial == trial]:
                 self._withdraw(device, assigned)
             for sent in self._sent[device]:
-                if sent is not None and sent.task.trial == trial:
+                if sent is not None and sent.trial.number == trial:
                     sent.void = True
 
     def busy(self, trial: int) -> bool:
         """Whether a worker has a task of a trial."""
         return any(
-            each is not None and each.task.trial == trial
+            each is not None and each.trial.number == trial
             for sent in self._sent.values()
             for each in sent
         )
 
     def running(self, device: int) -> int | None:
         """Return the trial of the task that a device runs; None where it has none."""
-        return next((each.task.trial for each in self._sent[device] if each is not None), None)
+        tasks = (each for each in self._sent[device] if isinstance(each, _Assigned))
+        return next((each.task.trial for each in tasks), None)
 
     def urgency(self, key: Key) -> float | None:
         """Return how many tasks a device has before the one that waits for a record; None if none.
@@ -186,6 +195,16 @@ class WorkerExecutor:
                 assigned.foreseen = True
                 for key, version, _ in assigned.uses:
                     self._pager.want(key, version)
+        if self._crew.devices[device].record_bytes:
+            self._lift(device)
+
+    def _lift(self, device: int) -> None:
+        """Have records of tasks that wait brought up, as far as they are in memory by now."""
+        for assigned in self._waiting[device]:
+            lifted = self._lifts.of(assigned.trial, assigned.uses, assigned.lifted)
+            if lifted is not None:
+                self._crew.workers[device].send(lifted.message)
+                self._sent[device].append(lifted)
 
     def _pin(self, assigned: _Assigned) -> list[int] | None:
         """Return where a task's records lie, once they are in memory.
@@ -249,16 +268,27 @@ class WorkerExecutor:
             reply = worker.receive()
         except WorkerLostError as error:
             self._selector.unregister(worker.connection)
+            for each in self._sent[device]:
+                if isinstance(each, Lifted):
+                    self._lifts.end(each)
             self._on_lost(device, error)
             return [Lost(device)]
         assigned = self._sent[device].popleft()
-        if assigned is None:
-            reply.get(worker.name)
+        if not isinstance(assigned, _Assigned):
+            if assigned is not None:
+                self._lifts.end(assigned)
+            self._tell_user(reply.get(worker.name))
             return []
         self._give_back(assigned, failed=reply.failure is not None)
         if assigned.void:  # the scheduler still counts it as running there
             return [Finished(assigned.task, device, reply.start, reply.end)]
         return [self._outcome(device, assigned, reply)]
+
+    def _tell_user(self, said: object) -> None:
+        """Pass on, once, what a worker has to say of its device."""
+        if isinstance(said, str) and said and said not in self._told:
+            self._told.add(said)
+            current().say(f"warning: {said}")
 
     def _give_back(self, assigned: _Assigned, *, failed: bool) -> None:
         """Unpin a task's records, at their new version if it made one."""
@@ -290,12 +320,14 @@ class WorkerExecutor:
             trial.figures[task.step] = done.figures
         trial.handles |= {name: (device, handle) for name, handle in done.sent.items()}
         self.hopped += sum(each.nbytes for each in done.sent.values())
+        up, down = done.moved
+        self.copied = (self.copied[0] + up, self.copied[1] + down)
         return Finished(task, device, reply.start, reply.end)
 
     def _failure(self, device: int, task: Task, reason: str) -> Failed:
         for assigned in [each for each in self._waiting[device] if each.task.trial == task.trial]:
             self._withdraw(device, assigned)
         for sent in self._sent[device]:
-            if sent is not None and sent.task.trial == task.trial:
+            if sent is not None and sent.trial.number == task.trial:
                 sent.void = True
         return Failed(task, device, reason)

@@ -21,11 +21,19 @@ class Interval(NamedTuple):
 
 
 class Traffic(msgspec.Struct):
-    """Bytes moved: records read and written, boundary values handed from device to device."""
+    """Bytes moved: records between disk and memory, values and records between memory and devices.
+
+    Attributes:
+        read, written: of records, from and to the disk.
+        hopped: of boundary values that devices hand each other.
+        up, down: of records, to devices' own memories and back.
+    """
 
     read: int = 0
     written: int = 0
     hopped: int = 0
+    up: int = 0
+    down: int = 0
 
 
 class Timeline:

@@ -32,6 +32,7 @@ class Crew(Closing):
         GristmillError: what the factory raised in a worker.
 
     Attributes:
+        devices: as handed in.
         workers: by rank.
         values: reads the workers' boundary values in this process.
     """
@@ -45,7 +46,7 @@ class Crew(Closing):
         values_bytes: int | None = None,
         born_in: Nursery | None = None,
     ) -> None:
-        self._devices = tuple(devices)
+        self.devices = tuple(devices)
         self._factory = dumps(factory)
         self._pool = pool
         self._values_bytes = values_bytes
@@ -53,7 +54,7 @@ class Crew(Closing):
         self.workers: list[RemoteWorker] = []
         self.values = ValueStore(_READER, None)
         try:
-            for rank in range(len(self._devices)):
+            for rank in range(len(self.devices)):
                 self._add(rank)
             self._await_built(self.workers)
         except BaseException:
@@ -97,7 +98,7 @@ class Crew(Closing):
         self.values.close()
 
     def _add(self, rank: int) -> RemoteWorker:
-        device = self._devices[rank]
+        device = self.devices[rank]
         cradle = self._nursery or nursery()
         worker = cradle.start(
             rank, threads=device.threads, cores=device.cores, values_bytes=self._values_bytes

@@ -101,6 +101,10 @@ class Link:
             return parcel
         return self._take(0)
 
+    def waits(self, seconds: float) -> bool:
+        """Say whether there is a message, or the other end is closed; wait so long for one."""
+        return bool(self._inbox or select.select([self.socket], [], [], seconds)[0])
+
     def close(self) -> None:
         """Close this end, and descriptors that were never received."""
         self.socket.close()

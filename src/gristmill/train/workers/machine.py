@@ -20,11 +20,14 @@ class Device(msgspec.Struct, frozen=True):
     """One place to compute: a worker process works for it.
 
     Attributes:
-        kind: `cpu` or `cuda`.
+        kind: `cpu`, `cuda`, or `late`: a stand-in for tests that nobody can ask for.
         index: number among the devices of the kind; the GPU's for `cuda`.
         threads: threads of torch.
         cores: processors that the worker is pinned to; empty: it may run on any.
-        memory_bytes: of the GPU; for a CPU, of the whole machine or container.
+        memory_bytes: of the GPU, or as much of it as may be used; for a CPU, of the whole machine
+            or container.
+        record_bytes: of the device's own memory, for copies of records; 0 where the device computes
+            with them where they lie on the host.
     """
 
     kind: str
@@ -32,6 +35,7 @@ class Device(msgspec.Struct, frozen=True):
     threads: int = 1
     cores: tuple[int, ...] = ()
     memory_bytes: int = 0
+    record_bytes: int = 0
 
     @property
     def name(self) -> str:
@@ -41,7 +45,7 @@ class Device(msgspec.Struct, frozen=True):
     @property
     def torch_device(self) -> str:
         """What torch calls it: `cpu` or `cuda:1`."""
-        return "cpu" if self.kind == "cpu" else self.name
+        return self.name if self.kind == "cuda" else "cpu"
 
 
 def find_devices(devices: str | int = "auto", *, threads: int = 1) -> tuple[Device, ...]:

@@ -193,6 +193,8 @@ def main(end: int, master: int, modules: Sequence[str]) -> None:
 
 
 def _loaded(modules: Sequence[str]) -> str | None:
+    # Asking CUDA whether there are GPUs would begin to use it, and after that a fork cannot.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     for name in modules:
         try:
             importlib.import_module(name)

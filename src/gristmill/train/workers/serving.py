@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.train.records.pool import Pool
+from gristmill.train.workers.later import Later
 from gristmill.train.workers.link import Link, Parcel
 from gristmill.train.workers.messages import Build, Failure, Forget, Free, Peer, Reply
 from gristmill.train.workers.payload import loads
@@ -19,13 +21,15 @@ from gristmill.train.workers.value_store import ValueStore
 
 SPIN_SECONDS = 100e-6
 """A worker polls this long before it sleeps: waking it on an idle core takes longer than that."""
+_LOOK_SECONDS = 100e-6
+"""How often a device is asked whether it is done while no message comes."""
 
 
 class Target(Protocol):
     """What a worker works for: any object; its public methods are called by name, one at a time.
 
-    A method gets the arguments that were sent and returns what can be pickled. What it raises is
-    sent back and ends nothing.
+    A method gets the arguments that were sent and returns what can be pickled, or such a thing
+    `Later`. What it raises is sent back and ends nothing.
     """
 
 
@@ -57,6 +61,8 @@ class Serving:
         self._target: Target | None = None
         self._values = ValueStore(-1, None)
         self._pool: Pool | None = None
+        self._later: deque[tuple[Later, float]] = deque()  # with the second in which it was begun
+        self._ended = 0.0
 
     def answer_one(self) -> None:
         """Wait for a message, do what it says, and reply if it awaits that.
@@ -64,15 +70,36 @@ class Serving:
         Raises:
             EOFError, BrokenPipeError, ConnectionResetError: the other end is closed.
         """
+        while self._later and not self._link.waits(_LOOK_SECONDS):
+            self._answer_later(wait=False)
         try:
             parcel = self._link.receive(SPIN_SECONDS)
         except TrainError as error:  # it came without its descriptors
+            self._answer_later(wait=True)
             self._link.send(_failed(error, time.monotonic()))
             return
         reply = self._attempt(parcel)
         parcel.close()
-        if reply is not None:
-            self._reply(reply)
+        if reply is None:
+            return
+        if isinstance(reply.value, Later):
+            self._later.append((reply.value, reply.start))
+            return
+        self._answer_later(wait=True)
+        self._reply(reply)
+
+    def _answer_later(self, *, wait: bool) -> None:
+        """Send replies that had to wait for the device, in order: all, or those it is done with."""
+        while self._later and (wait or self._later[0][0].reached()):
+            later, start = self._later.popleft()
+            start = max(start, self._ended)  # until then the device did what came before
+            try:
+                later.wait()
+            except Exception as error:
+                self._link.send(_failed(error, start))
+                continue
+            self._ended = time.monotonic()
+            self._reply(Reply(later.value, start, self._ended))
 
     def _attempt(self, parcel: Parcel) -> Reply | None:
         start, awaited = time.monotonic(), True

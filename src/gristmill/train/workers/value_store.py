@@ -142,7 +142,7 @@ class ValueStore:
         compact = stored > _MOST_GAPS * tensor.numel() and not overlaps(shape, strides)
         if compact:
             stored = tensor.numel()
-        shift = _shift(tensor) if tensor.is_cpu else 0
+        shift = _shift(tensor)
         offset = self._allocate(shift + stored * tensor.itemsize)
         dtype = str(tensor.dtype).removeprefix("torch.")
         return Handle(

@@ -96,6 +96,10 @@ class Distinct:
             return Bounded(exact, exact, exact)
         return _bounded(self._kept, self._theta)
 
+    def thinned(self, most: int) -> Distinct:
+        """Return a sketch of the same values that keeps `most` hashes: smaller, less certain."""
+        return Distinct(*_cut(self._kept, self._theta, most))
+
     def to_bytes(self) -> bytes:
         """Serialise as a compact theta sketch; equal sets give equal bytes."""
         return _compact(self._kept, self._theta)

@@ -106,7 +106,7 @@ class Feature:
         counted = parts["values"]
         # While every text is counted, its shape can be told from the counts.
         parts["text_shape"] = (
-            None if counted is None or counted.exact else join(self.text, other.text)
+            None if counted is not None and counted.exact else join(self.text, other.text)
         )
         return Feature(
             rows=self.rows + other.rows,

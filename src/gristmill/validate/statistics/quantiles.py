@@ -74,6 +74,12 @@ class Quantiles:
             return self._sketch
         return kll_sketch.lay_out(self._values, self._counts)
 
+    def thinned(self, most: int) -> Quantiles:
+        """Return the same distribution, sketched where it has more than `most` different values."""
+        if self._sketch is not None or len(self._values) <= most:
+            return self
+        return Quantiles(self._values[:0], self._counts[:0], self._as_sketch())
+
     @property
     def exact(self) -> bool:
         """Whether every number is still counted."""

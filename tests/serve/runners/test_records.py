@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.serve.records import RecordError, check_records
+from gristmill.serve.runners.records import RecordError, check_records
 from gristmill.store.bundle import Field
 
 TEXT = Field("text", "string", max_length=5)

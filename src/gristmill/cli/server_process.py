@@ -1,0 +1,45 @@
+"""The process of `running_server`: a server that knows how to watch what it serves.
+
+`python -m gristmill.cli.server_process LAUNCH` does as `python -m gristmill.serve LAUNCH`, and
+compares what is served with what the models were trained on. It is of the commands because serving
+knows nothing of validation's statistics; what knows both hands them in here.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from gristmill.serve.__main__ import main as serve_main
+from gristmill.serve.watch.statistician import statisticians
+
+if TYPE_CHECKING:
+    from gristmill.serve.watch.statistician import Statistician
+    from gristmill.store.bundle import Bundle
+
+_TELLS = ("schema.toml", "profile/statistics.json")
+
+
+def bundle_statistician(bundle: Bundle) -> Statistician | None:
+    """Return who compares with a bundle's training data; None where it holds nothing of them.
+
+    Raises:
+        BundleError: a file was changed since the bundle was opened.
+        DataError, UsageError: its statistics or its schema cannot be read.
+    """
+    if not any(name in bundle.manifest.files for name in _TELLS):
+        return None
+    # A moment's work, which a server of other bundles need not do.
+    from gristmill.pipeline.served_statistics import ServedStatistics
+
+    return ServedStatistics.of(bundle)
+
+
+def main(argument: str) -> int:
+    """Serve until told to stop; return the exit code."""
+    with statisticians(bundle_statistician):
+        return serve_main(argument)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

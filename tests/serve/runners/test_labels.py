@@ -1,0 +1,20 @@
+"""Answers of classes: the label of the largest probability, and of the first of equal ones."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gristmill.serve.runners.labels import class_rows
+
+CLASSES = ["a", "b", "c"]
+
+
+@given(st.lists(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=3, max_size=3)))
+def test_each_row_has_its_largest(probs):
+    rows = class_rows(CLASSES, np.array(probs, np.float64).reshape(-1, 3))
+    assert rows.count == len(probs)
+    assert rows["label"] == [CLASSES[each.index(max(each))] for each in probs]
+    assert rows["prob"].tolist() == [max(each) for each in probs]
+    assert rows["probs"].tolist() == probs

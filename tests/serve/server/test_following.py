@@ -1,0 +1,127 @@
+"""A model that comes from a registry: opened, followed, and what is said where there is none."""
+
+import asyncio
+
+import pytest
+
+from gristmill.core.errors import BundleError, ServeError, StoreError, UsageError
+from gristmill.serve.server.following import open_followed
+from gristmill.serve.server.model_plan import ModelPlan
+from gristmill.serve.server.settings import Settings
+from gristmill.store.bundle import Bundle
+from gristmill.store.project import Project
+from gristmill.store.registry import Registry
+from gristmill.store.runs import RunLog
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "project").mkdir()
+    with Project(tmp_path / "project") as made:
+        Registry(made).models()  # makes the database
+        yield made
+
+
+@pytest.fixture
+def register(project, twins):
+    """register(says): register a bundle, and return its version."""
+
+    def register(says, model="mail"):
+        digest = RunLog(project).keep(Bundle.open(twins / says)).digest
+        return Registry(project).register(model, digest).version
+
+    return register
+
+
+def promote(project, version):
+    Registry(project).decide("mail", version, "promote", ["better"])
+
+
+def opened(project, use=None, model="mail"):
+    plan = ModelPlan(registry=model, project=str(project.root), every=0.01)
+
+    async def main():
+        opened = await open_followed("live", plan, Settings())
+        try:
+            return await use(opened.endpoint) if use else opened.endpoint.about()
+        finally:
+            await opened.endpoint.close()
+
+    return asyncio.run(main())
+
+
+def test_what_is_promoted_answers_and_what_is_damaged_does_not(project, register, twins):
+    first, second = register("ham"), register("spam")
+    promote(project, first)
+
+    async def use(route):
+        seen = [route.about()]
+        promote(project, second)
+        while route.version != "v2":
+            await asyncio.sleep(0.005)
+        seen.append(route.fingerprint)
+        promote(project, first)
+        while route.version != "v1":
+            await asyncio.sleep(0.005)
+        figures = {sample.name: sample.value for sample in route.samples()}
+        assert figures["gristmill_registry_failures_total"] == 0
+        assert figures["gristmill_route_swaps_total"] == 2
+        return seen
+
+    about, fingerprint = opened(project, use)
+    assert about == {
+        "kind": "registry",
+        "models": ["mail"],
+        "version": "v1",
+        "says": "registry: v1 of mail",
+    }
+    assert fingerprint == Bundle.open(twins / "spam").fingerprint
+
+
+def test_a_version_that_answers_something_else_is_not_taken(
+    project, register, constant, tmp_path, caplog
+):
+    promote(project, register("ham"))
+    other = constant(tmp_path / "other", "no", classes=("no", "yes"))
+    version = Registry(project).register("mail", RunLog(project).keep(other).digest).version
+
+    async def use(route):
+        promote(project, version)
+        while not route._watcher.failures:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        return route.version, route._watcher.failures, route.failed_swaps
+
+    with caplog.at_level("WARNING", "gristmill.serve"):
+        assert opened(project, use) == ("v1", 1, 1)
+    assert "route live goes on as it is" in caplog.text
+
+
+def test_nothing_to_follow(project, register):
+    with pytest.raises(UsageError) as caught:
+        opened(project)
+    assert caught.value.message == "no model 'mail' is registered"
+    assert caught.value.fix == "register a bundle first"
+    register("ham")
+    register("spam")
+    with pytest.raises(UsageError) as caught:
+        opened(project, model="mial")
+    assert caught.value.fix == "did you mean 'mail'?"
+    with pytest.raises(ServeError) as caught:
+        opened(project)
+    assert caught.value.message == "none of the 2 versions of 'mail' is live"
+    assert f"Registry(Project({str(project.root)!r})).decide('mail', 2," in caught.value.fix
+
+
+def test_a_damaged_bundle_and_no_project(project, register, tmp_path):
+    promote(project, register("ham"))
+    artifact = project.artifacts.get(Registry(project).live("mail").artifact)
+    (artifact / "graph.json").write_bytes(b"{}")
+    with pytest.raises(BundleError):
+        opened(project)
+    plan = ModelPlan(registry="mail", project=str(tmp_path / "none"))
+    with pytest.raises(UsageError, match="project: there is no folder"):
+        asyncio.run(open_followed("live", plan, Settings()))
+    plan = ModelPlan(registry="mail", project=str(tmp_path))
+    with pytest.raises(StoreError, match="no project here or in any folder above"):
+        asyncio.run(open_followed("live", plan, Settings()))
