@@ -5,7 +5,8 @@
 #   make lint    formatting, lint, types, import contract
 #   make bench   all benchmarks, then the table in the README   (QUICK=1 for a quick look;
 #                LABEL_SETS=folder adds the label models on the sets in that folder,
-#                TAXI=folder profiles and checks the taxi data there, not made data)
+#                TAXI=folder profiles and checks the taxi data there, not made data;
+#                SERVE_PEERS=folder has an environment for each of serving's peers)
 #   make docs    the documentation, as HTML in docs/_build
 #   make clean   remove what the others made
 
@@ -14,7 +15,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 PROCESSES ?= auto
 BENCHMARKS := startup rerun store label_apply label_speed weak_weight sms_spam \
-  train_schedule train_models train_parallel train_spilling train_small train_simulator train_search
+  train_schedule train_models train_parallel train_spilling train_small train_simulator train_search \
+  train_memory train_real train_gpu \
+  serve_http serve_hop serve_ragged serve_offline serve_overload serve_select serve_watch serve_soak
 
 .PHONY: demo test lint bench docs clean
 
