@@ -2,6 +2,7 @@ import asyncio
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from gristmill.serve.online.in_process import InlineReplica, ThreadReplica, local_replica
@@ -60,10 +61,36 @@ def test_a_thread_that_was_never_needed_is_never_started():
     assert threading.active_count() == before
 
 
-def test_fast_models_run_inline_and_slow_ones_in_a_thread(rows):
-    def slow(asked):
-        time.sleep(0.002)
+class Slow:
+    """Takes long from a number of rows on; notes in which thread it ran."""
+
+    def __init__(self, many):
+        self.many, self.threads = many, []
+
+    def work(self, asked):
+        return np.ones(asked.count)
+
+    def __call__(self, asked):
+        self.threads.append(threading.current_thread().name)
+        time.sleep(0.002 if asked.count >= self.many else 0)
         return asked
 
-    assert isinstance(local_replica(lambda asked: asked, rows(1)), InlineReplica)
-    assert isinstance(local_replica(slow, rows(1)), ThreadReplica)
+
+@pytest.mark.parametrize(("many", "kind"), [(9, InlineReplica), (4, ThreadReplica)])
+def test_fast_models_run_inline_and_slow_ones_in_a_thread(rows, many, kind):
+    assert isinstance(local_replica(Slow(many), rows(1), 4), kind)
+
+
+@pytest.mark.parametrize(
+    ("many", "asked", "inline"), [(4, (1,), True), (4, (1, 2), False), (1, (1,), False)]
+)
+def test_of_a_slow_model_only_what_is_quick_runs_inline(rows, many, asked, inline):
+    runner = Slow(many)
+    replica = local_replica(runner, rows(1), 4)
+    outcome_of(replica, rows(*asked))
+    assert (runner.threads[-1] == threading.current_thread().name) is inline
+
+
+def test_what_the_model_raises_on_a_sample_is_raised(runner, rows):
+    with pytest.raises(ValueError, match="negative: -1"):
+        local_replica(runner, rows(-1), 4)

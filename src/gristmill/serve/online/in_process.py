@@ -1,4 +1,4 @@
-"""Replicas in this process: one that runs in the event loop, one that has a thread."""
+"""Replicas in this process: one that runs in the event loop, one that has a thread, too."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from gristmill.serve.runners.rows import Rows
 
 if TYPE_CHECKING:
     from gristmill.serve.online.replica import Replica
+    from gristmill.serve.runners.runner import Runner
 
 _INLINE_SECONDS = 5e-4
-"""A full batch that takes longer than this would keep the event loop from reading requests; handing
-one to a thread costs a tenth of it."""
+"""A batch that takes longer than this would keep the event loop from reading requests; handing one
+to a thread costs a tenth of it, and several times that where the core has to be woken up."""
 _TRIES = 3
 _CLOSE_SECONDS = 5.0
 
@@ -46,25 +47,37 @@ class InlineReplica:
 
 
 class ThreadReplica:
-    """Runs batches in a thread of its own, started on first use.
+    """Runs batches in a thread of its own, started on first use; quick ones in the event loop.
 
     A daemon: a model that hangs cannot keep the process from ending.
 
     Args:
         runner: maps rows to answers; one call at a time.
         rank: which of the copies it is.
+        is_quick: whether a batch takes well under a millisecond; by default none does.
     """
 
     depth = 1
 
-    def __init__(self, runner: Callable[[Rows], Rows], rank: int = 0) -> None:
+    def __init__(
+        self,
+        runner: Callable[[Rows], Rows],
+        rank: int = 0,
+        *,
+        is_quick: Callable[[Rows], bool] | None = None,
+    ) -> None:
         self.runner, self.rank = runner, rank
+        self._is_quick = is_quick
         self._batches: SimpleQueue[tuple[Rows, Done] | None] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
 
     def start(self, rows: Rows, done: Done) -> None:
-        """Hand one batch to the thread; `done` is called in the event loop."""
+        """Run one batch, or hand it to the thread; `done` is called in the event loop."""
+        if self._is_quick is not None and self._is_quick(rows):
+            outcome, seconds = _timed(self.runner, rows)
+            done(outcome, seconds)
+            return
         if self._loop is None:
             self._begin()
         self._batches.put((rows, done))
@@ -92,23 +105,36 @@ class ThreadReplica:
             loop.call_soon_threadsafe(ended.set)
 
 
-def local_replica(runner: Callable[[Rows], Rows], full: Rows) -> Replica:
-    """Return the replica that suits a model: inline if a full batch takes well under a millisecond.
+def local_replica(runner: Runner, row: Rows, most: int) -> Replica:
+    """Return the replica that suits a model: what takes well under a millisecond is run inline.
+
+    That may be all batches, or only those with no more work than one row, as with pictures.
 
     Args:
-        runner: maps rows to answers.
-        full: a batch as large as they get; it is run a few times.
+        runner: maps rows to answers; it is run a few times.
+        row: a sample.
+        most: how many of them a full batch has.
 
     Raises:
-        Exception: whatever the runner raises on it.
+        Exception: whatever the runner raises on them.
     """
-    runner(full)
+    if _seconds(runner, Rows.concat([row] * most)) < _INLINE_SECONDS:
+        return InlineReplica(runner)
+    if _seconds(runner, row) >= _INLINE_SECONDS:
+        return ThreadReplica(runner)
+    quick = float(runner.work(row).sum())
+    return ThreadReplica(runner, is_quick=lambda rows: float(runner.work(rows).sum()) <= quick)
+
+
+def _seconds(runner: Runner, rows: Rows) -> float:
+    """Return the least seconds of a few runs, the first one left out."""
+    runner(rows)
     times = []
     for _ in range(_TRIES):
         began = time.perf_counter()
-        runner(full)
+        runner(rows)
         times.append(time.perf_counter() - began)
-    return InlineReplica(runner) if min(times) < _INLINE_SECONDS else ThreadReplica(runner)
+    return min(times)
 
 
 def _timed(runner: Callable[[Rows], Rows], rows: Rows) -> tuple[Rows | Exception, float]:

@@ -141,7 +141,7 @@ def _loaded(bundle: Bundle, settings: Settings) -> tuple[Described, list[Replica
     runner = open_runner(bundle, threads=settings.threads)
     sample = sample_rows(bundle)
     try:
-        replica = local_replica(runner, Rows.concat([sample] * settings.limits.max_batch))
+        replica = local_replica(runner, sample, settings.limits.max_batch)
     except Exception as error:
         raise _fails_on_sample(bundle, error) from error
     return runner, [replica], sample
