@@ -47,8 +47,8 @@ from serve_encoder import WORDS, Encoder, encoder, folder
 from serve_process import environment_of, gristmill, server
 from serve_text_load import load_of
 
-TEXTS, TEXTS_QUICK = 512, 96
-ROUNDS, ROUNDS_QUICK = 5, 2
+TEXTS, TEXTS_QUICK = 192, 96
+ROUNDS, ROUNDS_QUICK = 3, 2
 BATCH = 16
 CONNECTIONS = 16
 SECONDS, SECONDS_QUICK = 5.0, 2.0

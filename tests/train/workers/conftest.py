@@ -75,6 +75,12 @@ def all_gone(until):
     return lambda pids: until(lambda: all(is_gone(pid) for pid in pids))
 
 
+_LISTENS = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell runs beside it
+"""
+
+
 @pytest.fixture
 def script(tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
     """Start a script of its own process group, as a shell would; its output is a pipe."""
@@ -82,7 +88,7 @@ def script(tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
 
     def start(source: str, *args: str) -> subprocess.Popen:
         path = tmp_path / f"script{len(running)}.py"
-        path.write_text(textwrap.dedent(source))
+        path.write_text(_LISTENS + textwrap.dedent(source))
         process = subprocess.Popen(
             [sys.executable, str(path), *args],
             stdout=subprocess.PIPE,
