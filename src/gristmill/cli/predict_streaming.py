@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gristmill.core.closing import Closing
 from gristmill.core.errors import UsageError
-from gristmill.core.free_memory import free_memory
+from gristmill.core.memory import free_memory
 from gristmill.core.progress import current
 from gristmill.core.quantities import format_bytes, format_seconds
 from gristmill.store.bundle import WEIGHTS, Bundle

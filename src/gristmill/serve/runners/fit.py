@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gristmill.core.errors import ServeError
-from gristmill.core.free_memory import free_memory
+from gristmill.core.memory import free_memory
 from gristmill.core.quantities import format_bytes
 from gristmill.store.bundle import WEIGHTS, Bundle
 

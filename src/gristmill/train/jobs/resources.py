@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gristmill.core.errors import UsageError
 from gristmill.core.fingerprint import fingerprint
+from gristmill.core.memory import memory_limit
 from gristmill.core.quantities import format_bytes, parse_bytes
 from gristmill.train.jobs.checking import check_budget, writable_folder
 from gristmill.train.jobs.device_tier import device_tier
@@ -18,7 +19,6 @@ from gristmill.train.tasks.molding import Molding
 from gristmill.train.tasks.policies import Policy, policy_of
 from gristmill.train.tasks.trial_shape import TrialShape
 from gristmill.train.workers.machine import Device, find_devices
-from gristmill.train.workers.memory_limit import memory_limit
 
 _SHARE_OF_MEMORY = 0.5
 """Of what the machine or container has, where no budget is given."""

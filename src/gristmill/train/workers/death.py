@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import msgspec
 
 from gristmill.core.errors import TrainError
+from gristmill.core.memory import machine_kills, memory_group
 from gristmill.core.quantities import format_bytes
-from gristmill.train.workers.memory_limit import machine_kills, memory_group
 
 _CRASHES = {"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT"}
 

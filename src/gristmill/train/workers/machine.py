@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import msgspec
 
 from gristmill.core.errors import UsageError
+from gristmill.core.memory import memory_limit
 from gristmill.train.workers.cores import usable_cores
-from gristmill.train.workers.memory_limit import memory_limit
 
 _FIX = 'use devices="auto", a number such as 2, "cpu", "cpu:2", "cuda" or "cuda:0,1"'
 _CPU = re.compile(r"cpu(?::([0-9]{1,4}))?", re.ASCII)

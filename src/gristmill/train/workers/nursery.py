@@ -19,9 +19,9 @@ from contextlib import suppress
 from weakref import WeakSet
 
 from gristmill.core.errors import TrainError
+from gristmill.core.memory import memory_limit
 from gristmill.train.records.pool import Pool
 from gristmill.train.workers.link import pair
-from gristmill.train.workers.memory_limit import memory_limit
 from gristmill.train.workers.messages import Ready, Start, Started, Surroundings
 from gristmill.train.workers.nursery_process import THREAD_LIMITS
 from gristmill.train.workers.remote_worker import RemoteWorker

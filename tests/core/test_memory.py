@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from gristmill.train.workers.memory_limit import machine_kills, memory_group, memory_limit
+from gristmill.core.memory import free_memory, machine_kills, memory_group, memory_limit
 
 
 @pytest.fixture
@@ -78,3 +78,50 @@ def test_kills_of_the_machine(fake, tmp_path):
 
 def test_the_limit_of_this_process_is_at_most_the_machine():
     assert 0 < memory_limit() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def group(fake, limit, used="1000000", folder="fs"):
+    fake(f"{folder}/memory.max", limit)
+    fake(f"{folder}/memory.current", used)
+    fake(f"{folder}/memory.stat", "active_file 7\ninactive_file 200000\n")
+
+
+@pytest.mark.parametrize("machine", [True, False])
+@pytest.mark.parametrize(
+    ("limit", "left"),
+    [
+        (None, None),
+        ("max\n", None),
+        ("1500000\n", 700_000),  # cached files make room
+        ("500000\n", 0),
+        (str(1 << 62), None),
+    ],
+)
+def test_free_is_the_least_of_what_is_said(fake, tmp_path, machine, limit, left):
+    if machine:
+        fake("proc/meminfo", "MemTotal:  4000 kB\nMemAvailable:    3000 kB\n")
+    if limit is not None:
+        version_2(fake, "/")
+        group(fake, limit)
+    said = [3000 * 1024] * machine + [left] * (left is not None)
+    assert free_memory(tmp_path / "proc") == min(said, default=None)
+
+
+def test_free_is_what_the_tightest_group_on_the_way_up_leaves(fake, tmp_path):
+    version_2(fake)
+    group(fake, "1500000", folder="fs/a")
+    group(fake, "9000000", used="4000000", folder="fs/a/b")
+    assert free_memory(tmp_path / "proc") == 700_000
+
+
+def test_free_in_the_first_version_of_groups(fake, tmp_path):
+    fake("proc/self/cgroup", "4:memory:/\n")
+    fake("proc/self/mountinfo", "31 23 0:27 / {root}/fs rw - cgroup cgroup rw,memory\n")
+    fake("proc/meminfo", "MemAvailable:    3000 kB\n")
+    fake("fs/memory.limit_in_bytes", "1000")
+    fake("fs/memory.usage_in_bytes", "400")
+    assert free_memory(tmp_path / "proc") == 600
+
+
+def test_this_machine_has_some_free():
+    assert (free_memory() or 0) > 1 << 20
