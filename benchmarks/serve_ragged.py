@@ -44,8 +44,8 @@ from gristmill.store.bundle import Field
 from gristmill.train.draws import seeded
 from gristmill.train.module_bundle import bundle_module
 from serve_encoder import WORDS, Encoder, encoder, folder
-from serve_process import environment_of, gristmill, server
-from serve_text_load import load_of
+from serve_load import load_of
+from serve_process import JSON, environment_of, gristmill, server
 
 TEXTS, TEXTS_QUICK = 192, 96
 ROUNDS, ROUNDS_QUICK = 3, 2
@@ -253,7 +253,7 @@ def _turns(
 
 
 def _rate(url: str, bodies: Sequence[bytes], seconds: float) -> float:
-    found = load_of(url, CONNECTIONS, seconds, bodies)
+    found = load_of(url, CONNECTIONS, seconds, JSON, bodies)
     if found.errors:
         raise RuntimeError(f"{found.errors} requests were not answered with 200")
     return found.requests_per_second
