@@ -85,7 +85,7 @@ def _quantile(text: str, percent: int) -> float:
 
 
 def load_of(url: str, connections: int, seconds: float, kind: str, bodies: Sequence[bytes]) -> Load:
-    """Send requests in turn, over and over, from this process; count the answers that are in time."""
+    """Send requests in turn, over and over, from this process; count the answers in time."""
     times, errors = asyncio.run(_generate(url, connections, seconds, kind, cycle(bodies)))
     times.sort()
     p50, p99 = (times[len(times) * part // 100] * 1000 if times else 0.0 for part in (50, 99))
