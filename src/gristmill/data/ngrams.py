@@ -16,6 +16,7 @@ a distinct word costs a digest.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -70,13 +71,21 @@ def encode_ngrams(
     return _scatter(groups, len(texts), buckets, max_tokens)
 
 
+class _Index(dict[str, int]):
+    """Numbers words from 0 in the order in which they are first asked for."""
+
+    def __missing__(self, word: str) -> int:
+        number = self[word] = len(self)
+        return number
+
+
 def _tokenise(
     texts: Sequence[str], lowercase: bool
 ) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
     """Return the distinct words, and for every word of every text its index there and its row."""
     split = [split_words(text.lower() if lowercase else text) for text in texts]
-    index: dict[str, int] = {}
-    tokens = [index.setdefault(word, len(index)) for found in split for word in found]
+    index = _Index()
+    tokens = list(map(index.__getitem__, itertools.chain.from_iterable(split)))
     lengths = np.fromiter(map(len, split), dtype=np.int64, count=len(split))
     return list(index), np.array(tokens, dtype=np.int64), np.repeat(np.arange(len(split)), lengths)
 

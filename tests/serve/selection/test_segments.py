@@ -103,7 +103,9 @@ def test_another_process_may_not_write(tmp_path):
     ) as holder:
         try:
             assert holder.stdout.readline() == b"ready\n"
-            with pytest.raises(StoreError, match="another process writes this feedback log"):
+            with pytest.raises(
+                StoreError, match=rf"the feedback log is written by process {holder.pid} on "
+            ):
                 SegmentedLog(tmp_path)
         finally:
             holder.kill()

@@ -228,7 +228,7 @@ def test_a_second_server_on_the_folder_is_refused(server, folder, monkeypatch, c
     monkeypatch.chdir(folder)
     assert run(["serve", "serving.toml", "--port", "0"]) == 10
     said = capsys.readouterr().err
-    assert f"error: serving: another server (process {server['pid']}) uses this folder" in said
+    assert f"error: serving: another server uses this folder: process {server['pid']} on" in said
     assert "Traceback" not in said
 
 

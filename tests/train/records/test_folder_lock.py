@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from gristmill.core.errors import TrainError
-from gristmill.train.records.folder_lock import FolderLock
+from gristmill.train.records.folder_lock import hold_folder
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def holder(tmp_path):
     ready, tell = os.pipe()
     child = os.fork()
     if child == 0:
-        FolderLock(tmp_path)
+        hold_folder(tmp_path)
         os.write(tell, b".")
         signal.pause()
     os.read(ready, 1)
@@ -29,7 +29,7 @@ def holder(tmp_path):
 
 def test_a_second_process_is_told_who_the_first_is(tmp_path, holder):
     with pytest.raises(TrainError) as caught:
-        FolderLock(tmp_path)
+        hold_folder(tmp_path)
     assert str(caught.value).startswith(
         f"{tmp_path}: the folder is in use by process {holder} on {os.uname().nodename} ("
     )
@@ -42,26 +42,26 @@ def test_a_second_process_is_told_who_the_first_is(tmp_path, holder):
 def test_a_process_that_was_killed_holds_nothing(tmp_path):
     child = os.fork()
     if child == 0:
-        FolderLock(tmp_path)
+        hold_folder(tmp_path)
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    FolderLock(tmp_path).close()
+    hold_folder(tmp_path).close()
 
 
 def test_a_forked_child_does_not_keep_it(tmp_path):
-    lock = FolderLock(tmp_path)
+    lock = hold_folder(tmp_path)
     child = os.fork()
     if child == 0:
         signal.pause()
     lock.close()
-    FolderLock(tmp_path).close()
+    hold_folder(tmp_path).close()
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 
 
 def test_the_same_process_is_refused_too(tmp_path):
-    lock = FolderLock(tmp_path)
+    lock = hold_folder(tmp_path)
     with pytest.raises(TrainError, match=rf"in use by process {os.getpid()}, which is this one"):
-        FolderLock(tmp_path)
+        hold_folder(tmp_path)
     lock.close()
-    FolderLock(tmp_path).close()
+    hold_folder(tmp_path).close()

@@ -219,7 +219,13 @@ def _join(columns: Sequence[Column]) -> Column:
     return [value for column in cast("Sequence[list[object]]", columns) for value in column]
 
 
+def _cell_bytes(value: object) -> int:
+    if not isinstance(value, str):
+        return 8
+    return len(value) if value.isascii() else len(value.encode())
+
+
 def _nbytes(column: Column) -> int:
     if isinstance(column, list):
-        return sum(len(value.encode()) if isinstance(value, str) else 8 for value in column)
+        return sum(map(_cell_bytes, column))
     return column.nbytes

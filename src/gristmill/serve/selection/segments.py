@@ -12,7 +12,6 @@ at the end of the newest segment is cut off when the log is opened again.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 import time
@@ -23,6 +22,7 @@ from typing import NamedTuple
 
 from gristmill.core.closing import Closing
 from gristmill.core.errors import StoreError
+from gristmill.core.process_lock import LockHeldError, ProcessLock
 
 _MAGIC = b"gristlg1"
 _HEAD = struct.Struct("<8sd")
@@ -74,7 +74,7 @@ class SegmentedLog(Closing):
         try:
             self.segments = [Segment(n, began) for n, began in _found(folder)]
         except BaseException:
-            os.close(self._lock)
+            self._lock.close()
             raise
 
     @property
@@ -159,13 +159,11 @@ class SegmentedLog(Closing):
 
     def close(self) -> None:
         """Sync, and let another process write."""
-        if self._lock < 0:
-            return
         self.sync()
         if self._file >= 0:
             os.close(self._file)
-        os.close(self._lock)
-        self._file = self._lock = -1
+            self._file = -1
+        self._lock.close()
 
     def _drop(self, now: float) -> None:
         sizes = [self._path(each.number).stat().st_size for each in self.segments]
@@ -227,23 +225,18 @@ def _found(folder: Path) -> Iterator[tuple[int, float]]:
         yield int(path.stem), _HEAD.unpack(head)[1]
 
 
-def _locked(folder: Path) -> int:
+def _locked(folder: Path) -> ProcessLock:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return ProcessLock(folder / "lock")
+    except LockHeldError as error:
+        raise StoreError(
+            f"the feedback log is written by {error.holder}",
+            where=str(folder),
+            fix="give each server a log of its own, or stop the other one",
+        ) from error
     except OSError as error:
         raise StoreError(
             f"the folder of the feedback log cannot be written: {error.strerror or error}",
             where=str(folder),
         ) from error
-    try:
-        # Of the process, unlike `flock`: a forked replica that outlives us does not hold it.
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise StoreError(
-            "another process writes this feedback log",
-            where=str(folder),
-            fix="give each server a log of its own, or stop the other one",
-        ) from error
-    return lock

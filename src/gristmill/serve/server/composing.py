@@ -21,7 +21,7 @@ from gristmill.serve.selection.secret_keys import secret_key
 from gristmill.serve.server.following import open_followed
 from gristmill.serve.server.opening import Opened, open_endpoint
 from gristmill.serve.server.route_plans import CanaryPlan, EnsemblePlan, SelectionPlan, ShadowPlan
-from gristmill.serve.server.serving_folder import ServingFolder
+from gristmill.serve.server.serving_folder import hold_serving_folder
 
 if TYPE_CHECKING:
     from gristmill.serve.online.endpoint import Endpoint
@@ -84,7 +84,7 @@ async def composed(plan: ServingPlan, settings: Settings) -> AsyncIterator[Compo
     async with AsyncExitStack() as stack:
         if any(isinstance(route, SelectionPlan) for route in plan.routes.values()):
             # Before anything is opened: two servers must not learn in the same logs.
-            stack.enter_context(ServingFolder(Path(plan.folder)))
+            stack.enter_context(hold_serving_folder(Path(plan.folder)))
         models = []
         for name in plan.models:
             models.append(await _model(name, plan, settings))
@@ -108,7 +108,11 @@ async def _model(name: str, plan: ServingPlan, settings: Settings) -> OpenedMode
             opened = await open_followed(name, model, own)
         else:
             opened = await open_endpoint(name, model.bundle, own)
-    served = _served(name, opened.endpoint, plan, own)
+    try:
+        served = _served(name, opened.endpoint, plan, own)
+    except BaseException:
+        await opened.endpoint.close()
+        raise
     return OpenedModel(served, opened, own.limits, model.hidden)
 
 

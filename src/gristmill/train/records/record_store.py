@@ -16,7 +16,7 @@ from gristmill.core.fingerprint import fingerprint_bytes
 from gristmill.train.records.block_file import CHUNK_BYTES, BlockFile, allows_direct, sync_folder
 from gristmill.train.records.commit import Commit, StoredRecord
 from gristmill.train.records.commit_log import CommitLog
-from gristmill.train.records.folder_lock import FolderLock
+from gristmill.train.records.folder_lock import hold_folder
 from gristmill.train.records.key import Key, checked_key, describe_key, whole_blocks
 from gristmill.train.records.layout import RecordLayout
 from gristmill.train.records.record_file import RecordFile, Slot
@@ -49,7 +49,7 @@ class RecordStore(Closing):
         self.folder = Path(folder)
         self._records = self.folder / "records"
         self._records.mkdir(parents=True, exist_ok=True)
-        self._lock = FolderLock(self.folder)
+        self._lock = hold_folder(self.folder)
         self._closed = False
         self.direct = allows_direct(self._records) if direct is None else direct
         try:
