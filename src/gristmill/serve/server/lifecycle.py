@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gristmill.core.errors import ServeError
@@ -16,6 +17,7 @@ from gristmill.serve.runners.threads import THREADS
 from gristmill.serve.server.app import App
 from gristmill.serve.server.composing import OpenedModel, composed
 from gristmill.serve.server.grpc_beside import grpc_beside
+from gristmill.serve.server.heap import frozen_heap
 from gristmill.serve.server.listener import listen, url_of
 from gristmill.serve.server.logs import set_up_logs
 from gristmill.serve.server.opening import measure, open_model
@@ -128,7 +130,9 @@ async def _serve(
                     routes=tuple(map(ReadyRoute.of, made.routes)),
                     grpc=grpc.address,
                 )
-                await run_uvicorn(app, sock, settings, lambda: announce(ready), stop, grpc.drain)
+                with frozen_heap():
+                    told = partial(announce, ready)
+                    await run_uvicorn(app, sock, settings, told, stop, grpc.drain)
 
 
 async def _measured(model: OpenedModel) -> ReadyModel:

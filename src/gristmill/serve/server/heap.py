@@ -1,0 +1,23 @@
+"""What a server has loaded, kept out of the garbage collector's way."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def frozen_heap() -> Iterator[None]:
+    """Let the collector pass over all objects that there are now, for the length of the block.
+
+    PyTorch and what it imports are some hundred thousand objects that stay; each full collection
+    would look at all of them while requests wait, for a tenth of a second. What is frozen is still
+    freed when nothing refers to it: a model that is swapped for another is in no cycle.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
