@@ -4,7 +4,8 @@ A model is timed in a few runs of two trials on two workers (three counts of mic
 for others are interpolated), in memory and once spilled. From these the simulator says how long 20
 other runs take: one to four trials, 1 to 16 micro-batches, in memory and spilled, under every
 policy. Then they are run. The first step, which makes weights, counts on neither side. A machine's
-speed drifts, so the model is timed anew before every few runs.
+speed drifts, so the model is timed anew before every few runs. The disk is timed once, first of
+all: file systems that discard what is deleted are slow for seconds after a run.
 """
 
 from __future__ import annotations
@@ -78,8 +79,9 @@ def measure(quick: bool) -> Iterator[Claim]:
         settings = [each._replace(**size) for each in HELD_OUT]
         settings = settings[:10:3] if quick else settings
         errors = {}
+        rates = measure_rates(Path(name))
         for start in range(0, len(settings), TOGETHER):
-            model = CostModel(Path(name), timed, size)
+            model = CostModel(Path(name), rates, timed, size)
             for setting in settings[start : start + TOGETHER]:
                 errors[setting] = model.error(setting)
     worst = max(errors, key=lambda each: abs(errors[each]))
@@ -116,13 +118,15 @@ class CostModel:
 
     Args:
         folder: on the disk that records go to.
+        rates: of that disk, and of messages.
         timed: micro-batches of the runs that costs are taken from.
         size: rows and width of the model, where they are not the usual ones.
     """
 
-    def __init__(self, folder: Path, timed: Sequence[int], size: Mapping[str, int]) -> None:
-        self._folder, self.size = folder, size
-        self._rates: TierRates = measure_rates(folder)
+    def __init__(
+        self, folder: Path, rates: TierRates, timed: Sequence[int], size: Mapping[str, int]
+    ) -> None:
+        self._folder, self._rates, self.size = folder, rates, size
         self._points: dict[tuple[str, int], list[tuple[int, float]]] = defaultdict(list)
         self._spilled = Calibration()
         self._idle: dict[bool, float] = {}
