@@ -18,6 +18,7 @@ import urllib.request
 import venv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from gristmill.serve.server.listener import listen
 
@@ -25,6 +26,26 @@ HERE = Path(__file__).resolve().parent
 SCRIPTS = HERE / "serve_peers"
 JSON = "application/json"
 _START_SECONDS = 120.0
+
+
+class Peer(NamedTuple):
+    """Another server.
+
+    Attributes:
+        name: as shown.
+        packages: to install; the first names its environment.
+        command: how it starts; `{python}` and `{port}` stand for those.
+        path: of its predictions.
+        recorded: requests a second that it was measured at on another machine.
+        times: how many times as many ours is to answer.
+    """
+
+    name: str
+    packages: Sequence[str]
+    command: Sequence[str]
+    path: str
+    recorded: float
+    times: float = 1.0
 
 
 def gristmill(bundle: Path, *options: str) -> list[str]:
@@ -36,6 +57,8 @@ def gristmill(bundle: Path, *options: str) -> list[str]:
 @contextlib.contextmanager
 def server(command: Sequence[str], path: str, body: bytes) -> Iterator[str]:
     """Run a server for a block; give its address once it answers `body` at `path`.
+
+    It ends with the block, and with this process if that is killed.
 
     Args:
         command: `{port}` in it stands for the port.
@@ -56,6 +79,7 @@ def server(command: Sequence[str], path: str, body: bytes) -> Iterator[str]:
         process = subprocess.Popen(
             words, cwd=SCRIPTS, env=environment, stdout=log, stderr=log, start_new_session=True
         )
+        guard = _guard(process.pid)
         try:
             url = f"http://127.0.0.1:{port}"
             _await(url + path, process, body)
@@ -66,6 +90,7 @@ def server(command: Sequence[str], path: str, body: bytes) -> Iterator[str]:
             raise
         finally:
             _end(process)
+            _dismiss(guard)
 
 
 def environment_of(packages: Sequence[str]) -> Path | None:
@@ -99,6 +124,24 @@ def _await(url: str, process: subprocess.Popen[bytes], body: bytes) -> None:
             pass
         time.sleep(0.1)
     raise RuntimeError(f"no answer from {' '.join(map(str, process.args))}")  # type: ignore[arg-type]
+
+
+def _guard(group: int) -> subprocess.Popen[bytes]:
+    """Start what kills a process group when this process has ended: it sees its input end.
+
+    A signal at the parent's death (prctl(2)) would reach the server alone, not what it started.
+    """
+    script = "while read -r _; do :; done; kill -9 -$0"
+    words = ["sh", "-c", script, str(group)]
+    return subprocess.Popen(
+        words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def _dismiss(guard: subprocess.Popen[bytes]) -> None:
+    """End a guard before its group's number can be another's."""
+    guard.kill()
+    guard.communicate()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

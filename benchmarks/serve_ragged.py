@@ -22,7 +22,6 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -45,7 +44,7 @@ from gristmill.train.draws import seeded
 from gristmill.train.module_bundle import bundle_module
 from serve_encoder import WORDS, Encoder, encoder, folder
 from serve_load import load_of
-from serve_process import JSON, environment_of, gristmill, server
+from serve_process import JSON, Peer, environment_of, gristmill, server
 
 TEXTS, TEXTS_QUICK = 192, 96
 ROUNDS, ROUNDS_QUICK = 3, 2
@@ -60,16 +59,6 @@ MIXES = {
     "6 to 256 tokens, a long tail": (6, 256, 0.7, 40.0),
 }
 """Shortest and longest row, shape and scale of the gamma distribution that the rest comes from."""
-
-
-class Peer(NamedTuple):
-    """Another server: its package, how it starts, its path, what it was measured at."""
-
-    name: str
-    packages: Sequence[str]
-    command: Sequence[str]
-    path: str
-    recorded: float
 
 
 PEERS = (

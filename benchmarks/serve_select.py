@@ -4,10 +4,12 @@ A model with 8 % errors breaks (60 %) for 20 % of 20,000 queries; the others err
 regret is the error rate above that of an oracle who always asks the best model of the moment. The
 peer is Exp3 as Clipper had it (commit bac5ec8b: eta 0.01, no floor, weights that only shrink),
 written out here, on the same queries, draws and delays. Then the same in worlds that are drawn: any
-model may break, at any time, for a short while or a long one.
+model may break, at any time, for a short while or a long one; and where three models err together.
 
-Beside the regret stands that of one who is told the error rates of all models as they were when the
-newest feedback was made, and knows nothing before the first: what no change of policy mends.
+Beside the regret stand what is lost before the first feedback by whoever has nothing but feedback,
+however clever (the models may come in any order), and what one loses who is told the error rates of
+all models as they were when the newest feedback was made. What is below the first is done by asking
+all models at a share of the queries, and hearing where they disagree.
 """
 
 from __future__ import annotations
@@ -24,18 +26,31 @@ from typing import NamedTuple
 import numpy as np
 
 from claims import RECORDED, Claim, claim, main
+from gristmill.serve.selection.agreement import disagreements
 from gristmill.serve.selection.feedback_log import FeedbackLog, LogLimits
 from gristmill.serve.selection.kinds import AnyPolicy, policy_named
 from gristmill.serve.selection.learner import Learner
+from gristmill.serve.selection.losses import Said, zero_one
 from gristmill.serve.selection.policy import Outcome, drawn
 
 QUERIES = 20_000
 ERRORS = (0.08, 0.15, 0.20, 0.25, 0.35)
 BROKEN = 0.6
 FIRST_SEED = 100
-NAMES = ("thompson", "hedge", "exp3", "epsilon_greedy")
+TOGETHER = 0.7
+"""Correlation of what makes the three worst models err, where they err together."""
+POLICIES: dict[str, tuple[str, dict[str, object]]] = {
+    "thompson": ("thompson", {}),
+    "thompson, 5 % shadowed": ("thompson", {"shadow": 0.05}),
+    "thompson, all shadowed": ("thompson", {"shadow": 1.0}),
+    "hedge": ("hedge", {}),
+    "exp3": ("exp3", {}),
+    "epsilon_greedy": ("epsilon_greedy", {}),
+}
+JUDGED = tuple(POLICIES)[:4]
 DELAYS = (("at once", 0, 0), ("100 later", 100, 100), ("1,000 later", 1000, 1000),
-          ("0 to 10,000 later", 0, 10_000), ("10,000 later", 10_000, 10_000))  # fmt: skip
+          ("3,000 later", 3000, 3000), ("0 to 10,000 later", 0, 10_000),
+          ("10,000 later", 10_000, 10_000))  # fmt: skip
 
 
 class Break(NamedTuple):
@@ -58,18 +73,24 @@ class World:
 
     Attributes:
         oracle, best_fixed: error rates, of who always asks the best model, and the same one.
+        blind: what is lost above the oracle before the first feedback comes, per query of all.
         informed: error rate of who knows all error rates of `least` queries ago; NaN where the
             delays differ, so that this would say nothing.
     """
 
-    def __init__(self, seed: int, least: int, most: int, *, drawn: bool = False) -> None:
+    def __init__(
+        self, seed: int, least: int, most: int, *, drawn: bool = False, together: bool = False
+    ) -> None:
         generator = np.random.default_rng(seed)
         broken = Break.drawn(generator) if drawn else Break()
         rates = np.tile(ERRORS, (QUERIES, 1))
         rates[int(broken.begins * QUERIES) : int(broken.ends * QUERIES), broken.arm] = BROKEN
-        self.losses = (generator.random((QUERIES, len(ERRORS))) < rates).astype(float)
+        luck = _together(generator) if together else generator.random((QUERIES, len(ERRORS)))
+        self.losses = (luck < rates).astype(float)
         self.draws = generator.random(QUERIES).tolist()
-        self.oracle = float(self.losses[np.arange(QUERIES), rates.argmin(axis=1)].mean())
+        best = self.losses[np.arange(QUERIES), rates.argmin(axis=1)]
+        self.oracle = float(best.mean())
+        self.blind = float((self.losses.mean(axis=1) - best)[: least + 1].sum() / QUERIES)
         self.best_fixed = float(self.losses.mean(axis=0).min())
         known = rates[: max(QUERIES - least - 1, 0)].argmin(axis=1)
         told = self.losses[np.arange(least + 1, QUERIES), known].sum()
@@ -80,6 +101,15 @@ class World:
         for query, delay in enumerate(generator.integers(least, most + 1, QUERIES).tolist()):
             if query + delay + 1 < QUERIES:
                 self.told[query + delay + 1].append(query)
+        self.shadows = generator.random(QUERIES).tolist()
+
+
+def _together(generator: np.random.Generator) -> np.ndarray:
+    """Return uniform numbers, those of the three worst models correlated (a Gaussian copula)."""
+    normal = generator.standard_normal((QUERIES, len(ERRORS)))
+    shared = math.sqrt(TOGETHER) * generator.standard_normal(QUERIES)
+    normal[:, 2:] = shared[:, None] + math.sqrt(1.0 - TOGETHER) * normal[:, 2:]
+    return np.argsort(np.argsort(normal, axis=0), axis=0) / QUERIES
 
 
 def clipper(world: World) -> float:
@@ -105,25 +135,41 @@ def ours(policy: AnyPolicy, world: World) -> float:
         for earlier in world.told[query]:
             learner.learn("", made[earlier])
         choice = learner.choose(draw)
-        row = world.losses[query]
-        every = tuple(row.tolist()) if policy.full_information else ()
-        loss = float(row[choice.arm])
+        row = tuple(world.losses[query].tolist())
+        shadowed = world.shadows[query] < policy.share_shadowed()
+        # Two classes: answers differ where one of both is wrong.
+        differed = disagreements(row, zero_one) if shadowed and policy.pairs else ()
+        if differed:
+            learner.overhear("", float(query), differed)
         made.append(
-            Outcome(choice.arm, choice.propensity, loss, float(query), every, choice.advice)
+            Outcome(
+                choice.arm,
+                choice.propensity,
+                row[choice.arm],
+                float(query),
+                row if shadowed else (),
+                choice.advice,
+                differed,
+            )
         )
     return sum(outcome.loss for outcome in made) / QUERIES
 
 
 def measure(quick: bool) -> Iterator[Claim]:
-    """Play all policies at all delays; quickly: one seed and three delays."""
+    """Play all policies at all delays; quickly: one seed, three delays."""
     seeds = range(FIRST_SEED, FIRST_SEED + (1 if quick else 5))
-    delays = DELAYS[:: 2 if quick else 1]
+    delays = (DELAYS[0], DELAYS[2], DELAYS[-1]) if quick else DELAYS
     for name, least, most in delays:
         yield from _at_delay(name, [World(seed, least, most) for seed in seeds])
-    seeds = range(FIRST_SEED, FIRST_SEED + (3 if quick else 12))
-    for name, least, most in delays:
+    seeds = range(FIRST_SEED, FIRST_SEED + (1 if quick else 8))
+    any_break = "a model, a time and a length are drawn"
+    shared = "the three worst models err together"
+    for name, least, most in delays[-1:] if quick else (DELAYS[0], DELAYS[2], DELAYS[-1]):
         worlds = [World(seed, least, most, drawn=True) for seed in seeds]
-        yield from _in_drawn_worlds(name, worlds)
+        yield from _in_worlds("drawn worlds", any_break, name, worlds)
+    for name, least, most in delays[-1:] if quick else (DELAYS[2], DELAYS[-1]):
+        worlds = [World(seed, least, most, together=True) for seed in seeds]
+        yield from _in_worlds("worlds of shared errors", shared, name, worlds)
     yield from _through_the_log(2000 if quick else QUERIES)
 
 
@@ -134,24 +180,23 @@ def _at_delay(name: str, worlds: list[World]) -> Iterator[Claim]:
     peer = statistics.median(map(clipper, worlds)) - oracle
     how = (
         f"feedback {name}, median of {len(worlds)} seeds; the oracle errs in {oracle:.3f}"
-        f"{_known(informed)}"
+        f"{_known(worlds, informed)}"
     )
     goal = f"< {min(fixed, peer):.4f}"
-    for kind in NAMES:
-        policy = policy_named(kind, len(ERRORS))
+    for called, (kind, options) in POLICIES.items():
+        policy = policy_named(kind, len(ERRORS), options)
         rate = statistics.median(ours(policy, world) for world in worlds)
-        judged = kind in ("thompson", "hedge")
-        told = "; all models shadowed" if policy.full_information else ""
+        told = "; all models asked each time" if policy.full_information else ""
         yield claim(
-            f"regret of {kind}, feedback {name}",
+            f"regret of {called}, feedback {name}",
             rate - oracle,
             "errors per query",
             f"{how}{told}; peer: Exp3 as Clipper had it; the best fixed model: {fixed:.4f}",
-            goal=goal if judged else None,
+            goal=goal if called in JUDGED else None,
             peer=peer,
             more_is_better=False,
         )
-        if name == "at once" and kind == "thompson":
+        if name == "at once" and called == "thompson":
             yield claim(
                 "error rate of thompson, feedback at once",
                 rate,
@@ -163,25 +208,29 @@ def _at_delay(name: str, worlds: list[World]) -> Iterator[Claim]:
             )
 
 
-def _known(informed: float) -> str:
-    return "" if math.isnan(informed) else f"; who knows the past: {informed:.4f}"
+def _known(worlds: list[World], informed: float) -> str:
+    if math.isnan(informed):
+        return ""
+    blind = statistics.fmean(world.blind for world in worlds)
+    return f"; before the first feedback: {blind:.4f}; who knows the past: {informed:.4f}"
 
 
-def _in_drawn_worlds(name: str, worlds: list[World]) -> Iterator[Claim]:
+def _in_worlds(where: str, what: str, name: str, worlds: list[World]) -> Iterator[Claim]:
     def regret(rate: Callable[[World], float]) -> float:
         return statistics.fmean(rate(world) - world.oracle for world in worlds)
 
     fixed, peer = regret(lambda world: world.best_fixed), regret(clipper)
     informed = regret(lambda world: world.informed)
-    for kind in ("thompson", "hedge"):
-        policy = policy_named(kind, len(ERRORS))
+    for called in JUDGED:
+        kind, options = POLICIES[called]
+        policy = policy_named(kind, len(ERRORS), options)
         yield claim(
-            f"regret of {kind} in drawn worlds, feedback {name}",
+            f"regret of {called} in {where}, feedback {name}",
             regret(lambda world, policy=policy: ours(policy, world)),  # type: ignore[misc]
             "errors per query",
-            f"mean of {len(worlds)} worlds in which a model, a time and a length are drawn"
-            f"{_known(informed)}; peer: Exp3 as Clipper had it; the best fixed model of each "
-            f"world, in hindsight: {fixed:.4f}",
+            f"mean of {len(worlds)} worlds in which {what}{_known(worlds, informed)}; "
+            "peer: Exp3 as Clipper had it; the best fixed model of each world, in hindsight: "
+            f"{fixed:.4f}",
             goal=f"< {min(fixed, peer):.4f}",
             peer=peer,
             more_is_better=False,
@@ -210,7 +259,9 @@ def _through_the_log(queries: int) -> Iterator[Claim]:
                 if log.feedback(f"{name}-0", loss=loss) != "joined":
                     raise RuntimeError(f"feedback to {name} was not joined")
             choice = log.learner.choose(world.draws[query])
-            said = [["answer"] if arm == choice.arm else [] for arm in range(len(members))]
+            said: list[list[Said]] = [
+                ["answer"] if arm == choice.arm else [] for arm in range(len(members))
+            ]
             named = log.predicted(choice, said, rows=1, request="r", model="0123456789")
             waiting.append((named.name, float(world.losses[query, choice.arm])))
             lost += waiting[-1][1]

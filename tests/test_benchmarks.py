@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -248,3 +250,52 @@ def test_the_recorded_results_can_be_read(table):
     results = sorted((FOLDER / "results").glob("*.json"))
     names = [each.name for file in results for each in table.read(file)]
     assert len(names) == len(set(names))
+
+
+# servers ---------------------------------------------------------------------------------------
+
+SERVER = """
+import http.server, os, subprocess, sys
+child = subprocess.Popen(["sleep", "600"])
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+with open(sys.argv[2], "w") as file:
+    print(os.getpid(), child.pid, file=file)
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
+"""
+BENCHMARK = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from serve_process import server
+with server([sys.executable, "-c", sys.argv[2], "{port}", sys.argv[3]], "/", b"{}"):
+    print("serving", flush=True)
+    sys.stdin.read()
+"""
+
+
+def lives(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_server_ends_with_its_benchmark_however_that_ends(tmp_path, killed):
+    pids = tmp_path / "pids"
+    words = [sys.executable, "-c", BENCHMARK, str(FOLDER), SERVER, str(pids)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as benchmark:
+        assert benchmark.stdout.readline() == b"serving\n"
+        born = [int(pid) for pid in pids.read_text().split()]
+        assert all(map(lives, born))
+        if killed:
+            benchmark.kill()
+    end = time.monotonic() + 60.0
+    while any(map(lives, born)) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not any(map(lives, born))

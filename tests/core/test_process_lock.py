@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +76,16 @@ def test_a_forked_child_neither_holds_it_nor_lets_it_go(tmp_path):
 def test_a_file_that_cannot_be_made(tmp_path):
     with pytest.raises(FileNotFoundError):
         ProcessLock(tmp_path / "none" / "lock")
+
+
+def test_a_disk_without_room_leaves_nothing_held(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(OSError, match="No space left"):
+            ProcessLock(tmp_path / "lock")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    ProcessLock(tmp_path / "lock").close()

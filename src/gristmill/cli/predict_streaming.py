@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from gristmill.core.closing import Closing
 from gristmill.core.errors import UsageError
 from gristmill.core.memory import free_memory
+from gristmill.core.processes.place import allowed_processors
 from gristmill.core.progress import current
 from gristmill.core.quantities import format_bytes, format_seconds
 from gristmill.store.bundle import WEIGHTS, Bundle
@@ -87,10 +88,8 @@ def keeping_of(bundle: Bundle, budget: int | None, workers: int) -> Keeping:
         UsageError: the budget is too small, or what streams weights is not installed.
         BundleError: the bundle is damaged.
     """
-    from gristmill.serve.offline.threaded import processors
-
     weights = bundle.manifest.files[WEIGHTS].bytes_
-    threads = max(1, processors() // workers)
+    threads = max(1, len(allowed_processors()) // workers)
     memory = _streaming_memory(weights, budget, workers)
     if memory is None:
         return Keeping(weights, _ROW_MEMORY if budget is None else budget - weights, threads)

@@ -54,8 +54,12 @@ class ProcessLock(Closing):
             if not isinstance(error, BlockingIOError | PermissionError):
                 raise
             raise LockHeldError(holder or "another process") from error
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, _this_process().encode(), 0)
+        try:
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, _this_process().encode(), 0)
+        except OSError:  # no room on the disk: nobody may hold what nobody has
+            os.close(self._file)
+            raise
         self._held[self._path] = os.getpid()
 
     def close(self) -> None:

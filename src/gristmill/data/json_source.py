@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
@@ -14,6 +15,7 @@ import polars as pl
 
 from gristmill.data.column_kinds import decided_kind, dtype_of, fitted
 from gristmill.data.json_lines import decoded_line
+from gristmill.data.odd_values import odd_values
 from gristmill.data.read_log import ReadLog
 from gristmill.data.text_blocks import BLOCK_BYTES, TextBlock, TextBlocks
 
@@ -31,10 +33,18 @@ class JsonSource:
 
     A line whose value in some column has another shape (value, list or object) than most of the
     column's values in the first part that has any is set aside.
+
+    Args:
+        path: the file.
+        block_bytes: how much is read at once.
+        judged: columns whose values somebody else judges, by `odd_values`: no line is set aside
+            for them, and `frames` has the column of odd values.
     """
 
-    def __init__(self, path: Path, block_bytes: int = BLOCK_BYTES) -> None:
-        self._path, self._block_bytes = path, block_bytes
+    def __init__(
+        self, path: Path, block_bytes: int = BLOCK_BYTES, *, judged: Sequence[str] = ()
+    ) -> None:
+        self._path, self._block_bytes, self.judged = path, block_bytes, judged
         self.where = path.name
         self._kinds: dict[str, str] = {}
         self._shapes: dict[str, str] = {}
@@ -54,9 +64,11 @@ class JsonSource:
         for block in TextBlocks(self._path, log, self._block_bytes):
             columns = self._columns(block, log)
             if any(columns.values()):
-                yield pl.DataFrame(
-                    [self._column(columns[name], name, kinds[name]) for name in self.columns]
-                )
+                series = [self._column(columns[name], name, kinds[name]) for name in self.columns]
+                if self.judged:
+                    judged = {name: kinds[name] for name in self.judged if name in columns}
+                    series.append(odd_values(columns, judged))
+                yield pl.DataFrame(series)
 
     def _columns(self, block: TextBlock, log: ReadLog) -> Columns:
         """Return the values of the good lines; what is bad is searched for by halves."""
@@ -80,7 +92,7 @@ class JsonSource:
         for number, name in enumerate(self.columns if rows else ()):
             columns[name] = list(map(attrgetter(f"f{number}"), rows or ()))
             shapes = {_shape_of(kind) for kind in set(map(type, columns[name])) - {type(None)}}
-            if shapes - {self._shapes.get(name)}:
+            if shapes - {self._shapes.get(name)} and name not in self.judged:
                 return {}
         return columns
 
@@ -121,14 +133,16 @@ class JsonSource:
 
     def _misshapen(self, row: Row) -> str:
         for name, value in row.items():
-            if value is not None and _shape(value) != (expected := self._shapes[name]):
+            if value is None or name in self.judged:
+                continue
+            if _shape(value) != (expected := self._shapes[name]):
                 return f"column {name!r}: expected {expected} as on most lines, " + (
                     f"found {_shape(value)}"
                 )
         return ""
 
     def _column(self, values: list[object], name: str, kind: str) -> pl.Series:
-        if self._shapes.get(name, "a value") != "a value":
+        if self._shapes.get(name, "a value") != "a value" and name not in self.judged:
             return _nested(name, values)
         types = set(map(type, values)) - {type(None)}
         if types <= {int} and kind == "int" and _fits_int64(values):
@@ -220,8 +234,10 @@ def _exact(values: list[object]) -> bool:
 def _as_text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    # msgspec writes integers of 64 bits only.
-    return str(value) if type(value) is int else msgspec.json.encode(value).decode()
+    # msgspec writes integers of 64 bits only, and no half characters.
+    if isinstance(value, int | list | dict) and not isinstance(value, bool):
+        return json.dumps(value)
+    return msgspec.json.encode(value).decode()
 
 
 def _nested(name: str, values: list[object]) -> pl.Series:

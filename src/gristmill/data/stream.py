@@ -16,6 +16,7 @@ import polars as pl
 from gristmill.core.errors import DataError, UsageError
 from gristmill.data.column_kinds import dtype_of
 from gristmill.data.files import existing_file
+from gristmill.data.odd_values import ODD_VALUES
 from gristmill.data.part_cutter import PartCutter
 from gristmill.data.read_log import ReadLog, ReadNote
 from gristmill.data.table import ROW_ID, TableLike
@@ -60,6 +61,7 @@ class TableStream:
         found = self._found_kinds(dict(kinds or {}))
         self.kinds = {name: found[name] for name in self.columns}
         self._own_ids = found.get(ROW_ID)
+        self._odd = [ODD_VALUES] if any(getattr(each, "judged", ()) for each in sources) else []
         self._log = ReadLog()
 
     def parts(self) -> Iterator[pl.DataFrame]:
@@ -77,7 +79,8 @@ class TableStream:
             start += part.height
         if start == 0:
             kinds = self.kinds | ({ROW_ID: self._own_ids} if self._own_ids else {})
-            empty = pl.DataFrame(schema={name: dtype_of(kinds[name]) for name in self._all})
+            columns = {name: dtype_of(kinds[name]) for name in self._all}
+            empty = pl.DataFrame(schema=columns | dict.fromkeys(self._odd, pl.String))
             yield self._with_ids(empty, 0)
 
     @property
@@ -115,6 +118,8 @@ class TableStream:
             for name in absent:
                 self._log.note("absent_column", f"column {name!r} is not in every file")
             fill = [pl.lit(None, dtype_of(kinds[name])).alias(name) for name in absent]
+            if not getattr(source, "judged", ()):
+                fill += [pl.lit(None, pl.String).alias(name) for name in self._odd]
             for frame in source.frames(kinds, self._log):
                 yield frame.with_columns(fill) if fill else frame
 
@@ -127,7 +132,7 @@ class TableStream:
                 ids = ids.cast(pl.String)
             if part[ROW_ID].null_count():
                 ids = pl.coalesce(ids.cast(pl.String), pl.format("row {}", numbers))
-        return part.select(ids.alias(ROW_ID), *self.columns)
+        return part.select(ids.alias(ROW_ID), *self.columns, *self._odd)
 
 
 def open_stream(
@@ -135,6 +140,7 @@ def open_stream(
     *,
     kinds: Mapping[str, str] | None = None,
     rows: int = PART_ROWS,
+    judged: Sequence[str] = (),
 ) -> TableStream:
     """Open a table as a stream of parts.
 
@@ -146,6 +152,8 @@ def open_stream(
             that at least 95 % of the cells fit in the first 2 MiB. Columns of codes with leading
             zeros are strings.
         rows: the most rows that a part may have.
+        judged: columns of a given kind whose values somebody else judges: parts of JSON Lines get
+            a last column, `odd_values.ODD_VALUES`, with what is of another type in JSON.
 
     Raises:
         DataError: nothing at all can be read: no such file, 0 bytes, only blank lines, not a table.
@@ -162,7 +170,7 @@ def open_stream(
     paths = [found for path in data for found in _paths(path)]
     if not paths:
         raise UsageError("expected at least one file, found an empty list")
-    sources = [_source(path, rows) for path in paths]
+    sources = [_source(path, rows, judged) for path in paths]
     return TableStream(paths[0].name, sources, rows, kinds)
 
 
@@ -178,7 +186,7 @@ def _paths(path: str | Path) -> list[Path]:
     return [existing_file(file) for file in found]
 
 
-def _source(path: Path, rows: int) -> Source:
+def _source(path: Path, rows: int, judged: Sequence[str]) -> Source:
     from gristmill.data.csv_source import CsvSource
     from gristmill.data.formats import format_of
 
@@ -188,7 +196,7 @@ def _source(path: Path, rows: int) -> Source:
     if kind == "jsonl":
         from gristmill.data.json_source import JsonSource
 
-        return JsonSource(path)
+        return JsonSource(path, judged=judged)
     if kind == "parquet":
         from gristmill.data.frame_source import FrameSource
 

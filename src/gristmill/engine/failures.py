@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import signal
 from collections.abc import Callable
 from typing import Any
 
 from gristmill.core.errors import GristmillError, StepError, UsageError
+from gristmill.core.processes.death import Death
 
 
 class RemoteTraceback(Exception):  # noqa: N818 - it is shown as a cause, never raised alone
@@ -44,12 +44,8 @@ def not_sendable(fn: Callable[..., Any], reason: str) -> UsageError:
 def death(exit_code: int | None, where: str) -> StepError:
     """Return the error for a worker process that ended in the middle of its work."""
     if exit_code is not None and exit_code < 0:
-        try:
-            name = signal.Signals(-exit_code).name
-        except ValueError:
-            name = f"signal {-exit_code}"
         fix = "if memory ran out, use fewer workers or smaller partitions"
-        return StepError(f"the worker process was killed ({name})", where=where, fix=fix)
+        return StepError(f"the worker process {Death(exit_code).reason}", where=where, fix=fix)
     return StepError(
         f"the worker process ended by itself (exit code {exit_code})",
         where=where,

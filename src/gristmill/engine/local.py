@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
@@ -10,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from gristmill.core.closing import Closing
 from gristmill.core.errors import StepError
+from gristmill.core.processes.place import allowed_processors
 from gristmill.engine.failures import check_count, name_of
 from gristmill.engine.protocol import Actor
 from gristmill.engine.worker import Outcome, Worker, sendable
@@ -37,7 +37,7 @@ class LocalProcesses(Closing):
     name = "local"
 
     def __init__(self, workers: int | None = None) -> None:
-        self.parallelism = _processors() if workers is None else workers
+        self.parallelism = len(allowed_processors()) if workers is None else workers
         check_count(self.parallelism)
         self._idle: list[Worker] = []
         self._maps: list[_Map] = []
@@ -237,9 +237,3 @@ class ProcessActor:
             error.where = where
             raise
         return self._worker.receive(where).get()
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

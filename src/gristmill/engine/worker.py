@@ -20,17 +20,9 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, cast
 
 from gristmill.core.errors import GristmillError, StepError
+from gristmill.core.processes.place import THREAD_LIMITS, thread_limits
 from gristmill.engine.failures import RemoteTraceback, as_ours, death, not_sendable
 
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "RAYON_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-)
 _GONE = (EOFError, ConnectionResetError, BrokenPipeError)
 _PATIENCE_SECONDS = 2.0
 _starting = threading.Lock()
@@ -239,8 +231,8 @@ def _reply(connection: Connection, outcome: Outcome) -> None:
 @contextmanager
 def _environment(threads: int) -> Iterator[None]:
     """Limit the threads of numeric libraries in processes started within the block."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+    before = {name: os.environ.get(name) for name in THREAD_LIMITS}
+    os.environ.update(thread_limits(threads))
     try:
         yield
     finally:

@@ -21,7 +21,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         max_header_bytes: bytes of one request's line and headers.
         max_connections: connections that are open at a time.
         header_timeout: seconds that a client may take to send a request's line and headers.
-        body_timeout: seconds that a client may take to send its body.
+        body_timeout: seconds that a client may take to send its body, or a stream's first message.
+        stream_timeout: seconds that a stream of gRPC may be open without a further message, while
+            none is being answered.
 
     Raises:
         UsageError: a limit is not positive, or a full request could never enter the queue.
@@ -38,6 +40,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_connections: int = 10_000
     header_timeout: float = 10.0
     body_timeout: float = 10.0
+    stream_timeout: float = 60.0
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

@@ -286,6 +286,23 @@ class Odd:
         return {at: "odd" for at, a in enumerate(rows["a"]) if a is not None and a % 2}
 
 
+def test_values_of_json_that_are_no_texts_are_bad_rows(bundle: Bundle, tmp_path: Path) -> None:
+    data, side = tmp_path / "data.jsonl", tmp_path / "bad.jsonl"
+    data.write_text('{"text": 42}\n{"text": "42"}\n{"text": ["a"]}\n{"text": "b"}\n')
+    out = tmp_path / "out.csv"
+    summary = predict_table(bundle, data, out, quarantine=side, keep=["text"])
+    assert (summary.rows, summary.written, summary.bad, summary.unreadable) == (4, 4, 2, 0)
+    errors = pl.read_csv(out)["error"].to_list()
+    assert errors == [
+        "field 'text': expected a string, found 42",
+        None,
+        "field 'text': expected a string, found ['a']",
+        None,
+    ]
+    assert pl.read_ndjson(side).rows() == [(0, "42", errors[0]), (2, '["a"]', errors[2])]
+    assert pl.read_csv(out)["text"].to_list() == ["42", "42", '["a"]', "b"]
+
+
 def test_a_further_check_warns_or_rejects(tmp_path: Path) -> None:
     bundle, out = write_sums(tmp_path / "sums"), tmp_path / "out.parquet"
     table = pl.DataFrame({"a": [1.0, 2.0, None, 3.0], "b": [0.0, 0.0, 0.0, -9.0]})

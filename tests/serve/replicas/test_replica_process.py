@@ -1,4 +1,3 @@
-import os
 import threading
 
 import msgspec
@@ -6,11 +5,11 @@ import numpy as np
 import pytest
 
 from gristmill.core.errors import ServeError
+from gristmill.core.processes.failure import Failure
 from gristmill.serve.replicas.channel import BODY_BYTES, Note, pair
 from gristmill.serve.replicas.codec import pack, unpack
-from gristmill.serve.replicas.death import OUT_OF_MEMORY
 from gristmill.serve.replicas.mark import Mark
-from gristmill.serve.replicas.messages import Failure, Kind, Opened, Opening
+from gristmill.serve.replicas.messages import OUT_OF_MEMORY, Kind, Opened, Opening
 from gristmill.serve.replicas.replica_process import serve
 from gristmill.serve.replicas.slot import new_slots
 from gristmill.serve.runners.rows import Rows
@@ -26,11 +25,10 @@ class Host:
         self.slots, self.fds = new_slots(1)
         self.mark = Mark.create()
         self.codes = []
-        self.crash_file = os.memfd_create("crash")
         replica = Channel(far, waits=True)
 
         def work():
-            self.codes.append(serve(replica, self.crash_file))
+            self.codes.append(serve(replica))
             replica.close()
 
         self.thread = threading.Thread(target=work)
@@ -52,7 +50,7 @@ class Host:
     def failure(self, message):
         assert message.note.kind == Kind.FAILED
         data = self.slots[0].get(message).data
-        return msgspec.msgpack.decode(data, type=Failure).to_error()
+        return msgspec.msgpack.decode(data, type=Failure).to_error(ServeError, "a replica process")
 
     def end(self):
         self.channel.close()
@@ -60,17 +58,13 @@ class Host:
         for slot in self.slots:
             slot.close()
         self.mark.close()
-        os.close(self.crash_file)
 
 
 @pytest.fixture
 def host(models_path):
-    import faulthandler
-
     host = Host()
     yield host
     host.end()
-    faulthandler.enable()  # the replica has turned it to its own file
 
 
 def test_it_opens_answers_and_ends(host, model):

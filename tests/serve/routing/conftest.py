@@ -52,9 +52,40 @@ class FakeEndpoint:
         self.closed = True
 
 
+class PromptEndpoint(FakeEndpoint):
+    """Is asked without a coroutine, unless it says no, and tells when the test says so.
+
+    `asked` has whom it is to tell, `left` how many do not wait any more.
+    """
+
+    def __init__(self, name, *, says_no=False, **fields):
+        super().__init__(name, **fields)
+        self.says_no, self.asked, self.left = says_no, [], 0
+
+    def ask(self, rows, call, told):
+        assert not self.closed
+        if self.error is not None:
+            raise self.error
+        if self.says_no:
+            return None
+        self.asked.append(told)
+        return self.leave
+
+    def leave(self):
+        self.left += 1
+
+    def tell(self, outcome=None):
+        self.asked.pop(0)(outcome or Answered(rows=Rows({"label": ["ham", "ham"]}), model="m"))
+
+
 @pytest.fixture
 def endpoint():
     return FakeEndpoint
+
+
+@pytest.fixture
+def prompt():
+    return PromptEndpoint
 
 
 @pytest.fixture

@@ -78,3 +78,32 @@ def test_a_wrong_share_or_key_is_an_error(endpoint):
         Canary("new", endpoint("a"), endpoint("b"), 1.5, key=KEY)
     with pytest.raises(UsageError, match="expected a key of 16 to 64 bytes, found 3"):
         Canary("new", endpoint("a"), endpoint("b"), 0.5, key=b"abc")
+
+
+def test_whom_the_stable_one_answers_it_is_asked_for_without_a_coroutine(prompt, rows, call, page):
+    stable, candidate, heard = prompt("a"), prompt("b"), []
+    canary = Canary("new", stable, candidate, 0.0, key=KEY)
+    for _ in range(3):
+        assert canary.ask(rows, call(), heard.append) == stable.leave
+    stable.tell()
+    stable.tell(RuntimeError("broken"))
+    stable.tell(Refusal(422, "bad", "no"))
+    stable.error = Refusal(503, "queue_full", "no")
+    with pytest.raises(Refusal):
+        canary.ask(rows, call(), heard.append)
+    assert [type(each).__name__ for each in heard] == ["Answered", "RuntimeError", "Refusal"]
+    figures = page(canary)
+    assert figures["gristmill_canary_requests_total{new,a,answered}"] == 1
+    assert figures["gristmill_canary_requests_total{new,a,refused}"] == 1
+    assert figures["gristmill_canary_requests_total{new,a,failed}"] == 2
+
+
+def test_the_candidate_is_asked_by_answer_since_the_stable_one_may_have_to_help(
+    prompt, endpoint, rows, call
+):
+    candidate = prompt("b")
+    assert Canary("new", prompt("a"), candidate, 1.0, key=KEY).ask(rows, call(), print) is None
+    assert candidate.asked == []
+    assert Canary("new", endpoint("a"), candidate, 0.0, key=KEY).ask(rows, call(), print) is None
+    no = prompt("a", says_no=True)
+    assert Canary("new", no, candidate, 0.0, key=KEY).ask(rows, call(), print) is None

@@ -14,11 +14,13 @@ def selected(tmp_path):
     """selected(members, policy="thompson", draw=0.0, **options): a route with a log of its own."""
     opened = []
 
-    def make(members, policy="thompson", draw=0.0, **options):
+    def make(members, policy="thompson", draw=0.0, constants=None, **options):
         names = [member.name for member in members]
-        feedback = FeedbackLog(tmp_path / "log", policy_named(policy, len(names)), names)
+        policy = policy_named(policy, len(names), constants)
+        feedback = FeedbackLog(tmp_path / "log", policy, names)
         opened.append(feedback)
-        return Selected("best", members, feedback, draws=lambda: draw, **options)
+        draws = draw if callable(draw) else lambda: draw
+        return Selected("best", members, feedback, draws=draws, **options)
 
     yield make
     for feedback in opened:
@@ -84,6 +86,28 @@ def test_hedge_asks_all_and_waits_for_the_picked_one_alone(endpoint, rows, call,
     assert found.rows["label"] == ["spam", "spam"]
     assert state.weight == (1.0, 1.0, 0.0)
     assert state.loss[0] > state.loss[1] == 0.0
+
+
+def test_a_share_of_the_requests_asks_all(endpoint, rows, call, selected):
+    # By turns: who is picked, and whether the request is in the share of a half.
+    draws = iter([0.0, 0.7, 0.0, 0.3])
+    members = [endpoint("a", 0.9), endpoint("b", 0.1), endpoint("c", 0.1)]
+    route = selected(members, draw=lambda: next(draws), constants={"shadow": 0.5})
+
+    async def run():
+        counts = []
+        for _ in range(2):
+            await route.answer(rows, call())
+            while route._others:
+                await asyncio.sleep(0)
+            counts.append([len(member.calls) for member in members])
+        return counts
+
+    assert asyncio.run(run()) == [[1, 0, 0], [2, 1, 1]]
+    # Of both rows, a says another label than b and c.
+    state = route.feedback.learner.state()
+    assert state.weight[3:6] == (2.0, 2.0, 2.0)
+    assert state.loss[3:6] == (2.0, 2.0, 0.0)
 
 
 def test_closing_drops_what_still_answers(endpoint, rows, call, selected):

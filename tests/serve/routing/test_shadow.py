@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gristmill.core.errors import UsageError
+from gristmill.serve.online.endpoint import Answered
 from gristmill.serve.routing.shadow import Shadow, same_rows
 from gristmill.serve.runners.rows import Ragged, Rows
 
@@ -97,3 +98,18 @@ def test_rows_are_the_same_where_all_outputs_are(one, other, expected):
 def test_a_wrong_share_is_an_error(endpoint):
     with pytest.raises(UsageError, match=r"expected a share in \[0, 1\], found -1"):
         Shadow("r", endpoint("a"), endpoint("b"), share=-1)
+
+
+def test_one_that_is_asked_without_a_coroutine_is_copied_too(prompt, endpoint, rows, call):
+    async def run():
+        served, heard = prompt("a"), []
+        route = Shadow("r", served, endpoint("b"), seconds=60.0)
+        gone = [route.ask(rows, call(), heard.append) for _ in range(2)]
+        served.tell()
+        served.tell(RuntimeError("no"))
+        await route.settle()
+        return gone == [served.leave] * 2, [type(each) for each in heard], dict(route.counts)
+
+    expected = True, [Answered, RuntimeError], {"same": 0, "different": 2}
+    assert asyncio.run(run()) == expected
+    assert Shadow("r", endpoint("a"), prompt("b")).ask(rows, call(), print) is None

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from gristmill.core.errors import ServeError
+from gristmill.serve.refusal import Refusal
 from gristmill.serve.routing.swappable import Swappable, warm_with
 
 
@@ -155,3 +156,82 @@ def test_an_exchange_that_is_called_off_leaves_nothing_open(endpoint, rows, call
         return seen, (old.closed, busy.closed, new.closed)
 
     assert asyncio.run(run()) == ((True, False, False), (True, True, True))
+
+
+def test_one_that_is_called_off_before_its_turn_is_closed(endpoint, rows, call):
+    async def run():
+        gate = asyncio.Event()
+        first, second, third = endpoint("a", gate=gate), endpoint("b"), endpoint("c")
+        route = Swappable("r", first)
+        asked = asyncio.ensure_future(route.answer(rows, call()))
+        await asyncio.sleep(0)
+        swap = asyncio.ensure_future(route.swap(second))
+        waits = asyncio.ensure_future(route.swap(third))
+        while route.members[0] is not second:
+            await asyncio.sleep(0)
+        waits.cancel()
+        await asyncio.gather(waits, return_exceptions=True)
+        gate.set()
+        await swap
+        await asked
+        return route.members[0].name, third.closed, route.failed_swaps
+
+    assert asyncio.run(run()) == ("b", True, 0)
+
+
+async def swapping(route, new):
+    """Begin to swap; return once what is new answers, be the old one idle or not."""
+    swap = asyncio.ensure_future(route.swap(new))
+    while route.members[0] is not new:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return swap
+
+
+def test_what_was_asked_without_a_coroutine_is_ended_before_the_old_one_is_closed(
+    prompt, rows, call
+):
+    async def run():
+        old, new, heard = prompt("a"), prompt("b"), []
+        route = Swappable("r", old, keep_previous=False)
+        for _ in range(2):
+            assert route.ask(rows, call(), heard.append) is not None
+        swap = await swapping(route, new)
+        route.ask(rows, call(), heard.append)
+        assert (len(old.asked), len(new.asked), old.closed) == (2, 1, False)
+        old.tell()
+        await asyncio.sleep(0)
+        assert not swap.done()
+        old.tell(RuntimeError("no"))
+        await swap
+        return [type(each).__name__ for each in heard], old.closed
+
+    assert asyncio.run(run()) == (["Answered", "RuntimeError"], True)
+
+
+def test_who_does_not_wait_any_more_holds_up_no_swap(prompt, rows, call):
+    async def run():
+        old = prompt("a")
+        route = Swappable("r", old, keep_previous=False)
+        gone = route.ask(rows, call(), print)
+        gone()
+        gone()
+        await (await swapping(route, prompt("b")))
+        return old.left, old.closed
+
+    assert asyncio.run(run()) == (2, True)
+
+
+def test_what_was_refused_or_cannot_be_asked_so_holds_up_no_swap(prompt, endpoint, rows, call):
+    async def run():
+        full = prompt("a", error=Refusal(503, "queue_full", "no"))
+        route = Swappable("r", full, keep_previous=False)
+        with pytest.raises(Refusal):
+            route.ask(rows, call(), print)
+        for other in (prompt("b", says_no=True), endpoint("c"), prompt("d")):
+            assert (await (await swapping(route, other))) is None
+            asked = route.ask(rows, call(), print)
+        assert asked is not None
+        return full.closed
+
+    assert asyncio.run(run())

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,7 @@ from gristmill.serve.selection.learner import Learnt
 from gristmill.serve.selection.log_records import Head, encode
 from gristmill.serve.selection.policy import PolicyState
 from gristmill.serve.selection.segments import segment_files
+from gristmill.serve.selection.thompson import Thompson
 
 SERVES = """
 import sys
@@ -82,6 +84,57 @@ def test_what_an_arm_says_later_is_compared_with_the_truth_too(open_log):
     assert state.loss[2] < state.loss[1] < state.loss[0]
 
 
+def heard(log):
+    """How many rows each pair was heard on whose truth is awaited, and on how many they differ."""
+    state = log.learner.state()
+    return state.weight[3:6], state.loss[3:6]
+
+
+def test_answers_are_compared_before_anybody_knows_the_truth(open_log):
+    log = open_log(options={"shadow": 1.0})
+    choice = log.learner.choose(0.0)
+    said = [["a", "a"], [], ["c", "a"]]
+    number, name = log.predicted(choice, said, rows=2, request="r", model="m")
+    assert heard(log) == ((0.0, 2.0, 0.0), (0.0, 1.0, 0.0))
+    log.feedback(f"{name}-1", truth="a")
+    assert heard(log) == ((0.0, 1.0, 0.0), (0.0, 1.0, 0.0))
+    # What is heard later is compared on the row that still waits alone.
+    log.shadowed(number, 1, ["c", "c"])
+    assert heard(log) == ((1.0, 1.0, 1.0), (1.0, 1.0, 0.0))
+    log.feedback(f"{name}-0", truth="c")
+    assert heard(log) == ((0.0,) * 3, (0.0,) * 3)
+    state = log.learner.state()
+    assert (state.weight[:3], state.loss[:3]) == ((2.0, 1.0, 2.0), (1.0, 0.0, 0.0))
+
+
+def test_a_loss_alone_says_nothing_of_the_others_that_were_asked(open_log):
+    log = open_log(options={"shadow": 1.0})
+    choice = log.learner.choose(0.0)
+    _, name = log.predicted(choice, [["a"], ["b"], ["b"]], rows=1, request="r", model="m")
+    log.feedback(f"{name}-0", loss=1.0)
+    state = log.learner.state()
+    assert (state.weight[:3], state.loss[:3]) == ((1.0, 0.0, 0.0), (1.0, 0.0, 0.0))
+    assert heard(log)[0] == (0.0,) * 3
+
+
+def test_what_was_heard_of_members_moves_with_them(open_log):
+    log = open_log(options={"shadow": 1.0})
+    choice = log.learner.choose(0.0)
+    for truth in ("a", None):
+        _, name = log.predicted(choice, [["a"], ["b"], ["b"]], rows=1, request="r", model="m")
+        if truth:
+            log.feedback(f"{name}-0", truth=truth)
+    log.close()
+    log = open_log(members=("c", "d", "a", "b"), options={"shadow": 1.0})
+    state = log.learner.state()
+    near = partial(pytest.approx, abs=0.01)
+    assert state.loss[:4] == near((1.0, 0.0, 0.0, 1.0))
+    # Pairs are now cd ca cb da db ab, and were ab ac bc.
+    assert state.weight[4:10] == near((0.0, 1.0, 1.0, 0.0, 0.0, 1.0))
+    assert state.loss[4:10] == near((0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+    assert state.loss[14:20] == near((0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+
+
 def test_a_choice_that_failed_is_the_whole_loss(open_log):
     log = open_log()
     choice = log.learner.choose(0.0)
@@ -118,15 +171,14 @@ steps = st.lists(
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(steps, st.sampled_from(["thompson", "exp3", "exp4", "hedge"]), st.booleans())
+@given(steps, st.sampled_from(["thompson", "exp3", "exp4", "hedge", "shadowed"]), st.booleans())
 def test_a_log_that_is_opened_again_knows_what_it_knew(tmp_path_factory, found, kind, small):
     folder = tmp_path_factory.mktemp("log")
     limits = LogLimits(capacity=9, segment_bytes=300, max_bytes=3000) if small else LogLimits()
 
     def opened():
-        return FeedbackLog(
-            folder, policy_named(kind, 2), ["a", "b"], limits=limits, most_contexts=3
-        )
+        policy = Thompson(3, shadow=0.5) if kind == "shadowed" else policy_named(kind, 3)
+        return FeedbackLog(folder, policy, ["a", "b", "c"], limits=limits, most_contexts=3)
 
     names = ["nonsense"]
     with opened() as log:
@@ -134,7 +186,7 @@ def test_a_log_that_is_opened_again_knows_what_it_knew(tmp_path_factory, found, 
             context = "wxyz"[which % 4]
             if what == "p":
                 choice = log.learner.choose(part * 0.999, context)
-                said = [["a"] * rows, ["b"] * rows]
+                said = [["a"] * rows, ["b"] * rows, []]
                 named = log.predicted(
                     choice, said, rows=rows, request="r", model="m", context=context
                 )
@@ -144,7 +196,7 @@ def test_a_log_that_is_opened_again_knows_what_it_knew(tmp_path_factory, found, 
             elif what == "x":
                 log.failed(log.learner.choose(part * 0.999, context), context)
             elif log.awaiting.next:
-                log.shadowed(log.awaiting.next - 1, which % 2, ["z"] * 3)
+                log.shadowed(log.awaiting.next - 1, 2, ["z"] * 3)
         before = known(log)
     with opened() as log:
         assert known(log) == before

@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from gristmill.serve.selection.agreement import disagreements
 from gristmill.serve.selection.exp3 import Exp3
 from gristmill.serve.selection.kinds import policy_named
 from gristmill.serve.selection.learner import Learner
+from gristmill.serve.selection.losses import zero_one
 from gristmill.serve.selection.policy import Outcome
 
 ROUNDS = 4000
@@ -41,8 +43,16 @@ def lost(policy, worlds, delay):
         for at, (row, draw) in enumerate(zip(losses.astype(float), draws, strict=True)):
             choice = learner.choose(draw)
             suffered.append(row[choice.arm])
-            every = tuple(row) if policy.full_information else ()
-            told.append(Outcome(choice.arm, choice.propensity, row[choice.arm], float(at), every))
+            # By turns, the golden ratio: as many as the share says, spread evenly.
+            shadowed = at * 0.618034 % 1.0 < policy.share_shadowed()
+            every = tuple(row.tolist()) if shadowed else ()
+            differed = disagreements(every, zero_one) if shadowed and policy.pairs else ()
+            if differed:
+                learner.overhear("", float(at), differed)
+            loss = float(row[choice.arm])
+            told.append(
+                Outcome(choice.arm, choice.propensity, loss, float(at), every, (), differed)
+            )
             if at >= delay:
                 learner.learn("", told[at - delay])
     return np.mean(suffered)
@@ -56,6 +66,16 @@ def test_it_loses_less_than_the_best_fixed_model_and_than_exp3_of_clipper(worlds
     mine = lost(policy_named(kind, 5, options), worlds, delay)
     assert mine < np.mean([losses.mean(axis=0).min() for losses, _ in worlds]) + 0.005
     assert mine < lost(clipper, worlds, delay) - 0.01
+
+
+def test_where_feedback_comes_when_all_is_over_disagreement_tells_in_time(worlds):
+    options = {"half_life": 400.0, "shadow": 0.2}
+    mine = lost(policy_named("thompson", 5, options), worlds, 2000)
+    fixed = np.mean([losses.mean(axis=0).min() for losses, _ in worlds])
+    # Before the first feedback, half of the time, nobody who has nothing else is better than this.
+    blind = np.mean([losses[:2000].mean() for losses, _ in worlds]) / 2 + 0.08 / 2
+    assert mine < fixed - 0.01
+    assert mine < blind - 0.01
 
 
 @pytest.mark.parametrize("kind", ["exp3", "exp4", "epsilon_greedy"])

@@ -150,3 +150,12 @@ def test_what_a_log_holds_can_be_replayed(open_log, predict, tmp_path):
 def test_no_log_is_an_error(tmp_path):
     with pytest.raises(UsageError, match="expected the folder of a feedback log, found none"):
         logged_data(tmp_path)
+
+
+def test_a_shadow_of_its_own_share_is_played_where_all_losses_are_known():
+    def lost(share):
+        policy = policy_named("thompson", 3, {"shadow": share})
+        logs = (played((1 / 3,) * 3, 100, seed, full=True) for seed in range(8))
+        return sum(replay(policy, found).ips.value for found in logs) / 8
+
+    assert lost(1.0) < lost(0.3) - 0.003 < lost(0.0) - 0.006

@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gristmill.core.errors import UsageError
+from gristmill.serve.selection.agreement import disagreements
+from gristmill.serve.selection.losses import zero_one
 from gristmill.serve.selection.policy import Outcome
 from gristmill.serve.selection.thompson import Thompson, chance_of_best
 
@@ -78,6 +80,7 @@ def test_the_long_run_is_worth_no_more_than_trust_says():
         ({"memory": 0.5}, "expected memory of at least 1 half-life, found 0.5"),
         ({"memory": math.nan}, "expected memory of at least 1 half-life, found nan"),
         ({"trust": -1.0}, "expected trust of at least 0, found -1"),
+        ({"shadow": 1.5}, "expected shadow in [0, 1], found 1.5"),
     ],
 )
 def test_options_that_will_not_do(options, message):
@@ -104,3 +107,90 @@ def _fed(policy, outcomes, state=None):
 
 def _outcome(place, loss, at):
     return Outcome(place, 0.5, loss, at)
+
+
+def shadowed(place, losses, at):
+    """An outcome of two classes whose prediction was shadowed, and what was overheard of it."""
+    differed = disagreements(losses, zero_one)
+    return Outcome(place, 0.5, losses[place], at, losses, (), differed)
+
+
+def drawn_losses(errors, count, seed=5):
+    wrong = np.random.default_rng(seed).random((count, len(errors))) < errors
+    return [tuple(row) for row in wrong.astype(float).tolist()]
+
+
+def test_without_any_feedback_disagreement_tells_who_is_best():
+    policy = Thompson(arms=4, shadow=1.0)
+    state = policy.start()
+    for at, losses in enumerate(drawn_losses((0.3, 0.05, 0.3, 0.3), 300)):
+        state = policy.overhear(state, float(at), disagreements(losses, zero_one))
+    assert policy.probabilities(state)[1] > 0.9
+    for at, losses in enumerate(drawn_losses((0.3, 0.6, 0.1, 0.3), 500), 300):
+        state = policy.overhear(state, float(at), disagreements(losses, zero_one))
+    assert policy.probabilities(state)[1] < 0.01
+
+
+def test_what_has_been_told_is_no_longer_guessed():
+    policy = Thompson(arms=3, half_life=50.0, shadow=0.5)
+    state, known = policy.start(), Thompson(arms=3, half_life=50.0)
+    truth = known.start()
+    rows = [
+        shadowed(0, losses, float(at)) for at, losses in enumerate(drawn_losses((0.1,) * 3, 90))
+    ]
+    for outcome in rows:
+        state = policy.overhear(state, outcome.at, outcome.apart)
+    for outcome in rows[::-1]:
+        state = policy.update(state, outcome)
+        for place, loss in enumerate(outcome.losses):
+            truth = known.update(truth, Outcome(place, 0.5, loss, outcome.at))
+    assert state.weight[3:6] == pytest.approx((0.0,) * 3, abs=1e-12)
+    assert state.weight[:3] == pytest.approx(truth.weight[:3])
+    assert policy.probabilities(state) == pytest.approx(known.probabilities(truth), abs=1e-6)
+
+
+def test_models_that_err_together_are_seen_through_by_feedback():
+    policy = Thompson(arms=3, half_life=100.0, shadow=1.0)
+    # Two are always wrong together, on 40 % of the rows; the third, on others, in 10 %.
+    both = [(row[0], row[1], row[1]) for row in drawn_losses((0.1, 0.4), 1400)]
+    state = policy.start()
+    for at, losses in enumerate(both):
+        state = policy.overhear(state, float(at), disagreements(losses, zero_one))
+    assert policy.probabilities(state)[0] < 0.1
+    for at, losses in enumerate(both[:300]):
+        state = policy.update(state, shadowed(1, losses, float(at)))
+    assert policy.probabilities(state)[0] > 0.9
+
+
+def test_order_does_not_matter_to_what_is_overheard_and_states_add_up():
+    policy = Thompson(arms=3, half_life=20.0, shadow=1.0)
+    rows = [
+        shadowed(1, losses, float(at)) for at, losses in enumerate(drawn_losses((0.3,) * 3, 60))
+    ]
+    steps = [(policy.overhear, (each.at, each.apart)) for each in rows]
+    steps += [(policy.update, (each,)) for each in rows[::2]]
+    first = _stepped(policy, steps)
+    second = _stepped(policy, steps[::-1])
+    merged = policy.merge(_stepped(policy, steps[:40]), _stepped(policy, steps[40:]))
+    for state in (second, merged):
+        assert state.at == first.at
+        assert state.weight == pytest.approx(first.weight, abs=1e-9)
+        assert state.loss == pytest.approx(first.loss, abs=1e-9)
+
+
+@pytest.mark.parametrize(("arms", "width"), [(2, 4), (3, 15), (5, 35)])
+def test_two_arms_say_nothing_of_each_other(arms, width):
+    policy = Thompson(arms=arms, shadow=0.5)
+    state = policy.start()
+    assert len(state.loss) == width
+    heard = policy.overhear(state, 3.0, (1.0,) * (arms * (arms - 1) // 2))
+    assert (heard == state) == (arms == 2)
+    told = policy.update(state, Outcome(0, 0.5, 1.0, 3.0, (1.0,) + (0.0,) * (arms - 1)))
+    assert told.weight[:arms] == (1.0,) * arms
+
+
+def _stepped(policy, steps):
+    state = policy.start()
+    for step, arguments in steps:
+        state = step(state, *arguments)
+    return state

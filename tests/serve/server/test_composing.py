@@ -190,3 +190,18 @@ def test_all_is_closed_when_something_fails_and_when_the_block_ends(plan, monkey
 
     asyncio.run(main())
     assert closed == ["a"] + ["a", "a"] * 2
+
+
+def test_a_model_that_cannot_be_put_behind_its_name_is_closed(plan, monkeypatch):
+    closed = []
+
+    async def close(self):
+        closed.append(self.name)
+
+    def fail(*_, **__):
+        raise GristmillError("no")
+
+    monkeypatch.setattr("gristmill.serve.online.model_endpoint.ModelEndpoint.close", close)
+    monkeypatch.setattr("gristmill.serve.server.composing.Served", fail)
+    assert refused(plan({})).message == "no"
+    assert closed == ["ham"]

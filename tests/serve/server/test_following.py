@@ -1,13 +1,19 @@
 """A model that comes from a registry: opened, followed, and what is said where there is none."""
 
 import asyncio
+import time
 
 import pytest
 
 from gristmill.core.errors import BundleError, ServeError, StoreError, UsageError
+from gristmill.serve.online.endpoint import Call
+from gristmill.serve.online.in_process import InlineReplica
+from gristmill.serve.runners.opening import open_runner
+from gristmill.serve.runners.rows import Rows
 from gristmill.serve.server.following import open_followed
 from gristmill.serve.server.model_plan import ModelPlan
 from gristmill.serve.server.settings import Settings
+from gristmill.serve.watch.statistician import statisticians
 from gristmill.store.bundle import Bundle
 from gristmill.store.project import Project
 from gristmill.store.registry import Registry
@@ -37,11 +43,11 @@ def promote(project, version):
     Registry(project).decide("mail", version, "promote", ["better"])
 
 
-def opened(project, use=None, model="mail"):
+def opened(project, use=None, model="mail", settings=None):
     plan = ModelPlan(registry=model, project=str(project.root), every=0.01)
 
     async def main():
-        opened = await open_followed("live", plan, Settings())
+        opened = await open_followed("live", plan, settings or Settings())
         try:
             return await use(opened.endpoint) if use else opened.endpoint.about()
         finally:
@@ -95,6 +101,72 @@ def test_a_version_that_answers_something_else_is_not_taken(
     with caplog.at_level("WARNING", "gristmill.serve"):
         assert opened(project, use) == ("v1", 1, 1)
     assert "route live goes on as it is" in caplog.text
+
+
+class Nothing:
+    """Statistics of nothing."""
+
+    def profile(self, columns):
+        return 0
+
+    def add(self, one, two):
+        return 0
+
+    def save(self, statistics, folder):
+        pass
+
+
+class Housed:
+    """A model as if it ran in processes of its own; `started` has all, `ended` those that ended."""
+
+    def __init__(self, bundle):
+        self._runner = open_runner(bundle)
+        self.replicas = [InlineReplica(self._runner)]
+
+    def __getattr__(self, name):
+        return getattr(self._runner, name)
+
+    async def close(self, seconds):
+        self.ended.append(self.fingerprint)
+
+
+@pytest.fixture
+def housed(monkeypatch):
+    Housed.started, Housed.ended = [], []
+
+    async def start(bundle, count, **_):
+        Housed.started.append(bundle.fingerprint)
+        return Housed(bundle)
+
+    monkeypatch.setattr("gristmill.serve.replicas.replica_set.ReplicaSet.start", start)
+    return Housed
+
+
+def test_a_version_whose_statistics_cannot_be_kept_leaves_no_process_behind(
+    project, register, twins, tmp_path, caplog, housed
+):
+    promote(project, register("ham"))
+    second = register("spam")
+    new = Bundle.open(twins / "spam").fingerprint
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / f"live-{new[:12]}").write_text("")  # where its folder would be
+
+    async def use(route):
+        promote(project, second)
+        while not route._watcher.failures:
+            await asyncio.sleep(0.005)
+        call = Call(request_id="r", deadline=time.monotonic() + 60.0)
+        answered = await route.answer(Rows({"text": ["hi"]}), call)
+        return route.version, answered.rows["label"]
+
+    settings = Settings(replicas=1, watch_folder=str(kept))
+    with statisticians(lambda _: Nothing()), caplog.at_level("WARNING", "gristmill.serve"):
+        assert opened(project, use, settings=settings) == ("v1", ["ham"])
+    assert (len(housed.started), housed.ended) == (2, [new])
+    (said,) = [each for each in caplog.messages if "goes on as it is" in each]
+    assert f"{kept / f'live-{new[:12]}'}: what is served cannot be kept: File exists" in said
+    assert "--watch-folder" in said
 
 
 def test_nothing_to_follow(project, register):

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import ssl
+import struct
 import time
 from contextlib import asynccontextmanager
 
@@ -319,6 +320,72 @@ def test_a_stream_is_answered_in_order_each_by_itself(make_app, endpoint):
 
     run(main)
     assert len({call.request_id for call in endpoint.calls}) == len(endpoint.calls)
+
+
+def test_a_stream_on_which_nothing_comes(make_app):
+    app = make_app(Limits(body_timeout=0.05, stream_timeout=0.06))
+
+    async def main():
+        async with serving(app) as call:
+            error = await failed(call.stream().read())
+            assert (error.code(), error.details()) == (
+                CODES.DEADLINE_EXCEEDED,
+                "no message arrived on the stream within 50 ms (body_timeout); fix: open another "
+                "one when there is something to ask, or raise body_timeout in the server's limits",
+            )
+            stream = call.stream()
+            for _ in range(2):
+                await stream.write(parity("abc").SerializeToString())
+                assert (await stream.read()).infer_response.outputs
+            error = await failed(stream.read())
+            assert error.code() == CODES.DEADLINE_EXCEEDED
+            assert "within 60 ms (stream_timeout); fix: " in error.details()
+            assert dict(error.trailing_metadata())["x-gristmill-code"] == "idle_stream"
+            ended = call.stream()
+            await ended.done_writing()
+            assert await ended.read() is grpc.aio.EOF
+            assert (await call("ServerLive")).live
+
+    run(main)
+    assert 'gristmill_requests_total{route="other",status="408"} 2\n' in app.metrics.text()
+
+
+def frame(kind, flags, stream, body):
+    """A frame of HTTP/2 (RFC 9113, section 4.1)."""
+    return struct.pack(">I", len(body))[1:] + struct.pack(">BBI", kind, flags, stream) + body
+
+
+def header(name, value):
+    """A literal field of HPACK that is in no table (RFC 7541, section 6.2.2)."""
+    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+def test_a_message_that_comes_by_half_on_a_stream(make_app):
+    fields = {
+        b":method": b"POST",
+        b":scheme": b"http",
+        b":path": f"/{SERVICE}/ModelStreamInfer".encode(),
+        b":authority": b"here",
+        b"te": b"trailers",
+        b"content-type": b"application/grpc",
+    }
+    opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"")
+    head = frame(1, 4, 1, b"".join(header(*field) for field in fields.items()))
+    half = frame(0, 0, 1, struct.pack(">BI", 0, 100) + b"x" * 50)
+    app = make_app(Limits(body_timeout=0.05))
+
+    async def main():
+        async with serving(app) as call, asyncio.timeout(20.0):
+            reader, writer = await asyncio.open_connection(*call.beside.address.split(":"))
+            writer.write(opening + head + half)
+            found = b""
+            while b"within 50 ms (body_timeout)" not in found:
+                part = await reader.read(65536)
+                assert part, found
+                found += part
+            writer.close()
+
+    run(main)
 
 
 async def _each(items):

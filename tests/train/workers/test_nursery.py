@@ -249,6 +249,18 @@ def test_other_systems_are_refused(monkeypatch):
     assert str(caught.value) == "worker processes need Linux, found darwin"
 
 
+def test_a_machine_that_allows_no_further_process_is_told(monkeypatch):
+    def refused(*_, **__):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(module, "start_interpreter", refused)
+    with pytest.raises(TrainError) as caught:
+        Nursery()
+    assert str(caught.value) == (
+        "the nursery process could not be started: [Errno 11] Resource temporarily unavailable"
+    )
+
+
 def test_an_answer_to_an_order_that_was_given_up_is_passed_over(cradle, monkeypatch):
     send = cradle._link.send
 

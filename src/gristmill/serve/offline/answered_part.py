@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gristmill.core.errors import ServeError
+from gristmill.data.odd_values import without_odd_values
 from gristmill.serve.offline.answering import answer_rows, answers_schema
 from gristmill.serve.offline.reading import RowReader, places_without
 from gristmill.serve.runners.rows import Rows
@@ -69,8 +70,9 @@ def answer_part(
     Raises:
         ServeError: the model can't be computed, whatever the row.
     """
-    warnings = guard(frame) if guard is not None else {}
     rows, reasons = reader(frame)
+    frame = without_odd_values(frame)
+    warnings = guard(frame) if guard is not None else {}
     if warnings and not warn_only:
         rows, reasons = _without(rows, reasons, frame.height, warnings)
         warnings = {}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gristmill.data.odd_values import read_odd_values
 from gristmill.serve.offline.column_check import broken_rows
 from gristmill.serve.offline.tensor_cells import read_tensors
 from gristmill.serve.offline.text_cells import ReadCells, read_cells
@@ -24,6 +25,8 @@ _TYPES: dict[str, type[pl.DataType]] = {
     "float": pl.Float64,
     "bool": pl.Boolean,
 }
+_Odd: TypeAlias = "dict[int, dict[str, object]]"
+"""By place and field, values that JSON has in another type; their cells hold them as text."""
 
 
 class ReadRows(NamedTuple):
@@ -55,8 +58,9 @@ class RowReader:
     def __call__(self, frame: pl.DataFrame) -> ReadRows:
         """Read a frame that has a column for every field that is required."""
         cells = read_cells(frame, self._plain) if self._is_text else ReadCells(frame, {})
-        broken = self._broken(cells)
-        reasons = self._explained(frame, cells, broken) if broken.any() else {}
+        odd = read_odd_values(frame)
+        broken = self._broken(cells, odd)
+        reasons = self._explained(frame, cells, broken, odd) if broken.any() else {}
         columns: dict[str, Column] = {}
         for field in self._tensors:
             column, wrong = read_tensors(frame[field.name], field, self._folder)
@@ -72,14 +76,14 @@ class RowReader:
         columns |= {field.name: _column(typed, field) for field in self._plain}
         return ReadRows(Rows(columns, typed.height), reasons)
 
-    def _broken(self, cells: ReadCells) -> pl.Series:
+    def _broken(self, cells: ReadCells, odd: _Odd) -> pl.Series:
         broken = broken_rows(cells.frame, self._plain)
         for mask in cells.unread.values():
             broken |= mask
-        return broken
+        return broken.scatter(list(odd), True) if odd else broken
 
     def _explained(
-        self, frame: pl.DataFrame, cells: ReadCells, broken: pl.Series
+        self, frame: pl.DataFrame, cells: ReadCells, broken: pl.Series, odd: _Odd
     ) -> dict[int, str]:
         """Ask the check of single records about the rows that are broken."""
         places = np.flatnonzero(broken.to_numpy())
@@ -89,6 +93,8 @@ class RowReader:
             texts = frame[name][places]
             for row in np.flatnonzero(mask[places].to_numpy()):
                 records[row][name] = texts[int(row)]
+        for record, place in zip(records, places.tolist(), strict=True):
+            record |= odd.get(place, {})
         reasons: dict[int, str] = {}
         for error in check_records(self._plain, records)[1]:
             place = int(places[error.index])

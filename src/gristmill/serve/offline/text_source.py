@@ -34,7 +34,8 @@ class TextSource:
 
     Args:
         files: in the order of the rows.
-        kinds: column -> int, float, bool or string, where the signature says it.
+        kinds: column -> int, float, bool or string, where the signature says it. Of JSON Lines,
+            rows have the values that are not, for the reader to judge.
         is_text: off for Arrow streams, whose columns have types.
         lenient: set lines aside that are no rows.
 
@@ -56,7 +57,7 @@ class TextSource:
     ) -> None:
         self._files, self._lenient = files, lenient
         self.is_text = is_text
-        self._kinds = dict(kinds)
+        self._kinds, self._judged = dict(kinds), tuple(kinds)
         stream = self._open(SAMPLE_ROWS)
         self.columns = tuple(stream.columns)
         self._kinds = stream.kinds | self._kinds
@@ -99,7 +100,8 @@ class TextSource:
             yield frame[ROW_ID]
 
     def _open(self, rows: int) -> TableStream:
-        return open_stream(list(self._files), kinds=self._kinds, rows=rows)
+        files = list(self._files)
+        return open_stream(files, kinds=self._kinds, rows=rows, judged=self._judged)
 
     def _check_lines(self, stream: TableStream) -> None:
         self.unreadable, self.unreadable_count = stream.unreadable, stream.unreadable_count

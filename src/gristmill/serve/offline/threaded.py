@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from gristmill.core.processes.place import allowed_processors
 from gristmill.serve.offline.ledger import PartRecord
 from gristmill.serve.offline.part_writer import PartWriter
 from gristmill.serve.offline.source import Part
@@ -23,7 +23,7 @@ def answered_in_threads(writer: PartWriter, parts: Iterator[Part]) -> Iterator[P
     comes out the same whichever does it. When the caller stops, or is stopped, the parts under way
     are still finished.
     """
-    threads = min(processors(), _MOST_THREADS)
+    threads = min(len(allowed_processors()), _MOST_THREADS)
     under_way: deque[Future[PartRecord]] = deque()
     with ThreadPoolExecutor(threads, "gristmill-predict") as pool:
         for part in parts:
@@ -32,10 +32,3 @@ def answered_in_threads(writer: PartWriter, parts: Iterator[Part]) -> Iterator[P
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
-
-
-def processors() -> int:
-    """Return how many processors this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

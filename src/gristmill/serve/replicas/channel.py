@@ -1,34 +1,23 @@
-"""A channel between two processes of a machine: whole messages and file descriptors, in order.
-
-A message is sent by one system call and received by one (`SOCK_SEQPACKET`), so that neither a
-signal nor the death of a process leaves half of one behind.
-"""
+"""A channel between two processes of a machine: whole messages and file descriptors, in order."""
 
 from __future__ import annotations
 
-import array
-import os
 import socket
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from gristmill.core.errors import ServeError
+from gristmill.core.processes.packets import AT_ONCE, receive_packet, send_packet
 from gristmill.serve.replicas.codec import ALIGNMENT, Memory
 
 BODY_BYTES = 32 * 1024
 """Most bytes of a message's body: a socket's buffer holds several such messages."""
 
-MOST_FDS = 16
 _PREFIX = struct.Struct("<BBxxIQQd32x")
 """As long as the alignment, so that the body is aligned like the buffer."""
-
-_RIGHTS_BYTES = socket.CMSG_SPACE(MOST_FDS * array.array("i").itemsize)
-_WAITING = int(socket.MSG_CMSG_CLOEXEC)
-_AT_ONCE = int(socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT)
-_RIGHTS = (socket.SOL_SOCKET, getattr(socket, "SCM_RIGHTS", 1))
 
 
 class Note(NamedTuple):
@@ -76,8 +65,9 @@ class Channel:
 
     def __init__(self, end: socket.socket, *, waits: bool = False) -> None:
         self._socket = end
-        self._sending = int(socket.MSG_NOSIGNAL | (0 if waits else socket.MSG_DONTWAIT))
+        self._sending = 0 if waits else AT_ONCE
         self._buffer = _aligned_buffer()
+        self._memory = self._buffer.data
 
     def fileno(self) -> int:
         """The descriptor of the socket; -1 once closed."""
@@ -90,9 +80,7 @@ class Channel:
             BlockingIOError: the other side has not read what was sent before.
             OSError: it has closed its end (BrokenPipeError, ConnectionResetError).
         """
-        prefix = _PREFIX.pack(*note)
-        rights = [(*_RIGHTS, array.array("i", fds))] if fds else []
-        self._socket.sendmsg([prefix, body], rights, self._sending)
+        send_packet(self._socket, [_PREFIX.pack(*note), body], fds, self._sending)
 
     def receive(self) -> Message | None:
         """Return the next message; None if there is none yet.
@@ -102,35 +90,21 @@ class Channel:
             ServeError: descriptors were lost: too many files are open.
         """
         try:
-            return self._take(_AT_ONCE)
+            return self._take(AT_ONCE)
         except BlockingIOError:
             return None
 
     def wait(self) -> Message:
         """Return the next message, however long it takes; raises as `receive`."""
-        return self._take(_WAITING)
+        return self._take()
 
     def close(self) -> None:
         """Close this end."""
         self._socket.close()
 
-    def _take(self, flags: int) -> Message:
-        try:
-            received = self._socket.recvmsg_into([self._buffer.data], _RIGHTS_BYTES, flags)
-        except ConnectionResetError:
-            # It died with messages unread: said once, then what it had sent can be received.
-            received = self._socket.recvmsg_into([self._buffer.data], _RIGHTS_BYTES, flags)
-        nbytes, rights, said, _ = received
-        if nbytes == 0:
-            raise EOFError
-        fds = _descriptors(rights)
-        if said & socket.MSG_CTRUNC:
-            close_all(fds)
-            raise ServeError(
-                "a message lost its file descriptors: too many files are open in this process",
-                fix="raise the limit of open files (ulimit -n)",
-            )
-        note = Note(*_PREFIX.unpack_from(self._buffer.data))
+    def _take(self, flags: int = 0) -> Message:
+        nbytes, fds = receive_packet(self._socket, self._memory, ServeError, flags)
+        note = Note(*_PREFIX.unpack_from(self._memory))
         return Message(note, self._buffer[ALIGNMENT:nbytes], fds)
 
 
@@ -140,23 +114,7 @@ def pair(*, waits: bool = False) -> tuple[Channel, socket.socket]:
     return Channel(near, waits=waits), far
 
 
-def close_all(fds: Iterable[int]) -> None:
-    """Close descriptors."""
-    for fd in fds:
-        os.close(fd)
-
-
 def _aligned_buffer() -> Memory:
     room = np.zeros(ALIGNMENT + BODY_BYTES + ALIGNMENT, np.uint8)
     start = -room.ctypes.data % ALIGNMENT
     return room[start : start + ALIGNMENT + BODY_BYTES]
-
-
-def _descriptors(rights: Iterable[tuple[int, int, bytes]]) -> list[int]:
-    if not rights:
-        return []
-    fds = array.array("i")
-    for *kind, data in rights:
-        if tuple(kind) == _RIGHTS:
-            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-    return list(fds)

@@ -6,14 +6,15 @@ here as msgpack, or packed rows.
 
 from __future__ import annotations
 
-import traceback
 from enum import IntEnum
 
 import msgspec
 
-from gristmill.core import errors
-from gristmill.core.errors import GristmillError, ServeError
+from gristmill.core.processes.death import Death
 from gristmill.store.signature import Field
+
+OUT_OF_MEMORY = 77
+"""Exit code of a replica that has used up the memory it was allowed."""
 
 
 class Kind(IntEnum):
@@ -26,7 +27,7 @@ class Kind(IntEnum):
     BORN = 2
     """From the nursery: Born; a pidfd of it."""
     ENDED = 3
-    """From the nursery: Death."""
+    """From the nursery: Ended."""
     OPEN = 4
     """To a replica: Opening; its arenas, and the shared weights where there are some."""
     OPENED = 5
@@ -67,6 +68,13 @@ class Born(msgspec.Struct, frozen=True):
     failure: str = ""
 
 
+class Ended(msgspec.Struct, frozen=True):
+    """A process has ended, and how."""
+
+    number: int
+    death: Death
+
+
 class Opening(msgspec.Struct, frozen=True):
     """What a replica is to open.
 
@@ -99,43 +107,3 @@ class Opened(msgspec.Struct, frozen=True):
     outputs: tuple[Field, ...]
     classes: tuple[str, ...]
     seconds: float
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """An error inside a process, as text: its class may not exist in the other one.
-
-    Attributes:
-        kind: name of the error's class.
-        text: what it says.
-        where: for an error of ours: what it is about.
-        fix: for an error of ours: what to do about it.
-        trace: its traceback.
-    """
-
-    kind: str
-    text: str
-    where: str | None = None
-    fix: str | None = None
-    trace: str = ""
-
-    @classmethod
-    def of(cls, error: BaseException) -> Failure:
-        """Describe an error that was caught."""
-        trace = "".join(traceback.format_exception(error))
-        if isinstance(error, GristmillError):
-            return cls(type(error).__name__, error.message, error.where, error.fix, trace)
-        return cls(type(error).__name__, str(error), trace=trace)
-
-    def to_error(self) -> GristmillError:
-        """Return the error to raise in the process that asked, with the traceback as a note.
-
-        An error of ours (core.errors) keeps its class, any other becomes a `ServeError`.
-        """
-        known = getattr(errors, self.kind, None)
-        if isinstance(known, type) and issubclass(known, GristmillError):
-            error = known(self.text, where=self.where, fix=self.fix)
-        else:
-            said = f"{self.kind}: {self.text}" if self.text else self.kind
-            error = ServeError(said, where=self.where, fix=self.fix)
-        error.add_note(f"in a replica process:\n{self.trace}")
-        return error

@@ -15,24 +15,20 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
 from gristmill.core.errors import GristmillError, ServeError
-from gristmill.serve.replicas.channel import Channel, Message, Note, close_all, pair
-from gristmill.serve.replicas.death import Death
-from gristmill.serve.replicas.messages import Birth, Born, Failure, Kind
-from gristmill.serve.replicas.nursery_process import THREAD_LIMITS
+from gristmill.core.processes.death import Death
+from gristmill.core.processes.failure import Failure
+from gristmill.core.processes.interpreter import start_interpreter
+from gristmill.core.processes.packets import close_all
+from gristmill.serve.replicas.channel import Channel, Message, Note, pair
+from gristmill.serve.replicas.messages import Birth, Born, Ended, Kind
 
 PRELOAD = ("torch", "gristmill.serve.runners.opening")
 """Modules that replicas are born with, unless others are named."""
 
-_CODE = (
-    "import sys; sys.path[:] = sys.argv[4:]; "
-    "from gristmill.serve.replicas.nursery_process import main; "
-    "main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3].split(','))"
-)
 _PATIENCE_SECONDS = 60.0
 
 
@@ -149,15 +145,12 @@ class Nursery:
     def _start(self) -> Channel:
         channel, far = pair()
         theirs, lifeline = os.pipe()
-        arguments = [str(far.fileno()), str(theirs), ",".join(self._modules), *_paths()]
         try:
             with far:
-                self._process = subprocess.Popen(  # noqa: S603 - our own code, no shell
-                    [sys.executable, "-c", _CODE, *arguments],
-                    stdin=subprocess.DEVNULL,
-                    env=os.environ | dict.fromkeys(THREAD_LIMITS, "1"),
-                    pass_fds=[far.fileno(), theirs],
-                    start_new_session=True,
+                self._process = start_interpreter(
+                    "gristmill.serve.replicas.nursery_process",
+                    [far.fileno(), theirs, self._modules],
+                    [far.fileno(), theirs],
                 )
         except OSError as error:
             channel.close()
@@ -183,7 +176,8 @@ class Nursery:
         kind, body = message.note.kind, message.body.data
         if kind == Kind.READY:
             if len(body):
-                self._fail(msgspec.msgpack.decode(body, type=Failure).to_error())
+                failure = msgspec.msgpack.decode(body, type=Failure)
+                self._fail(failure.to_error(ServeError, "a replica process"))
         elif kind == Kind.BORN:
             born = msgspec.msgpack.decode(body, type=Born)
             waiting = self._births.pop(born.number, None)
@@ -192,10 +186,10 @@ class Nursery:
             else:
                 waiting.set_result((born, message.fds))
         elif kind == Kind.ENDED:
-            death = msgspec.msgpack.decode(body, type=Death)
-            ended = self._deaths.pop(death.number, None)
+            told = msgspec.msgpack.decode(body, type=Ended)
+            ended = self._deaths.pop(told.number, None)
             if ended is not None and not ended.done():
-                ended.set_result(death)
+                ended.set_result(told.death)
 
     def _end(self, why: str) -> None:
         """Let go of the process; the next fork starts another one, replicas live on."""
@@ -218,7 +212,3 @@ class Nursery:
         for waiting in self._births.values():
             if not waiting.done():
                 waiting.set_exception(error)
-
-
-def _paths() -> list[str]:
-    return [path or str(Path.cwd()) for path in sys.path]

@@ -15,12 +15,14 @@ from typing import TypeAlias, TypeVar
 import msgspec
 
 from gristmill.core.errors import GristmillError, ServeError
+from gristmill.core.processes.death import Death
+from gristmill.core.processes.failure import Failure
+from gristmill.core.processes.packets import close_all
 from gristmill.core.quantities import format_seconds
-from gristmill.serve.replicas.channel import Message, Note, close_all
+from gristmill.serve.replicas.channel import Message, Note
 from gristmill.serve.replicas.codec import pack, unpack
-from gristmill.serve.replicas.death import Death
 from gristmill.serve.replicas.mark import Mark
-from gristmill.serve.replicas.messages import Failure, Kind, Opened, Opening
+from gristmill.serve.replicas.messages import OUT_OF_MEMORY, Kind, Opened, Opening
 from gristmill.serve.replicas.nursery import Newborn
 from gristmill.serve.replicas.patience import Care, Patience
 from gristmill.serve.replicas.slot import new_slots
@@ -267,11 +269,10 @@ class RemoteReplica:
 
     def _failure(self, message: Message) -> GristmillError:
         data = self._slots[message.note.slot].get(message).data
-        return msgspec.msgpack.decode(data, type=Failure).to_error()
+        return msgspec.msgpack.decode(data, type=Failure).to_error(ServeError, "a replica process")
 
     def _died(self, ended: asyncio.Future[Death | None]) -> None:
-        death = ended.result()
-        self.give_up(death.reason if death else "ended together with the nursery process")
+        self.give_up(_reason(ended.result()))
 
     def _let_go(self, reason: str) -> None:
         """Close all that is held for it, and tell what it has left undone."""
@@ -308,6 +309,14 @@ class RemoteReplica:
             await exited
         finally:
             self._loop.remove_reader(pidfd)
+
+
+def _reason(death: Death | None) -> str:
+    if death is None:
+        return "ended together with the nursery process"
+    if death.exit_code == OUT_OF_MEMORY:
+        return "reached its memory limit"
+    return death.reason
 
 
 def _nothing() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import resource
 import time
 from collections.abc import Iterator
@@ -10,11 +9,11 @@ from collections.abc import Iterator
 import msgspec
 
 from gristmill.core.errors import ServeError
+from gristmill.core.processes.failure import Failure
 from gristmill.serve.replicas.channel import Channel, Message, Note
 from gristmill.serve.replicas.codec import Packed, pack, unpack
-from gristmill.serve.replicas.death import OUT_OF_MEMORY
 from gristmill.serve.replicas.mark import Mark
-from gristmill.serve.replicas.messages import Failure, Kind, Opened, Opening
+from gristmill.serve.replicas.messages import OUT_OF_MEMORY, Kind, Opened, Opening
 from gristmill.serve.replicas.opening import find_opener
 from gristmill.serve.replicas.shared_weights import SharedWeights
 from gristmill.serve.replicas.slot import Slot, slots_of
@@ -23,14 +22,12 @@ from gristmill.serve.runners.runner import Runner
 _SAID_OF_NO_MEMORY = ("allocate memory", "bad_alloc", "out of memory")
 
 
-def serve(channel: Channel, crash_file: int) -> int:
+def serve(channel: Channel) -> int:
     """Answer messages until the other end closes; return the exit code.
 
     Args:
         channel: to the process that this replica works for.
-        crash_file: descriptor of the file for a traceback, should native code crash.
     """
-    faulthandler.enable(crash_file)
     replica = _Replica(channel)
     try:
         while True:

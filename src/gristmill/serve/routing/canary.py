@@ -7,12 +7,13 @@ the share only ever moves users from the stable model to the candidate.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
 from gristmill.core.errors import UsageError
-from gristmill.serve.online.endpoint import Answered, Call, Endpoint
+from gristmill.serve.online.endpoint import Answered, Call, Endpoint, Prompt, Told
 from gristmill.serve.routing.composite import Composite
 from gristmill.serve.routing.members import is_our_fault, is_ready
 from gristmill.serve.watch.metrics import Sample
@@ -54,6 +55,7 @@ class Canary(Composite):
         if not _LEAST_KEY <= len(key) <= blake2b.MAX_KEY_SIZE:
             raise UsageError(f"expected a key of 16 to 64 bytes, found {len(key)}")
         self._key, self._by, self.fall_back = key, by, fall_back
+        self._prompt = stable.ask if isinstance(stable, Prompt) else None
         self.share = share
         self._answers: Counter[tuple[str, str]] = Counter()
 
@@ -102,6 +104,23 @@ class Canary(Composite):
                 raise
         return await self._asked(stable, rows, call)
 
+    def ask(self, rows: Rows, call: Call, told: Told) -> Callable[[], None] | None:
+        """Do as `answer` for whom the stable model answers; see `endpoint.Prompt`.
+
+        None for the candidate's: what that fails at may have to be asked once more.
+
+        Raises:
+            Refusal: as `answer`.
+        """
+        if self._prompt is None or self.goes_to_candidate(call):
+            return None
+        stable = self.members[0].name
+        try:
+            return self._prompt(rows, call, partial(self._hear, stable, told))
+        except Exception as error:
+            self._count(stable, error)
+            raise
+
     def samples(self) -> Iterator[Sample]:
         """Yield share, answers and failures of both sides, and the members' own figures."""
         what = "Share of the traffic that goes to the candidate."
@@ -116,7 +135,17 @@ class Canary(Composite):
         try:
             answered = await member.answer(rows, call)
         except Exception as error:
-            self._answers[member.name, "failed" if is_our_fault(error) else "refused"] += 1
+            self._count(member.name, error)
             raise
-        self._answers[member.name, "answered"] += 1
+        self._count(member.name)
         return answered
+
+    def _hear(self, member: str, told: Told, outcome: Answered | Exception) -> None:
+        self._count(member, outcome if isinstance(outcome, Exception) else None)
+        told(outcome)
+
+    def _count(self, member: str, error: Exception | None = None) -> None:
+        result = "answered"
+        if error is not None:
+            result = "failed" if is_our_fault(error) else "refused"
+        self._answers[member, result] += 1

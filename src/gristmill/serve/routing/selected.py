@@ -1,7 +1,8 @@
 """A policy picks the model that answers, and learns from what comes back under a prediction's name.
 
-Where the policy learns from the losses of all models (hedge), all are asked: the answer is that of
-the picked one as soon as it is there, and what the others say later is added to the log.
+Where the policy learns from the losses of all models (hedge), or for a share of the requests
+compares their answers (thompson), all are asked: the answer is that of the picked one as soon as it
+is there, and what the others say later is added to the log.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class Selected(Composite):
         context = self._context(rows, call)
         choice = self.feedback.learner.choose(self._draws(), context)
         self._picked[self.members[choice.arm].name] += 1
-        if self.feedback.policy.full_information:
+        if self._asks_all():
             return await self._answer_all(rows, call, choice, context)
         try:
             answered = await self.members[choice.arm].answer(rows, call)
@@ -139,6 +140,10 @@ class Selected(Composite):
         waiting = len(self.feedback.awaiting)
         yield Sample("gristmill_feedback_awaited", "gauge", what, route, waiting)
         yield from super().samples()
+
+    def _asks_all(self) -> bool:
+        share = self.feedback.policy.share_shadowed()
+        return share >= 1.0 or (share > 0.0 and self._draws() < share)
 
     async def _answer_all(self, rows: Rows, call: Call, choice: Choice, context: str) -> Answered:
         tasks = [asyncio.ensure_future(member.answer(rows, call)) for member in self.members]

@@ -10,13 +10,14 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from gristmill.core.errors import UsageError
-from gristmill.serve.online.endpoint import Answered, Call, Endpoint
+from gristmill.serve.online.endpoint import Answered, Call, Endpoint, Prompt, Told
 from gristmill.serve.routing.composite import Composite
 from gristmill.serve.routing.members import forget, is_ready
 from gristmill.serve.runners.rows import Column, Ragged, Rows
@@ -64,6 +65,7 @@ class Shadow(Composite):
             raise UsageError(f"expected a share in [0, 1], found {share!r}")
         self._share, self._seconds, self._most, self._tolerance = share, seconds, most, tolerance
         self._clock = clock
+        self._prompt = served.ask if isinstance(served, Prompt) else None
         self._due = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self.counts: Counter[str] = Counter()
@@ -75,11 +77,18 @@ class Shadow(Composite):
             Exception: whatever that raised.
         """
         answered = await self.members[0].answer(rows, call)
-        self._due += self._share
-        if self._due >= 1.0:
-            self._due -= 1.0
-            self._copy(rows, call, answered)
+        self._answered(rows, call, answered)
         return answered
+
+    def ask(self, rows: Rows, call: Call, told: Told) -> Callable[[], None] | None:
+        """Do as `answer`, without a coroutine; see `endpoint.Prompt`. None where it cannot.
+
+        Raises:
+            Refusal: as `answer`.
+        """
+        if self._prompt is None:
+            return None
+        return self._prompt(rows, call, partial(self._hear, rows, call, told))
 
     @property
     def ready(self) -> bool:
@@ -111,6 +120,17 @@ class Shadow(Composite):
             labels = {"route": self.name, "shadow": self.members[1].name, "result": result}
             yield Sample("gristmill_shadow_total", "counter", what, labels, count)
         yield from super().samples()
+
+    def _hear(self, rows: Rows, call: Call, told: Told, outcome: Answered | Exception) -> None:
+        told(outcome)
+        if not isinstance(outcome, Exception):
+            self._answered(rows, call, outcome)
+
+    def _answered(self, rows: Rows, call: Call, answered: Answered) -> None:
+        self._due += self._share
+        if self._due >= 1.0:
+            self._due -= 1.0
+            self._copy(rows, call, answered)
 
     def _copy(self, rows: Rows, call: Call, answered: Answered) -> None:
         if len(self._tasks) >= self._most:

@@ -11,10 +11,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from gristmill.core.errors import ServeError
-from gristmill.serve.online.endpoint import Answered, Call, Endpoint
+from gristmill.serve.online.endpoint import Answered, Call, Endpoint, Told
+from gristmill.serve.routing.held import Held
 from gristmill.serve.routing.members import check_alike, is_ready, problems_of
 from gristmill.serve.watch.metrics import Sample
 
@@ -25,17 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("gristmill.serve")
 
 Warm = Callable[[Endpoint], Awaitable[None]]
-
-
-class _Held:
-    """An endpoint, the requests that it is answering, and what it is a version of."""
-
-    __slots__ = ("busy", "endpoint", "idle", "version")
-
-    def __init__(self, endpoint: Endpoint, version: str) -> None:
-        self.endpoint, self.version, self.busy = endpoint, version, 0
-        self.idle = asyncio.Event()
-        self.idle.set()
 
 
 class Swappable:
@@ -63,8 +54,8 @@ class Swappable:
     ) -> None:
         self.name, self._warm = name, warm
         self._keep, self._drain_seconds = keep_previous, drain_seconds
-        self._held = _Held(endpoint, version)
-        self._previous: _Held | None = None
+        self._held = Held(endpoint, version)
+        self._previous: Held | None = None
         self._exchange = asyncio.Lock()
         self.swaps = self.failed_swaps = 0
 
@@ -119,14 +110,17 @@ class Swappable:
         Raises:
             Exception: whatever that raised.
         """
-        held = self._held
-        held.busy += 1
-        try:
-            return await held.endpoint.answer(rows, call)
-        finally:
-            held.busy -= 1
-            if not held.busy:
-                held.idle.set()
+        return await self._held.answer(rows, call)
+
+    def ask(self, rows: Rows, call: Call, told: Told) -> Callable[[], None] | None:
+        """Do as `answer`, without a coroutine; see `endpoint.Prompt`.
+
+        None where what is behind the name now cannot.
+
+        Raises:
+            Refusal: as `answer`.
+        """
+        return self._held.ask(rows, call, told)
 
     async def swap(self, endpoint: Endpoint, version: str = "") -> None:
         """Put another endpoint behind the name.
@@ -137,26 +131,18 @@ class Swappable:
         Raises:
             ServeError: the new one is asked or answers something else, or does not get warm.
         """
-        async with self._exchange:
-            try:
-                check_alike(self.name, self._held.endpoint, endpoint)
-                await self._warmed(endpoint)
-            except BaseException:
-                self.failed_swaps += 1
-                await endpoint.close()
-                raise
-            oldest, self._previous = self._previous, self._held
-            self._held = _Held(endpoint, version)
-            self.swaps += 1
-            try:
-                await self._drained(self._previous)
-            finally:
-                # Called off or not: nobody else knows the oldest one any more.
-                if oldest is not None:
-                    await oldest.endpoint.close()
-            if not self._keep:
-                await self._previous.endpoint.close()
-                self._previous = None
+        async with AsyncExitStack() as unless_taken:
+            # Also where this is called off while it waits for its turn.
+            unless_taken.push_async_callback(endpoint.close)
+            async with self._exchange:
+                try:
+                    check_alike(self.name, self._held.endpoint, endpoint)
+                    await self._warmed(endpoint)
+                except BaseException:
+                    self.failed_swaps += 1
+                    raise
+                unless_taken.pop_all()
+                await self._take(endpoint, version)
 
     async def roll_back(self) -> str:
         """Put the previous endpoint back, and return its version; a second time undoes the first.
@@ -199,6 +185,21 @@ class Swappable:
         if source is not None:
             yield from source()
 
+    async def _take(self, endpoint: Endpoint, version: str) -> None:
+        """Point to another endpoint, and close those that nobody goes back to."""
+        oldest, self._previous = self._previous, self._held
+        self._held = Held(endpoint, version)
+        self.swaps += 1
+        try:
+            await self._drained(self._previous)
+        finally:
+            # Called off or not: nobody else knows the oldest one any more.
+            if oldest is not None:
+                await oldest.endpoint.close()
+        if not self._keep:
+            await self._previous.endpoint.close()
+            self._previous = None
+
     async def _warmed(self, endpoint: Endpoint) -> None:
         if self._warm is None:
             return
@@ -211,7 +212,7 @@ class Swappable:
                 fix="the old one goes on answering; look at the new bundle",
             ) from error
 
-    async def _drained(self, held: _Held) -> None:
+    async def _drained(self, held: Held) -> None:
         """Wait until nothing is being answered by an endpoint that gets no more requests."""
         if not held.busy:
             return

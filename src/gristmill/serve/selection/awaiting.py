@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -49,7 +50,8 @@ class Awaiting:
     def __init__(self, *, capacity: int = 50_000, max_age: float | None = None) -> None:
         self.capacity, self.max_age = capacity, max_age
         self.first = self.next = 0
-        self._known: dict[int, Awaited] = {}
+        # Not a dict: to find its oldest entry it passes over the places of all that went before.
+        self._known: OrderedDict[int, Awaited] = OrderedDict()
 
     def add(self, number: int, prediction: Awaited) -> None:
         """Keep a prediction; its number is at least `next`."""
@@ -69,11 +71,17 @@ class Awaiting:
         """Give no number before this one to a new prediction."""
         self.next = max(self.next, number)
 
-    def answered(self, number: int, arm: int, said: list[Said]) -> None:
-        """Note what an arm said that was asked beside the chosen one."""
+    def answered(self, number: int, arm: int, said: list[Said]) -> Awaited | None:
+        """Note what an arm said that was asked beside the chosen one.
+
+        Returns:
+            the prediction, where feedback may still come.
+        """
         prediction = self._known.get(number)
-        if prediction is not None and prediction.said:
-            prediction.said[arm] = said
+        if prediction is None or not prediction.said:
+            return None
+        prediction.said[arm] = said
+        return prediction
 
     def find(self, number: int, row: int, now: float) -> Awaited | JoinStatus:
         """Return the prediction that waits for feedback of a row, or why none does."""

@@ -44,6 +44,24 @@ class FadingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return nothing: there are no experts."""
         return ()
 
+    @property
+    def pairs(self) -> int:
+        """How many pairs of arms it overhears: none."""
+        return 0
+
+    def share_shadowed(self) -> float:
+        """Return 0: nobody is asked but the chosen arm."""
+        return 0.0
+
+    def overhear(
+        self,
+        state: PolicyState,
+        at: float,
+        differed: tuple[float | None, ...],
+    ) -> PolicyState:
+        """Return the state as it is: only feedback teaches anything."""
+        return state
+
     def update(self, state: PolicyState, outcome: Outcome) -> PolicyState:
         """Return the state after an outcome."""
         one, loss = only(outcome.arm, self.arms, 1.0), only(outcome.arm, self.arms, outcome.loss)

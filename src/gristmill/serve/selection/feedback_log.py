@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ import msgspec
 
 from gristmill.core.closing import Closing
 from gristmill.core.errors import StoreError, UsageError
+from gristmill.serve.selection.agreement import disagreements
 from gristmill.serve.selection.awaiting import Awaited, Awaiting, JoinStatus
 from gristmill.serve.selection.kinds import AnyPolicy
 from gristmill.serve.selection.learner import Learner
@@ -41,6 +42,7 @@ from gristmill.serve.selection.segments import Segment, SegmentedLog
 log = logging.getLogger("gristmill.serve")
 
 _FAILED = 1.0
+_SEVERAL = 2
 _GAP = 1 << 16
 """Numbers that are passed over after a damaged end: some of them may have been given out."""
 
@@ -178,7 +180,7 @@ class FeedbackLog(Closing):
         )
         self._log.append(encode(record))
         self.learner.made(context, rows)
-        self.awaiting.add(record.number, _awaited(record, choice.arm, said))
+        self._await(record, choice.arm, said, learns=True)
         self._turn()
         return Named(record.number, self._ids.request(model, record.number))
 
@@ -193,7 +195,7 @@ class FeedbackLog(Closing):
             StoreError: it could not be written; nothing has changed then.
         """
         self._log.append(encode(Shadowed(number, arm, said)))
-        self.awaiting.answered(number, arm, said)
+        self._answered(number, arm, said, learns=True)
         self._turn()
 
     def failed(self, choice: Choice, context: str = "") -> None:
@@ -260,6 +262,7 @@ class FeedbackLog(Closing):
         self, prediction: Awaited, row: int, loss: float | None, truth: Said | None
     ) -> Outcome:
         arm, losses = prediction.arm, self._alone(prediction.arm, loss or 0.0)
+        apart = self._apart(prediction.said, row)
         lost = loss or 0.0
         if truth is not None:
             if not prediction.said[arm]:
@@ -269,9 +272,9 @@ class FeedbackLog(Closing):
                 )
             each = tuple(self._lost(said[row], truth) if said else None for said in prediction.said)
             lost = each[arm] or 0.0
-            losses = each if self.policy.full_information else ()
+            losses = each if self.policy.share_shadowed() > 0.0 else ()
         date = float(prediction.date)
-        return Outcome(arm, prediction.propensity, lost, date, losses, prediction.advice)
+        return Outcome(arm, prediction.propensity, lost, date, losses, prediction.advice, apart)
 
     def _lost(self, said: Said, truth: Said) -> float:
         loss = self.loss(said, truth)
@@ -282,6 +285,49 @@ class FeedbackLog(Closing):
         if not self.policy.full_information:
             return ()
         return tuple(loss if place == arm else None for place in range(self.policy.arms))
+
+    def _apart(
+        self, said: Sequence[Sequence[Said]], row: int, arm: int | None = None
+    ) -> tuple[float | None, ...]:
+        """Return how far the answers to a row are apart, pair by pair; () for a deaf policy.
+
+        Args:
+            arm: leaves out the pairs without this one.
+        """
+        if not self.policy.pairs:
+            return ()
+        answers = [each[row] if each else None for each in said]
+        if sum(answer is not None for answer in answers) < _SEVERAL:
+            return ()
+        return disagreements(answers, self.loss, arm)
+
+    def _await(self, record: Predicted, arm: int, said: list[list[Said]], *, learns: bool) -> None:
+        """Keep a prediction, and take in how far the answers are apart that are there."""
+        self.awaiting.add(record.number, _awaited(record, arm, said))
+        if learns:
+            self._overhear(record.context, record.date, said, range(record.rows))
+
+    def _answered(self, number: int, arm: int, said: list[Said], *, learns: bool) -> None:
+        """Keep what an arm said later, and take in how far that is from what others said."""
+        prediction = self.awaiting.answered(number, arm, said)
+        if prediction is None or not learns:
+            return
+        # The truth of other rows has come meanwhile: nothing is awaited of them.
+        rows = [row for row in range(prediction.rows) if not prediction.told >> row & 1]
+        self._overhear(prediction.context, prediction.date, prediction.said, rows, arm)
+
+    def _overhear(
+        self,
+        context: str,
+        date: int,
+        said: Sequence[Sequence[Said]],
+        rows: Iterable[int],
+        arm: int | None = None,
+    ) -> None:
+        for row in rows:
+            apart = self._apart(said, row, arm)
+            if apart:
+                self.learner.overhear(context, float(date), apart)
 
     def _learn(self, record: Joined) -> None:
         self._log.append(encode(record))
@@ -361,7 +407,7 @@ class FeedbackLog(Closing):
         arm = places[record.arm]
         if isinstance(record, Shadowed):
             if arm is not None:
-                self.awaiting.answered(record.number, arm, record.said)
+                self._answered(record.number, arm, record.said, learns=counts)
             return
         if counts:
             self.learner.made(record.context, record.rows)
@@ -371,7 +417,7 @@ class FeedbackLog(Closing):
             for place, answers in zip(places, record.said, strict=False):
                 if place is not None:
                     said[place] = answers
-            self.awaiting.add(record.number, _awaited(record, arm, said))
+            self._await(record, arm, said, learns=counts)
 
 
 def _awaited(record: Predicted, arm: int, said: list[list[Said]]) -> Awaited:

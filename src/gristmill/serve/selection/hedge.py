@@ -72,6 +72,24 @@ class Hedge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="hedge"
         """Return nothing: there are no experts."""
         return ()
 
+    @property
+    def pairs(self) -> int:
+        """How many pairs of arms it overhears: none."""
+        return 0
+
+    def share_shadowed(self) -> float:
+        """Return 1: all arms are always asked."""
+        return 1.0
+
+    def overhear(
+        self,
+        state: PolicyState,
+        at: float,
+        differed: tuple[float | None, ...],
+    ) -> PolicyState:
+        """Return the state as it is: only feedback teaches anything."""
+        return state
+
     def update(self, state: PolicyState, outcome: Outcome) -> PolicyState:
         """Return the state after an outcome; one without the losses of all arms teaches nothing."""
         if not outcome.losses:

@@ -28,7 +28,7 @@ class _Cached:
 
     __slots__ = ("left", "probabilities")
 
-    def __init__(self, probabilities: tuple[float, ...], left: int) -> None:
+    def __init__(self, probabilities: tuple[float, ...], left: float) -> None:
         self.probabilities, self.left = probabilities, left
 
 
@@ -91,11 +91,17 @@ class Learner:
         # A context that was forgotten and is back has to go on where its outcomes are.
         known.made = max(known.made, int(outcome.at))
         known.state = self.policy.update(known.state, outcome)
-        cached = self._cache.get(context)
-        if cached is not None:
-            cached.left -= 1
-            if cached.left <= 0:
-                del self._cache[context]
+        self._aged(context, 1.0)
+
+    def overhear(self, context: str, at: float, differed: tuple[float | None, ...]) -> None:
+        """Take in how far answers to a row are apart whose truth is awaited; see `Policy`."""
+        if not self.policy.pairs:
+            return
+        known = self._touched(context)
+        known.made = max(known.made, int(at))
+        known.state = self.policy.overhear(known.state, at, differed)
+        # It stands for the predictions that were not shadowed, too.
+        self._aged(context, 1.0 / self.policy.share_shadowed())
 
     def snapshot(self) -> list[tuple[str, Learnt]]:
         """Return everything learnt, the least recently used context first."""
@@ -119,6 +125,13 @@ class Learner:
     def contexts(self) -> Mapping[str, Learnt]:
         """What is known, by context."""
         return self._known
+
+    def _aged(self, context: str, outcomes: float) -> None:
+        cached = self._cache.get(context)
+        if cached is not None:
+            cached.left -= outcomes
+            if cached.left <= 0:
+                del self._cache[context]
 
     def _touched(self, context: str) -> Learnt:
         known = self._known.get(context)

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import msgspec
 
 from gristmill.core.errors import StoreError
+from gristmill.serve.selection.agreement import pairs
 from gristmill.serve.selection.kinds import AnyPolicy
 from gristmill.serve.selection.learner import Learnt
 from gristmill.serve.selection.losses import Said
@@ -124,4 +125,17 @@ def renumbered(outcome: Outcome, places: Sequence[int | None], arms: int) -> Out
     for place, loss in zip(places, outcome.losses, strict=False):
         if place is not None:
             losses[place] = loss
-    return msgspec.structs.replace(outcome, arm=arm, losses=tuple(losses))
+    apart = _renumbered_pairs(outcome.apart, places, arms) if outcome.apart else ()
+    return msgspec.structs.replace(outcome, arm=arm, losses=tuple(losses), apart=apart)
+
+
+def _renumbered_pairs(
+    apart: Sequence[float | None], places: Sequence[int | None], arms: int
+) -> tuple[float | None, ...]:
+    """Return what is known of pairs of arms, these being at other places."""
+    found = {}
+    for (one, other), value in zip(pairs(len(places)), apart, strict=True):
+        first, second = places[one], places[other]
+        if first is not None and second is not None:
+            found[min(first, second), max(first, second)] = value
+    return tuple(found.get(pair) for pair in pairs(arms))

@@ -51,6 +51,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
         loss: in [0, 1].
         at: when the choice was made (not when its loss was told).
         losses: the loss of every arm, where all were asked; None for one that did not answer.
+        apart: how far the answers were apart, pair by pair, where the policy has overheard that.
     """
 
     arm: int
@@ -59,6 +60,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     at: float
     losses: tuple[float | None, ...] = ()
     advice: tuple[float, ...] = ()
+    apart: tuple[float | None, ...] = ()
 
 
 class Policy(Protocol):
@@ -71,6 +73,10 @@ class Policy(Protocol):
     def arms(self) -> int:
         """How many there are."""
 
+    @property
+    def pairs(self) -> int:
+        """How many pairs of arms it overhears to differ: all of them, or 0."""
+
     def start(self) -> PolicyState:
         """Return the state of one who has seen nothing."""
 
@@ -82,6 +88,20 @@ class Policy(Protocol):
 
     def advice(self, arm: int, context: str) -> tuple[float, ...]:
         """Return the probability that each expert gives an arm; empty without experts."""
+
+    def share_shadowed(self) -> float:
+        """Return the share of the predictions at which all arms are to be asked, in [0, 1]."""
+
+    def overhear(
+        self, state: PolicyState, at: float, differed: tuple[float | None, ...]
+    ) -> PolicyState:
+        """Return the state after answers to a row whose truth is awaited.
+
+        Args:
+            at: when they were asked.
+            differed: how far the answers are apart, in [0, 1], pair by pair as `agreement.pairs`
+                lists them; None where one of both did not answer, or was overheard before.
+        """
 
     def update(self, state: PolicyState, outcome: Outcome) -> PolicyState:
         """Return the state after an outcome, in whatever order outcomes come."""
@@ -157,6 +177,16 @@ def check_positive(name: str, value: float) -> None:
     """
     if not value > 0.0:
         raise UsageError(f"expected {name} above 0, found {value:g}")
+
+
+def check_share(name: str, share: float) -> None:
+    """Check a share of predictions.
+
+    Raises:
+        UsageError: it lies outside of [0, 1].
+    """
+    if not 0.0 <= share <= 1.0:
+        raise UsageError(f"expected {name} in [0, 1], found {share:g}")
 
 
 def check_loss(loss: float) -> float:

@@ -99,6 +99,8 @@ def replay(
     if max(each.outcome.arm for each in outcomes) >= policy.arms:
         raise UsageError(f"the log has more members than the policy, which has {policy.arms}")
     draws = np.random.default_rng(derive_seed(seed, "replay")).random(len(outcomes))
+    shadows = np.random.default_rng(derive_seed(seed, "shadow")).random(len(outcomes))
+    shadowed = (shadows < policy.share_shadowed()).tolist()
     told = _all_told(outcomes, policy.arms)
     learner = Learner(policy, most_contexts=len(outcomes))
     target = np.empty((len(outcomes), policy.arms))
@@ -109,7 +111,7 @@ def replay(
         if not learning:
             continue
         if told is not None:
-            outcome = _own_choice(learner, logged, draw)
+            outcome = _own_choice(learner, logged, draw, shadowed=shadowed[row])
         else:
             ratio = target[row, logged.outcome.arm] / logged.outcome.propensity
             capped += ratio > cap
@@ -193,10 +195,12 @@ def _all_told(outcomes: Sequence[LoggedOutcome], arms: int) -> Floats | None:
     return np.array(losses, np.float64)
 
 
-def _own_choice(learner: Learner, logged: LoggedOutcome, draw: float) -> Outcome:
+def _own_choice(learner: Learner, logged: LoggedOutcome, draw: float, *, shadowed: bool) -> Outcome:
     """Return the outcome of what the policy chooses itself, where all losses are known."""
     choice = learner.choose(draw, logged.context)
-    return _as_chosen(learner, logged, choice.arm, logged.outcome.losses[choice.arm] or 0.0)
+    loss = logged.outcome.losses[choice.arm] or 0.0
+    outcome = _as_chosen(learner, logged, choice.arm, loss)
+    return outcome if shadowed else msgspec.structs.replace(outcome, losses=())
 
 
 def _as_chosen(learner: Learner, logged: LoggedOutcome, arm: int, loss: float) -> Outcome:

@@ -9,6 +9,17 @@ late and thin the choice does not hang on the few outcomes that are fresh.
 Instead of drawing one value from each posterior and taking the best arm, the probability of being
 the best is computed by quadrature, and one uniform draw decides: the same choice in distribution,
 with a propensity that is known.
+
+Where feedback is later than a fault lasts, feedback alone is of no help: nobody knows anything
+before the first of it, and who acts on it afterwards avoids models that are well again. (To forget
+no faster than feedback comes was tried: it mends little, and harms where delays are shorter.) A
+share of the predictions can therefore be shadowed: all arms are asked, and how often they disagree
+tells at once how often each one errs (see `agreement`). A shadowed prediction counts for every arm,
+and once: by that estimate while its truth is awaited, then by its truth (hints for feedback that is
+under way: Flaspohler et al. 2021). What the estimate was off on predictions whose truth is known is
+added to it (as in prediction-powered inference: Angelopoulos et al. 2023), so that models that err
+together are seen through once feedback has come. Where feedback comes at once, nothing is awaited,
+and there is no estimate in it.
 """
 
 from __future__ import annotations
@@ -17,12 +28,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gristmill.core.errors import UsageError
+from gristmill.serve.selection.agreement import ENOUGH, error_rates, rows_heard
 from gristmill.serve.selection.evidence import add, apart, merge, nothing, only, together
 from gristmill.serve.selection.fading import FadingPolicy
 from gristmill.serve.selection.policy import (
     Outcome,
     PolicyState,
     check_floor,
+    check_share,
     with_floor,
 )
 
@@ -33,12 +46,16 @@ if TYPE_CHECKING:
 _REACH = 8.0
 _NODES = 33
 _FRESH = 0.01
+_DOUBT = 20.0
+"""Outcomes that it takes until what disagreement says is corrected by half of what it was off."""
 
 
 class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thompson"):
     """Discounted Thompson sampling; the default.
 
     Its state holds every arm twice: sums that fade with `half_life`, then those of the long run.
+    Where some predictions are shadowed, pairs of arms follow each: rows whose truth is awaited, and
+    in the long run those whose truth is known; then the arms' losses on these.
 
     Attributes:
         memory: after how many half-lives an outcome counts half in the long run.
@@ -46,54 +63,116 @@ class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thomp
             for a uniform prior.
         floor: least probability of any arm; above 0 so that a model that has recovered is seen to,
             and so that the log can answer questions about other policies.
+        shadow: share of the predictions at which all arms are asked, in [0, 1]; 0.05 costs a fifth
+            more with five models, and is worth it where feedback comes later than models change.
     """
 
     half_life: float = 500.0
     memory: float = 20.0
     trust: float = 20.0
     floor: float = 0.005
+    shadow: float = 0.0
 
     def __post_init__(self) -> None:
         FadingPolicy.__post_init__(self)
         check_floor(self.floor, self.arms)
+        check_share("shadow", self.shadow)
         if not self.memory >= 1.0:
             raise UsageError(f"expected memory of at least 1 half-life, found {self.memory:g}")
         if not self.trust >= 0.0:
             raise UsageError(f"expected trust of at least 0, found {self.trust:g}")
 
+    @property
+    def pairs(self) -> int:
+        """How many pairs of arms are heard to disagree; 0 where that says nothing."""
+        hears = self.shadow > 0.0 and self.arms >= ENOUGH
+        return self.arms * (self.arms - 1) // 2 if hears else 0
+
+    def share_shadowed(self) -> float:
+        """Return the share of the predictions at which all arms are to be asked."""
+        return self.shadow
+
     def start(self) -> PolicyState:
         """Return the state of one who has seen nothing."""
-        return nothing(2 * self.arms)
+        return nothing(2 * (self.arms + self.pairs) + (self.arms if self.pairs else 0))
 
     def probabilities(self, state: PolicyState, context: str = "") -> tuple[float, ...]:
         """Return the probability of every arm, floor included."""
-        recent, long = apart(state, self.arms)
-        shares = [min(1.0, self.trust / seen) if seen else 0.0 for seen in long.weight]
-        weight = _with(recent.weight, long.weight, shares)
-        loss = _with(recent.loss, long.loss, shares)
+        recent, long = self._halves(state)
+        arms = self.arms
+        shares = [min(1.0, self.trust / seen) if seen else 0.0 for seen in long.weight[:arms]]
+        weight = _with(recent.weight[:arms], long.weight[:arms], shares)
+        loss = _with(recent.loss[:arms], long.loss[:arms], shares)
+        if self.pairs:
+            heard = rows_heard(recent.weight[arms:], arms)
+            ones = (1.0,) * arms
+            weight = _with(weight, ones, heard)
+            loss = _with(loss, self._rates_heard(recent, long), heard)
         return with_floor(chance_of_best(weight, loss), self.floor)
 
     def patience(self, state: PolicyState) -> int:
-        """Return how many outcomes the probabilities hold for: 1 % of the recent ones."""
-        return max(1, int(_FRESH * sum(state.weight[: self.arms])))
+        """Return how many outcomes the probabilities hold for: 1 % of the recent ones.
+
+        What is overheard stands for all the predictions among which it was shadowed.
+        """
+        recent = sum(state.weight[: self.arms]) / (1.0 + self.shadow * (self.arms - 1))
+        if self.pairs:
+            recent += max(state.weight[self.arms : self.arms + self.pairs]) / self.shadow
+        return max(1, int(_FRESH * recent))
 
     def update(self, state: PolicyState, outcome: Outcome) -> PolicyState:
-        """Return the state after an outcome."""
-        recent, long = apart(state, self.arms)
+        """Return the state after an outcome: of all arms that are known, where it was shadowed."""
+        recent, long = self._halves(state)
         one, loss = only(outcome.arm, self.arms, 1.0), only(outcome.arm, self.arms, outcome.loss)
+        if outcome.losses and self.shadow:
+            one, loss = _known(outcome.losses)
+        # What another policy has logged may have no pairs, or some that say nothing here.
+        heard = self.pairs and outcome.apart
+        pairs, differed = _known(outcome.apart if heard else (None,) * self.pairs)
+        own = (one, loss) if any(pairs) else ((0.0,) * self.arms,) * 2
+        more, lost = own if self.pairs else ((), ())
+        # What was awaited has come: it is no longer counted by how far the answers were apart.
+        less, agreed = tuple(-each for each in pairs), tuple(-each for each in differed)
+        at, half_life = outcome.at, self.half_life
         return together(
-            add(recent, outcome.at, one, loss, self.half_life),
-            add(long, outcome.at, one, loss, self.memory * self.half_life),
+            add(recent, at, one + less, loss + agreed, half_life),
+            add(long, at, one + pairs + more, loss + differed + lost, self.memory * half_life),
+        )
+
+    def overhear(
+        self, state: PolicyState, at: float, differed: tuple[float | None, ...]
+    ) -> PolicyState:
+        """Return the state after a prediction whose truth is awaited."""
+        if not self.pairs:
+            return state
+        recent, long = self._halves(state)
+        pairs, sums = _known(differed)
+        none = (0.0,) * self.arms
+        nobody = (0.0,) * len(long.weight)
+        return together(
+            add(recent, at, none + pairs, none + sums, self.half_life),
+            add(long, at, nobody, nobody, self.memory * self.half_life),
         )
 
     def merge(self, one: PolicyState, other: PolicyState) -> PolicyState:
         """Return the state of one who has seen what both have seen; exact but for rounding."""
-        recent, long = apart(one, self.arms)
-        others_recent, others_long = apart(other, self.arms)
+        recent, long = self._halves(one)
+        others_recent, others_long = self._halves(other)
         return together(
             merge(recent, others_recent, self.half_life),
             merge(long, others_long, self.memory * self.half_life),
         )
+
+    def _halves(self, state: PolicyState) -> tuple[PolicyState, PolicyState]:
+        return apart(state, self.arms + self.pairs)
+
+    def _rates_heard(self, recent: PolicyState, long: PolicyState) -> tuple[float, ...]:
+        """Return how often each arm errs on rows whose truth is awaited."""
+        arms, end = self.arms, self.arms + self.pairs
+        now = error_rates(recent.weight[arms:], recent.loss[arms:], arms)
+        then = error_rates(long.weight[arms:end], long.loss[arms:end], arms)
+        each = zip(now, then, long.weight[end:], long.loss[end:], strict=True)
+        return tuple(_corrected(*rates_and_truth) for rates_and_truth in each)
 
 
 def chance_of_best(weight: tuple[float, ...], loss: tuple[float, ...]) -> tuple[float, ...]:
@@ -145,3 +224,16 @@ def _with(
     recent: Sequence[float], long: Sequence[float], shares: Sequence[float]
 ) -> tuple[float, ...]:
     return tuple(r + share * s for r, s, share in zip(recent, long, shares, strict=True))
+
+
+def _known(values: Sequence[float | None]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return 1 for each value that is known, and the values with 0 for one that is not."""
+    return tuple(float(each is not None) for each in values), tuple(each or 0.0 for each in values)
+
+
+def _corrected(now: float, then: float, told: float, lost: float) -> float:
+    """Return a rate that disagreement tells, less what it was off where the truth is known."""
+    if told <= 0.0:
+        return now
+    off = (lost / told - then) * told / (told + _DOUBT)
+    return min(1.0, max(0.0, now + off))

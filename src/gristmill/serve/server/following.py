@@ -51,9 +51,9 @@ async def open_followed(name: str, plan: ModelPlan, settings: Settings) -> Opene
         async def again(bundle: Bundle) -> Endpoint:
             return await open_beside(name, bundle, settings)
 
+        every = parse_seconds(plan.every)
         opened = await open_endpoint(name, bundle, settings)
         route = Followed(name, opened.endpoint, version_name(champion))
-        every = parse_seconds(plan.every)
         route.follow(RegistryWatcher(project, plan.registry, route, again, every=every))
     return opened._replace(endpoint=route)
 

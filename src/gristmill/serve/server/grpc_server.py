@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
 from gristmill.core.errors import ServeError
@@ -20,12 +20,16 @@ from gristmill.serve.server.grpc_methods import METHODS, GrpcMethods
 from gristmill.serve.server.grpc_request import GrpcRequest, code_of
 from gristmill.serve.server.headers import REQUEST_ID
 from gristmill.serve.server.listener import listen, url_of
+from gristmill.serve.server.quiet import Quiet
 from gristmill.serve.server.request import slow_body
 
 if TYPE_CHECKING:
     from gristmill.serve.protocol import Limits
     from gristmill.serve.server.app import App
     from gristmill.serve.server.settings import Settings
+
+_Answers: TypeAlias = "asyncio.Queue[asyncio.Task[bytes] | Refusal | None]"
+"""What a stream is to say, in order; None: no more."""
 
 _STREAM = "ModelStreamInfer"
 _STREAM_WINDOW = 64
@@ -52,7 +56,7 @@ class GrpcServer:
 
         self._app, self._settings, self._methods = app, settings, GrpcMethods(app)
         self._codes = {code.value[0]: code for code in grpc.StatusCode}
-        self._streams: set[asyncio.Queue[asyncio.Task[bytes] | None]] = set()
+        self._streams: set[_Answers] = set()
         self._server = grpc.aio.server(
             options=_options(app.limits), maximum_concurrent_rpcs=app.limits.max_connections
         )
@@ -126,6 +130,10 @@ class GrpcServer:
             refusal = Refusal(400, "malformed_message", "expected a message, found none")
         except TimeoutError:
             refusal = slow_body(seconds)
+        return await self._refuse(context, refusal)
+
+    async def _refuse(self, context: Any, refusal: Refusal) -> NoReturn:
+        """End a call outside of any request."""
         self._app.metrics.route("other").done(refusal.status, 0.0)
         await self._abort(context, refusal, ())
         raise refusal  # not reached: the call has been aborted
@@ -138,13 +146,15 @@ class GrpcServer:
 
     async def _stream(self, sent: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
         """Answer requests as they come, many at a time, in their order."""
-        answers: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue()
+        answers: _Answers = asyncio.Queue()
         slots = asyncio.Semaphore(_STREAM_WINDOW)
         tasks: set[asyncio.Task[bytes]] = set()
+        quiet = Quiet(self._app.limits, answers.put_nowait)
 
         async def ask() -> None:
             try:
                 async for message in sent:
+                    quiet.came()
                     await slots.acquire()
                     task = asyncio.create_task(self._streamed(message, context))
                     tasks.add(task)
@@ -156,10 +166,14 @@ class GrpcServer:
         self._streams.add(answers)
         try:
             while (task := await answers.get()) is not None:
+                if isinstance(task, Refusal):
+                    await self._refuse(context, task)
                 yield await task
                 tasks.discard(task)
+                quiet.answered()
                 slots.release()
         finally:
+            quiet.close()
             self._streams.discard(answers)
             for left in (asking, *tasks):
                 left.cancel()

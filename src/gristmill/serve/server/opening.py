@@ -116,8 +116,8 @@ async def open_beside(name: str, bundle: Bundle, settings: Settings) -> Endpoint
     else:
         loaded = await asyncio.to_thread(_loaded, bundle, settings)
         opened = _opened(name, bundle, settings, *loaded)
-    full = Rows.concat([opened.sample] * _full(settings.limits))
     try:
+        full = Rows.concat([opened.sample] * _full(settings.limits))
         for rows in (opened.sample, full):
             await warm_with(rows)(opened.model)
     except BaseException as error:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
+
+from gristmill.core.processes.place import allowed_processors
 
 _SYSTEM = Path("/sys/devices/system/cpu")
 _GROUPS = Path("/sys/fs/cgroup")
@@ -20,11 +21,7 @@ def usable_cores(system: Path = _SYSTEM, groups: Path = _GROUPS) -> tuple[int, .
         system: folder that describes the processors.
         groups: folder of the control groups.
     """
-    if hasattr(os, "sched_getaffinity"):
-        allowed = sorted(os.sched_getaffinity(0))
-    else:
-        allowed = list(range(os.cpu_count() or 1))
-    cores = first_of_each(allowed, system)
+    cores = first_of_each(allowed_processors(), system)
     limit = cpu_limit(groups)
     return tuple(cores if limit is None else cores[: max(1, int(limit))])
 

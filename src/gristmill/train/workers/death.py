@@ -1,38 +1,24 @@
-"""Why a worker process ended, in words."""
+"""What a worker's death means for training."""
 
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
-
-import msgspec
 
 from gristmill.core.errors import TrainError
-from gristmill.core.memory import machine_kills, memory_group
-from gristmill.core.quantities import format_bytes
-
-_CRASHES = {"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT"}
+from gristmill.core.processes.death import Death
 
 
 class WorkerLostError(TrainError):
     """A worker process has ended before it was told to; `message` says why."""
 
 
-class Death(msgspec.Struct, frozen=True):
-    """What is known of a worker process that has ended.
+class WorkerDeath(Death, frozen=True):
+    """How a worker process ended.
 
     Attributes:
-        exit_code: as `subprocess` has it: minus the number of the signal that ended it.
-        out_of_memory: whether the kernel killed it because memory ran out.
-        memory_limit: bytes that its control group allows, where there is such a limit.
-        crash: what Python could say of a crash in native code: a traceback.
         with_nursery: whether the process that starts workers ended, which ends them all.
     """
 
-    exit_code: int
-    out_of_memory: bool = False
-    memory_limit: int | None = None
-    crash: str = ""
     with_nursery: bool = False
 
     @property
@@ -40,17 +26,7 @@ class Death(msgspec.Struct, frozen=True):
         """The reason as one sentence's end: `was killed (SIGKILL)`."""
         if self.with_nursery:
             return "ended with the nursery process, which starts all workers and was killed"
-        if self.exit_code >= 0:
-            return f"ended by itself (exit code {self.exit_code})"
-        name = _signal_name(-self.exit_code)
-        if self.out_of_memory and self.memory_limit is not None:
-            limit = format_bytes(self.memory_limit)
-            return f"was killed by the kernel: the memory limit of its group, {limit}, is reached"
-        if self.out_of_memory:
-            return "was killed by the kernel: the memory of this machine is used up"
-        if name in _CRASHES:
-            return f"crashed in native code ({name}){_place(self.crash)}"
-        return f"was killed ({name})"
+        return super().reason
 
     @property
     def by_its_own_doing(self) -> bool:
@@ -67,47 +43,5 @@ class Death(msgspec.Struct, frozen=True):
         return None
 
 
-WITH_NURSERY = Death(-signal.SIGKILL, with_nursery=True)
+WITH_NURSERY = WorkerDeath(-signal.SIGKILL, with_nursery=True)
 """How a worker ends of which the nursery could not say anything any more."""
-
-
-@dataclass(frozen=True)
-class KillCounts:
-    """Counts of the processes that the kernel has killed for want of memory, at one moment."""
-
-    machine: int
-    group: int
-    limit: int | None
-
-    @classmethod
-    def now(cls) -> KillCounts:
-        """Read the counts of this process's group and machine."""
-        group = memory_group()
-        if group is None:
-            return cls(machine_kills(), 0, None)
-        return cls(machine_kills(), group.kills(), group.limit())
-
-    def since(self, before: KillCounts) -> bool:
-        """Tell whether anything was killed for want of memory since `before`."""
-        return self.group > before.group or self.machine > before.machine
-
-
-def died(exit_code: int, before: KillCounts, crash: str) -> Death:
-    """Describe the end of a process of this process's control group that began at `before`."""
-    now = KillCounts.now()
-    if exit_code != -signal.SIGKILL or not now.since(before):
-        return Death(exit_code, crash=crash)
-    return Death(exit_code, True, now.limit if now.group > before.group else None)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def _place(crash: str) -> str:
-    """Return the innermost Python line of a traceback by `faulthandler`."""
-    lines = (line.strip() for line in crash.splitlines())
-    return next((f" at {line}" for line in lines if line.startswith("File ")), "")

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import array
 import mmap
 import os
 import select
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gristmill.core.errors import TrainError
+from gristmill.core.processes.packets import AT_ONCE, close_all, receive_packet, send_packet
 from gristmill.train.workers.payload import dumps, loads
 
 INLINE_BYTES = 32 * 1024
 """Longer messages travel as a shared memory file: a socket's buffer would not hold them."""
 
-_MOST_FDS = 16
 _WITHIN, _IN_FILE = b"\0", b"\1"
-_ANCILLARY_BYTES = socket.CMSG_SPACE(_MOST_FDS * array.array("i").itemsize)
-_RIGHTS = (socket.SOL_SOCKET, getattr(socket, "SCM_RIGHTS", 1))
 
 
 @dataclass(slots=True)
@@ -43,15 +40,11 @@ class Parcel:
 
     def close(self) -> None:
         """Close the descriptors."""
-        for fd in self.fds:
-            os.close(fd)
+        close_all(self.fds)
 
 
 class Link:
-    """One end of a pair of connected sockets that keep message boundaries (`SOCK_SEQPACKET`).
-
-    A message is sent by one system call and received by one, so that neither a signal nor the
-    death of a process leaves half of one behind. It has `fileno`, for selectors.
+    """One end of a pair of connected sockets; it has `fileno`, for selectors.
 
     Args:
         drains: whether `send`, when the other side is slow to read, takes in what the other side
@@ -99,7 +92,7 @@ class Link:
             return self._inbox.popleft()
         if spin_seconds and (parcel := self._polled(spin_seconds)):
             return parcel
-        return self._take(0)
+        return self._take()
 
     def waits(self, seconds: float) -> bool:
         """Say whether there is a message, or the other end is closed; wait so long for one."""
@@ -115,16 +108,15 @@ class Link:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
-                return self._take(socket.MSG_DONTWAIT)
+                return self._take(AT_ONCE)
             except BlockingIOError:
                 os.sched_yield()
         return None
 
-    def _transmit(self, parts: Iterable[bytes], fds: Sequence[int]) -> None:
-        rights = [(*_RIGHTS, array.array("i", fds))] if fds else []
+    def _transmit(self, parts: Sequence[bytes], fds: Sequence[int]) -> None:
         while True:
             try:
-                self.socket.sendmsg(parts, rights, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                send_packet(self.socket, parts, fds, AT_ONCE)
                 return
             except BlockingIOError:
                 self._wait_for_room()
@@ -134,25 +126,10 @@ class Link:
         poll.register(self.socket, select.POLLOUT | (select.POLLIN if self._drains else 0))
         for _, events in poll.poll():
             if self._drains and events & select.POLLIN:
-                self._inbox.append(self._take(0))
+                self._inbox.append(self._take())
 
-    def _take(self, flags: int) -> Parcel:
-        flags |= socket.MSG_CMSG_CLOEXEC
-        try:
-            received = self.socket.recvmsg_into([self._buffer], _ANCILLARY_BYTES, flags)
-        except ConnectionResetError:
-            # It died with messages unread: said once, then what it had sent can be received.
-            received = self.socket.recvmsg_into([self._buffer], _ANCILLARY_BYTES, flags)
-        nbytes, rights, said, _ = received
-        fds = _descriptors(rights)
-        if nbytes == 0:
-            raise EOFError
-        if said & socket.MSG_CTRUNC:
-            Parcel(b"", fds).close()
-            raise TrainError(
-                "a message lost its file descriptors: too many files are open in this process",
-                fix="raise the limit of open files (ulimit -n)",
-            )
+    def _take(self, flags: int = 0) -> Parcel:
+        nbytes, fds = receive_packet(self.socket, self._buffer, TrainError, flags)
         if self._buffer[0] == _IN_FILE[0]:
             return Parcel(_mapped(fds.pop()), fds)
         return Parcel(bytes(self._buffer[1:nbytes]), fds)
@@ -177,11 +154,3 @@ def _mapped(fd: int) -> mmap.mmap:
         return mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
     finally:
         os.close(fd)
-
-
-def _descriptors(rights: Iterable[tuple[int, int, bytes]]) -> list[int]:
-    fds = array.array("i")
-    for *kind, data in rights:
-        if tuple(kind) == _RIGHTS:
-            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-    return list(fds)

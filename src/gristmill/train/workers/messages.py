@@ -6,10 +6,10 @@ To a worker: a tuple (method of the target, arguments...), which is answered by 
 
 from __future__ import annotations
 
-import traceback
 from typing import Any, NamedTuple
 
-from gristmill.core.errors import GristmillError, TrainError
+from gristmill.core.errors import TrainError
+from gristmill.core.processes.failure import Failure
 from gristmill.train.workers.value_handle import Handle
 
 
@@ -85,36 +85,6 @@ class Free(NamedTuple):
     handles: tuple[Handle, ...]
 
 
-class Failure(NamedTuple):
-    """An error inside a worker, as text: its class may not exist in the other process.
-
-    Attributes:
-        kind: name of the error's class, as `OutOfMemoryError`.
-        text: what it says.
-        trace: its traceback.
-        error: the error itself, if it is one of ours.
-    """
-
-    kind: str
-    text: str
-    trace: str
-    error: GristmillError | None
-
-    @classmethod
-    def of(cls, error: BaseException) -> Failure:
-        """Describe an error that was caught."""
-        ours = error if isinstance(error, GristmillError) else None
-        trace = "".join(traceback.format_exception(error))
-        return cls(type(error).__name__, str(error), trace, ours)
-
-    def to_error(self, where: str) -> GristmillError:
-        """Return the error to raise in the process that asked, with the traceback as a note."""
-        said = f"{self.kind}: {self.text}" if self.text else self.kind
-        error = self.error or TrainError(said, where=where)
-        error.add_note(f"in a worker process:\n{self.trace}")
-        return error
-
-
 class Reply(NamedTuple):
     """What came of a message.
 
@@ -139,5 +109,5 @@ class Reply(NamedTuple):
             GristmillError: the worker's own error, or a `TrainError` that says what it was.
         """
         if self.failure is not None:
-            raise self.failure.to_error(where)
+            raise self.failure.to_error(TrainError, "a worker process", where)
         return self.value

@@ -15,25 +15,19 @@ import sys
 import threading
 from atexit import register as at_exit
 from collections.abc import Sequence
-from contextlib import suppress
 from weakref import WeakSet
 
 from gristmill.core.errors import TrainError
 from gristmill.core.memory import memory_limit
+from gristmill.core.processes.interpreter import import_paths, start_interpreter, working_folder
 from gristmill.train.records.pool import Pool
 from gristmill.train.workers.link import pair
 from gristmill.train.workers.messages import Ready, Start, Started, Surroundings
-from gristmill.train.workers.nursery_process import THREAD_LIMITS
 from gristmill.train.workers.remote_worker import RemoteWorker
 
 PRELOAD = ("torch", "gristmill.train.jobs.trial_host")
 """Modules that every worker is born with."""
 
-_CODE = (
-    "import sys; sys.path[:] = sys.argv[4:]; "
-    "from gristmill.train.workers.nursery_process import main; "
-    "main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3].split(','))"
-)
 _PATIENCE_SECONDS = 5.0
 _numbers = itertools.count()
 _nurseries: set[Nursery] = set()
@@ -49,7 +43,7 @@ class Nursery:
         preload: names of further modules that workers shall be born with.
 
     Raises:
-        TrainError: this is not Linux.
+        TrainError: this is not Linux, or the machine allows no further process.
     """
 
     def __init__(self, preload: Sequence[str] = ()) -> None:
@@ -58,16 +52,17 @@ class Nursery:
         self._lock = threading.Lock()
         self._busy = False
         self._workers: WeakSet[RemoteWorker] = WeakSet()
-        modules = ",".join(dict.fromkeys((*preload, *PRELOAD)))
-        master = str(os.getpid())
-        with far:
-            self._process = subprocess.Popen(  # noqa: S603 - our own code, no shell
-                [sys.executable, "-c", _CODE, str(far.fileno()), master, modules, *_paths()],
-                stdin=subprocess.DEVNULL,
-                env=os.environ | dict.fromkeys(THREAD_LIMITS, "1"),
-                pass_fds=[far.fileno()],
-                start_new_session=True,
-            )
+        modules = list(dict.fromkeys((*preload, *PRELOAD)))
+        try:
+            with far:
+                self._process = start_interpreter(
+                    "gristmill.train.workers.nursery_process",
+                    [far.fileno(), os.getpid(), modules],
+                    [far.fileno()],
+                )
+        except OSError as error:
+            self._link.close()
+            raise TrainError(f"the nursery process could not be started: {error}") from error
         _nurseries.add(self)
 
     @property
@@ -101,7 +96,9 @@ class Nursery:
             TrainError: the modules cannot be loaded, or the machine allows no further process.
         """
         values = Pool.create(memory_limit() if values_bytes is None else values_bytes)
-        surroundings = Surroundings(dict(os.environ), _folder(), _paths(), threads, tuple(cores))
+        surroundings = Surroundings(
+            dict(os.environ), working_folder(), import_paths(), threads, tuple(cores)
+        )
         near, far = pair()
         death_pipe, theirs = os.pipe()
         try:
@@ -189,16 +186,6 @@ def nursery(preload: Sequence[str] = ()) -> Nursery:
 def _check_platform() -> None:
     if sys.platform != "linux":
         raise TrainError(f"worker processes need Linux, found {sys.platform}")
-
-
-def _folder() -> str:
-    with suppress(OSError):  # it was removed
-        return os.getcwd()  # noqa: PTH109
-    return "/"
-
-
-def _paths() -> list[str]:
-    return [path or _folder() for path in sys.path]
 
 
 def _close_all() -> None:

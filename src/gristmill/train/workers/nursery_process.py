@@ -8,8 +8,6 @@ the process it works for is gone, however that ended.
 from __future__ import annotations
 
 import ctypes
-import gc
-import importlib
 import os
 import selectors
 import signal
@@ -18,53 +16,37 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NoReturn
 
 import msgspec
 
-from gristmill.train.workers.death import KillCounts, died
+from gristmill.core.errors import GristmillError, TrainError
+from gristmill.core.processes.child import Child
+from gristmill.core.processes.interpreter import keep_loaded, load
+from gristmill.core.processes.packets import close_all
+from gristmill.core.processes.place import take_place
 from gristmill.train.workers.late_compiler import postpone_compiler
-from gristmill.train.workers.link import Link, Parcel
+from gristmill.train.workers.link import Link
 from gristmill.train.workers.messages import Ready, Start, Started, Surroundings
 
-THREAD_LIMITS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "RAYON_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-)
-"""Environment variables that numeric libraries read their number of threads from."""
-
-_PR_SET_PDEATHSIG, _PR_SET_TIMERSLACK = 1, 29
-_EXPENDABLE = 500
-"""Where memory runs out the kernel shall take a worker, which can be replaced, not its master."""
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass
-class _Child:
+class _Worker:
     """A worker process and what is held for it.
 
     Attributes:
-        pid: its number, which nobody else can get before it is reaped here.
-        pidfd: becomes readable when it has ended.
+        process: the process.
         death_pipe: where to write how it ended.
         end: a copy of its socket, shut down when it is dead, whoever else has inherited it.
-        crash_file: where Python writes a traceback if native code crashes.
-        kills_before: counts of the kernel's kills when it began.
     """
 
-    pid: int
-    pidfd: int
+    process: Child
     death_pipe: int
     end: socket.socket
-    crash_file: int
-    kills_before: KillCounts
 
     def close(self) -> None:
-        for fd in (self.pidfd, self.death_pipe, self.crash_file):
-            os.close(fd)
+        os.close(self.death_pipe)
         self.end.close()
 
 
@@ -74,7 +56,7 @@ class NurseryProcess:
     def __init__(self, link: Link, master: int) -> None:
         self._link = link
         self._master = master  # pidfd
-        self._children: dict[int, _Child] = {}  # by pidfd
+        self._workers: dict[int, _Worker] = {}  # by pidfd
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> None:
@@ -85,13 +67,13 @@ class NurseryProcess:
             while self._attend():
                 pass
         finally:
-            for child in self._children.values():
-                _end_group(child.pid)
+            for worker in self._workers.values():
+                _end_group(worker.process.pid)
 
     def _attend(self) -> bool:
         ready = {key.fd for key, _ in self._selector.select()}
-        for pidfd in ready & self._children.keys():
-            self._bury(self._children.pop(pidfd))
+        for pidfd in ready & self._workers.keys():
+            self._bury(self._workers.pop(pidfd))
         if self._master in ready:
             return False
         return self._link.fileno() not in ready or self._obey()
@@ -103,70 +85,52 @@ class NurseryProcess:
             return False
         start: Start = parcel.open()
         try:
-            child = self._fork(start, parcel)
+            worker = self._fork(start, *parcel.fds)
         except OSError as error:
             parcel.close()
             self._link.send(Started(start.number, 0, f"cannot fork: {error}"))
             return True
-        self._children[child.pidfd] = child
-        self._selector.register(child.pidfd, selectors.EVENT_READ)
-        self._link.send(Started(start.number, child.pid), [child.pidfd])
+        pid, pidfd = worker.process.pid, worker.process.pidfd
+        self._workers[pidfd] = worker
+        self._selector.register(pidfd, selectors.EVENT_READ)
+        self._link.send(Started(start.number, pid), [pidfd])
         return True
 
-    def _fork(self, start: Start, parcel: Parcel) -> _Child:
-        before, parent = KillCounts.now(), os.getpid()
-        end, death_pipe = parcel.fds
-        crash_file = os.memfd_create("gristmill-crash", os.MFD_CLOEXEC)
-        try:
-            pid = os.fork()
-        except OSError:
-            os.close(crash_file)
-            raise
-        if pid == 0:
-            self._become_worker(start, end, [death_pipe], crash_file, parent)
-        with suppress(OSError):  # the child does the same; whoever is first
-            os.setpgid(pid, pid)
-        pidfd = os.pidfd_open(pid)
-        return _Child(pid, pidfd, death_pipe, socket.socket(fileno=end), crash_file, before)
+    def _fork(self, start: Start, end: int, death_pipe: int) -> _Worker:
+        parent = os.getpid()
 
-    def _become_worker(
-        self, start: Start, end: int, unused: Sequence[int], crash_file: int, parent: int
-    ) -> NoReturn:
-        code = 1
-        try:
+        def live() -> int:
             _die_with(parent)
-            self._let_go(unused)
+            self._let_go(death_pipe)
             _take_over(start.surroundings)
             # Imported here: the nursery has it loaded, and this module needs no torch itself.
             from gristmill.train.workers.serving import serve
 
-            serve(socket.socket(fileno=end), crash_file)
-            code = 0
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
-        finally:
-            with suppress(Exception):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(code)
+            serve(socket.socket(fileno=end))
+            return 0
 
-    def _let_go(self, unused: Sequence[int]) -> None:
+        process = Child.fork(live)
+        with suppress(OSError):  # the child does the same; whoever is first
+            os.setpgid(process.pid, process.pid)
+        return _Worker(process, death_pipe, socket.socket(fileno=end))
+
+    def _let_go(self, unused: int) -> None:
+        """Close what is the nursery's, in a worker."""
         self._selector.close()
         self._link.close()
-        for child in self._children.values():
-            child.close()
-        for fd in (self._master, *unused):
-            os.close(fd)
+        for worker in self._workers.values():
+            worker.process.close()
+            worker.close()
+        close_all((self._master, unused))
 
-    def _bury(self, child: _Child) -> None:
-        self._selector.unregister(child.pidfd)
-        _end_group(child.pid)
-        _, status = os.waitpid(child.pid, 0)
-        death = died(os.waitstatus_to_exitcode(status), child.kills_before, _text_of(child))
+    def _bury(self, worker: _Worker) -> None:
+        self._selector.unregister(worker.process.pidfd)
+        _end_group(worker.process.pid)
+        death = worker.process.bury()
         with suppress(BrokenPipeError):  # nobody wants to know
-            os.write(child.death_pipe, msgspec.json.encode(death))
-        child.end.shutdown(socket.SHUT_RDWR)
-        child.close()
+            os.write(worker.death_pipe, msgspec.json.encode(death))
+        worker.end.shutdown(socket.SHUT_RDWR)
+        worker.close()
 
 
 def main(end: int, master: int, modules: Sequence[str]) -> None:
@@ -186,48 +150,39 @@ def main(end: int, master: int, modules: Sequence[str]) -> None:
     with suppress(BrokenPipeError):  # it was closed before it was used; the loop sees that too
         link.send(Ready(failure))
     if failure is None:
-        # What exists now is never collected: a collection would write to, and so copy, each page.
-        gc.collect()
-        gc.freeze()
+        keep_loaded()
         NurseryProcess(link, watched).run()
 
 
 def _loaded(modules: Sequence[str]) -> str | None:
     # Asking CUDA whether there are GPUs would begin to use it, and after that a fork cannot.
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
-    for name in modules:
-        try:
-            importlib.import_module(name)
+    try:
+        for name in modules:
+            load(name, TrainError)
             if name == "torch":
                 postpone_compiler()
-        except Exception as error:  # importing may raise anything
-            return f"cannot import {name}: {type(error).__name__}: {error}"
+    except GristmillError as error:
+        return str(error)
     return None
 
 
 def _die_with(parent: int) -> None:
-    """Have the kernel end this process when the nursery ends."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    libc.prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+    """Have the kernel end this process when the nursery ends, and be a group of its own."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
     with suppress(OSError):
         os.setpgid(0, 0)
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # noqa: PTH123
-        file.write(str(_EXPENDABLE))
 
 
 def _take_over(surroundings: Surroundings) -> None:
     os.environ.clear()
     os.environ.update(surroundings.environment)
-    os.environ.update(dict.fromkeys(THREAD_LIMITS, str(surroundings.threads)))
     sys.path[:] = surroundings.paths
     with suppress(OSError):  # it was removed; nothing of ours depends on it
         os.chdir(surroundings.folder)
-    if surroundings.cores:
-        with suppress(OSError):  # a core went offline: run anywhere
-            os.sched_setaffinity(0, surroundings.cores)
+    take_place(threads=surroundings.threads, cores=surroundings.cores)
     import torch
 
     torch.set_num_threads(surroundings.threads)
@@ -239,8 +194,3 @@ def _end_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-
-
-def _text_of(child: _Child) -> str:
-    size = os.fstat(child.crash_file).st_size
-    return os.pread(child.crash_file, min(size, 2000), 0).decode(errors="replace")

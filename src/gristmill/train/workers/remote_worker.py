@@ -12,10 +12,12 @@ from typing import Any, cast
 import msgspec
 
 from gristmill.core.errors import TrainError
+from gristmill.core.processes.failure import Failure
+from gristmill.core.processes.packets import close_all
 from gristmill.train.records.pool import Pool
-from gristmill.train.workers.death import WITH_NURSERY, Death, WorkerLostError
+from gristmill.train.workers.death import WITH_NURSERY, WorkerDeath, WorkerLostError
 from gristmill.train.workers.link import Link, Parcel
-from gristmill.train.workers.messages import Build, Failure, Forget, Free, Peer, Reply
+from gristmill.train.workers.messages import Build, Forget, Free, Peer, Reply
 from gristmill.train.workers.value_handle import Handle
 
 
@@ -42,7 +44,7 @@ class RemoteWorker:
         self.pid = pid
         self.connection = connection
         self.values = values
-        self.death: Death | None = None
+        self.death: WorkerDeath | None = None
         self._pidfd, self._death_pipe = fds
         self._closed = False
 
@@ -129,8 +131,7 @@ class RemoteWorker:
         self._closed = True
         self.connection.close()
         self.values.close()
-        for fd in (self._pidfd, self._death_pipe):
-            os.close(fd)
+        close_all((self._pidfd, self._death_pipe))
 
     def __del__(self) -> None:
         # Its end of the connection is closed: the process ends by itself.
@@ -153,9 +154,9 @@ class RemoteWorker:
         death = self.death or self._read_death()
         return WorkerLostError(f"the process {death.reason}", where=self.name, fix=death.fix)
 
-    def _read_death(self) -> Death:
+    def _read_death(self) -> WorkerDeath:
         said = b"".join(iter(lambda: os.read(self._death_pipe, 4096), b""))
-        self.death = msgspec.json.decode(said, type=Death) if said else WITH_NURSERY
+        self.death = msgspec.json.decode(said, type=WorkerDeath) if said else WITH_NURSERY
         return self.death
 
     def _check_open(self) -> None:

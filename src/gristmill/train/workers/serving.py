@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import socket
 import time
 from collections import deque
@@ -12,10 +11,11 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from gristmill.core.errors import TrainError, UsageError
+from gristmill.core.processes.failure import Failure
 from gristmill.train.records.pool import Pool
 from gristmill.train.workers.later import Later
 from gristmill.train.workers.link import Link, Parcel
-from gristmill.train.workers.messages import Build, Failure, Forget, Free, Peer, Reply
+from gristmill.train.workers.messages import Build, Forget, Free, Peer, Reply
 from gristmill.train.workers.payload import loads
 from gristmill.train.workers.value_store import ValueStore
 
@@ -37,14 +37,12 @@ Factory = Callable[[int, Tensor | None, ValueStore], Target]
 """Called in each worker: (rank, pool of records as uint8[nbytes] or None, values) -> target."""
 
 
-def serve(end: socket.socket, crash_file: int) -> None:
+def serve(end: socket.socket) -> None:
     """Answer messages until the other end closes: all that a worker process does.
 
     Args:
         end: the worker's socket.
-        crash_file: descriptor of the file for a traceback, should native code crash.
     """
-    faulthandler.enable(crash_file)
     serving = Serving(Link(end, drains=True))
     try:
         while True:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import polars as pl
 
-from gristmill.data.stream import TableStream, open_stream
+from gristmill.data.stream import PART_ROWS, TableStream, open_stream
 from gristmill.data.table import ROW_ID, TableLike
 from gristmill.validate.checks.cells import Cells
 from gristmill.validate.checks.places import Part
@@ -53,8 +53,8 @@ class TypedStream:
         schema: Schema,
         rows: int | None = None,
     ) -> None:
-        options = {} if rows is None else {"rows": rows}
-        self.source: TableStream = open_stream(data, kinds=schema_kinds(schema), **options)
+        size = PART_ROWS if rows is None else rows
+        self.source: TableStream = open_stream(data, kinds=schema_kinds(schema), rows=size)
         self._features = schema.features
         known = [*schema.features]
         self.columns = [name for name in self.source.columns if name != ROW_ID]
