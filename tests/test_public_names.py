@@ -26,8 +26,8 @@ LAZY = [
     if name not in ("gristmill.core", "gristmill.cli")
     # Their names are exported by the room around them.
     and not name.startswith(
-        ("gristmill.label.", "gristmill.validate.", "gristmill.train.", "gristmill.serve.",
-         "gristmill.web.validation")
+        ("gristmill.core.", "gristmill.label.", "gristmill.validate.", "gristmill.train.",
+         "gristmill.serve.", "gristmill.incremental", "gristmill.web.validation")
     )
 ]  # fmt: skip
 

@@ -47,6 +47,7 @@ def _missing_package(name: str) -> GristmillError:
         "serve": {"uvicorn", "uvloop", "httptools", "orjson"},
         "grpc": {"grpc"},
         "otel": {"opentelemetry"},
+        "video": {"av"},
         "postgres": {"psycopg"},
         "validate": {"duckdb", "hypothesis", "PIL", "tensorflow_metadata", "google"},
     }

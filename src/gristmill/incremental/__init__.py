@@ -1,0 +1,1 @@
+"""Incremental inference: after a small change of the input, only what it reaches is recomputed."""

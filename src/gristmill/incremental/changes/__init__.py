@@ -1,0 +1,1 @@
+"""Which places of a frame differ from what the network saw there last, beyond noise."""

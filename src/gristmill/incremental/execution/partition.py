@@ -1,0 +1,90 @@
+"""A graph divided into units: what is computed together, and hence what is kept."""
+
+from __future__ import annotations
+
+from gristmill.incremental.execution.unit import Unit
+from gristmill.incremental.graph.node import Graph
+from gristmill.incremental.graph.operator import Shape, extent
+from gristmill.incremental.regions.rectangle import Rectangle
+
+HALO = 1.2
+_PROBE = 16
+
+
+def partition(
+    graph: Graph,
+    input_shape: Shape | None = None,
+    *,
+    exact: bool = True,
+    halo: float = HALO,
+) -> tuple[Unit, ...]:
+    """Divide a graph into units, in the order in which they run.
+
+    A node joins the unit of its reader if that is the only one and takes little more of it than
+    its share: what a rectangle of the unit's root needs, over what the node's map has for as large
+    a part of the frame, stays within `halo`. Element-wise operators, 1x1 convolutions, pooling and
+    strided convolutions take in what is before them; 3x3 convolutions do not. So what a residual
+    block adds up, and what is pooled, is not kept.
+
+    Args:
+        graph: the network.
+        input_shape: (channels, height, width) of the frames; that of the capture by default.
+        exact: whether results must equal those of the whole run bit for bit. Operators that
+            cannot promise that by rectangles are then computed in full wherever they are reached.
+        halo: how many times its share a node may have to be computed; 0 leaves every node alone.
+
+    Raises:
+        UsageError: the network can't take frames of that shape.
+    """
+    frame = tuple(graph.input_shape if input_shape is None else input_shape)
+    shapes = [*graph.shapes(frame), frame]
+    regional = [
+        node.operator.local
+        and (node.operator.exact or not exact)
+        and all(len(shapes[s]) == 3 for s in (number, *node.inputs))
+        for number, node in enumerate(graph.nodes)
+    ]
+    parents: list[int | None] = [None] * len(graph.nodes)
+    shares = [1.0] * len(graph.nodes)  # of each node: computed over its share, if in a unit
+    for number in reversed(range(len(graph.nodes))):
+        parent = _only_reader(graph, number)
+        if parent is None or not (regional[number] and regional[parent]):
+            continue
+        share = shares[parent] * _share(graph, shapes, number, parent)
+        if share <= halo:
+            parents[number], shares[number] = parent, share
+    return tuple(
+        Unit(graph, nodes, shapes, regional=regional[nodes[-1]]) for nodes in _trees(parents)
+    )
+
+
+def _only_reader(graph: Graph, number: int) -> int | None:
+    readers = graph.readers[number]
+    return readers[0] if len(readers) == 1 and number not in graph.outputs else None
+
+
+def _share(graph: Graph, shapes: list[Shape], number: int, parent: int) -> float:
+    """How much of a node a rectangle of its reader takes, over the same part of the node's map."""
+    height, width = extent(shapes[parent])
+    # Half a small map at most: of a whole one, every operator needs just its share.
+    tall, wide = min(_PROBE, -(-height // 2)), min(_PROBE, -(-width // 2))
+    top, left = (height - tall) // 2, (width - wide) // 2
+    region = Rectangle(top, left, top + tall, left + wide)
+    node = graph.nodes[parent]
+    needs = node.operator.needed(region, [shapes[s] for s in node.inputs])
+    taken = max(n.area for s, n in zip(node.inputs, needs, strict=True) if s == number)
+    own_height, own_width = extent(shapes[number])
+    fair = region.area * (own_height * own_width) / (height * width)
+    return taken / fair if fair else 1.0
+
+
+def _trees(parents: list[int | None]) -> list[tuple[int, ...]]:
+    roots = list(range(len(parents)))
+    for number in reversed(range(len(parents))):
+        parent = parents[number]
+        if parent is not None:
+            roots[number] = roots[parent]
+    members: dict[int, list[int]] = {}
+    for number, root in enumerate(roots):
+        members.setdefault(root, []).append(number)
+    return [tuple(members[root]) for root in sorted(members)]

@@ -1,0 +1,138 @@
+"""One frame of a stream: its values are brought up to date, whole or by rectangles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+import torch
+from torch import Tensor
+
+from gristmill.core.errors import UsageError
+from gristmill.incremental.execution.scratch import Scratch
+from gristmill.incremental.execution.stream_state import StreamState
+from gristmill.incremental.execution.unit import Unit
+from gristmill.incremental.graph.node import Graph
+from gristmill.incremental.graph.operator import Shape, cut
+from gristmill.incremental.regions.rectangle import Rectangle
+from gristmill.incremental.regions.region_set import RegionSet
+
+Order: TypeAlias = tuple[Rectangle, ...] | None
+"""What to do with a unit: recompute these rectangles of its root (`SKIP`: none), or `DENSE`."""
+
+DENSE: Final = None
+SKIP: Final[tuple[Rectangle, ...]] = ()
+
+
+class Step:
+    """Carries out frames of one size. It knows no stream: states are handed in.
+
+    Not safe for two threads at a time, whose inner values would share the scratch memory.
+
+    Args:
+        graph: the network.
+        units: its division by `partition`.
+        input_shape: (channels, height, width) of the frames; that of the capture by default.
+        device: where values live.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        units: Sequence[Unit],
+        input_shape: Shape | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        self.graph = graph
+        self.units = tuple(units)
+        self.input_shape = tuple(graph.input_shape if input_shape is None else input_shape)
+        self._device = device
+        self._scratch: Scratch | None = None
+
+    @property
+    def scratch(self) -> Scratch:
+        """Memory of the inner values, shared by all streams; made when it is first wanted."""
+        if self._scratch is None:
+            shapes = self.graph.shapes(self.input_shape)
+            self._scratch = Scratch(self.units, shapes, self._device)
+        return self._scratch
+
+    def state(self) -> StreamState:
+        """Return the state of a new stream."""
+        return StreamState(len(self.graph.nodes))
+
+    def whole(self, state: StreamState, frame: Tensor) -> None:
+        """Take a frame as the new reference, and compute everything from it.
+
+        Args:
+            state: of the stream; it is replaced.
+            frame: [1, channels, height, width]; copied.
+
+        Raises:
+            UsageError: the frame is of another size.
+        """
+        self._check(frame)
+        with torch.inference_mode():
+            state.current = False
+            values = state.values
+            values[-1] = _copied(frame)
+            for unit in self.units:
+                values[unit.root] = None  # first give back the old one's memory
+                values[unit.root] = unit.run(values)
+            state.current = True
+
+    def update(
+        self, state: StreamState, frame: Tensor, changed: RegionSet, orders: Sequence[Order]
+    ) -> None:
+        """Take the changed places of a frame into the reference; carry out a plan's orders.
+
+        The values are then those of the whole run on the reference, provided that the orders
+        cover what the change reaches (`Planner` sees to that).
+
+        Args:
+            state: of the stream, current.
+            frame: [1, channels, height, width]; read in the changed places only.
+            changed: places of the frame.
+            orders: one for each unit.
+
+        Raises:
+            UsageError: the frame is of another size, or the state has no values.
+        """
+        self._check(frame)
+        reference = state.reference
+        if reference is None or not state.current:
+            raise UsageError(
+                "expected a stream with values to update, found one without",
+                fix="compute a whole frame first",
+            )
+        with torch.inference_mode():
+            state.current = False
+            for rectangle in changed:
+                cut(reference, rectangle).copy_(cut(frame, rectangle))
+            self._carry_out(state, orders)
+            state.current = True
+
+    def _carry_out(self, state: StreamState, orders: Sequence[Order]) -> None:
+        values = state.values
+        maps = self.scratch.maps
+        for number, order in enumerate(orders):
+            if order is DENSE:
+                unit = self.units[number]
+                values[unit.root] = None
+                values[unit.root] = unit.run(values)
+            elif order:
+                unit = self.units[number]
+                for rectangle in order:
+                    unit.recompute(rectangle, values, maps[number])
+
+    def _check(self, frame: Tensor) -> None:
+        if tuple(frame.shape) != (1, *self.input_shape):
+            raise UsageError(
+                f"expected a frame of shape {[1, *self.input_shape]}, found {list(frame.shape)}",
+                fix="a stream whose frames change their size starts anew with the new one",
+            )
+
+
+def _copied(frame: Tensor) -> Tensor:
+    copy = torch.empty_like(frame, dtype=torch.float32, memory_format=torch.channels_last)
+    return copy.copy_(frame)

@@ -1,0 +1,148 @@
+"""Nodes that are computed together, of which only the last value is kept between frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import cast
+
+from torch import Tensor
+
+from gristmill.incremental.graph.node import Graph
+from gristmill.incremental.graph.operator import Shape, cut, extent
+from gristmill.incremental.regions.reach_table import ReachTable
+from gristmill.incremental.regions.rectangle import EMPTY, Rectangle
+from gristmill.incremental.regions.region_set import RegionSet
+
+_REMEMBERED = 4096
+
+
+class Unit:
+    """A tree of nodes with one root: every other node's value is read by its parent alone.
+
+    The inner values are not kept. A rectangle of the root is computed from the whole values that
+    the unit reads, and from as much of the inner values as it takes.
+
+    `values` is in all methods the list of the graph's kept values by node number, with the frame
+    behind the last node (so that number -1 is the frame).
+
+    Args:
+        graph: the network.
+        nodes: numbers of the unit's nodes in the order in which they run; the last is the root.
+        shapes: of all nodes' values, and of the frame behind them.
+        regional: whether it may be computed by rectangles (`partition` decides).
+
+    Attributes:
+        root: number of the node whose value is kept.
+        sources: numbers of the values it reads from outside, each once.
+        shape: of the root's value.
+        height, width: of the root's value in pixels; 1 and 1 where it is no map.
+    """
+
+    def __init__(
+        self, graph: Graph, nodes: tuple[int, ...], shapes: Sequence[Shape], *, regional: bool
+    ) -> None:
+        self.nodes = nodes
+        self.root = nodes[-1]
+        self.regional = regional
+        self.shape = shapes[self.root]
+        self.height, self.width = extent(self.shape)
+        inner = set(nodes)
+        self.sources = tuple(
+            dict.fromkeys(s for n in nodes for s in graph.nodes[n].inputs if s not in inner)
+        )
+        self.name = graph.nodes[self.root].name
+        self.titles = tuple(graph.nodes[n].operator.title for n in nodes)
+        self._inner = nodes[:-1]
+        self._steps = tuple((n, graph.nodes[n].operator, graph.nodes[n].inputs) for n in nodes)
+        self._all = shapes
+        self._shapes = {n: tuple(shapes[s] for s in graph.nodes[n].inputs) for n in nodes}
+        self._needed: dict[Rectangle, tuple[Rectangle, ...]] = {}
+        self._tables: dict[int, ReachTable] = {}
+
+    def reached(self, source: int, changed: RegionSet) -> RegionSet:
+        """Places of the root that a change of these places of the value `source` may alter."""
+        table = self._tables.get(source)
+        if table is None:
+            # Made when first wanted: it takes milliseconds for a large map.
+            table = self._tables[source] = ReachTable(
+                partial(self._reach, source), extent(self._all[source]), (self.height, self.width)
+            )
+        return changed if table.still else changed.mapped(table)
+
+    def needed(self, rectangle: Rectangle) -> tuple[Rectangle, ...]:
+        """Pixels of each of the unit's nodes that a rectangle of the root takes, in their order."""
+        found = self._needed.get(rectangle)
+        if found is None:
+            if len(self._needed) >= _REMEMBERED:
+                self._needed.clear()
+            found = self._needed[rectangle] = self._need(rectangle)
+        return found
+
+    def flops(self, rectangle: Rectangle) -> int:
+        """Floating-point operations that a rectangle of the root takes."""
+        return sum(
+            operator.flops(region, self._shapes[number])
+            for (number, operator, _), region in zip(
+                self._steps, self.needed(rectangle), strict=True
+            )
+        )
+
+    def run(self, values: Sequence[Tensor | None]) -> Tensor:
+        """Compute the root's whole value."""
+        found: dict[int, Tensor] = {}
+        for number, operator, inputs in self._steps:
+            found[number] = operator.run(*[_read(found, values, s) for s in inputs])
+        return found[self.root]
+
+    def recompute(
+        self, rectangle: Rectangle, values: Sequence[Tensor | None], scratch: Sequence[Tensor]
+    ) -> None:
+        """Bring a rectangle of the root's kept value up to date.
+
+        Args:
+            rectangle: pixels of the root, at least one.
+            values: kept ones; the root's is written.
+            scratch: a whole map for each inner node, in their order, of any content.
+        """
+        inner: dict[int, Tensor] = {}
+        if self._inner:
+            for (number, operator, inputs), region, whole in zip(
+                self._steps[:-1], self.needed(rectangle), scratch, strict=False
+            ):
+                inner[number] = whole
+                if not region.empty:
+                    read = [_read(inner, values, s) for s in inputs]
+                    cut(whole, region).copy_(operator.run_region(region, *read))
+        root, operator, inputs = self._steps[-1]
+        read = [_read(inner, values, s) for s in inputs]
+        cut(_read(inner, values, root), rectangle).copy_(operator.run_region(rectangle, *read))
+
+    def _reach(self, source: int, changed: Rectangle) -> Rectangle:
+        places: dict[int, Rectangle] = {source: changed}
+        for number, operator, inputs in self._steps:
+            reach = EMPTY
+            for which, read in enumerate(inputs):
+                if read in places:
+                    shapes = self._shapes[number]
+                    reach = reach.united(operator.reached(places[read], which, shapes))
+            places[number] = reach
+        return places[self.root]
+
+    def _need(self, rectangle: Rectangle) -> tuple[Rectangle, ...]:
+        places = dict.fromkeys(self.nodes, EMPTY)
+        places[self.root] = rectangle
+        for number, operator, inputs in reversed(self._steps):
+            if not self._inner:
+                break
+            for read, need in zip(
+                inputs, operator.needed(places[number], self._shapes[number]), strict=True
+            ):
+                if read in places:
+                    places[read] = places[read].united(need)
+        return tuple(places[number] for number in self.nodes)
+
+
+def _read(inner: dict[int, Tensor], values: Sequence[Tensor | None], number: int) -> Tensor:
+    # Roots are kept from the first whole frame on, and a unit reads nothing else from outside.
+    return inner[number] if number in inner else cast(Tensor, values[number])

@@ -1,0 +1,1 @@
+"""The operators of a captured network, one family per file."""

@@ -1,0 +1,128 @@
+"""Convolutions, with what follows them element by element folded in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from gristmill.core.errors import UsageError
+from gristmill.incremental.graph.operator import Shape
+from gristmill.incremental.graph.operators.windowed import Windowed, padded_cut
+from gristmill.incremental.kernels.activation import Activation
+from gristmill.incremental.kernels.layer import Layer
+from gristmill.incremental.kernels.packed import Kernel, PackedKernel, agrees, kernel_for
+from gristmill.incremental.regions.interval import Window
+from gristmill.incremental.regions.rectangle import Rectangle
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Zeros around a map, in pixels."""
+
+    top: int = 0
+    left: int = 0
+    bottom: int = 0
+    right: int = 0
+
+    @property
+    def even(self) -> tuple[int, int] | None:
+        """(above and below, left and right), None where two opposite sides differ."""
+        if self.top != self.bottom or self.left != self.right:
+            return None
+        return self.top, self.left
+
+
+class Convolution(Windowed):
+    """A convolution of a map with zeros around it.
+
+    Args:
+        layer: its numbers.
+        padding: the zeros.
+    """
+
+    def __init__(self, layer: Layer, padding: Padding) -> None:
+        kernel = layer.weight.shape[2:]
+        rows = Window(kernel[0], layer.stride[0], padding.top, layer.dilation[0])
+        columns = Window(kernel[1], layer.stride[1], padding.left, layer.dilation[1])
+        super().__init__(rows, columns, (padding.bottom, padding.right), ceil=False)
+        self.layer, self.padding = layer, padding
+        self._kernel: Kernel | None = None
+        # Padding that oneDNN adds itself costs no copy of the map.
+        self._own_padding = padding.even
+
+    @property
+    def title(self) -> str:
+        """Kernel, channels and what is fused."""
+        outputs, inputs, height, width = self.layer.weight.shape
+        deep = self.layer.groups > 1 and inputs == 1
+        kind = "depthwise" if deep else "conv"
+        after = f"+{self.layer.activation.kind}" if self.layer.activation else ""
+        return f"{kind} {height}x{width} {inputs * self.layer.groups}->{outputs}{after}"
+
+    @property
+    def kernel(self) -> Kernel:
+        """What computes it; made when first asked for."""
+        if self._kernel is None:
+            self._kernel = kernel_for(self.layer)
+        return self._kernel
+
+    def channels(self, channels: int) -> int:
+        """Channels of the output.
+
+        Raises:
+            UsageError: the map has not as many channels as the weights.
+        """
+        expected = self.layer.weight.shape[1] * self.layer.groups
+        if channels != expected:
+            raise UsageError(f"expected a map of {expected} channels, found {channels}")
+        return self.layer.weight.shape[0]
+
+    def run(self, *inputs: Tensor) -> Tensor:
+        """Convolve the whole map."""
+        if self._own_padding is not None:
+            return self.kernel(inputs[0], self._own_padding)
+        height, width = inputs[0].shape[2:]
+        top, left, bottom, right = self.padding.top, self.padding.left, *self.far
+        around = Rectangle(-top, -left, height + bottom, width + right)
+        return self.kernel(padded_cut(inputs[0], around, 0.0))
+
+    def run_region(self, region: Rectangle, *inputs: Tensor) -> Tensor:
+        """Convolve what the region's windows read."""
+        return self.kernel(self.read_values(region, inputs[0], 0.0))
+
+    def flops(self, region: Rectangle, shapes: Sequence[Shape]) -> int:
+        """Two for each product that is added up."""
+        return 2 * region.area * self.layer.weight.numel()
+
+    def check(self, size: tuple[int, int]) -> None:
+        """See whether the kernel is exact for maps of this size; set `exact`.
+
+        oneDNN takes another kernel for some windows if it is to add the padding itself: then the
+        padding is added here.
+
+        Args:
+            size: height and width of the input.
+        """
+        if not isinstance(self.kernel, PackedKernel):
+            return
+        even = self._own_padding
+        if even is not None and agrees(self.kernel, self.layer, size, even):
+            return
+        self._own_padding = None
+        padding = self.padding
+        whole = (
+            size[0] + padding.top + padding.bottom,
+            size[1] + padding.left + padding.right,
+        )
+        self.kernel.exact = agrees(self.kernel, self.layer, whole, (0, 0))
+
+    @property
+    def exact(self) -> bool:  # type: ignore[override]
+        """What the kernel says."""
+        return self.kernel.exact
+
+    def with_activation(self, activation: Activation) -> Convolution:
+        """The same with a function applied to the result."""
+        return Convolution(self.layer._replace(activation=activation), self.padding)

@@ -1,0 +1,109 @@
+"""Rules of functions and arithmetic, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from gristmill.incremental.graph.call import Call, NoRuleError, sizes
+from gristmill.incremental.graph.operators.arithmetic import Arithmetic
+from gristmill.incremental.graph.operators.pointwise import Activate, Pointwise
+from gristmill.incremental.graph.rules.found import Found, Rule
+from gristmill.incremental.kernels.activation import Activation
+
+EXACT = frozenset({"abs", "neg", "clamp", "clamp_min", "clamp_max", "square"})
+"""Functions without a polynomial or a quotient: the same bits in a vector and on their own."""
+
+
+def activation(kind: Any, *scalars: str) -> Rule:
+    """An activation, with its numbers by their names in the schema."""
+
+    def rule(call: Call) -> Found:
+        values = tuple(float(call[name]) for name in scalars)
+        activation = Activation(kind, values)
+        return Found(Activate(activation), (call.number(call.source("self")),))
+
+    return rule
+
+
+def relu6(call: Call) -> Found:
+    """ReLU6."""
+    activation = Activation("hardtanh", (0.0, 6.0))
+    return Found(Activate(activation), (call.number(call.source("self")),))
+
+
+def clamp(call: Call) -> Found:
+    """A clamp by numbers."""
+    low, high = call["min"], call["max"]
+    if low is None or high is None:
+        return pointwise(call)
+    activation = Activation("hardtanh", (float(low), float(high)))
+    return Found(Activate(activation), (call.number(call.source("self")),))
+
+
+def pointwise(call: Call) -> Found:
+    """A function of one tensor and of numbers."""
+    function: Any = call.node.target
+    rest = call.node.args[1:]
+    if any(isinstance(each, fx.Node) for each in (*rest, *call.node.kwargs.values())):
+        raise NoRuleError
+    kwargs = dict(call.node.kwargs)
+
+    def apply(values: Tensor) -> Tensor:
+        found: Tensor = function(values, *rest, **kwargs)
+        return found
+
+    name = _name(function)
+    return Found(Pointwise(name, apply, name in EXACT), (call.number(call.source("self")),))
+
+
+def arithmetic(function: Callable[[Tensor, Tensor], Tensor]) -> Rule:
+    """Two operands, one of which may be a constant."""
+
+    def rule(call: Call) -> Found:
+        if call.get("alpha", 1) != 1:
+            raise NoRuleError
+        name = _name(call.node.target)
+        if call.is_constant("other"):
+            right = _operand(call, "other")
+            return Found(
+                Arithmetic(name, function, right=right), (call.number(call.source("self")),)
+            )
+        if call.is_constant("self"):
+            left = _operand(call, "self")
+            return Found(
+                Arithmetic(name, function, left=left), (call.number(call.source("other")),)
+            )
+        inputs = (call.number(call.source("self")), call.number(call.source("other")))
+        if len(sizes(call.source("self"))) != len(sizes(call.source("other"))):
+            raise NoRuleError
+        return Found(Arithmetic(name, function), inputs)
+
+    return rule
+
+
+def reversed_difference(call: Call) -> Found:
+    """A constant less a map."""
+    if call["alpha"] != 1 or not call.is_constant("other"):
+        raise NoRuleError
+    operator = Arithmetic("sub", torch.sub, left=_operand(call, "other"))
+    return Found(operator, (call.number(call.source("self")),))
+
+
+def _operand(call: Call, name: str) -> Tensor:
+    """A constant operand, the same for every pixel."""
+    if not isinstance(call[name], fx.Node):
+        return torch.tensor(float(call[name]))
+    found = call.constant(name)
+    if found.numel() == 1:
+        return found.reshape(())
+    if found.dim() > 4 or len(call.sizes) != 4 or found.dim() < 3 or found.shape[-2:] != (1, 1):
+        raise NoRuleError
+    return found.reshape(1, -1, 1, 1)
+
+
+def _name(target: Any) -> str:
+    return str(target).split(".")[1]

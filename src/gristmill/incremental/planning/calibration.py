@@ -1,0 +1,146 @@
+"""Measuring the cost table on this machine, in a bounded time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from gristmill.incremental.execution.step import Step
+from gristmill.incremental.execution.stream_state import StreamState
+from gristmill.incremental.execution.unit import Unit
+from gristmill.incremental.planning.cost_grid import CostGrid
+from gristmill.incremental.planning.cost_table import CostTable
+from gristmill.incremental.planning.size_classes import RectangleClasses
+from gristmill.incremental.planning.stopwatch import Stopwatch
+from gristmill.incremental.regions.rectangle import Rectangle
+
+SECONDS = 3.0
+_FIRST = 4
+_RATIO = 4
+_CALL = 2e-5
+
+Sizes = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def calibrate(step: Step, frame: Tensor, stopwatch: Stopwatch | None = None) -> CostTable:
+    """Measure what whole frames, units and rectangles cost.
+
+    First a whole frame and every unit in full; then rectangles on a grid of sizes in the middle
+    of each unit's map, the smallest of all units first. What the time does not suffice for is
+    estimated: the share of the unit's FLOPs, on top of the smallest rectangle's time. Time that
+    is left goes into having oneDNN prepare its kernels for the sizes that rectangles may get.
+
+    Args:
+        step: carries out the frames; with the number of threads that frames will have.
+        frame: [1, channels, height, width] an example. Its content hardly matters for time.
+        stopwatch: bounds the time; three seconds by default.
+    """
+    watch = Stopwatch(SECONDS) if stopwatch is None else stopwatch
+    state = step.state()
+    with torch.inference_mode():
+        whole = watch.measure(lambda: step.whole(state, frame))
+        dense = tuple(_dense_seconds(unit, state, watch) for unit in step.units)
+        grids = [_grid_sizes(unit) for unit in step.units]
+        known = _rectangles(step, state, grids, watch)
+        rectangles = tuple(
+            _grid(unit, sizes, seconds, taken) if unit.regional else None
+            for unit, sizes, seconds, taken in zip(step.units, grids, dense, known, strict=True)
+        )
+        _warm(step, state, dense, rectangles, watch)
+    entries = sum(len(heights) * len(widths) for heights, widths in grids)
+    measured = sum(map(len, known)) / entries if entries else 1.0
+    return CostTable(dense, rectangles, whole, measured)
+
+
+def _dense_seconds(unit: Unit, state: StreamState, watch: Stopwatch) -> float:
+    def call() -> None:
+        state.values[unit.root] = None
+        state.values[unit.root] = unit.run(state.values)
+
+    return watch.measure(call)
+
+
+def _rectangles(
+    step: Step, state: StreamState, grids: list[Sizes], watch: Stopwatch
+) -> list[dict[tuple[int, int], float]]:
+    """Measure rectangles of all units, small ones first, until the time is over."""
+    known: list[dict[tuple[int, int], float]] = [{} for _ in grids]
+    order = sorted(
+        (tall * wide, number, tall, wide)
+        for number, (heights, widths) in enumerate(grids)
+        for tall in heights
+        for wide in widths
+    )
+    for _, number, tall, wide in order:
+        if watch.over:
+            break
+        unit, maps = step.units[number], step.scratch.maps[number]
+        place = _centred(unit, tall, wide)
+        call = partial(unit.recompute, place, state.values, maps)
+        known[number][tall, wide] = watch.measure(call)
+    return known
+
+
+def _warm(
+    step: Step,
+    state: StreamState,
+    dense: Sequence[float],
+    rectangles: Sequence[CostGrid | None],
+    watch: Stopwatch,
+) -> None:
+    """Have the kernels of all sizes prepared that rectangles may get, small ones first."""
+    order = sorted(
+        (tall * wide, number, tall, wide)
+        for number, grid in enumerate(rectangles)
+        if grid is not None
+        for tall in grid.classes.rows.sizes
+        for wide in grid.classes.columns.sizes
+        if grid(tall, wide) < dense[number]
+    )
+    for _, number, tall, wide in order:
+        if watch.over:
+            break
+        unit = step.units[number]
+        unit.recompute(_centred(unit, tall, wide), state.values, step.scratch.maps[number])
+
+
+def _grid_sizes(unit: Unit) -> Sizes:
+    return (_sizes(unit.height), _sizes(unit.width)) if unit.regional else ((), ())
+
+
+def _sizes(length: int) -> tuple[int, ...]:
+    """Sizes 4, 16, 64 ... up to two thirds of a length, and the length."""
+    found = []
+    size = _FIRST
+    while 3 * size <= 2 * length:
+        found.append(size)
+        size *= _RATIO
+    return (*found, length)
+
+
+def _grid(unit: Unit, sizes: Sizes, dense: float, known: dict[tuple[int, int], float]) -> CostGrid:
+    heights, widths = sizes
+    fixed = min(known.values(), default=_CALL)
+    flops = unit.flops(Rectangle.whole(unit.height, unit.width))
+
+    def seconds(tall: int, wide: int) -> float:
+        found = known.get((tall, wide))
+        if found is not None:
+            return found
+        share = unit.flops(_centred(unit, tall, wide)) / flops if flops else 1.0
+        return fixed + share * dense
+
+    return CostGrid(
+        RectangleClasses(unit.height, unit.width),
+        heights,
+        widths,
+        tuple(tuple(seconds(tall, wide) for wide in widths) for tall in heights),
+    )
+
+
+def _centred(unit: Unit, tall: int, wide: int) -> Rectangle:
+    top, left = (unit.height - tall) // 2, (unit.width - wide) // 2
+    return Rectangle(top, left, top + tall, left + wide)

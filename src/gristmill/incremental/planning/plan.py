@@ -1,0 +1,31 @@
+"""What is to be done with one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gristmill.incremental.execution.step import Order
+from gristmill.incremental.regions.region_set import RegionSet
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A decision for each unit of a graph.
+
+    Args:
+        changed: places of the frame that changed.
+        whole: whether the frame is computed as a whole; then there are no orders.
+        orders: of each unit, what to do.
+        reached: of each unit, the places of its root that the change may alter.
+        seconds: of each unit, what its order should take.
+        predicted: seconds of the frame; those of a whole one if that is what is done.
+        dense: seconds of a whole frame.
+    """
+
+    changed: RegionSet
+    whole: bool
+    orders: tuple[Order, ...]
+    reached: tuple[RegionSet, ...]
+    seconds: tuple[float, ...]
+    predicted: float
+    dense: float

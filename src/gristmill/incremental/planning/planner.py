@@ -1,0 +1,120 @@
+"""The cheapest way to bring a stream's values up to date, by measured cost."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from gristmill.incremental.execution.step import DENSE, SKIP, Order
+from gristmill.incremental.execution.unit import Unit
+from gristmill.incremental.graph.node import FRAME
+from gristmill.incremental.planning.cost_table import CostTable
+from gristmill.incremental.planning.experience import Experience
+from gristmill.incremental.planning.plan import Plan
+from gristmill.incremental.planning.prospect import Prospect
+from gristmill.incremental.regions.merging import merged
+from gristmill.incremental.regions.region_set import NOWHERE, RegionSet
+
+_REMEMBERED = 64
+
+
+class Planner:
+    """Plans frames of one size.
+
+    What a change reaches is handed from unit to unit as it is, not as it is recomputed: values
+    outside it stay the same bits though they are computed once more. So rectangles that are
+    merged, or a unit that is computed in full, make nothing larger further down.
+
+    Who tells `observe` how long frames took lets the planner learn how far to trust its table.
+
+    Args:
+        units: of the graph.
+        table: their cost.
+        margin: how much cheaper than a whole frame a plan must be, as a share of the whole; what
+            planning costs and predictions miss.
+    """
+
+    def __init__(self, units: Sequence[Unit], table: CostTable, *, margin: float = 0.03) -> None:
+        self._units = tuple(units)
+        self._table = table
+        self._margin = margin
+        self._experience = Experience()
+        self._wholes = tuple(RegionSet.whole(unit.height, unit.width) for unit in self._units)
+        self._prospect = Prospect()
+        self._known: OrderedDict[RegionSet, Plan] = OrderedDict()
+
+    def plan(self, changed: RegionSet) -> Plan:
+        """Decide what to do when these places of the frame change."""
+        known = self._known.get(changed)
+        if known is not None and known.predicted <= self._limit:
+            self._known.move_to_end(changed)
+            return known
+        if not self._prospect.worth_planning(changed):
+            return self._whole_frame(changed)
+        plan = self._planned(changed)
+        self._prospect.learn(changed, paid=not plan.whole)
+        if not plan.whole:
+            self._known[changed] = plan
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return plan
+
+    def observe(self, plan: Plan, seconds: float) -> None:
+        """Take in how long a plan's frame took in all; later plans are chosen the better for it."""
+        self._experience.observe(plan, seconds)
+
+    @property
+    def _limit(self) -> float:
+        """Predicted seconds up to which a plan is cheaper than a whole frame."""
+        return self._table.whole * (1.0 - self._margin) * self._experience.favour
+
+    def _planned(self, changed: RegionSet) -> Plan:
+        limit = self._limit
+        reached: list[RegionSet] = []
+        orders: list[Order] = []
+        seconds: list[float] = []
+        total = 0.0
+        places: dict[int, RegionSet] = {FRAME: changed}
+        for number, unit in enumerate(self._units):
+            reach = self._reach(number, unit, places)
+            places[unit.root] = reach
+            order, cost = self._order(number, unit, reach)
+            reached.append(reach)
+            orders.append(order)
+            seconds.append(cost)
+            total += cost
+            if total > limit:
+                return self._whole_frame(changed)
+        return Plan(
+            changed,
+            False,
+            tuple(orders),
+            tuple(reached),
+            tuple(seconds),
+            total,
+            self._table.whole,
+        )
+
+    def _reach(self, number: int, unit: Unit, places: dict[int, RegionSet]) -> RegionSet:
+        found = NOWHERE
+        for source in unit.sources:
+            changed = places[source]
+            if changed:
+                found = found.united(unit.reached(source, changed))
+        return found
+
+    def _order(self, number: int, unit: Unit, reach: RegionSet) -> tuple[Order, float]:
+        if not reach:
+            return SKIP, 0.0
+        dense = self._table.dense[number]
+        grid = self._table.rectangles[number]
+        if grid is None or reach == self._wholes[number]:
+            return DENSE, dense
+        rectangles, seconds = merged(reach, grid, grid.slack)
+        if seconds >= dense:
+            return DENSE, dense
+        return tuple(map(grid.classes.grown, rectangles)), seconds
+
+    def _whole_frame(self, changed: RegionSet) -> Plan:
+        whole = self._table.whole
+        return Plan(changed, True, (), (), (), whole, whole)

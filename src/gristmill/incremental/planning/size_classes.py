@@ -1,0 +1,56 @@
+"""The few sizes that recomputed rectangles may have."""
+
+from __future__ import annotations
+
+from gristmill.incremental.regions.rectangle import Rectangle
+
+
+class SizeClasses:
+    """Sizes along one axis of a map: 1, 2, 4, 6, 8, 12, 16, 24 and so on, and the whole.
+
+    oneDNN prepares a convolution for every new size of its input, which takes longer than to run
+    it on a small rectangle, and keeps a thousand. So rectangles are grown to one of few sizes.
+
+    Args:
+        length: of the axis in pixels.
+
+    Attributes:
+        sizes: growing; the last is the length.
+        number: of every size from 0 to the length, the number of the class it is grown to.
+    """
+
+    __slots__ = ("number", "sizes")
+
+    def __init__(self, length: int) -> None:
+        steps = {1} | {whole << power for whole in (2, 3) for power in range(length.bit_length())}
+        self.sizes = (*sorted(size for size in steps - {3} if size < length), length)
+        self.number: list[int] = []
+        for number, size in enumerate(self.sizes):
+            self.number += [number] * (size + 1 - len(self.number))
+
+    def grown(self, begin: int, end: int) -> tuple[int, int]:
+        """An interval of a class's size that contains this one, inside the axis."""
+        size = self.sizes[self.number[end - begin]]
+        begin = min(begin, self.sizes[-1] - size)
+        return begin, begin + size
+
+
+class RectangleClasses:
+    """Sizes of rectangles of one map.
+
+    Args:
+        height: of the map in pixels.
+        width: of the map in pixels.
+    """
+
+    __slots__ = ("columns", "rows")
+
+    def __init__(self, height: int, width: int) -> None:
+        self.rows = SizeClasses(height)
+        self.columns = SizeClasses(width)
+
+    def grown(self, rectangle: Rectangle) -> Rectangle:
+        """A rectangle of a class's height and width that contains this one, inside the map."""
+        top, bottom = self.rows.grown(rectangle[0], rectangle[2])
+        left, right = self.columns.grown(rectangle[1], rectangle[3])
+        return Rectangle(top, left, bottom, right)

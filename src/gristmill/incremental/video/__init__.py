@@ -1,0 +1,1 @@
+"""Frames from files, cameras and folders of pictures; videos with what was recomputed drawn in."""

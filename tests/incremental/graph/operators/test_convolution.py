@@ -1,0 +1,100 @@
+"""Convolutions over random windows, groups and sizes."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gristmill.core.errors import UsageError
+from gristmill.incremental.graph.operators.convolution import Convolution, Padding
+from gristmill.incremental.kernels import packed
+from gristmill.incremental.kernels.activation import Activation
+from gristmill.incremental.kernels.layer import Layer
+from gristmill.incremental.regions.rectangle import Rectangle
+
+SIDES = st.tuples(st.sampled_from([1, 2, 3, 5]), st.sampled_from([1, 2, 3, 5]))
+PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
+PADDINGS = st.builds(Padding, *[st.integers(0, 3)] * 4)
+
+
+def convolution_of(kernel, stride, dilation, padding, kind, seed=0, activation=None):
+    generator = torch.Generator().manual_seed(seed)
+    outputs, inputs, groups = {"dense": (7, 6, 1), "deep": (8, 8, 8), "groups": (8, 12, 4)}[kind]
+    weight = torch.randn((outputs, inputs // groups, *kernel), generator=generator)
+    bias = torch.randn(outputs, generator=generator)
+    layer = Layer(weight, bias, stride, dilation, groups, activation)
+    return Convolution(layer, padding), inputs
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    kernel=SIDES,
+    stride=PAIRS,
+    dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    padding=PADDINGS,
+    kind=st.sampled_from(["dense", "deep", "groups"]),
+    size=st.tuples(st.integers(9, 24), st.integers(9, 24)),
+    seed=st.integers(0, 999),
+)
+def test_regions_reach_and_needs(check, kernel, stride, dilation, padding, kind, size, seed):
+    convolution, channels = convolution_of(kernel, stride, dilation, padding, kind, seed)
+    convolution.check(size)
+    dense = dilation == (1, 1) and stride[0] <= kernel[0] and stride[1] <= kernel[1]
+    check(convolution, [(channels, *size)], seed, tight=dense)
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [Activation("relu"), Activation("hardtanh", (0.0, 6.0)), Activation("swish")],
+    ids=lambda each: each.kind,
+)
+def test_a_fused_activation(check, activation):
+    convolution, channels = convolution_of((3, 3), (1, 1), (1, 1), Padding(1, 1, 1, 1), "dense")
+    convolution = convolution.with_activation(activation)
+    convolution.check((12, 17))
+    check(convolution, [(channels, 12, 17)], 5)
+    assert convolution.title == f"conv 3x3 6->7+{activation.kind}"
+
+
+def test_flops_are_two_for_each_product():
+    convolution, channels = convolution_of((3, 3), (2, 2), (1, 1), Padding(1, 1, 1, 1), "deep")
+    assert convolution.title == "depthwise 3x3 8->8"
+    assert convolution.flops(Rectangle(0, 0, 4, 5), [(channels, 30, 30)]) == 2 * 4 * 5 * 8 * 9
+
+
+def test_a_map_of_other_channels_is_refused():
+    convolution, _ = convolution_of((3, 3), (1, 1), (1, 1), Padding(), "dense")
+    with pytest.raises(UsageError, match="expected a map of 6 channels, found 5"):
+        convolution.shape((5, 9, 9))
+
+
+def test_a_map_smaller_than_the_window_is_refused():
+    convolution, _ = convolution_of((5, 3), (1, 1), (1, 1), Padding(), "dense")
+    with pytest.raises(UsageError, match=r"at least 5x3 with its padding .*, found 4x9"):
+        convolution.shape((6, 4, 9))
+
+
+@pytest.mark.skipif(not packed.available(), reason="no packed convolution here")
+def test_a_kernel_that_is_exact_only_without_padding_gets_the_padding_added(check, monkeypatch):
+    tried = []
+
+    def agrees(kernel, layer, size, padding):
+        tried.append((size, padding))
+        return padding == (0, 0)
+
+    monkeypatch.setattr("gristmill.incremental.graph.operators.convolution.agrees", agrees)
+    convolution, channels = convolution_of((3, 3), (1, 1), (1, 1), Padding(1, 2, 1, 2), "dense")
+    convolution.check((9, 9))
+    assert tried == [((9, 9), (1, 2)), ((11, 13), (0, 0))]
+    assert convolution.exact
+    check(convolution, [(channels, 9, 9)], 1, tight=True)
+
+
+@pytest.mark.skipif(not packed.available(), reason="no packed convolution here")
+def test_a_kernel_that_is_never_exact_says_so(monkeypatch):
+    monkeypatch.setattr(
+        "gristmill.incremental.graph.operators.convolution.agrees", lambda *_: False
+    )
+    convolution, _ = convolution_of((3, 3), (1, 1), (1, 1), Padding(1, 1, 1, 1), "dense")
+    convolution.check((9, 9))
+    assert not convolution.exact
