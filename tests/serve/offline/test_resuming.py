@@ -268,9 +268,9 @@ class Killing:
     ("name", "kills"),
     [
         ("out.parquet", 3),
-        pytest.param("out.parquet", 20, marks=pytest.mark.slow),
-        pytest.param("out", 20, marks=pytest.mark.slow),
-        pytest.param("out.csv", 20, marks=pytest.mark.slow),
+        pytest.param("out.parquet", 8, marks=pytest.mark.slow),
+        pytest.param("out", 8, marks=pytest.mark.slow),
+        pytest.param("out.csv", 8, marks=pytest.mark.slow),
     ],
 )
 def test_kills_at_random_moments_change_no_byte(

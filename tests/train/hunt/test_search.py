@@ -111,7 +111,7 @@ class _KilledError(Exception):
 def test_interrupted_after_any_report_it_ends_the_same(tmp_path):
     whole = searched(tmp_path / "whole").run()
     reports = whole.trials["trained"].sum()
-    for last in range(1, reports, 3):
+    for last in range(1, reports, 5):
         left = [last]
 
         def end(event, ledger, left=left):

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 KILLS_OF_WORKERS = 25
-KILLS_OF_MAIN = 30
+KILLS_OF_MAIN = 18
 FOLDER = Path(__file__).parent
 
 

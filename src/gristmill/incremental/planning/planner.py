@@ -50,7 +50,7 @@ class Planner:
             self._known.move_to_end(changed)
             return known
         if not self._prospect.worth_planning(changed):
-            return self._whole_frame(changed)
+            return self.whole_frame(changed)
         plan = self._planned(changed)
         self._prospect.learn(changed, paid=not plan.whole)
         if not plan.whole:
@@ -58,6 +58,11 @@ class Planner:
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return plan
+
+    def whole_frame(self, changed: RegionSet) -> Plan:
+        """Return the plan that computes everything, whatever is cheapest."""
+        whole = self._table.whole
+        return Plan(changed, True, (), (), (), whole, whole)
 
     def observe(self, plan: Plan, seconds: float) -> None:
         """Take in how long a plan's frame took in all; later plans are chosen the better for it."""
@@ -84,7 +89,7 @@ class Planner:
             seconds.append(cost)
             total += cost
             if total > limit:
-                return self._whole_frame(changed)
+                return self.whole_frame(changed)
         return Plan(
             changed,
             False,
@@ -114,7 +119,3 @@ class Planner:
         if seconds >= dense:
             return DENSE, dense
         return tuple(map(grid.classes.grown, rectangles)), seconds
-
-    def _whole_frame(self, changed: RegionSet) -> Plan:
-        whole = self._table.whole
-        return Plan(changed, True, (), (), (), whole, whole)

@@ -1,0 +1,64 @@
+"""From the grey levels of a picture to the numbers that a network is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gristmill.core.errors import UsageError
+from gristmill.incremental.regions.rectangle import Rectangle
+
+_CHANNELS = 3
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A level becomes (level - mean) / deviation, channel by channel and pixel by pixel.
+
+    Args:
+        mean: of red, green and blue, in levels of 0 to 255.
+        deviation: of each, above 0. By default levels become numbers of 0 to 1.
+
+    Raises:
+        UsageError: not three numbers each, or a deviation that is not above 0.
+    """
+
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    deviation: tuple[float, ...] = (255.0, 255.0, 255.0)
+
+    def __post_init__(self) -> None:
+        for name, found in (("mean", self.mean), ("deviation", self.deviation)):
+            if len(found) != _CHANNELS or not np.isfinite(found).all():
+                raise UsageError(f"expected three numbers for {name}, found {found}")
+        if min(self.deviation) <= 0:
+            raise UsageError(f"expected deviations above 0, found {self.deviation}")
+
+    def frame(self, image: NDArray[np.uint8]) -> Tensor:
+        """Return a picture, uint8[height, width, 3], as float32 [1, 3, height, width]."""
+        height, width = image.shape[:2]
+        made = torch.empty((1, _CHANNELS, height, width), memory_format=torch.channels_last)
+        self.write(image, [Rectangle.whole(height, width)], made)
+        return made
+
+    def write(
+        self, image: NDArray[np.uint8], rectangles: Iterable[Rectangle], frame: Tensor
+    ) -> None:
+        """Write rectangles of a picture into a frame, to the bits that `frame` gives there.
+
+        Args:
+            image: uint8[height, width, 3].
+            rectangles: of it.
+            frame: float32 [1, 3, height, width] in channels-last memory.
+        """
+        numbers = frame[0].permute(1, 2, 0).numpy()
+        mean = np.asarray(self.mean, np.float32)
+        deviation = np.asarray(self.deviation, np.float32)
+        for top, left, bottom, right in rectangles:
+            place = numbers[top:bottom, left:right]
+            np.subtract(image[top:bottom, left:right], mean, out=place)
+            np.divide(place, deviation, out=place)
