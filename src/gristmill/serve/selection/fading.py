@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import msgspec
-
 from gristmill.serve.selection.evidence import add, merge, nothing, only
+from gristmill.serve.selection.plain_policy import PlainPolicy
 from gristmill.serve.selection.policy import (
     Outcome,
     PolicyState,
@@ -15,7 +14,7 @@ from gristmill.serve.selection.policy import (
 )
 
 
-class FadingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FadingPolicy(PlainPolicy, frozen=True, forbid_unknown_fields=True):
     """A policy that knows of every arm how often it was chosen and what it lost.
 
     Attributes:
@@ -36,31 +35,9 @@ class FadingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the state of one who has seen nothing."""
         return nothing(self.arms)
 
-    def patience(self, state: PolicyState) -> int:
-        """Return how many outcomes the probabilities hold for: 1, as they cost little."""
-        return 1
-
-    def advice(self, arm: int, context: str) -> tuple[float, ...]:
-        """Return nothing: there are no experts."""
-        return ()
-
-    @property
-    def pairs(self) -> int:
-        """How many pairs of arms it overhears: none."""
-        return 0
-
     def share_shadowed(self) -> float:
         """Return 0: nobody is asked but the chosen arm."""
         return 0.0
-
-    def overhear(
-        self,
-        state: PolicyState,
-        at: float,
-        differed: tuple[float | None, ...],
-    ) -> PolicyState:
-        """Return the state as it is: only feedback teaches anything."""
-        return state
 
     def update(self, state: PolicyState, outcome: Outcome) -> PolicyState:
         """Return the state after an outcome."""

@@ -11,11 +11,10 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
-import msgspec
-
 from gristmill.core.errors import UsageError
 from gristmill.serve.selection.evidence import fading
 from gristmill.serve.selection.exp3 import exponential_weights
+from gristmill.serve.selection.plain_policy import PlainPolicy
 from gristmill.serve.selection.policy import (
     Outcome,
     PolicyState,
@@ -26,7 +25,7 @@ from gristmill.serve.selection.policy import (
 )
 
 
-class Hedge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="hedge"):
+class Hedge(PlainPolicy, frozen=True, forbid_unknown_fields=True, tag="hedge"):
     """Hedge with fixed share.
 
     In its state `loss` is minus the logarithm of each weight, the greatest weight being 1.
@@ -64,31 +63,9 @@ class Hedge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="hedge"
         """Return the probability of every arm: its share of the weights."""
         return with_floor(exponential_weights(state.loss, 1.0), self.floor)
 
-    def patience(self, state: PolicyState) -> int:
-        """Return how many outcomes the probabilities hold for: 1, as they cost little."""
-        return 1
-
-    def advice(self, arm: int, context: str) -> tuple[float, ...]:
-        """Return nothing: there are no experts."""
-        return ()
-
-    @property
-    def pairs(self) -> int:
-        """How many pairs of arms it overhears: none."""
-        return 0
-
     def share_shadowed(self) -> float:
         """Return 1: all arms are always asked."""
         return 1.0
-
-    def overhear(
-        self,
-        state: PolicyState,
-        at: float,
-        differed: tuple[float | None, ...],
-    ) -> PolicyState:
-        """Return the state as it is: only feedback teaches anything."""
-        return state
 
     def update(self, state: PolicyState, outcome: Outcome) -> PolicyState:
         """Return the state after an outcome; one without the losses of all arms teaches nothing."""
