@@ -75,6 +75,8 @@ def load(module: str, error: type[GristmillError]) -> None:
 
 
 def keep_loaded() -> None:
-    """Never collect what exists now: a collection would write to, and so copy, each shared page."""
+    """Never collect what exists now: each full collection would look at all of it, and in a forked
+    process write to, and so copy, each shared page.
+    """
     gc.collect()
     gc.freeze()

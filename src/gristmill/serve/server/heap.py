@@ -6,6 +6,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from gristmill.core.processes.interpreter import keep_loaded
+
 
 @contextmanager
 def frozen_heap() -> Iterator[None]:
@@ -15,8 +17,7 @@ def frozen_heap() -> Iterator[None]:
     would look at all of them while requests wait, for a tenth of a second. What is frozen is still
     freed when nothing refers to it: a model that is swapped for another is in no cycle.
     """
-    gc.collect()
-    gc.freeze()
+    keep_loaded()
     try:
         yield
     finally:
