@@ -123,7 +123,6 @@ class _UnderWay:
         self._model, self._pixels = model, pixels
         self._state: StreamState = model.state()
         self._frame = torch.empty((1, 3, *self.size), memory_format=torch.channels_last)
-        self._outputs: tuple[Tensor, ...] = ()
         self._plan: Plan | None = None
         self._complete = False
 
@@ -146,11 +145,10 @@ class _UnderWay:
             self._pixels.write(self.detector.reference, changed, self._frame)
             spent = time.perf_counter() - began
             self._plan = self._model.advance(self._state, self._frame, changed, spent)
-            self._outputs = self._model.outputs(self._state)
             whole = self._plan.whole
         self._complete = True
+        outputs = self._model.outputs(self._state)
         seconds = time.perf_counter() - began
-        outputs = tuple(value.clone() for value in self._outputs)
         return Answer(outputs, changed, float(mask.mean()), whole, seconds)
 
     def explain(self) -> list[Explained]:
