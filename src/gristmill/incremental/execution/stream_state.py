@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from gristmill.core.errors import UsageError
-from gristmill.incremental.graph.operator import Shape
 
 
 class StreamState:
@@ -58,14 +57,3 @@ class StreamState:
         """Drop all values and their memory."""
         self.values = [None] * len(self.values)
         self.current = False
-
-
-def sum_of_activations(shapes: Sequence[Shape]) -> int:
-    """Bytes of all nodes' values as float32: what keeping everything would take."""
-    total = 0
-    for shape in shapes:
-        size = 4
-        for length in shape:
-            size *= length
-        total += size
-    return total
