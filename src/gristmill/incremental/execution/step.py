@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 import torch
@@ -98,6 +99,25 @@ class Step:
         Raises:
             UsageError: the frame is of another size, or the state has no values.
         """
+        with self.updating(state, frame, changed):
+            self._carry_out(state, orders)
+
+    @contextmanager
+    def updating(
+        self, state: StreamState, frame: Tensor, changed: RegionSet
+    ) -> Generator[None, None, None]:
+        """Take the changed places of a frame into the reference; meanwhile, values may be written.
+
+        The state is current again once the block has ended without an error.
+
+        Args:
+            state: of the stream, current.
+            frame: [1, channels, height, width]; read in the changed places only.
+            changed: places of the frame.
+
+        Raises:
+            UsageError: the frame is of another size, or the state has no values.
+        """
         self._check(frame)
         reference = state.reference
         if reference is None or not state.current:
@@ -109,7 +129,7 @@ class Step:
             state.current = False
             for rectangle in changed:
                 cut(reference, rectangle).copy_(cut(frame, rectangle))
-            self._carry_out(state, orders)
+            yield
             state.current = True
 
     def _carry_out(self, state: StreamState, orders: Sequence[Order]) -> None:

@@ -105,6 +105,19 @@ class Unit:
             values: kept ones; the root's is written.
             scratch: a whole map for each inner node, in their order, of any content.
         """
+        found = self.computed(rectangle, values, scratch)
+        cut(_read({}, values, self.root), rectangle).copy_(found)
+
+    def computed(
+        self, rectangle: Rectangle, values: Sequence[Tensor | None], scratch: Sequence[Tensor]
+    ) -> Tensor:
+        """Compute a rectangle of the root, [1, channels, height, width]; write it nowhere.
+
+        Args:
+            rectangle: pixels of the root, at least one.
+            values: kept ones; only read.
+            scratch: a whole map for each inner node, in their order, of any content.
+        """
         inner: dict[int, Tensor] = {}
         if self._inner:
             for (number, operator, inputs), region, whole in zip(
@@ -114,9 +127,9 @@ class Unit:
                 if not region.empty:
                     read = [_read(inner, values, s) for s in inputs]
                     cut(whole, region).copy_(operator.run_region(region, *read))
-        root, operator, inputs = self._steps[-1]
+        _, operator, inputs = self._steps[-1]
         read = [_read(inner, values, s) for s in inputs]
-        cut(_read(inner, values, root), rectangle).copy_(operator.run_region(rectangle, *read))
+        return operator.run_region(rectangle, *read)
 
     def _reach(self, source: int, changed: Rectangle) -> Rectangle:
         places: dict[int, Rectangle] = {source: changed}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gristmill.incremental.execution.step import DENSE, SKIP, Order
 from gristmill.incremental.execution.unit import Unit
@@ -68,6 +68,27 @@ class Planner:
         """Take in how long a plan's frame took in all; later plans are chosen the better for it."""
         self._experience.observe(plan, seconds)
 
+    def order(self, number: int, reach: RegionSet) -> tuple[Order, float]:
+        """Decide what to do with one unit, whatever is done with the others.
+
+        Args:
+            number: of the unit.
+            reach: places of its root that may have changed.
+
+        Returns:
+            The order, and the seconds that it should take.
+        """
+        if not reach:
+            return SKIP, 0.0
+        dense = self._table.dense[number]
+        grid = self._table.rectangles[number]
+        if grid is None or reach == self._wholes[number]:
+            return DENSE, dense
+        rectangles, seconds = merged(reach, grid, grid.slack)
+        if seconds >= dense:
+            return DENSE, dense
+        return tuple(map(grid.classes.grown, rectangles)), seconds
+
     @property
     def _limit(self) -> float:
         """Predicted seconds up to which a plan is cheaper than a whole frame."""
@@ -81,9 +102,9 @@ class Planner:
         total = 0.0
         places: dict[int, RegionSet] = {FRAME: changed}
         for number, unit in enumerate(self._units):
-            reach = self._reach(number, unit, places)
+            reach = reach_of(unit, places)
             places[unit.root] = reach
-            order, cost = self._order(number, unit, reach)
+            order, cost = self.order(number, reach)
             reached.append(reach)
             orders.append(order)
             seconds.append(cost)
@@ -100,22 +121,17 @@ class Planner:
             self._table.whole,
         )
 
-    def _reach(self, number: int, unit: Unit, places: dict[int, RegionSet]) -> RegionSet:
-        found = NOWHERE
-        for source in unit.sources:
-            changed = places[source]
-            if changed:
-                found = found.united(unit.reached(source, changed))
-        return found
 
-    def _order(self, number: int, unit: Unit, reach: RegionSet) -> tuple[Order, float]:
-        if not reach:
-            return SKIP, 0.0
-        dense = self._table.dense[number]
-        grid = self._table.rectangles[number]
-        if grid is None or reach == self._wholes[number]:
-            return DENSE, dense
-        rectangles, seconds = merged(reach, grid, grid.slack)
-        if seconds >= dense:
-            return DENSE, dense
-        return tuple(map(grid.classes.grown, rectangles)), seconds
+def reach_of(unit: Unit, places: Mapping[int, RegionSet]) -> RegionSet:
+    """Return the places of a unit's root that a change of what it reads may alter.
+
+    Args:
+        unit: which.
+        places: changed ones of each value that it reads, by node number.
+    """
+    found = NOWHERE
+    for source in unit.sources:
+        changed = places[source]
+        if changed:
+            found = found.united(unit.reached(source, changed))
+    return found
