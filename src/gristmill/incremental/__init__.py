@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gristmill.incremental.pixels import Pixels as Pixels
     from gristmill.incremental.stream import Answer as Answer
     from gristmill.incremental.stream import Stream as Stream
+    from gristmill.incremental.streams import Streams as Streams
     from gristmill.incremental.video.source import open_video as open_video
 
 _EXPORTS = {
@@ -25,6 +26,7 @@ _EXPORTS = {
     "Noise": "changes.noise",
     "Pixels": "pixels",
     "Stream": "stream",
+    "Streams": "streams",
     "open_video": "video.source",
 }
 __getattr__, __dir__, __all__ = lazy_exports(__name__, _EXPORTS)
