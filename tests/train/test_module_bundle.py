@@ -64,6 +64,17 @@ def test_a_classifier_of_images(tmp_path):
     np.testing.assert_allclose(answers["probs"], expected.numpy(), atol=1e-6)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_captured_in_the_order_in_which_they_are_served(tmp_path, channels):
+    field = Field("picture", "image", shape=[4, 5, channels])
+    module = nn.Sequential(nn.SiLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    pixels = torch.arange(40 * channels, dtype=torch.uint8).reshape(2, 4, 5, channels)
+    bundle = bundle_module(module, tmp_path / "b", inputs=[field], example={"picture": pixels})
+    answers = open_runner(bundle)(Rows({"picture": pixels.numpy()}))
+    expected = module(pixels.permute(0, 3, 1, 2) / 255.0)
+    np.testing.assert_allclose(answers["output"], expected.numpy(), atol=1e-6)
+
+
 def test_numbers_and_tensors_together(tmp_path):
     fields = [Field("x", "tensor", dtype="float32", shape=[2]), Field("scale", "float")]
     bundle = written(

@@ -129,7 +129,9 @@ def _rows(field: Field, example: Example) -> list[Tensor]:
 def _stacked(field: Field, rows: Sequence[Tensor]) -> Tensor:
     """Return the rows as the module takes them, filled up with 0 where they are shorter."""
     if field.kind == "image":
-        return torch.stack(list(rows)).permute(0, 3, 1, 2).float() / _WHITE
+        pixels = torch.stack(list(rows)).permute(0, 3, 1, 2).float() / _WHITE
+        # In the order in which pixels are served: another one would be captured with the graph.
+        return pixels.clone(memory_format=torch.contiguous_format)
     return (
         nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
         if field.ragged
