@@ -46,6 +46,11 @@ class SizedModel:
         self._everything = RegionSet.whole(height, width)
         self._lock = threading.Lock()
 
+    @property
+    def whole_seconds(self) -> float:
+        """Seconds that a whole frame takes on this machine, as they were measured."""
+        return self._table.whole
+
     def state(self) -> StreamState:
         """Return the state of a new stream."""
         return self._step.state()
