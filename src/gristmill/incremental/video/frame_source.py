@@ -30,6 +30,7 @@ class FrameSource(Closing):
         name: as given.
         rate: frames a second as the source states them; None where it doesn't.
         expected: how many frames it announces; None where it doesn't.
+        live: whether it shows what happens now and goes on without an end.
         dropped: how many frames couldn't be decoded so far.
         resizes: how often the frames have changed their size so far.
         fault: why the frames ended before the end; None if they haven't.
@@ -39,6 +40,7 @@ class FrameSource(Closing):
         self.name = name
         self.rate: float | None = None
         self.expected: int | None = None
+        self.live = False
         self.dropped = 0
         self.resizes = 0
         self.fault: str | None = None

@@ -40,7 +40,7 @@ class VideoReader(FrameSource):
     ) -> None:
         super().__init__(name)
         self._container = container
-        self._live = live
+        self.live = live
         try:
             self._stream = _prepared(video_stream(container, name), threads)
         except BaseException:
@@ -63,7 +63,7 @@ class VideoReader(FrameSource):
             self._container.close()
 
     def _pictures(self) -> Iterator[Picture]:
-        origin = None if self._live else _start(self._stream)
+        origin = None if self.live else _start(self._stream)
         seconds, step = 0.0, 1 / (self.rate or _USUAL_RATE)
         following = 0.0
         for frame in self._decoded():
@@ -84,7 +84,7 @@ class VideoReader(FrameSource):
                 if self._closed:
                     return
                 yield frame
-            if self._live and lost >= _MOST_LOST:
+            if self.live and lost >= _MOST_LOST:
                 self.fault = f"{lost} packets in a row could not be decoded"
                 return
 

@@ -1,0 +1,149 @@
+"""What came of watching a video, in figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import isfinite
+from typing import TYPE_CHECKING, Literal, cast
+
+import msgspec
+
+if TYPE_CHECKING:
+    from gristmill.incremental import Answer, Stream
+    from gristmill.serve.runners.rows import Rows
+
+_INPUT_ERROR_EVERY = 25
+
+
+class InputErrors(msgspec.Struct, frozen=True):
+    """How far what the network saw was from the frames, because noise is no change.
+
+    Attributes:
+        looks: how many frames were compared, one in 25.
+        largest: of all differences, in grey levels of 0 to 255.
+        mean: of all differences.
+    """
+
+    looks: int
+    largest: int
+    mean: float
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """What frames took, and what would have been taken without what they have in common.
+
+    Attributes:
+        frames: that were looked at in this run.
+        computing: seconds that finding changes and computing took.
+        whole_seconds: that one whole frame takes, as measured before.
+        speed_up: of computing, against all frames as whole ones.
+        still: frames in which nothing changed.
+        still_seconds: that they took.
+        whole: frames that were computed as a whole.
+        changed: share of the tiles that changed, of 1; the mean of all frames.
+        input_errors: what ignoring noise made.
+        labels: how many frames got each label; those whose answer isn't finite got none.
+    """
+
+    frames: int
+    computing: float
+    whole_seconds: float
+    speed_up: float
+    still: int
+    still_seconds: float
+    whole: int
+    changed: float
+    input_errors: InputErrors
+    labels: dict[str, int]
+
+
+class WatchSummary(msgspec.Struct, frozen=True):
+    """What came of watching a video.
+
+    Attributes:
+        video: its path or address.
+        live: whether it is one without an end.
+        bundle: the bundle's fingerprint.
+        height: of the pictures that the network was given, in pixels.
+        width: of the pictures that the network was given, in pixels.
+        ended: `finished`, `stopped` before the end, or `broken`: the video broke off.
+        fault: why it broke off; None if it didn't.
+        dropped: frames that could not be decoded.
+        resizes: how often the video's frames changed their size.
+        seconds: duration of this run.
+        figures: of the frames of this run.
+        resumed: rows of an earlier run that was killed.
+        rows: in the output, those of an earlier run among them; None without output.
+        output: the table.
+        annotated: the video with the changes drawn in.
+    """
+
+    video: str
+    live: bool
+    bundle: str
+    height: int
+    width: int
+    ended: Literal["finished", "stopped", "broken"]
+    fault: str | None
+    dropped: int
+    resizes: int
+    seconds: float
+    figures: Figures
+    resumed: int
+    rows: int | None
+    output: str | None
+    annotated: str | None
+
+
+class Tally:
+    """Adds up the answers of a stream.
+
+    Args:
+        whole_seconds: that one whole frame takes.
+    """
+
+    def __init__(self, whole_seconds: float) -> None:
+        self._whole_seconds = whole_seconds
+        self._frames = self._still = self._whole = 0
+        self._computing = self._still_seconds = self._changed = 0.0
+        self._looks, self._largest, self._mean = 0, 0, 0.0
+        self._labels: Counter[str] = Counter()
+
+    @property
+    def speed_up(self) -> float:
+        """Of computing, against all frames as whole ones; 1 before the first."""
+        if not self._computing:
+            return 1.0
+        return self._frames * self._whole_seconds / self._computing
+
+    def add(self, stream: Stream, answer: Answer, said: Rows) -> None:
+        """Take in a stream's latest answer, and what it says as a row."""
+        self._frames += 1
+        self._computing += answer.seconds
+        self._changed += answer.share
+        self._whole += answer.whole
+        if not answer.changed:
+            self._still += 1
+            self._still_seconds += answer.seconds
+        if self._frames % _INPUT_ERROR_EVERY == 0:
+            error = stream.input_error()
+            self._looks += 1
+            self._largest = max(self._largest, error.largest)
+            self._mean += error.mean
+        if "label" in said.columns and isfinite(cast("float", said["prob"][0])):
+            self._labels[str(said["label"][0])] += 1
+
+    def figures(self) -> Figures:
+        """Return what has come together."""
+        return Figures(
+            self._frames,
+            self._computing,
+            self._whole_seconds,
+            self.speed_up,
+            self._still,
+            self._still_seconds,
+            self._whole,
+            self._changed / max(self._frames, 1),
+            InputErrors(self._looks, self._largest, self._mean / max(self._looks, 1)),
+            dict(self._labels.most_common()),
+        )
