@@ -12,8 +12,8 @@ from gristmill.cli.output import HELP, emit, json_option, say, table
 if TYPE_CHECKING:
     from gristmill.incremental import Noise
     from gristmill.incremental.planning.explanation import Explained
-    from gristmill.pipeline.video_watch import Watched
-    from gristmill.pipeline.watch_summary import Figures, WatchSummary
+    from gristmill.pipeline.watching.summary import Figures, WatchSummary
+    from gristmill.pipeline.watching.video_watch import Watched
 
 _PLACE = click.Path(path_type=Path)
 
@@ -86,8 +86,8 @@ def command(
     """
     from gristmill.cli.stopping import stopping_well
     from gristmill.core.errors import DataError
-    from gristmill.pipeline.passage import Moment, Passage
-    from gristmill.pipeline.video_watch import watch_video
+    from gristmill.pipeline.watching.passage import Moment, Passage
+    from gristmill.pipeline.watching.video_watch import watch_video
 
     passage = Passage(Moment.parse(start), None if until is None else Moment.parse(until), every)
     with stopping_well() as stopped:
@@ -165,8 +165,10 @@ def _show_figures(summary: WatchSummary, figures: Figures) -> None:
 
     each = figures.computing / figures.frames
     say(
-        f"{format_count(figures.frames)} frames in {format_seconds(summary.seconds)}; computing "
-        f"{format_seconds(each)} each, {figures.speed_up:.1f} x faster than whole frames"
+        f"{format_count(figures.frames)} frames in "
+        f"{format_seconds(summary.seconds - summary.prepared)}, after "
+        f"{format_seconds(summary.prepared)} for the network; computing "
+        f"{format_seconds(each)} each,\n{figures.speed_up:.1f} x faster than whole frames"
     )
     still = figures.still_seconds / max(figures.still, 1)
     taking = f", {format_seconds(still)} each" if figures.still else ""

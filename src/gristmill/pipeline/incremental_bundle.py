@@ -15,6 +15,7 @@ import numpy as np
 
 from gristmill.core.errors import UsageError
 from gristmill.incremental import Model, Pixels
+from gristmill.incremental.planning.calibration import SECONDS
 from gristmill.pipeline.size_bound import size_bound
 from gristmill.serve.runners.answering import TensorWriter, Writer, writer_of
 from gristmill.serve.runners.graph_module import GraphModule
@@ -80,7 +81,10 @@ class BundledModel:
 
 
 def bundled_model(
-    bundle: Bundle | Path | str, *, size: tuple[int, int] | None = None
+    bundle: Bundle | Path | str,
+    *,
+    size: tuple[int, int] | None = None,
+    calibration: float = SECONDS,
 ) -> BundledModel:
     """Open a bundle of a model of images, and capture its network; no code comes from the bundle.
 
@@ -91,6 +95,7 @@ def bundled_model(
         bundle: an open bundle, or its folder.
         size: height and width of the pictures, where they are others than the bundle's: only for
             networks that do the same to them, convolutions and the like.
+        calibration: seconds of measuring, at the first picture.
 
     Raises:
         BundleError: the bundle is damaged, or its signature is not that of its graph.
@@ -110,7 +115,9 @@ def bundled_model(
     pixels = Pixels()
     example = pixels.frame(np.zeros((height, width, 3), np.uint8))
     try:
-        model = Model.from_module(GraphModule(spec, weights).eval(), example, any_size=False)
+        model = Model.from_module(
+            GraphModule(spec, weights).eval(), example, any_size=False, calibration=calibration
+        )
     except UsageError as error:
         what = "" if same else f" for pictures of {width}x{height}"
         raise UsageError(

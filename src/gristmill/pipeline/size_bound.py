@@ -35,6 +35,8 @@ _OF_ANY_SIZE = POINTWISE | {
 }
 _CUTS = {"aten.select.int": 1, "aten.slice.Tensor": 1, "aten.split_with_sizes.default": 2}
 """Operators that cut a tensor along an axis, and the place of the axis among their arguments."""
+_NO_END = 2**63 - 1
+"""What `x[:]` becomes as the end of a cut."""
 _VIEWS = {"aten._unsafe_view.default", "aten.view.default"}
 _OF_OWN_SIZE = _VIEWS | {
     "aten._adaptive_avg_pool2d.default",
@@ -58,10 +60,16 @@ def _is_free(node: Node, made: Mapping[str, Node]) -> bool:
     if node.op in _CUTS:
         place = _CUTS[node.op]
         axis = node.args[place] if len(node.args) > place else node.kwargs.get("dim", 0)
-        return axis == 1  # channels
+        return axis in (0, 1) or _takes_all(node)  # rows, channels
     if node.op in _VIEWS:
         source = made.get(next(references(node)))
         while source is not None and source.op in POINTWISE:
             source = made.get(next(references(source)))
         return source is not None and source.op in _OF_OWN_SIZE
     return node.op in _OF_ANY_SIZE
+
+
+def _takes_all(node: Node) -> bool:
+    start, end = (*node.args[2:4], None, None)[:2]
+    all_ = node.op == "aten.slice.Tensor" and not node.kwargs and len(node.args) < 5
+    return all_ and start in (None, 0) and end in (None, _NO_END)

@@ -20,11 +20,11 @@ from gristmill.incremental import Noise, open_video
 from gristmill.incremental.changes.noise import DECODED
 from gristmill.incremental.video.scaler import Scaler
 from gristmill.incremental.video.writer import video_file
-from gristmill.pipeline.drawn_changes import DrawnChanges
-from gristmill.pipeline.frame_rows import FrameRow, FrameRows
 from gristmill.pipeline.incremental_bundle import BundledModel, bundled_model
-from gristmill.pipeline.passage import Passage
-from gristmill.pipeline.watch_summary import Tally, WatchSummary
+from gristmill.pipeline.watching.drawn_changes import DrawnChanges
+from gristmill.pipeline.watching.frame_rows import FrameRow, FrameRows
+from gristmill.pipeline.watching.passage import Passage
+from gristmill.pipeline.watching.summary import Tally, WatchSummary
 from gristmill.serve.offline.ledger import opened_ledger
 from gristmill.serve.offline.output import Output
 from gristmill.store.bundle import Bundle
@@ -98,13 +98,14 @@ def watch_video(
         made = bundled_model(bundle, size=_size(size, first))
         rows = drawn = None
         if target is not None:
-            job = _job(made, source, passage, noise, target, anew=annotate is not None)
+            job = _job(made, source, target, (passage, noise), anew=annotate is not None)
             ledger = opened.enter_context(opened_ledger(target.path, job))
             rows = FrameRows(ledger, target, made.outputs, timed=source.live)
         if annotate is not None:
             rate = (source.rate or _USUAL_RATE) / passage.every
             drawn = DrawnChanges(opened.enter_context(video_file(Path(annotate), rate=rate)))
         watch = _Watch(made, source, first, noise, rows, drawn)
+        prepared = time.monotonic() - began
         ended = takewhile(lambda _: not stopped(), passage.of(chain([first], frames)))
         watch.run(islice(ended, watch.skipped, None), watch.left(passage))
         kept = None if rows is None else rows.finish()
@@ -120,6 +121,7 @@ def watch_video(
         dropped=source.dropped,
         resizes=source.resizes,
         seconds=time.monotonic() - began,
+        prepared=prepared,
         figures=figures,
         resumed=0 if rows is None else rows.resumed,
         rows=kept,
@@ -227,21 +229,26 @@ def _size(
 def _job(
     made: BundledModel,
     source: FrameSource,
-    passage: Passage,
-    noise: Noise,
     target: Output,
+    options: object,
     *,
     anew: bool,
 ) -> str:
-    """Return the fingerprint of all that decides what rows hold; one of its own if they begin anew.
+    """Return the fingerprint of all that decides what rows hold, so that others are not continued.
 
-    A file is known by its size and time, a live source by its name.
+    Args:
+        made: the network.
+        source: of the frames. A file is known by its size and time. What a live one showed can't
+            be had again: its rows are kept whatever the options.
+        target: of the rows.
+        options: which frames, and what isn't a change.
+        anew: whether rows of a video file are not to be continued.
     """
-    place = Path(source.name)
-    known = (0, 0)
-    if not source.live:
-        stat = place.stat()
-        known = (stat.st_size, stat.st_mtime_ns)
-    job = (made.bundle.fingerprint, source.name, known, passage, noise, made.height, made.width,
-           target.format, target.gzipped)  # fmt: skip
-    return fingerprint((job, secrets.token_hex(8) if anew else ""))
+    job = [made.bundle.fingerprint, source.name, made.height, made.width, target.format,
+           target.gzipped]  # fmt: skip
+    if source.live:
+        return fingerprint(job)
+    stat = Path(source.name).stat()
+    return fingerprint(
+        [*job, stat.st_size, stat.st_mtime_ns, options, secrets.token_hex(8) if anew else ""]
+    )

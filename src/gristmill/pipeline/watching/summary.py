@@ -71,6 +71,7 @@ class WatchSummary(msgspec.Struct, frozen=True):
         dropped: frames that could not be decoded.
         resizes: how often the video's frames changed their size.
         seconds: duration of this run.
+        prepared: seconds of it for opening, capturing and measuring the network.
         figures: of the frames of this run.
         resumed: rows of an earlier run that was killed.
         rows: in the output, those of an earlier run among them; None without output.
@@ -88,6 +89,7 @@ class WatchSummary(msgspec.Struct, frozen=True):
     dropped: int
     resizes: int
     seconds: float
+    prepared: float
     figures: Figures
     resumed: int
     rows: int | None

@@ -33,12 +33,15 @@ class Moment:
         if text.strip().isdecimal():
             return cls(int(text))
         try:
-            return cls(parse_seconds(text), in_seconds=True)
-        except UsageError as error:
+            seconds = parse_seconds(text)
+        except UsageError:
+            seconds = math.nan
+        if not math.isfinite(seconds):
             raise UsageError(
                 f"expected a number of frames or a time, found {text!r}",
                 fix="give 250 for frame 250, or 12s, 2min, 1h",
-            ) from error
+            )
+        return cls(seconds, in_seconds=True)
 
     def passed(self, frame: Frame) -> bool:
         """Say whether a frame is at this moment or later."""

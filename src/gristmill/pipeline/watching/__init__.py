@@ -1,0 +1,1 @@
+"""Videos through a bundle of images: which frames, their rows, the changes drawn in."""

@@ -1,0 +1,161 @@
+"""`gristmill watch`: what it prints, every exit code, and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+import av
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from torch import nn
+
+from gristmill.cli.main import run
+from gristmill.pipeline.incremental_bundle import bundled_model
+from gristmill.pipeline.watching import video_watch
+from gristmill.pipeline.watching.summary import Tally
+from gristmill.store.bundle import Field
+from gristmill.train.draws import seeded
+from gristmill.train.module_bundle import bundle_module
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    net = seeded(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            nn.Linear(4, 2),
+        ),
+        0,
+    )  # fmt: skip
+    rows = torch.randint(0, 256, (2, 48, 64, 3), dtype=torch.uint8)
+    folder = tmp_path_factory.mktemp("bundle") / "cars"
+    field = Field("picture", "image", shape=[48, 64, 3])
+    bundle_module(net, folder, inputs=[field], example={"picture": rows}, classes=["car", "none"])
+    return str(folder)
+
+
+@pytest.fixture(autouse=True)
+def quickly_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = partial(bundled_model, calibration=0.01)
+    monkeypatch.setattr(video_watch, "bundled_model", made)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with a folder of eight pictures in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "video").mkdir()
+    for number in range(8):
+        picture = np.full((48, 64, 3), 90, np.uint8)
+        picture[10:20, 6 * number : 6 * number + 9] = (200, 30, 60)
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.save(f"video/{number}.png")
+    return tmp_path
+
+
+def test_a_row_for_each_frame_and_what_was_saved(
+    folder: Path, bundle: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--annotate", "seen.mp4", "--explain"]
+    assert run(["watch", "video", "-m", bundle, "-o", "rows.parquet", *more]) == 0
+    assert pl.read_parquet("rows.parquet")["frame"].to_list() == list(range(8))
+    with av.open("seen.mp4") as seen:
+        assert sum(1 for _ in seen.decode(video=0)) == 8
+    printed = capsys.readouterr()
+    assert re.search(r"^8 frames in .* faster than whole frames$", printed.out, re.M | re.S)
+    for line in ("still frames", "whole frames", "computing error", "rows.parquet: 8 rows",
+                 "conv 3x3 3->4+relu", "floating-point operations"):  # fmt: skip
+        assert line in printed.out
+    assert max(map(len, printed.out.splitlines())) <= 80
+    assert "a whole frame of 64x48 takes" in printed.err
+
+
+def test_json_for_machines(folder: Path, bundle: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["watch", "video", "-m", bundle, "--json", "--every", "2", "--until", "0.24s"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["figures"]["frames"], found["ended"], found["rows"]) == (3, "finished", None)
+    assert run(["watch", "video", "-m", bundle, "--json", "--explain", "--noise", "none"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [unit["does"] for unit in found["plan"]][-1] == "dense"
+    assert found["summary"]["figures"]["still"] == 0
+
+
+def test_ctrl_c_keeps_the_rows_so_far(
+    folder: Path, bundle: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add = Tally.add
+
+    def interrupted(self: Tally, *arguments: object) -> None:
+        add(self, *arguments)  # type: ignore[arg-type]
+        if self.figures().frames == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(Tally, "add", interrupted)
+    assert run(["watch", "video", "-m", bundle, "-o", "rows.csv"]) == 130
+    assert pl.read_csv("rows.csv")["frame"].to_list() == [0, 1, 2]
+    printed = capsys.readouterr()
+    assert "rows.csv: 3 rows" in printed.out
+    assert "the rest of the video was not looked at" in printed.err
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_breaks_off(
+    folder: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Tally, *arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Tally, "add", interrupted)
+    assert run(["watch", "video", "-m", bundle, "-o", "rows.csv"]) == 130
+    assert not (folder / "rows.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nowhere.mp4"], 2, "there is no such file"),
+        (["empty.mp4"], 5, "the file is empty"),
+        (["text.mp4"], 5, "can't be opened as a video"),
+        (["video", "--size", "large"], 2, "--size is bundle, video or a size"),
+        (["video", "--size", "0x4"], 2, "--size is bundle, video or a size"),
+        (["video", "--noise", "loud"], 2, "--noise is decoded, none or a number"),
+        (["video", "--noise", "300"], 2, "the threshold of noise is 0 to 254"),
+        (["video", "--until", "never"], 2, "expected a number of frames or a time"),
+        (["video", "--start", "99"], 5, "none of the frames that were asked for"),
+        (["video", "-o", "rows.xlsx"], 2, "cannot tell what to write"),
+        (["video", "--annotate", "seen.gif"], 2, "videos are written as"),
+    ],
+)
+def test_mistakes(
+    folder: Path, bundle: str, capsys: pytest.CaptureFixture[str],
+    arguments: list[str], code: int, message: str,
+) -> None:  # fmt: skip
+    (folder / "empty.mp4").touch()
+    (folder / "text.mp4").write_text("no video at all")
+    assert run(["watch", *arguments, "-m", bundle]) == code
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert "Traceback" not in printed
+
+
+def test_a_damaged_bundle(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "bundle").mkdir()
+    assert run(["watch", "video", "-m", "bundle"]) == 8
+
+
+def test_without_the_package_for_videos(
+    folder: Path, bundle: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert run(["watch", "video", "-m", bundle]) == 2
+    assert "pip install 'gristmill[video]'" in capsys.readouterr().err
