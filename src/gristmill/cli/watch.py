@@ -173,8 +173,8 @@ def _show_figures(summary: WatchSummary, figures: Figures) -> None:
     still = figures.still_seconds / max(figures.still, 1)
     taking = f", {format_seconds(still)} each" if figures.still else ""
     say(f"  still frames     {format_count(figures.still)}{taking}")
-    say(f"  whole frames     {format_count(figures.whole)}, "
-        f"{format_seconds(figures.whole_seconds)} each as measured at the start")  # fmt: skip
+    whole = format_seconds(figures.whole_seconds)
+    say(f"  whole frames     {format_count(figures.whole)}, {whole} each")
     say(f"  changed          {figures.changed:.1%} of the picture, on average")
     errors = figures.input_errors
     if errors.looks:

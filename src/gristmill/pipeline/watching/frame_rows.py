@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _PART_ROWS = 2000
 _PART_BYTES = 32 << 20
-_PART_SECONDS = 20.0
+_PART_SECONDS = 10.0
 _FIX = "make room on that disk and run the same command again: the rows before are kept"
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from math import isfinite
+from statistics import median
 from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from gristmill.serve.runners.rows import Rows
 
 _INPUT_ERROR_EVERY = 25
+_WHOLES = 999
 
 
 class InputErrors(msgspec.Struct, frozen=True):
@@ -35,7 +37,8 @@ class Figures(msgspec.Struct, frozen=True):
     Attributes:
         frames: that were looked at in this run.
         computing: seconds that finding changes and computing took.
-        whole_seconds: that one whole frame takes, as measured before.
+        whole_seconds: that one whole frame takes: the median of the measurement at the start and
+            of the frames that were computed as a whole since.
         speed_up: of computing, against all frames as whole ones.
         still: frames in which nothing changed.
         still_seconds: that they took.
@@ -101,22 +104,28 @@ class Tally:
     """Adds up the answers of a stream.
 
     Args:
-        whole_seconds: that one whole frame takes.
+        whole_seconds: that one whole frame takes, as measured before.
     """
 
     def __init__(self, whole_seconds: float) -> None:
-        self._whole_seconds = whole_seconds
+        # A machine may be busier than it was: what frames are compared with is measured on.
+        self._wholes = deque([whole_seconds], maxlen=_WHOLES)
         self._frames = self._still = self._whole = 0
         self._computing = self._still_seconds = self._changed = 0.0
         self._looks, self._largest, self._mean = 0, 0, 0.0
         self._labels: Counter[str] = Counter()
 
     @property
+    def whole_seconds(self) -> float:
+        """What one whole frame takes: the median of what is known."""
+        return median(self._wholes)
+
+    @property
     def speed_up(self) -> float:
         """Of computing, against all frames as whole ones; 1 before the first."""
         if not self._computing:
             return 1.0
-        return self._frames * self._whole_seconds / self._computing
+        return self._frames * self.whole_seconds / self._computing
 
     def add(self, stream: Stream, answer: Answer, said: Rows) -> None:
         """Take in a stream's latest answer, and what it says as a row."""
@@ -124,6 +133,8 @@ class Tally:
         self._computing += answer.seconds
         self._changed += answer.share
         self._whole += answer.whole
+        if answer.whole and self._frames > 1:  # the first one finds nothing in the caches
+            self._wholes.append(answer.seconds)
         if not answer.changed:
             self._still += 1
             self._still_seconds += answer.seconds
@@ -140,7 +151,7 @@ class Tally:
         return Figures(
             self._frames,
             self._computing,
-            self._whole_seconds,
+            self.whole_seconds,
             self.speed_up,
             self._still,
             self._still_seconds,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from gristmill.core.errors import DataError
 from gristmill.core.fingerprint import fingerprint
 from gristmill.core.progress import Task, current, task
-from gristmill.core.quantities import format_seconds
+from gristmill.core.quantities import format_count, format_seconds
 from gristmill.incremental import Noise, open_video
 from gristmill.incremental.changes.noise import DECODED
 from gristmill.incremental.video.scaler import Scaler
@@ -101,6 +101,8 @@ def watch_video(
             job = _job(made, source, target, (passage, noise), anew=annotate is not None)
             ledger = opened.enter_context(opened_ledger(target.path, job))
             rows = FrameRows(ledger, target, made.outputs, timed=source.live)
+            if rows.resumed:
+                current().say(f"{format_count(rows.resumed)} rows of a run before are kept")
         if annotate is not None:
             rate = (source.rate or _USUAL_RATE) / passage.every
             drawn = DrawnChanges(opened.enter_context(video_file(Path(annotate), rate=rate)))
