@@ -100,7 +100,8 @@ class Step:
             UsageError: the frame is of another size, or the state has no values.
         """
         with self.updating(state, frame, changed):
-            self._carry_out(state, orders)
+            for number, order in enumerate(orders):
+                self.carry_out(state, number, order)
 
     @contextmanager
     def updating(
@@ -132,18 +133,22 @@ class Step:
             yield
             state.current = True
 
-    def _carry_out(self, state: StreamState, orders: Sequence[Order]) -> None:
-        values = state.values
-        maps = self.scratch.maps
-        for number, order in enumerate(orders):
-            if order is DENSE:
-                unit = self.units[number]
-                values[unit.root] = None
-                values[unit.root] = unit.run(values)
-            elif order:
-                unit = self.units[number]
-                for rectangle in order:
-                    unit.recompute(rectangle, values, maps[number])
+    def carry_out(self, state: StreamState, number: int, order: Order) -> None:
+        """Recompute one unit as ordered; in a block of `updating`, in the units' order.
+
+        Args:
+            state: of the stream.
+            number: of the unit.
+            order: what to do with it.
+        """
+        unit, values = self.units[number], state.values
+        if order is DENSE:
+            values[unit.root] = None
+            values[unit.root] = unit.run(values)
+        elif order:
+            maps = self.scratch.maps[number]
+            for rectangle in order:
+                unit.recompute(rectangle, values, maps)
 
     def _check(self, frame: Tensor) -> None:
         if tuple(frame.shape) != (1, *self.input_shape):
