@@ -56,8 +56,15 @@ def test_answers_are_those_of_the_runner(tmp_path, channels):
     assert (made.height, made.width, made.classes) == (32, 48, ("x", "y", "z"))
 
 
-def test_a_convolutional_bundle_takes_other_sizes(tmp_path):
-    net = seeded(lambda: nn.Sequential(nn.Conv2d(3, 2, 3, 2, 1), nn.ReLU()), 0)
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+def test_a_convolutional_bundle_takes_other_sizes(tmp_path, mode):
+    net = seeded(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.Conv2d(4, 2, 3, 2, 1),
+            nn.Upsample(scale_factor=2, mode=mode),
+        ),
+        0,
+    )  # fmt: skip
     bundle = written(tmp_path / "b", net)
     made = bundled_model(bundle, size=(64, 80))
     image = picture(64, 80)
@@ -66,6 +73,11 @@ def test_a_convolutional_bundle_takes_other_sizes(tmp_path):
         expected = net(torch.from_numpy(image).permute(2, 0, 1)[None] / 255.0)
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-6)
     assert made.outputs[0].shape == [2, 32, 40]
+    assert made.model.notes == ()
+    again = open_runner(bundle)(Rows({"picture": image[None, :32, :48]}))["output"]
+    with torch.inference_mode():
+        expected = net(torch.from_numpy(image[None, :32, :48]).permute(0, 3, 1, 2) / 255.0)
+    np.testing.assert_allclose(again, expected.numpy(), atol=1e-6)
 
 
 class Cut(nn.Module):
@@ -78,10 +90,11 @@ class Cut(nn.Module):
 @pytest.mark.parametrize(
     ("module", "size"),
     [
+        (lambda: nn.Upsample(size=(32, 48)), (64, 80)),
         (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 48, 2)), (48, 32)),
         (lambda: nn.Sequential(nn.ZeroPad2d(1), Cut()), (64, 80)),
     ],
-    ids=["flattened", "cut"],
+    ids=["enlarged", "flattened", "cut"],
 )
 def test_a_bundle_that_is_bound_to_its_size_takes_no_other(tmp_path, module, size):
     bundle = written(tmp_path / "b", seeded(module, 0))

@@ -37,6 +37,8 @@ _CUTS = {"aten.select.int": 1, "aten.slice.Tensor": 1, "aten.split_with_sizes.de
 """Operators that cut a tensor along an axis, and the place of the axis among their arguments."""
 _NO_END = 2**63 - 1
 """What `x[:]` becomes as the end of a cut."""
+_ENLARGEMENTS = {"aten.upsample_bilinear2d.vec", "aten.upsample_nearest2d.vec"}
+"""Their second argument is the size, the last one factors; one of the two is given."""
 _VIEWS = {"aten._unsafe_view.default", "aten.view.default"}
 _OF_OWN_SIZE = _VIEWS | {
     "aten._adaptive_avg_pool2d.default",
@@ -61,6 +63,8 @@ def _is_free(node: Node, made: Mapping[str, Node]) -> bool:
         place = _CUTS[node.op]
         axis = node.args[place] if len(node.args) > place else node.kwargs.get("dim", 0)
         return axis in (0, 1) or _takes_all(node)  # rows, channels
+    if node.op in _ENLARGEMENTS:
+        return len(node.args) > 1 and node.args[1] is None
     if node.op in _VIEWS:
         source = made.get(next(references(node)))
         while source is not None and source.op in POINTWISE:

@@ -43,6 +43,7 @@ _LAYERS = """
     bmm.default constant_pad_nd.default convolution.default embedding.default
     linear.default max_pool2d_with_indices.default mm.default native_group_norm.default
     native_layer_norm.default scaled_dot_product_attention.default
+    upsample_bilinear2d.vec upsample_nearest2d.vec
     """
 _SHAPES = """
     _to_copy.default _unsafe_view.default alias.default arange.default arange.start
