@@ -27,7 +27,8 @@ LAZY = [
     # Their names are exported by the room around them.
     and not name.startswith(
         ("gristmill.core.", "gristmill.label.", "gristmill.validate.", "gristmill.train.",
-         "gristmill.serve.", "gristmill.incremental.", "gristmill.web.validation")
+         "gristmill.serve.", "gristmill.incremental.", "gristmill.pipeline.",
+         "gristmill.web.validation")
     )
 ]  # fmt: skip
 

@@ -15,20 +15,29 @@ if TYPE_CHECKING:
     from gristmill.pipeline.gate import Verdict as Verdict
     from gristmill.pipeline.gate import judge as judge
     from gristmill.pipeline.graph import Pipeline as Pipeline
+    from gristmill.pipeline.incremental_bundle import BundledModel as BundledModel
+    from gristmill.pipeline.incremental_bundle import bundled_model as bundled_model
     from gristmill.pipeline.load import load_pipeline as load_pipeline
     from gristmill.pipeline.planning import explain as explain
     from gristmill.pipeline.running import RunResult as RunResult
     from gristmill.pipeline.running import run as run
     from gristmill.pipeline.steps import Step as Step
     from gristmill.pipeline.steps import step as step
+    from gristmill.pipeline.watching.passage import Moment as Moment
+    from gristmill.pipeline.watching.passage import Passage as Passage
+    from gristmill.pipeline.watching.video_watch import watch_video as watch_video
 
 _EXPORTS = {
+    "BundledModel": "incremental_bundle",
+    "Moment": "watching.passage",
+    "Passage": "watching.passage",
     "Pipeline": "graph",
     "Policy": "gate",
     "RunResult": "running",
     "Step": "steps",
     "Verdict": "gate",
     "answers_of": "bundle_profile",
+    "bundled_model": "incremental_bundle",
     "explain": "planning",
     "judge": "gate",
     "load_pipeline": "load",
@@ -36,6 +45,7 @@ _EXPORTS = {
     "say": "context",
     "step": "steps",
     "training_profile": "bundle_profile",
+    "watch_video": "watching.video_watch",
     "workdir": "context",
 }
 __getattr__, __dir__, __all__ = lazy_exports(__name__, _EXPORTS)
