@@ -44,7 +44,7 @@ def _missing_package(name: str) -> GristmillError:
     root = name.partition(".")[0]
     extras = {
         "train": {"torch", "safetensors", "optuna"},
-        "serve": {"uvicorn", "uvloop", "httptools", "orjson"},
+        "serve": {"uvicorn", "uvloop", "httptools", "orjson", "websockets"},
         "grpc": {"grpc"},
         "otel": {"opentelemetry"},
         "video": {"av"},

@@ -76,6 +76,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "--cache", default="0", show_default=True, help="Memory for answers, as 64MB; 0: none."
 )
 @click.option(
+    "--streams",
+    default="0",
+    show_default=True,
+    help="Memory for streams of pictures, as 1GB, of each model that takes one; 0: none taken.",
+)
+@click.option(
     "--watch/--no-watch",
     default=True,
     show_default=True,
@@ -117,6 +123,7 @@ def command(
     max_batch: int,
     max_queue: int,
     cache: str,
+    streams: str,
     watch_folder: Path | None,
     token_file: Path | None,
     tls_cert: Path | None,
@@ -144,6 +151,10 @@ def command(
     /v1/models/NAME/predict for each) and the Open Inference Protocol v2 (/v2/...) with binary
     tensors; /openapi.json describes all of it, with the models' own fields.
 
+    With --streams a model of images also answers streams of pictures, computing only what has
+    changed since the one before: POST /v1/streams/NAME/STREAM takes one (JPEG, PNG, or the pixels
+    as application/octet-stream), a WebSocket there as many as the model can answer.
+
     With --grpc-port it answers that protocol over gRPC, too (extra grpc). OpenTelemetry's own
     variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, send a span for each request (extra otel).
 
@@ -157,6 +168,7 @@ def command(
       gristmill serve registry:spam --cache 64MB
       gristmill serve serving.toml
       gristmill serve bundles/spam --grpc-port 8001
+      gristmill serve bundles/vision --streams 1GB --max-body 5MB
       gristmill serve bundles/vision --replicas 2 --deadline 100ms --max-body 10MB
       gristmill serve bundles/spam --host 0.0.0.0 --token-file tokens \\
         --tls-cert cert.pem --tls-key key.pem --log-level info --log-format json
@@ -175,12 +187,11 @@ def command(
     """
     import msgspec
 
-    from gristmill.cli.server_process import bundle_statistician
+    from gristmill.cli.server_process import handed_in
     from gristmill.core.quantities import parse_bytes, parse_seconds
     from gristmill.serve.protocol import Limits
     from gristmill.serve.server.lifecycle import serve
     from gristmill.serve.server.settings import Settings
-    from gristmill.serve.watch.statistician import statisticians
 
     def announce(ready: Ready) -> None:
         say(msgspec.json.encode(ready).decode() if as_json else str(ready))
@@ -197,6 +208,7 @@ def command(
     settings = Settings(
         limits=limits,
         cache=parse_bytes(cache),
+        streams=parse_bytes(streams),
         watch_folder=str(watch_folder or ""),
         tokens=str(token_file or ""),
         tls_certificate=str(tls_cert or ""),
@@ -204,7 +216,7 @@ def command(
         drain_seconds=parse_seconds(drain),
         **rest,  # type: ignore[arg-type]
     )
-    with statisticians(bundle_statistician):
+    with handed_in():
         serve(named(sources), settings, announce=announce)
 
 

@@ -1,19 +1,24 @@
 """The process of `running_server`: a server that knows how to watch what it serves.
 
 `python -m gristmill.cli.server_process LAUNCH` does as `python -m gristmill.serve LAUNCH`, and
-compares what is served with what the models were trained on. It is of the commands because serving
-knows nothing of validation's statistics; what knows both hands them in here.
+compares what is served with what the models were trained on, and answers streams of pictures. It is
+of the commands because serving knows nothing of validation's statistics and of incremental
+inference; what knows both hands them in here.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gristmill.serve.__main__ import main as serve_main
+from gristmill.serve.streams.streaming import streamings
 from gristmill.serve.watch.statistician import statisticians
 
 if TYPE_CHECKING:
+    from gristmill.serve.streams.streaming import Streaming
     from gristmill.serve.watch.statistician import Statistician
     from gristmill.store.bundle import Bundle
 
@@ -35,9 +40,29 @@ def bundle_statistician(bundle: Bundle) -> Statistician | None:
     return ServedStatistics.of(bundle)
 
 
+def bundle_streaming(bundle: Bundle, memory: int) -> Streaming | None:
+    """Return who answers a bundle's streams of pictures; None where it takes something else.
+
+    Raises:
+        BundleError: a file was changed since the bundle was opened.
+        UsageError: its network can't be captured.
+    """
+    # Seconds of work, which a server without streams need not do.
+    from gristmill.pipeline.served_streams import streams_of
+
+    return streams_of(bundle, memory)
+
+
+@contextmanager
+def handed_in() -> Iterator[None]:
+    """Let what is served in this block have what serving itself must not know."""
+    with statisticians(bundle_statistician), streamings(bundle_streaming):
+        yield
+
+
 def main(argument: str) -> int:
     """Serve until told to stop; return the exit code."""
-    with statisticians(bundle_statistician):
+    with handed_in():
         return serve_main(argument)
 
 

@@ -23,7 +23,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         header_timeout: seconds that a client may take to send a request's line and headers.
         body_timeout: seconds that a client may take to send its body, or a stream's first message.
         stream_timeout: seconds that a stream of gRPC may be open without a further message, while
-            none is being answered.
+            none is being answered; or a WebSocket without any.
 
     Raises:
         UsageError: a limit is not positive, or a full request could never enter the queue.

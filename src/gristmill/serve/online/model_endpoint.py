@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gristmill.serve.online.replica import Replica
     from gristmill.serve.protocol import Limits
     from gristmill.serve.runners.runner import Described
+    from gristmill.serve.streams.streaming import Streaming
     from gristmill.store.bundle import Field
 
 
@@ -39,6 +40,8 @@ class ModelEndpoint:
         clock: seconds; deadlines are on it.
         on_batch: told the rows and the model's seconds of every batch.
         name: what requests call it; by default the model's own name.
+        streaming: who answers streams of pictures with the model, where anybody does; what it
+            keeps is dropped with the endpoint.
 
     Attributes:
         engine: what schedules; its `tally` counts what happened.
@@ -55,7 +58,9 @@ class ModelEndpoint:
         clock: Callable[[], float] = time.monotonic,
         on_batch: Callable[[int, float], None] | None = None,
         name: str = "",
+        streaming: Streaming | None = None,
     ) -> None:
+        self.streaming = streaming
         self.name, self.runner, self.cache, self.route = name or runner.name, runner, cache, route
         bounds = limits if isinstance(limits, Bounds) else bounds_of(limits)
         self.engine = Engine(replicas, bounds, clock=clock, on_batch=on_batch)
@@ -126,6 +131,8 @@ class ModelEndpoint:
     async def close(self) -> None:
         """Take no more requests, answer those that wait, end the replicas."""
         await self.engine.close()
+        if self.streaming is not None:
+            self.streaming.clear()
 
     def samples(self) -> Iterator[Sample]:
         """Yield the figures of this endpoint for the metrics page."""

@@ -61,6 +61,8 @@ def openapi(models: Sequence[Served], tokens: bool = False) -> Json:
         paths[f"{base}/ready"] = {"get": _get("Whether the model takes requests")}
         paths[f"{base}/config"] = {"get": _get("Model configuration, as Triton's clients ask for")}
         paths[f"{base}/infer"] = {"post": _infer(served)}
+        if served.streaming is not None:
+            paths[f"/v1/streams/{name}/{{stream}}"] = _stream(served)
         schemas[_record_name(served)] = _record(served)
         schemas[_answer_name(served)] = _predictions(served)
     document: Json = {
@@ -133,6 +135,44 @@ def _infer(served: Served) -> Json:
         },
     ]
     return said
+
+
+def _stream(served: Served) -> Json:
+    """Return the operations on one stream of pictures."""
+    name = {
+        "name": "stream",
+        "in": "path",
+        "required": True,
+        "description": "Of the client's choice: pictures of one name are compared with each other.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$"},
+    }
+    bodies = {kind: {"schema": _BINARY} for kind in ("image/jpeg", "image/png", BYTES)}
+    said = _post(
+        f"Answer a stream's next picture with {served.name}",
+        bodies,
+        {JSON: {"schema": _streamed(served)}},
+        "Error",
+    )
+    said["description"] = (
+        "Only what has changed since the picture before is computed. A file, or as "
+        f"{BYTES} bare pixels, red first. A WebSocket (GET with an upgrade) takes pictures as "
+        "binary messages and answers the newest one each time, with its number as `frame` and how "
+        "many before it were left out as `dropped`."
+    )
+    said["parameters"] = [name, *said["parameters"]]
+    forgotten = object_of({"forgotten": {"type": "boolean"}})
+    answers: Json = {"200": content("Whether there was anything.", forgotten)}
+    for status in ("400", "401", "503"):
+        answers[status] = content(REFUSALS[status], ref("Error"))
+    forget = {"summary": "Forget a stream", "parameters": [name], "responses": answers}
+    return {"post": said, "delete": forget}
+
+
+def _streamed(served: Served) -> Json:
+    share: Json = {"type": "number", "minimum": 0, "maximum": 1}
+    marks: Json = {"share": share, "whole": {"type": "boolean"}}
+    marks["milliseconds"] = {"type": "number", "minimum": 0}
+    return {"allOf": [ref(_answer_name(served)), object_of(marks)]}
 
 
 def _feedback() -> Json:

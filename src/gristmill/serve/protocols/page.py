@@ -57,6 +57,7 @@ def page_facts(models: Sequence[Served]) -> dict[str, object]:
                 "outputs": msgspec.to_builtins(served.outputs),
                 "sample": sample_of(served.inputs),
                 **({"route": served.about} if served.about else {}),
+                **({} if served.streaming is None else {"streams": f"/v1/streams/{served.name}"}),
             }
             for served in models
         ]

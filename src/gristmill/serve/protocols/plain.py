@@ -80,8 +80,16 @@ class PlainAnswers:
         self._name, self._classes = name, tuple(classes)
         self._models: dict[str, orjson.Fragment] = {}
 
-    def write(self, answered: Answered, prefix: str) -> bytes:
-        """Return the body of an answer; a prediction's id is `prefix` and its row."""
+    def write(
+        self, answered: Answered, prefix: str, more: Mapping[str, object] | None = None
+    ) -> bytes:
+        """Return the body of an answer; a prediction's id is `prefix` and its row.
+
+        Args:
+            answered: the answer.
+            prefix: of the predictions' ids.
+            more: what else stands beside the predictions.
+        """
         rows = answered.rows
         made = self._classified(rows.columns, prefix) if self._classes else None
         if made is None:
@@ -97,6 +105,8 @@ class PlainAnswers:
         if answered.agreement is not None:
             for prediction, share in zip(made, answered.agreement.tolist(), strict=True):
                 prediction["agreement"] = share
+        if more is not None:
+            body.update(more)
         return orjson.dumps(body, option=_OPTIONS)
 
     def _classified(

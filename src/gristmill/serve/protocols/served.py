@@ -25,6 +25,7 @@ from gristmill.serve.watch.metrics import Sample
 
 if TYPE_CHECKING:
     from gristmill.serve.online.endpoint import Call, Endpoint, Told
+    from gristmill.serve.streams.streaming import Streaming
     from gristmill.store.bundle import Field
 
 _ANSWERABLE = "values for which the model gives finite numbers"
@@ -90,6 +91,12 @@ class Served:
         """What a route does with its members, or which version of a registry answers."""
         tell = getattr(self.endpoint, "about", None)
         return {} if tell is None else tell()
+
+    @property
+    def streaming(self) -> Streaming | None:
+        """Who answers streams of pictures with the model of now; None where nobody does."""
+        found: Streaming | None = getattr(self.endpoint, "streaming", None)
+        return found
 
     @property
     def version(self) -> str:

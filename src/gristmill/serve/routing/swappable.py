@@ -22,6 +22,7 @@ from gristmill.serve.watch.metrics import Sample
 
 if TYPE_CHECKING:
     from gristmill.serve.runners.rows import Rows
+    from gristmill.serve.streams.streaming import Streaming
     from gristmill.store.bundle import Field
 
 log = logging.getLogger("gristmill.serve")
@@ -83,6 +84,12 @@ class Swappable:
     def fingerprint(self) -> str:
         """Of the model that answers now."""
         return str(getattr(self._held.endpoint, "fingerprint", ""))
+
+    @property
+    def streaming(self) -> Streaming | None:
+        """Who answers streams of pictures with the model that answers now."""
+        found: Streaming | None = getattr(self._held.endpoint, "streaming", None)
+        return found
 
     @property
     def ready(self) -> bool:

@@ -15,6 +15,7 @@ from gristmill.serve.routing.composite import Composite
 if TYPE_CHECKING:
     from gristmill.serve.online.endpoint import Answered, Call, Endpoint, Told
     from gristmill.serve.runners.rows import Rows
+    from gristmill.serve.streams.streaming import Streaming
     from gristmill.serve.watch.drift import DriftWatch
     from gristmill.serve.watch.metrics import Sample
 
@@ -33,6 +34,12 @@ class Watched(Composite):
         self._prompt = endpoint.ask if isinstance(endpoint, Prompt) else None
         self._observe = watch.observe
         self._begun = False
+
+    @property
+    def streaming(self) -> Streaming | None:
+        """Who answers streams of pictures with the model; those are not watched."""
+        found: Streaming | None = getattr(self.members[0], "streaming", None)
+        return found
 
     async def answer(self, rows: Rows, call: Call) -> Answered:
         """Answer, and take note of it.

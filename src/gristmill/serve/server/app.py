@@ -23,6 +23,7 @@ from gristmill.serve.server.model_handlers import ModelHandlers
 from gristmill.serve.server.request import Disconnected, Receive, Request, Scope
 from gristmill.serve.server.response import Response, Send
 from gristmill.serve.server.routes import Asking, Finder, Form, Handler, Route, Routes, shown
+from gristmill.serve.server.stream_handlers import StreamHandlers
 from gristmill.serve.server.tokens import Tokens
 from gristmill.serve.server.traced import traced
 from gristmill.serve.watch.metrics import Metrics
@@ -31,12 +32,14 @@ from gristmill.serve.watch.request_log import RequestLog
 if TYPE_CHECKING:
     from gristmill.serve.online.endpoint import Answered
     from gristmill.serve.selection.feedback_log import FeedbackLog
+    from gristmill.serve.streams.driver import StreamDriver
     from gristmill.serve.watch.tracing import Tracing
 
 log = logging.getLogger("gristmill.serve")
 
 _METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 _HTML = b"text/html; charset=utf-8"
+_SWITCHING = 101
 _ODD_NAME = set("/?#\\") | {chr(code) for code in (*range(32), 127)}
 
 
@@ -53,6 +56,7 @@ class App:
 
     Attributes:
         models: by name.
+        streams: what answers streams of pictures, of the models that have any.
         hot: paths, as they stand in a request, that `Connection` takes a short way to.
     """
 
@@ -68,6 +72,7 @@ class App:
         self.limits = self.first.limits
         self.metrics = Metrics()
         self._tokens = tokens or Tokens()
+        self.streams: list[StreamDriver] = []
         self._ids = RequestIds()
         self._log = RequestLog(log)
         self._routes = self._build_routes()
@@ -95,6 +100,8 @@ class App:
             except Disconnected:
                 return
             await response.send(send)
+        elif scope["type"] == "websocket":
+            await self._converse(scope, receive, send)
 
     async def respond(self, request: Request, routes: Finder | None = None) -> Response:
         """Answer one request, or say why not.
@@ -172,10 +179,14 @@ class App:
         """Say that no new requests should come; those that do are still answered."""
         for served in self.models.values():
             served.ready = False
+        for driver in self.streams:
+            driver.stop()
 
     async def close(self) -> None:
         """Answer the requests that wait, take no more, let go of the models."""
         self.stop()
+        for driver in self.streams:
+            driver.close()
         for served in self.models.values():
             await served.endpoint.close()
 
@@ -269,7 +280,38 @@ class App:
             path = pattern.replace("{name}", served.name)
             form = forms.get(pattern)
             routes.add(path, Route(pattern, handlers, counts, served.name, form=form))
+        if served.streaming is not None:
+            self._add_streams(routes, served)
         routes.add_model(served.name, lambda: served.version)
+
+    def _add_streams(self, routes: Routes, served: Served) -> None:
+        own = StreamHandlers(served)
+        pattern = "/v1/streams/{name}/{stream}"
+        handlers: dict[str, Handler] = {"POST": own.post, "DELETE": own.delete}
+        counts = self.metrics.route(pattern, served.name)
+        route = Route(pattern, handlers, counts, served.name, converse=own.conversation)
+        routes.add_streams(f"/v1/streams/{served.name}", route)
+        self.metrics.add_source(own.driver.samples)
+        self.streams.append(own.driver)
+
+    async def _converse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Accept a WebSocket and hold its conversation, or say why not."""
+        began = time.monotonic()
+        route: Route | None = None
+        request = Request("GET", scope["path"], dict(scope["headers"]), b"")
+        try:
+            request.name = request_id(request) or self._ids.next()
+            route = self._routes.find(request.path)
+            self._tokens.check(request)
+            conversation = route.conversation(request, receive, send)
+        except Refusal as refusal:
+            response = self._leave(request, route, self._refused(request, refusal), began)
+            await response.refuse_websocket(send)
+            return
+        accepted = self._leave(request, route, Response(b"", _SWITCHING), began)
+        if (await receive())["type"] == "websocket.connect":
+            await send({"type": "websocket.accept", "headers": accepted.headers})
+            await conversation.hold()
 
     async def _get_page(self, _: Request) -> Response:
         facts = None if self._tokens else page_facts(list(self.models.values()))

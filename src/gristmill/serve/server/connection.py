@@ -37,6 +37,7 @@ log = logging.getLogger("gristmill.serve")
 IDLE_SECONDS = 30.0
 """How long a connection may be open between two requests."""
 _UNREAD_SECONDS = 30.0
+_STREAMS = b"/v1/streams/"
 _Mark: TypeAlias = "tuple[str, object]"
 
 
@@ -121,6 +122,8 @@ class Connection(HttpToolsProtocol):
             self.cycle.response_complete = True
             return
         if self._offers_upgrade():
+            if self._begins_stream():
+                self._go_uvicorns_way()  # no further than to its scope
             return
         path = self.served.hot.get(self.url)
         busy = self.cycle is not None and not self.cycle.response_complete
@@ -245,6 +248,9 @@ class Connection(HttpToolsProtocol):
             except HttpParserUpgrade as upgrade:
                 if self.transport.is_closing() or self.parser.get_method() == b"CONNECT":
                     return
+                if self._begins_stream():
+                    self.handle_websocket_upgrade()
+                    return
                 data = self._head_without_offer() + data[upgrade.args[0] :]
                 # The old one takes nothing after a request with `Connection: close`.
                 self.parser = HttpRequestParser(self)
@@ -259,6 +265,12 @@ class Connection(HttpToolsProtocol):
         """Say whether the parser, for an upgrade, takes what follows the head for no body."""
         parser = self.parser
         return bool(parser.should_upgrade()) and parser.get_method() != b"CONNECT"
+
+    def _begins_stream(self) -> bool:
+        """Say whether a client asks for a WebSocket where there are any; nobody waits before it."""
+        asks = self.url.startswith(_STREAMS) and self.parser.get_method() == b"GET"
+        free = self.cycle is None or self.cycle.response_complete
+        return asks and free and self._should_upgrade()
 
     def _head_without_offer(self) -> bytes:
         parser = self.parser

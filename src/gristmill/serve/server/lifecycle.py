@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gristmill.core.errors import ServeError
+from gristmill.core.errors import ServeError, UsageError
 from gristmill.serve.online.in_process import ThreadReplica
 from gristmill.serve.online.model_endpoint import ModelEndpoint
 from gristmill.serve.protocol import Limits
@@ -119,6 +119,7 @@ async def _serve(
     stop: Callable[[Callable[[], None]], None],
 ) -> None:
     async with composed(plan, settings) as made:
+        _check_streams(made.served, settings)
         models = [(each, await _measured(each)) for each in made.models]
         with listen(settings.host, settings.port) as sock, tracing_of(os.environ) as tracing:
             app = App(made.served, tokens, tracing)
@@ -143,6 +144,14 @@ async def _measured(model: OpenedModel) -> ReadyModel:
             f"model {model.served.name!r} fails on a sample record: {error}"
         ) from error
     return ReadyModel.of(model.served, capacity)
+
+
+def _check_streams(models: Sequence[Served], settings: Settings) -> None:
+    if settings.streams and all(served.streaming is None for served in models):
+        raise UsageError(
+            "expected a model of images to take streams for, found none",
+            fix="leave --streams out, or serve a bundle whose only field is an image",
+        )
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

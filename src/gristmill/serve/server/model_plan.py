@@ -64,7 +64,7 @@ class ModelPlan(AtTheDoor, frozen=True, kw_only=True, forbid_unknown_fields=True
         project: a folder of that project, or one inside it.
         every: time between two looks at the registry.
         hidden: whether only routes can ask it.
-        replicas, threads, cache, watch: as the options of the same names.
+        replicas, threads, cache, streams, watch: as the options of the same names.
     """
 
     bundle: str = ""
@@ -75,6 +75,7 @@ class ModelPlan(AtTheDoor, frozen=True, kw_only=True, forbid_unknown_fields=True
     replicas: int | None = None
     threads: int | None = None
     cache: Size | None = None
+    streams: Size | None = None
     watch: bool | None = None
 
     def check(self) -> None:
@@ -94,8 +95,9 @@ class ModelPlan(AtTheDoor, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def settings(self, common: Settings) -> Settings:
         """Return the server's settings with those of this model in their place."""
-        own = {name: getattr(self, name) for name in ("replicas", "threads", "cache", "watch")}
+        names = ("replicas", "threads", "cache", "streams", "watch")
+        own = {name: getattr(self, name) for name in names}
         changes = {name: value for name, value in own.items() if value is not None}
-        if "cache" in changes:
-            changes["cache"] = parse_bytes(changes["cache"])
+        for name in changes.keys() & {"cache", "streams"}:
+            changes[name] = parse_bytes(changes[name])
         return msgspec.structs.replace(super().settings(common), **changes)

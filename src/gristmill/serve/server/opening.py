@@ -22,6 +22,7 @@ from gristmill.serve.runners.opening import open_runner
 from gristmill.serve.runners.rows import Rows
 from gristmill.serve.server.sample import sample_rows
 from gristmill.serve.server.watching import watched
+from gristmill.serve.streams.streaming import streaming_of
 from gristmill.store.bundle import Bundle
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from gristmill.serve.protocol import Limits
     from gristmill.serve.runners.runner import Described
     from gristmill.serve.server.settings import Settings
+    from gristmill.serve.streams.streaming import Streaming
 
 Source: TypeAlias = "Bundle | Path | str"
 Sources: TypeAlias = "Source | Mapping[str, Source]"
@@ -70,14 +72,15 @@ def open_model(name: str, source: Source, settings: Settings) -> Opened:
     Args:
         name: what requests call it; empty for the bundle's own name.
         source: the bundle, or its folder.
-        settings: threads, limits, cache, watch.
+        settings: threads, limits, cache, watch, streams.
 
     Raises:
         BundleError: the bundle is damaged or was tampered with.
         ServeError: its model fails on a sample row.
     """
     bundle = source if isinstance(source, Bundle) else Bundle.open(source)
-    return _opened(name, bundle, settings, *_loaded(bundle, settings))
+    loaded = _loaded(bundle, settings)
+    return _opened(name, bundle, settings, *loaded, streaming_of(bundle, settings.streams))
 
 
 async def open_processes(name: str, source: Source, settings: Settings) -> Opened:
@@ -96,7 +99,8 @@ async def open_processes(name: str, source: Source, settings: Settings) -> Opene
     except GristmillError as error:
         raise _fails_on_sample(bundle, error) from error
     try:
-        return _opened(name, bundle, settings, processes, processes.replicas, sample)
+        streaming = await asyncio.to_thread(streaming_of, bundle, settings.streams)
+        return _opened(name, bundle, settings, processes, processes.replicas, sample, streaming)
     except BaseException:
         await processes.close(0.0)
         raise
@@ -115,7 +119,8 @@ async def open_beside(name: str, bundle: Bundle, settings: Settings) -> Endpoint
         opened = await open_processes(name, bundle, settings)
     else:
         loaded = await asyncio.to_thread(_loaded, bundle, settings)
-        opened = _opened(name, bundle, settings, *loaded)
+        streaming = await asyncio.to_thread(streaming_of, bundle, settings.streams)
+        opened = _opened(name, bundle, settings, *loaded, streaming)
     try:
         full = Rows.concat([opened.sample] * _full(settings.limits))
         for rows in (opened.sample, full):
@@ -154,9 +159,12 @@ def _opened(
     runner: Described,
     replicas: Sequence[Replica],
     sample: Rows,
+    streaming: Streaming | None,
 ) -> Opened:
     cache = AnswerCache(settings.cache) if settings.cache else None
-    model = ModelEndpoint(runner, replicas, limits=settings.limits, cache=cache, name=name)
+    model = ModelEndpoint(
+        runner, replicas, limits=settings.limits, cache=cache, name=name, streaming=streaming
+    )
     return Opened(model, watched(model, bundle, settings), sample)
 
 

@@ -46,14 +46,21 @@ class Response:
 
     async def send(self, send: Send) -> None:
         """Send it as the two messages of ASGI."""
+        await self._send(send, "http.response")
+
+    async def refuse_websocket(self, send: Send) -> None:
+        """Send it in the place of a WebSocket's acceptance, as ASGI's extension for that says."""
+        await self._send(send, "websocket.http.response")
+
+    async def _send(self, send: Send, kind: str) -> None:
         headers = [
             (b"content-type", self.content_type),
             (b"content-length", b"%d" % len(self.body)),
             (b"x-content-type-options", b"nosniff"),
             *self.headers,
         ]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
+        await send({"type": f"{kind}.start", "status": self.status, "headers": headers})
+        await send({"type": f"{kind}.body", "body": self.body})
 
     def to_bytes(self, close: bool) -> bytes:
         """Return it as HTTP/1.1 sends it; `close` says that the connection ends with it."""

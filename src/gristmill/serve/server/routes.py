@@ -1,9 +1,12 @@
 """Paths and what answers them: a dictionary of whole paths, so that no path can trick another.
 
+Only a stream's name, which a client makes up, is no part of it: that of the path before it is.
+
 GET  /                              a page to try the models
 POST /v1/predict                    plain form, of the first model
 GET  /v1/models                     what every model reads and answers
 POST /v1/models/{name}/predict      plain form
+POST, DELETE, WebSocket /v1/streams/{name}/{stream}    pictures of a stream, where there are any
 GET  /v2, /v2/health/live|ready     Open Inference Protocol v2
 POST /v2/repository/index
 GET  /v2/models/{name}[/versions/{version}][/ready|/config]
@@ -19,14 +22,15 @@ from urllib.parse import quote
 
 from gristmill.core.errors import ServeError
 from gristmill.serve.refusal import Refusal
-from gristmill.serve.server.request import Request
-from gristmill.serve.server.response import Response
+from gristmill.serve.server.request import Receive, Request
+from gristmill.serve.server.response import Response, Send
 from gristmill.serve.watch.metrics import RouteMetrics
 
 if TYPE_CHECKING:
     from gristmill.serve.online.endpoint import Answered, Call
     from gristmill.serve.protocols.served import Served
     from gristmill.serve.runners.rows import Rows
+    from gristmill.serve.streams.conversation import Conversation
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -39,6 +43,9 @@ class Asking(NamedTuple):
     call: Call
     write: Callable[[Answered], Response]
 
+
+Converse: TypeAlias = "Callable[[Request, Receive, Send], Conversation]"
+"""Begins a conversation over a WebSocket that is about to be accepted."""
 
 Form: TypeAlias = Callable[[Request], Callable[[bytes], Asking]]
 """A form in which models are asked: it is shown a request's head first, then the body."""
@@ -54,9 +61,10 @@ class Route:
         model: name of its model, if it has one.
         open: whether it answers without a token.
         form: where a POST asks a model: in which form.
+        converse: where it may become a WebSocket: what that is for.
     """
 
-    __slots__ = ("_form", "handlers", "metrics", "model", "name", "open")
+    __slots__ = ("_converse", "_form", "handlers", "metrics", "model", "name", "open")
 
     def __init__(
         self,
@@ -66,9 +74,10 @@ class Route:
         model: str = "",
         open: bool = False,  # noqa: A002 - the field's own word
         form: Form | None = None,
+        converse: Converse | None = None,
     ) -> None:
         self.name, self.handlers, self.metrics = name, handlers, metrics
-        self.model, self.open, self._form = model, open, form
+        self.model, self.open, self._form, self._converse = model, open, form, converse
 
     def handler(self, method: str) -> Handler:
         """Return the handler of a method; HEAD is GET without the body.
@@ -97,6 +106,16 @@ class Route:
             raise ServeError(f"nothing is asked at {self.name}")
         return self._form(request)(body)
 
+    def conversation(self, request: Request, receive: Receive, send: Send) -> Conversation:
+        """Return what a WebSocket is for; it is to be accepted yet.
+
+        Raises:
+            Refusal: 404, none is taken here; or as what begins it.
+        """
+        if self._converse is None:
+            raise Refusal(404, "no_websocket", f"no WebSocket is taken at {self.name}")
+        return self._converse(request, receive, send)
+
 
 class Finder(Protocol):
     """What knows routes by path."""
@@ -115,6 +134,11 @@ class Routes:
     def __init__(self) -> None:
         self._by_path: dict[str, Route] = {}
         self._models: dict[str, Callable[[], str]] = {}
+        self._of_streams: dict[str, Route] = {}
+
+    def add_streams(self, path: str, route: Route) -> None:
+        """Add a route for all paths of which a part, without a slash, follows a decoded path."""
+        self._of_streams[path] = route
 
     def add(self, path: str, route: Route) -> None:
         """Add a route under a decoded path."""
@@ -133,6 +157,9 @@ class Routes:
         found = self._by_path.get(path)
         if found is not None:
             return found
+        streams, slash, _ = path.rpartition("/")
+        if streams in self._of_streams:
+            return self._of_streams[streams]
         head, mark, rest = path.partition("/versions/")
         version, slash, tail = rest.partition("/")
         name = head.removeprefix("/v2/models/")

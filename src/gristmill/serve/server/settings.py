@@ -23,6 +23,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         replicas: processes that run each model; 0 runs it in the server's own.
         threads: threads of one operator of a model.
         cache: bytes for answers of each model; 0 keeps none.
+        streams: bytes for what is kept of streams of pictures, of each model that takes pictures;
+            0 takes no streams.
         watch: whether what is served is compared with what a model was trained on, where its
             bundle says that.
         watch_folder: where the statistics of what was served are kept; empty: in memory.
@@ -44,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     replicas: int = 0
     threads: int = 1
     cache: int = 0
+    streams: int = 0
     watch: bool = True
     watch_folder: str = ""
     tokens: str = ""
@@ -54,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     drain_seconds: float = 10.0
 
     def __post_init__(self) -> None:
-        for name in ("replicas", "cache", "drain_seconds"):
+        for name in ("replicas", "cache", "streams", "drain_seconds"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must not be below 0, found {getattr(self, name)}")
         if self.port and self.port == self.grpc_port:

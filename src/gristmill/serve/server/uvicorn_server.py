@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
@@ -17,6 +17,7 @@ from gristmill.serve.server.connection import Connection
 if TYPE_CHECKING:
     from gristmill.serve.server.app import App
     from gristmill.serve.server.settings import Settings
+    from gristmill.serve.server.stream_connection import StreamConnection
 
 _MOST_SWEEP_SECONDS = 1.0
 _LOOK_SECONDS = 0.1
@@ -43,7 +44,9 @@ async def run_uvicorn(
     config = uvicorn.Config(
         app,
         http=Connection,
-        ws="none",
+        ws=_websocket() if app.streams else "none",
+        ws_max_size=app.limits.max_body,
+        ws_per_message_deflate=False,
         lifespan="on",
         interface="asgi3",
         log_config=None,
@@ -94,9 +97,15 @@ class _Server(uvicorn.Server):
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         for connection in list(self.server_state.connections):
-            if isinstance(connection, Connection):
-                connection.sweep(now)
+            cast("Connection | StreamConnection", connection).sweep(now)
         loop.call_later(self._period, self._sweep, loop)
+
+
+def _websocket() -> type[asyncio.Protocol]:
+    """Return what speaks WebSocket; nobody else loads it."""
+    from gristmill.serve.server.stream_connection import StreamConnection
+
+    return StreamConnection
 
 
 async def _nothing() -> None:

@@ -1,0 +1,1 @@
+"""Streams of pictures: who answers them, off the event loop; conversations over WebSocket."""
