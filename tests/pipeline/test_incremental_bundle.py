@@ -56,6 +56,30 @@ def test_answers_are_those_of_the_runner(tmp_path, channels):
     assert (made.height, made.width, made.classes) == (32, 48, ("x", "y", "z"))
 
 
+class Several(nn.Module):
+    """A number, a map and the place of its largest value."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 2, 3)
+
+    def forward(self, frame):
+        found = self.convolution(frame)
+        return found.mean((1, 2, 3)), found, found.flatten(1).argmax(1)
+
+
+def test_outputs_of_any_shape_and_type(tmp_path):
+    bundle = written(tmp_path / "b", seeded(Several, 0))
+    made = bundled_model(bundle)
+    image = picture()
+    found = made.answer(made.model(made.pixels.frame(image)))
+    expected = open_runner(bundle)(Rows({"picture": image[None]}))
+    for field in made.outputs:
+        assert found[field.name].dtype == expected[field.name].dtype
+        assert found[field.name].shape == expected[field.name].shape
+        np.testing.assert_allclose(found[field.name], expected[field.name], atol=1e-6)
+
+
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
 def test_a_convolutional_bundle_takes_other_sizes(tmp_path, mode):
     net = seeded(

@@ -113,7 +113,8 @@ def bundled_model(
     if channels == 1:
         spec, weights = _of_colours(spec, weights)
     pixels = Pixels()
-    example = pixels.frame(np.zeros((height, width, 3), np.uint8))
+    # In the memory order in which the graph was captured: its views count on that.
+    example = pixels.frame(np.zeros((height, width, 3), np.uint8)).contiguous()
     try:
         model = Model.from_module(
             GraphModule(spec, weights).eval(), example, any_size=False, calibration=calibration

@@ -5,11 +5,15 @@ from __future__ import annotations
 import datetime as dt
 
 import av
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
+import torch
+from torch import nn
 
 from gristmill.core.errors import DataError, UsageError
+from gristmill.data.formats import read_table
 from gristmill.incremental.changes.noise import NONE
 from gristmill.incremental.video.frame_source import FrameSource
 from gristmill.incremental.video.scaler import Scaler
@@ -18,8 +22,19 @@ from gristmill.pipeline.watching import frame_rows, video_watch
 from gristmill.pipeline.watching.passage import Moment, Passage
 from gristmill.pipeline.watching.summary import Tally
 from gristmill.pipeline.watching.video_watch import watch_video
+from gristmill.store.bundle import Field
+from gristmill.train.draws import seeded
+from gristmill.train.module_bundle import bundle_module
 
 from .conftest import HEIGHT, WIDTH, scene, written
+
+
+class Several(nn.Module):
+    """A number, a place, and a map."""
+
+    def forward(self, frame):
+        found = nn.functional.avg_pool2d(frame, 16)
+        return found.mean((1, 2, 3)), found.flatten(1).argmax(1), found
 
 
 def in_full(bundle, pictures):
@@ -63,6 +78,28 @@ def test_a_network_of_any_size_takes_the_videos_own(bundle, tmp_path):
     summary = watch_video(bundle, video, size="video").summary
     assert (summary.height, summary.width) == (2 * HEIGHT, WIDTH)
     assert watch_video(bundle, video, size=(50, 70)).summary.height == 50
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".csv"])
+def test_outputs_of_any_shape(tmp_path, video, ending):
+    field = Field("picture", "image", shape=[HEIGHT, WIDTH, 3])
+    rows = torch.randint(0, 256, (2, HEIGHT, WIDTH, 3), dtype=torch.uint8)
+    bundle = bundle_module(
+        seeded(Several, 0), tmp_path / "b", inputs=[field], example={"picture": rows},
+        outputs=["score", "best", "map"],
+    )  # fmt: skip
+    output = tmp_path / f"rows{ending}"
+    passage = Passage(every=8)
+    watch_video(bundle, video, output=output, passage=passage, noise=NONE)
+    found = read_table(output)
+    made = bundled_model(bundle)
+    for row, number in enumerate(range(0, 24, 8)):
+        score, best, map_ = made.model(made.pixels.frame(scene(number)))
+        assert found["score"][row] == pytest.approx(float(score), abs=1e-6)
+        assert found["best"][row] == int(best)
+        values = found["map"].to_list()[row]
+        values = msgspec.json.decode(values) if isinstance(values, str) else values
+        assert np.asarray(values, np.float32) == pytest.approx(map_[0].numpy(), abs=1e-6)
 
 
 def test_a_part_of_a_video(bundle, video, tmp_path):

@@ -151,6 +151,8 @@ def _dtype(field: Field) -> pl.DataType:
     name = "uint8" if field.kind == "image" else str(field.dtype)
     inner = pl.Series(np.zeros(0, "float32" if name == "float16" else name)).dtype
     sizes = list(field.shape or ())
+    if not sizes:
+        return inner
     if len(sizes) == 1 or sizes[0] is None:
         below = pl.Array(inner, tuple(field.inner)) if field.inner and field.ragged else inner
         return pl.List(below)
