@@ -82,6 +82,28 @@ def test_small_models_take_more_rows_at_once():
         assert seen == cuts
 
 
+@pytest.mark.parametrize(("width", "cuts"), [(8, [2048, 1024]), (1 << 11, [512] * 6)])
+def test_wide_models_take_fewer_padded_elements_at_once(width, cuts):
+    """The words of a table are not its width: each element is one of them."""
+    spec = GraphSpec(
+        inputs=[Input("x", "int64", [None, None])],
+        weights=["words", "w"],
+        nodes=[
+            Node("found", "aten.embedding.default", [Ref("words"), Ref("x")]),
+            Node("wide", "aten.linear.default", [Ref("found"), Ref("w")]),
+            Node("out", "aten.sum.dim_IntList", [Ref("wide"), Items([1, 2])]),
+        ],
+        outputs=["out"],
+    )
+    weights = {"words": np.ones((5000, 2), np.float32), "w": np.ones((width, 2), np.float32)}
+    graph = Graph(spec, weights)
+    body, seen = DenseBody(graph, [False]), []
+    body.graph = lambda x: seen.append(x.numel()) or graph(x)
+    (found,) = body([Ragged.of([np.ones(2, np.int64)] * 1536)], 1536)
+    assert (found == 4 * width).all()
+    assert seen == cuts
+
+
 def test_lengths_that_differ_between_inputs():
     body = DenseBody(Graph(SUMS, {}), [False, True])
     with pytest.raises(DataError, match="row 0: expected one length in all columns"):

@@ -14,13 +14,14 @@ from torch import Tensor
 from gristmill.serve.runners.body import Values, lengths_of
 from gristmill.serve.runners.graph import Graph
 from gristmill.serve.runners.rows import Ragged
-from gristmill.store.graph import POINTWISE
+from gristmill.store.graph import POINTWISE, Ref
 
 _MOST_ROWS = 1024
 _MOST_SMALL_ROWS = 8192
 _MOST_ELEMENTS = 1 << 14
+_LEAST_ELEMENTS = 1 << 9
 _MOST_VALUES = 1 << 20
-"""That one value of a small model may have: it fits into a processor's cache."""
+"""That one value of a batch may have: it fits into a processor's cache."""
 _LAYERS = POINTWISE | {"aten.linear.default", "aten.addmm.default", "aten._softmax.default"}
 
 
@@ -38,6 +39,7 @@ class DenseBody:
         self.graph = graph
         self._ragged = ragged
         self._most_rows = _rows_at_once(graph)
+        self._most_elements = _elements_at_once(graph)
 
     def __call__(self, inputs: Sequence[Values], rows: int) -> list[Values]:
         """Return each output for `rows` rows of the inputs, in order."""
@@ -45,7 +47,8 @@ class DenseBody:
         if lengths is None:
             return self._stacked(inputs, rows)
         order = np.argsort(lengths, kind="stable")
-        parts = [self._padded(inputs, lengths, places) for places in batches(lengths[order], order)]
+        cut = batches(lengths[order], order, self._most_elements)
+        parts = [self._padded(inputs, lengths, places) for places in cut]
         back = np.argsort(order, kind="stable")
         return [joined(found, back) for found in zip(*parts, strict=True)]
 
@@ -84,8 +87,25 @@ def _rows_at_once(graph: Graph) -> int:
     return max(_MOST_ROWS, min(_MOST_SMALL_ROWS, _MOST_VALUES // max([1, *widths, *sizes])))
 
 
+def _elements_at_once(graph: Graph) -> int:
+    """Return how many padded elements of rows go through a graph together: fewer where it is wide.
+
+    A wide model's values would not fit into the cache, and have more padding among them.
+    """
+    looked_up = {
+        node.args[0].name
+        for node in graph.spec.nodes
+        if node.op == "aten.embedding.default" and isinstance(node.args[0], Ref)
+    }
+    widths = [
+        weight.shape[-1] if name in looked_up else max(weight.shape, default=1)
+        for name, weight in graph.weights.items()
+    ]
+    return min(_MOST_ELEMENTS, max(_LEAST_ELEMENTS, _MOST_VALUES // max([1, *widths])))
+
+
 def batches(
-    lengths: NDArray[np.int64], order: NDArray[np.int64], most: int = _MOST_ELEMENTS
+    lengths: NDArray[np.int64], order: NDArray[np.int64], most: int
 ) -> Iterator[NDArray[np.int64]]:
     """Cut rows in the order of their length into batches of at most `most` padded elements.
 

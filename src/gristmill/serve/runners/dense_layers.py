@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from gristmill.serve.runners.laid_out import linear_of
 from gristmill.store.graph import GraphSpec, Node, Ref, references
 
 _LINEAR = "aten.linear.default"
@@ -36,14 +36,14 @@ class Product:
         activation: str | None = None,
         approximate: str = "none",
     ) -> None:
-        self._weight = torch.cat(list(weights)) if len(weights) > 1 else weights[0]
-        self._bias = torch.cat(list(biases)) if biases else None
+        weight = torch.cat(list(weights)) if len(weights) > 1 else weights[0]
+        self._linear = linear_of(weight, torch.cat(list(biases)) if biases else None)
         self._sizes = [len(weight) for weight in weights]
         self._activation, self._approximate = activation, approximate
 
     def __call__(self, values: Tensor) -> tuple[Tensor, ...]:
         """Return the result of each layer."""
-        found = functional.linear(values, self._weight, self._bias)
+        found = self._linear(values)
         if self._activation == "aten.gelu.default":
             torch.ops.aten.gelu_.default(found, approximate=self._approximate)
         elif self._activation is not None:

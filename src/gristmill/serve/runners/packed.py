@@ -17,7 +17,7 @@ from gristmill.serve.runners.packing import Packing
 from gristmill.serve.runners.rows import Ragged
 from gristmill.store.graph import GraphSpec
 
-_MOST_TOKENS = 1024
+_MOST_TOKENS = 2048
 
 
 class PackedBody:
