@@ -1,0 +1,32 @@
+"""How all tests are run: side by side on few cores, in processes that have all of them loaded."""
+
+from __future__ import annotations
+
+import gc
+import os
+
+import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # There are as many of these processes as cores: further threads would wait for one another.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep what is loaded with the tests out of each later collection of garbage.
+
+    It is more than half a million objects, and what trains collects garbage again and again.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_unconfigure():
+    """Libraries tell of leaks on exit what has not been collected by then."""
+    gc.unfreeze()
