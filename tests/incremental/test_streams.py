@@ -256,6 +256,31 @@ def test_answers_are_those_of_the_network_whatever_was_evicted(model):
     assert streams.counts.whole < streams.counts.frames
 
 
+def test_cameras_in_threads_of_their_own_are_answered_as_if_they_were_alone(model):
+    begin = partial(model.stream, noise=NONE)
+    streams = Streams(begin, "250kB")  # there is room for two of three
+    wrong = []
+
+    def camera(name):
+        draw = np.random.default_rng(name)
+        image = draw.integers(0, 256, (32, 48, 3), np.uint8)
+        for number in range(12):
+            image[number : number + 6, 8:12] = draw.integers(0, 256)
+            (output,) = streams(name, image).outputs
+            (wanted,) = model(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)
+            if not torch.equal(output, wanted):
+                wrong.append((name, number))
+
+    threads = [threading.Thread(target=camera, args=(name,)) for name in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not wrong
+    assert streams.counts.frames == 36
+    assert streams.counts.bytes_ <= streams.memory
+
+
 def test_a_day_of_frames_takes_no_more_memory_than_its_first_minute(model):
     """86,400 seconds pass on a clock of their own; cameras come, change their size and go."""
     now = [0.0]

@@ -14,6 +14,8 @@ from types import SimpleNamespace
 import httpx2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -270,6 +272,7 @@ def test_pictures_that_cannot_be_answered_are_told_and_the_stream_goes_on(camera
         (bytes(2000), 1009),
         (png(BROKEN), 1011),
     ],
+    ids=["words", "list", "half", "empty", "size", "more", "longer", "broken"],
 )
 def test_what_ends_a_stream(cameras, message, code):
     with cameras(max_body=1000) as server, connect(server.ws + PATH) as client:
@@ -279,6 +282,13 @@ def test_what_ends_a_stream(cameras, message, code):
         with connect(server.ws + PATH) as again:
             again.send(png(1))
             assert heard(again)["predictions"][0]["sum"] == [total(1)]
+
+
+def test_what_says_it_is_text_and_is_not(cameras, caplog):
+    with cameras() as server, connect(server.ws + PATH) as client:
+        client.send(b"\xff\xfe", text=True)
+        assert ended(client) == 1007
+    assert not caplog.records
 
 
 def test_a_failure_is_told_without_what_it_was(cameras):
@@ -325,7 +335,7 @@ def test_a_client_that_leaves_in_the_middle(cameras):
     with cameras() as server:
         server.sums.gate.clear()
         with socket.create_connection(("127.0.0.1", server.port)) as client:
-            client.sendall(handshake() + b"")
+            client.sendall(handshake())
             until(lambda: open_streams(server))
             client.sendall(masked(png(1)) + masked(png(2))[:20])
             assert server.sums.inside.wait(WAIT)
@@ -342,10 +352,49 @@ def handshake():
     return "\r\n".join(lines).encode()
 
 
-def masked(body):
+def masked(body, first=0x82):
     """A binary message of 126 to 65535 bytes or less, under a mask of zeros (RFC 6455, 5.2)."""
     size = [len(body)] if len(body) < 126 else [126, *len(body).to_bytes(2)]
-    return bytes([0x82, 0x80 | size[0], *size[1:], 0, 0, 0, 0]) + body
+    return bytes([first, 0x80 | size[0], *size[1:], 0, 0, 0, 0]) + body
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=40),
+            st.tuples(
+                st.sampled_from([0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x89, 0x8A, 0xC1, 0xF2]),
+                st.sampled_from([b"", b"{}", b"\xff\xfe", b'{"height":4,"width":6}', pixels(1)]),
+            ),
+        ),
+        max_size=8,
+    )
+)
+def test_whatever_is_said_the_server_goes_on(living, caplog, said):
+    with socket.create_connection(("127.0.0.1", living.port), timeout=WAIT) as client:
+        client.sendall(handshake())
+        assert client.recv(1000).startswith(b"HTTP/1.1 101 ")
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for each in said:
+                client.sendall(each if isinstance(each, bytes) else masked(each[1], each[0]))
+    assert httpx2.post(living.http + PATH, content=png(1)).status_code == 200
+    until(lambda: not open_streams(living))
+    assert not caplog.records
+
+
+@pytest.fixture(scope="module")
+def living(running):
+    endpoint = Cameras()
+    app = App([Served(endpoint, Limits(max_body=1000))])
+    with running(app) as (host, port):
+        yield SimpleNamespace(app=app, port=port, http=f"http://{host}:{port}")
 
 
 def test_the_servers_end_ends_streams_after_the_picture_that_is_computed(cameras):
@@ -420,15 +469,17 @@ def test_streams_take_turns(cameras):
         ("/v1/models", {"Authorization": "Bearer " + "t" * 16}, 200),
     ],
 )
-def test_who_may_not_open_one(cameras, path, headers, status):
+def test_who_may_not_open_one(cameras, caplog, path, headers, status):
     with cameras(tokens=Tokens(["t" * 16])) as server:
-        with pytest.raises(InvalidStatus) as caught:
-            connect(server.ws + path, additional_headers=headers)
+        refused = pytest.raises(InvalidStatus)
+        with refused as caught, connect(server.ws + path, additional_headers=headers):
+            pass
         assert caught.value.response.status_code == status
         good = {"Authorization": "Bearer " + "t" * 16, "Origin": server.http}
         with connect(server.ws + PATH, additional_headers=good) as client:
             client.send(png(1))
             assert heard(client)["frame"] == 0
+    assert not caplog.records  # it is no failure of ours
 
 
 def test_a_websocket_after_requests_on_the_same_connection(cameras):

@@ -1,8 +1,8 @@
 """A client's connection once it is a WebSocket: uvicorn's own, which ends in order.
 
 Uvicorn's would wait for ever for a client that does not read, would break off a conversation when
-the server stops, and closes under a client that is still sending what is too long, which may then
-never learn why.
+the server stops, closes under a client that is still sending what is too long, which may then never
+learn why, and logs what clients do wrong as if it were our mistake.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 UNREAD_SECONDS = 30.0
 """How long a client may leave what is sent to it unread."""
 _LINGER_SECONDS = 2.0
+_NO_TEXT = 1007
 
 
 class StreamConnection(WebSocketsSansIOProtocol):
@@ -39,6 +40,24 @@ class StreamConnection(WebSocketsSansIOProtocol):
     def shutdown(self) -> None:
         """Leave the end to the application, which has been told that the server stops."""
         self.stop_keepalive()
+
+    async def send(self, message: Any) -> None:
+        """Send a message of ASGI."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # a refusal is an end to it, too
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand on a message that is complete; what says it is text has to be."""
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.fail(_NO_TEXT, "expected text in UTF-8")
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     def handle_parser_exception(self) -> None:
         """Say why no more is read, then let the client read that before the end."""

@@ -14,8 +14,9 @@ model's answer in the plain form with
 A picture that can't be answered is told as {"error": {"code", "message", ...}, "frame", "dropped"},
 and the stream goes on. Otherwise it ends with one of these codes (RFC 6455, section 7.4):
 
-    1001  the server is stopping               1009  a message is longer than a body may be
-    1003  a text message of another form       1011  the server failed on a picture
+    1001  the server is stopping               1007  a text message is no text
+    1003  a text message of another form       1009  a message is longer than a body may be
+    1011  the server failed on a picture
     1008  another client took the stream over, or nothing came for `Limits.stream_timeout`
 """
 
