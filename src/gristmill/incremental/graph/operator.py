@@ -114,6 +114,34 @@ class Global(Operator):
         return cut(self.run(*inputs), region)
 
 
+class Batched(Operator):
+    """A local operator that can compute regions of one size for several frames in one call.
+
+    Attributes:
+        batched: False where its parameters forbid that: then each frame is run on its own.
+        fill: what stands for values beyond an input's edges.
+    """
+
+    batched: bool = True
+    fill: float = 0.0
+
+    @abstractmethod
+    def reads(self, region: Rectangle, shapes: Sequence[Shape]) -> list[Rectangle]:
+        """Rectangle of each input that a region is computed from; it may stretch beyond the edges.
+
+        Its size depends on the region's size alone.
+        """
+
+    @abstractmethod
+    def run_windows(self, *windows: Tensor) -> Tensor:
+        """Compute one region of each of several frames, to the bits of `run_region`.
+
+        Args:
+            windows: of each input what the regions read, [frames, channels, height, width] in
+                channels-last memory, `fill` beyond the edges; never written.
+        """
+
+
 def cut(values: Tensor, region: Rectangle) -> Tensor:
     """A region of a map [1, channels, height, width], as a view; what is no map, as it is."""
     if values.dim() != 4:

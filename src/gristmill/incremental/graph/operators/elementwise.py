@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from gristmill.core.errors import UsageError
-from gristmill.incremental.graph.operator import Operator, Shape, extent, whole
+from gristmill.incremental.graph.operator import Batched, Shape, extent, whole
 from gristmill.incremental.regions.rectangle import EMPTY, Rectangle
 
 
-class Elementwise(Operator):
+class Elementwise(Batched):
     """Each output pixel is made of the same pixel of every input.
 
     An input of which the height or the width is 1 where the output's is not is spread over it.
@@ -49,6 +51,14 @@ class Elementwise(Operator):
     def needed(self, region: Rectangle, shapes: Sequence[Shape]) -> list[Rectangle]:
         """The same pixels of each input."""
         return [EMPTY if region.empty else spread(region, shape) for shape in shapes]
+
+    def reads(self, region: Rectangle, shapes: Sequence[Shape]) -> list[Rectangle]:
+        """The same pixels of each input."""
+        return self.needed(region, shapes)
+
+    def run_windows(self, *windows: Tensor) -> Tensor:
+        """Combine them as whole maps are."""
+        return self.run(*windows)
 
 
 def spread(region: Rectangle, shape: Shape) -> Rectangle:

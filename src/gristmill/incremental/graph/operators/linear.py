@@ -24,7 +24,7 @@ class Flatten(Global):
 
     def run(self, *inputs: Tensor) -> Tensor:
         """Lay everything out."""
-        return inputs[0].clone(memory_format=torch.contiguous_format).view(1, -1)
+        return inputs[0].clone(memory_format=torch.contiguous_format).view(len(inputs[0]), -1)
 
 
 class Unflatten(Global):

@@ -68,7 +68,14 @@ class Opaque(Global):
         return tuple(found.shape[1:])
 
     def run(self, *inputs: Tensor) -> Tensor:
-        """Make the calls."""
+        """Make the calls; several frames one by one, for they were traced for one."""
+        frames = len(inputs[0])
+        if frames == 1:
+            return self._run_one(*inputs)
+        parts = (self._run_one(*(each[n : n + 1] for each in inputs)) for n in range(frames))
+        return _own_memory(torch.cat(list(parts)))
+
+    def _run_one(self, *inputs: Tensor) -> Tensor:
         # As the program was traced: it may look at a map as one row of numbers.
         given = [each.contiguous() for each in inputs]
         results: list[Any] = []
@@ -83,6 +90,9 @@ class Opaque(Global):
                 value, (step.args, step.kwargs), is_leaf=lambda each: isinstance(each, Source)
             )
             results.append(step.function(*args, **kwargs))
-        found: Tensor = results[-1]
-        how = torch.channels_last if found.dim() == 4 else torch.contiguous_format
-        return found.clone(memory_format=how)
+        return _own_memory(results[-1])
+
+
+def _own_memory(found: Tensor) -> Tensor:
+    how = torch.channels_last if found.dim() == 4 else torch.contiguous_format
+    return found.clone(memory_format=how)

@@ -22,6 +22,8 @@ class MaxPooling(Windowed):
         ceil: whether windows that run over the far edge count.
     """
 
+    fill = -math.inf
+
     def __init__(self, rows: Window, columns: Window, ceil: bool = False) -> None:
         super().__init__(rows, columns, (rows.padding, columns.padding), ceil)
 
@@ -32,7 +34,11 @@ class MaxPooling(Windowed):
 
     def run_region(self, region: Rectangle, *inputs: Tensor) -> Tensor:
         """Pool what the region's windows read."""
-        return self._pooled(self.read_values(region, inputs[0], -math.inf), (0, 0), False)
+        return self._pooled(self.read_values(region, inputs[0], self.fill), (0, 0), False)
+
+    def run_windows(self, *windows: Tensor) -> Tensor:
+        """Pool them without padding."""
+        return self._pooled(windows[0], (0, 0), False)
 
     def _pooled(self, values: Tensor, padding: tuple[int, int], ceil: bool) -> Tensor:
         rows, columns = self.rows, self.columns
@@ -68,6 +74,9 @@ class AveragePooling(Windowed):
     ) -> None:
         super().__init__(rows, columns, (rows.padding, columns.padding), ceil)
         self.count_padding, self.divisor = count_padding, divisor
+        # Else what a sum is divided by depends on where its window lies.
+        padded = rows.padding > 0 or columns.padding > 0
+        self.batched = divisor is not None or (not ceil and (count_padding or not padded))
 
     def run(self, *inputs: Tensor) -> Tensor:
         """Pool the whole map."""
@@ -85,17 +94,23 @@ class AveragePooling(Windowed):
 
     def run_region(self, region: Rectangle, *inputs: Tensor) -> Tensor:
         """Add up what the region's windows read, and divide as the whole map's would."""
-        rows, columns = self.rows, self.columns
-        values = self.read_values(region, inputs[0], 0.0)
+        values = self.read_values(region, inputs[0], self.fill)
         divisors = self._divisors(region, inputs[0])
-        even = divisors if isinstance(divisors, int) else 1
-        found = functional.avg_pool2d(
+        found = self._means(values, divisors if isinstance(divisors, int) else 1)
+        return found if isinstance(divisors, int) else found.div_(divisors)
+
+    def run_windows(self, *windows: Tensor) -> Tensor:
+        """Add them up, and divide by the one number that counts everywhere."""
+        return self._means(windows[0], self.divisor or self.rows.kernel * self.columns.kernel)
+
+    def _means(self, values: Tensor, divisor: int) -> Tensor:
+        rows, columns = self.rows, self.columns
+        return functional.avg_pool2d(
             values,
             (rows.kernel, columns.kernel),
             (rows.stride, columns.stride),
-            divisor_override=even,
+            divisor_override=divisor,
         ).contiguous(memory_format=torch.channels_last)
-        return found if isinstance(divisors, int) else found.div_(divisors)
 
     def _divisors(self, region: Rectangle, values: Tensor) -> int | Tensor:
         """What the sums of a region are divided by: one number, or one for each pixel."""

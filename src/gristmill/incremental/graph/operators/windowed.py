@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from gristmill.core.errors import UsageError
-from gristmill.incremental.graph.operator import Operator, Shape, cut
+from gristmill.incremental.graph.operator import Batched, Shape, cut
 from gristmill.incremental.regions.interval import Window, needed, reached
 from gristmill.incremental.regions.rectangle import Rectangle
 
 
-class Windowed(Operator):
+class Windowed(Batched):
     """An operator of which each output pixel reads a window of its one input.
 
     Args:
@@ -69,6 +69,10 @@ class Windowed(Operator):
         """The windows' pixels."""
         return [self.read(region).clipped(*shapes[0][1:])]
 
+    def reads(self, region: Rectangle, shapes: Sequence[Shape]) -> list[Rectangle]:
+        """The windows' pixels, padding included."""
+        return [self.read(region)]
+
     def read(self, region: Rectangle) -> Rectangle:
         """What the windows of a region read, padding included."""
         top, bottom = needed(region.top, region.bottom, self.rows)
@@ -102,10 +106,5 @@ def padded_cut(values: Tensor, read: Rectangle, fill: float) -> Tensor:
     # Memory of [1, height, width, channels], seen as [1, channels, height, width].
     pixels = values.new_full((1, read.height, read.width, values.shape[1]), fill)
     found = pixels.permute(0, 3, 1, 2)
-    cut(found, _shifted(inside, -read.top, -read.left)).copy_(part)
+    cut(found, inside.shifted(-read.top, -read.left)).copy_(part)
     return found
-
-
-def _shifted(rectangle: Rectangle, rows: int, columns: int) -> Rectangle:
-    top, left, bottom, right = rectangle
-    return Rectangle(top + rows, left + columns, bottom + rows, right + columns)

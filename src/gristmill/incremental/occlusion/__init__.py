@@ -1,0 +1,1 @@
+"""Explanations by occlusion: what a network answers when parts of a picture are covered."""

@@ -1,0 +1,145 @@
+"""Heat maps of one network, one picture at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gristmill.core.errors import UsageError
+from gristmill.incremental.graph.node import Graph
+from gristmill.incremental.occlusion.base_values import BaseValues
+from gristmill.incremental.occlusion.covering import Covering
+from gristmill.incremental.occlusion.covers import Fill, cover
+from gristmill.incremental.occlusion.field_limit import EXACT, SHARES, field_limit
+from gristmill.incremental.occlusion.grid import Grid
+from gristmill.incremental.occlusion.heat_map import HeatMap
+from gristmill.incremental.occlusion.occluder import Occluder
+from gristmill.incremental.occlusion.target import Scorer, Target
+from gristmill.incremental.pixels import Pixels
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A picture that is explained."""
+
+    base: BaseValues
+    cover: Tensor
+    target: Target
+
+
+class Explainer:
+    """Makes heat maps; keeps what they have in common from picture to picture.
+
+    Args:
+        graph: the network.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._occluder = Occluder(graph)
+        self._shares: dict[tuple[int, int, int, float], float] = {}
+
+    def explain(
+        self,
+        image: NDArray[np.uint8] | Tensor,
+        *,
+        pixels: Pixels,
+        target: int | Scorer | None = None,
+        patch: int = 16,
+        stride: int = 8,
+        fill: Fill = "mean",
+        coarse_to_fine: bool = False,
+        error: float | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> HeatMap:
+        """Cover one place of a picture after another; see `Model.occlusion`."""
+        frame = _frame(image, pixels)
+        _, _, height, width = frame.shape
+        grid = Grid.over(height, width, patch, stride)
+        base = self._occluder.base(frame)
+        chosen = Target(target, [base[number] for number in self._graph.outputs])
+        subject = _Subject(base, cover(frame, fill, patch), chosen)
+        began = time.perf_counter()
+        everything = np.ones(grid.shape, bool)
+        whole = Covering(height, width, patch, grid.positions(everything))
+        limit = EXACT
+        if error is not None:
+            key = (height, width, patch, error)
+            first = self._shares.get(key, SHARES[0])
+            limit = field_limit(self._occluder, base, subject.cover, whole, error, first)
+            self._shares[key] = limit.keep
+        whole = whole._replace(keep=limit.keep)
+        values = np.zeros(grid.shape, np.float32)
+        measured = np.zeros(grid.shape, bool)
+
+        def measure(which: NDArray[np.bool_], expected: int) -> None:
+            covering = whole._replace(positions=grid.positions(which))
+            found = np.zeros(len(covering.positions), np.float32)
+            done = int(measured.sum())
+            for numbers, outputs in self._occluder.answers(base, subject.cover, covering):
+                found[numbers] = chosen.base - chosen.scores(outputs).numpy()
+                done += len(numbers)
+                if progress is not None:
+                    progress(done, expected)
+            values[which] = found
+            measured[which] = True
+
+        if coarse_to_fine:
+            measure(grid.coarse(), values.size)
+            rest = grid.near_high(values) & ~measured
+            if rest.any():
+                measure(rest, int(measured.sum() + rest.sum()))
+            values = grid.filled(values, measured)
+        else:
+            measure(everything, values.size)
+        return HeatMap(
+            values=values,
+            tops=grid.tops,
+            lefts=grid.lefts,
+            patch=patch,
+            measured=measured,
+            target=chosen.index,
+            base=chosen.base,
+            keep=limit.keep,
+            error=limit.error,
+            audited=limit.audited,
+            seconds=time.perf_counter() - began,
+            _picture=lambda: _picture(image, frame),
+        )
+
+
+def _frame(image: NDArray[np.uint8] | Tensor, pixels: Pixels) -> Tensor:
+    """What the network is given: float32 [1, channels, height, width]."""
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise UsageError(
+                f"expected a picture of uint8[height, width, 3], found {image.dtype}"
+                f"{list(image.shape)}",
+                fix="give red, green and blue of each pixel as grey levels of 0 to 255",
+            )
+        return pixels.frame(image)
+    if image.dim() != 4 or image.shape[0] != 1 or image.dtype != torch.float32:
+        raise UsageError(
+            "expected a frame of float32 [1, channels, height, width], found "
+            f"{image.dtype} {list(image.shape)}"
+        )
+    if not bool(torch.isfinite(image).all()):
+        raise UsageError("expected a frame of numbers, found some that are not finite")
+    return image.detach()
+
+
+def _picture(image: NDArray[np.uint8] | Tensor, frame: Tensor) -> NDArray[np.uint8]:
+    """What is drawn: the picture, or the frame's numbers as grey levels from least to largest."""
+    if isinstance(image, np.ndarray):
+        return image
+    planes = frame[0] if frame.shape[1] == 3 else frame[0].mean(0).expand(3, -1, -1)
+    least, most = float(planes.min()), float(planes.max())
+    levels = (planes - least) * (255 / ((most - least) or 1.0))
+    found: NDArray[np.uint8] = levels.to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    return found

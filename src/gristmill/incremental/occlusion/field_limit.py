@@ -1,0 +1,94 @@
+"""How much of a covered place's field may be left out for results to stay within an error."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gristmill.core.errors import UsageError
+from gristmill.incremental.occlusion.base_values import BaseValues
+from gristmill.incremental.occlusion.covering import Covering
+from gristmill.incremental.occlusion.occluder import Occluder
+
+SHARES = (0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
+"""Shares of a map that are tried, least first; 1 leaves nothing out."""
+
+_MOST, _LEAST = 8, 2
+
+
+class Limit(NamedTuple):
+    """A share, and what it costs.
+
+    Args:
+        keep: the largest share of a map's rows or columns that is recomputed.
+        error: largest relative L2 error of the network's results at the audited positions.
+        audited: how many those are.
+    """
+
+    keep: float
+    error: float
+    audited: int
+
+
+EXACT = Limit(1.0, 0.0, 0)
+
+
+def field_limit(
+    occluder: Occluder,
+    base: BaseValues,
+    cover: Tensor,
+    covering: Covering,
+    error: float,
+    first: float = SHARES[0],
+) -> Limit:
+    """Find the smallest share with which sampled positions stay within an error.
+
+    What counts is ||y - y'|| / ||y'|| of each of the network's results y, against exact ones y',
+    at the worst of up to eight positions spread over the covering. Elsewhere it may be larger.
+
+    Args:
+        occluder: computes the results.
+        base: the picture's values.
+        cover: what takes its place where it is covered, like the frame.
+        covering: the positions, exact.
+        error: the largest that is accepted, above 0 and at most 1.
+        first: the share to begin with: what was found for another picture, say.
+
+    Raises:
+        UsageError: the error is not above 0 and at most 1.
+    """
+    if not 0 < error <= 1:
+        raise UsageError(
+            f"expected an error above 0 and at most 1, found {error}",
+            fix="0.01 is one per cent; leave it out for exact results",
+        )
+    count = len(covering.positions)
+    audited = min(count, max(_LEAST, min(_MOST, count // 16)))
+    chosen = [covering.positions[(2 * n + 1) * count // (2 * audited)] for n in range(audited)]
+    sample = covering._replace(positions=tuple(sorted(set(chosen))))
+    exact = _results(occluder, base, cover, sample)
+    for keep in (share for share in SHARES if first <= share < 1):
+        found = _results(occluder, base, cover, sample._replace(keep=keep))
+        worst = max(map(_error, found, exact))
+        if worst <= error:
+            return Limit(keep, worst, len(sample.positions))
+    return Limit(1.0, 0.0, len(sample.positions))
+
+
+def _results(
+    occluder: Occluder, base: BaseValues, cover: Tensor, covering: Covering
+) -> list[Tensor]:
+    """Of each output, [positions, elements]."""
+    found: dict[int, list[Tensor]] = {}
+    for numbers, outputs in occluder.answers(base, cover, covering):
+        for row, number in enumerate(numbers):
+            found[number] = [each[row].flatten() for each in outputs]
+    return [torch.stack(list(each)) for each in zip(*map(found.get, sorted(found)), strict=True)]
+
+
+def _error(found: Tensor, exact: Tensor) -> float:
+    """The worst relative error of [positions, elements]; 0 where both are 0."""
+    difference, size = (found - exact).norm(dim=1), exact.norm(dim=1)
+    return float(torch.where(difference > 0, difference / size, 0.0).max())

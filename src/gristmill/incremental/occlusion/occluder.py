@@ -1,0 +1,175 @@
+"""A captured network's answers to one picture with many different parts of it covered."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gristmill.incremental.graph.node import Graph
+from gristmill.incremental.graph.operator import Shape
+from gristmill.incremental.graph.operators.convolution import Convolution
+from gristmill.incremental.occlusion.base_values import BaseValues
+from gristmill.incremental.occlusion.batch import Batch
+from gristmill.incremental.occlusion.batching import LARGEST, batches
+from gristmill.incremental.occlusion.covering import Covering
+from gristmill.incremental.occlusion.footprints import Axis, Intervals, footprints
+from gristmill.incremental.occlusion.scratch import Scratch
+from gristmill.incremental.occlusion.tail import Tail
+from gristmill.incremental.regions.rectangle import Rectangle
+
+MEMORY = 1 << 26
+"""Bytes that one value's patches of a batch may take."""
+
+ELEMENT = 40
+"""What it costs to move a number, in floating-point operations."""
+
+CALL = 6e6
+"""What one call of an operator costs over and above its work, in floating-point operations."""
+
+
+class _Plan(NamedTuple):
+    """How positions are computed: in batches, and what follows for several of them together."""
+
+    batches: tuple[Batch, ...]
+    tail: Tail
+
+
+class Occluder:
+    """Computes the values for a picture once, and for each position what covering it can alter.
+
+    One picture at a time: calls from several threads take turns.
+
+    Args:
+        graph: the network.
+
+    Attributes:
+        scratch: memory that its batches share.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._plans = lru_cache(maxsize=16)(self._plan)
+        self.scratch: defaultdict[int, Scratch] = defaultdict(Scratch)
+        self._lock = threading.Lock()
+
+    def base(self, frame: Tensor) -> BaseValues:
+        """Compute all values for a picture, float32 [1, channels, height, width].
+
+        Raises:
+            UsageError: the network can't take frames of that size.
+        """
+        with torch.inference_mode():
+            return BaseValues(self._graph, frame)
+
+    def answers(
+        self, base: BaseValues, cover: Tensor, covering: Covering
+    ) -> Iterator[tuple[list[int], list[Tensor]]]:
+        """Yield what the network returns, for some positions after others.
+
+        Args:
+            base: the picture's values.
+            cover: what takes its place where it is covered, like the frame.
+            covering: the positions.
+
+        Yields:
+            Numbers of the positions, and of each output [positions, ...].
+        """
+        cover = cover.contiguous(memory_format=torch.channels_last)
+        with self._lock:
+            plan = self._plans(covering)
+        numbers: list[int] = []
+        parts: list[dict[int, Tensor]] = []
+        for batch in plan.batches:
+            with torch.inference_mode(), self._lock:
+                parts.append(batch.run(base, cover))
+            numbers += batch.positions
+            if batch is plan.batches[-1] or _bytes(parts) > MEMORY:
+                with torch.inference_mode():
+                    joined = {
+                        number: torch.cat([part[number] for part in parts])
+                        for number in plan.tail.wanted
+                    }
+                    yield numbers, plan.tail.run(base, joined, len(numbers))
+                numbers, parts = [], []
+
+    def _plan(self, covering: Covering) -> _Plan:
+        graph, (height, width) = self._graph, covering[:2]
+        shapes: list[Shape] = [
+            *graph.shapes((graph.input_shape[0], height, width)),
+            (graph.input_shape[0], height, width),
+        ]
+        tail = Tail(graph, shapes)
+        tops, lefts = zip(*covering.positions, strict=True)
+        rows = self._lines(shapes, tops, 0, covering)
+        columns = self._lines(shapes, lefts, 1, covering)
+        divided = batches(
+            np.stack([_lengths(rows[top]) for top in tops]),
+            np.stack([_lengths(columns[left]) for left in lefts]),
+            *self._costs(shapes, tail),
+            self._largest(shapes, rows, columns),
+        )
+        made = [
+            Batch(
+                graph,
+                shapes,
+                numbers,
+                [rows[tops[each]] for each in numbers],
+                [columns[lefts[each]] for each in numbers],
+                tail,
+                self.scratch,
+            )
+            for numbers in divided
+        ]
+        return _Plan(tuple(made), tail)
+
+    def _lines(
+        self, shapes: Sequence[Shape], begins: Sequence[int], axis: Axis, covering: Covering
+    ) -> dict[int, Intervals]:
+        size, keep = covering.patch, covering.keep
+        return {
+            begin: footprints(self._graph, shapes, begin, begin + size, axis, keep)
+            for begin in set(begins)
+        }
+
+    def _costs(self, shapes: Sequence[Shape], tail: Tail) -> tuple[NDArray[np.float64], float]:
+        """Cost of a pixel of each value, and of a batch, in floating-point operations."""
+        pixel, batch = np.zeros(len(shapes)), 0.0
+        for number, node in enumerate(self._graph.nodes):
+            if number in tail.nodes:
+                continue
+            sources = [shapes[source] for source in node.inputs]
+            work = node.operator.flops(Rectangle(0, 0, 1, 1), sources)
+            pixel[number] = work + ELEMENT * shapes[number][0]
+            # Two operations a weight and pixel: every call reads all weights.
+            batch += CALL + (ELEMENT * work / 2 if isinstance(node.operator, Convolution) else 0)
+        return pixel, batch
+
+    def _largest(
+        self,
+        shapes: Sequence[Shape],
+        rows: dict[int, Intervals],
+        columns: dict[int, Intervals],
+    ) -> int:
+        """How many positions fit in the memory that a batch may take."""
+        height = np.max([_lengths(each) for each in rows.values()], 0)
+        width = np.max([_lengths(each) for each in columns.values()], 0)
+        channels = np.array([shape[0] for shape in shapes])
+        most = int((height * width * channels).max()) * 4
+        return max(1, min(LARGEST, MEMORY // most))
+
+
+def _lengths(intervals: Intervals) -> NDArray[np.int64]:
+    found: NDArray[np.int64] = intervals[:, 1] - intervals[:, 0]
+    return found
+
+
+def _bytes(parts: Sequence[dict[int, Tensor]]) -> int:
+    return sum(each.nbytes for part in parts for each in part.values())

@@ -1,0 +1,143 @@
+"""Every covered place's results are those of the whole network on the covered picture."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from gristmill.incremental.graph.capture import capture
+from gristmill.incremental.occlusion.batch import Batch
+from gristmill.incremental.occlusion.covering import Covering
+from gristmill.incremental.occlusion.footprints import footprints
+from gristmill.incremental.occlusion.occluder import Occluder
+from gristmill.incremental.occlusion.tail import Tail
+from tests.incremental.graph.conftest import SIZE, frame
+from tests.incremental.occlusion.conftest import covered
+
+HEIGHT, WIDTH = SIZE
+squares = st.integers(1, 20).flatmap(
+    lambda patch: st.tuples(
+        st.just(patch),
+        st.lists(
+            st.tuples(st.integers(0, HEIGHT - patch), st.integers(0, WIDTH - patch)),
+            min_size=1,
+            max_size=7,
+            unique=True,
+        ),
+    )
+)
+
+
+def answers(graph, picture, cover, covering):
+    """Of each position what the network returns, one row each."""
+    occluder = Occluder(graph)
+    found = {}
+    for numbers, outputs in occluder.answers(occluder.base(picture), cover, covering):
+        for row, number in enumerate(numbers):
+            found[number] = [each[row : row + 1] for each in outputs]
+    assert sorted(found) == list(range(len(covering.positions)))
+    return [found[number] for number in sorted(found)]
+
+
+def close(found, expected):
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * scale)
+
+
+@settings(max_examples=12, deadline=None)
+@given(squares=squares)
+def test_answers_are_those_of_whole_runs(net, picture, cover, squares):
+    module, graph = net
+    patch, positions = squares
+    covering = Covering(HEIGHT, WIDTH, patch, tuple(positions))
+    found = answers(graph, picture, cover, covering)
+    for outputs, (top, left) in zip(found, positions, strict=True):
+        occluded = covered(picture, cover, patch, top, left)
+        for output, expected in zip(outputs, graph.results(occluded), strict=True):
+            assert output.shape == expected.shape
+            close(output, expected)
+        with torch.inference_mode():
+            eager = module(occluded)
+        close(outputs[0], eager[0] if isinstance(eager, tuple) else eager)
+
+
+@settings(max_examples=8, deadline=None)
+@given(squares=squares)
+def test_maps_have_the_bits_of_whole_runs(net, picture, cover, squares):
+    _, graph = net
+    patch, positions = squares
+    frame_shape = tuple(picture.shape[1:])
+    shapes = [*graph.shapes(frame_shape), frame_shape]
+    tail = Tail(graph, shapes)
+    rows = [footprints(graph, shapes, top, top + patch, 0) for top, _ in positions]
+    columns = [footprints(graph, shapes, left, left + patch, 1) for _, left in positions]
+    occluder = Occluder(graph)
+    batch = Batch(graph, shapes, range(len(positions)), rows, columns, tail, occluder.scratch)
+    with torch.inference_mode():
+        found = batch.run(occluder.base(picture), cover)
+    for number, (top, left) in enumerate(positions):
+        whole = graph.run(covered(picture, cover, patch, top, left))
+        for node, values in found.items():
+            if exact_up_to(graph, node):
+                assert torch.equal(values[number], whole[node][0])
+            else:
+                close(values[number], whole[node][0])
+
+
+def exact_up_to(graph, number):
+    """Whether all that a value is made of promises its bits."""
+    node = graph.nodes[number]
+    sources = (source for source in node.inputs if source >= 0)
+    return node.operator.exact and all(exact_up_to(graph, source) for source in sources)
+
+
+def test_a_field_that_is_cut_off_changes_less_and_leaves_the_rest(net, picture, cover):
+    _, graph = net
+    covering = Covering(HEIGHT, WIDTH, 8, ((16, 16),))
+    exact = answers(graph, picture, cover, covering)
+    cut = answers(graph, picture, cover, covering._replace(keep=0.2))
+    same = answers(graph, picture, cover, covering._replace(keep=1.0))
+    assert all(map(torch.equal, exact[0], same[0]))
+    before = graph.results(picture)
+    for output, whole, base in zip(cut[0], exact[0], before, strict=True):
+        assert (output - whole).norm() <= 2 * (whole - base).norm()
+
+
+def test_calls_that_no_rule_knows_are_run_frame_by_frame():
+    class Sorted(nn.Module):
+        def forward(self, x):
+            return torch.sort(x.mean(1).flatten(1), dim=1).values
+
+    picture, cover = frame(12, 12), torch.zeros(1, 3, 12, 12)
+    graph = capture(nn.Sequential(nn.Conv2d(3, 4, 3), Sorted()), picture, any_size=False)
+    assert graph.notes
+    positions = ((0, 0), (5, 3), (8, 8))
+    found = answers(graph, picture, cover, Covering(12, 12, 4, positions))
+    for (output,), (top, left) in zip(found, positions, strict=True):
+        (expected,) = graph.results(covered(picture, cover, 4, top, left))
+        close(output, expected)
+
+
+def test_a_place_that_nothing_reads_changes_nothing():
+    picture, cover = frame(16, 16), torch.zeros(1, 3, 16, 16)
+    module = nn.Sequential(nn.ZeroPad2d(-4), nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(72, 2))
+    graph = capture(module, picture, any_size=False)
+    found = answers(graph, picture, cover, Covering(16, 16, 3, ((0, 0), (13, 13), (6, 6))))
+    before = graph.results(picture)[0]
+    close(found[0][0], before)
+    close(found[1][0], before)
+    assert not torch.allclose(found[2][0], before)
+
+
+@pytest.mark.parametrize("memory", [1, 1 << 30])
+def test_results_do_not_depend_on_how_many_run_together(net, picture, cover, memory, monkeypatch):
+    _, graph = net
+    covering = Covering(HEIGHT, WIDTH, 6, tuple((top, 4) for top in range(0, 39, 5)))
+    expected = answers(graph, picture, cover, covering)
+    monkeypatch.setattr("gristmill.incremental.occlusion.occluder.MEMORY", memory)
+    for found, whole in zip(answers(graph, picture, cover, covering), expected, strict=True):
+        for one, other in zip(found, whole, strict=True):
+            close(one, other)
