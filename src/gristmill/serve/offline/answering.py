@@ -88,6 +88,21 @@ def empty_answers(runner: Runner) -> pl.DataFrame:
     return answers_schema(runner).to_frame()
 
 
+def by_class(answers: pl.DataFrame, classes: Sequence[str]) -> pl.DataFrame:
+    """Return answers with a column for the probability of each class in place of `probs`.
+
+    Their names, such as `probs.ham`, are those that the server gives them in CSV.
+    """
+    each = [pl.col("probs").list.get(place).alias(name)
+            for place, name in enumerate(class_columns(classes))]  # fmt: skip
+    return answers.select(pl.exclude("probs"), *each) if classes else answers
+
+
+def class_columns(classes: Sequence[str]) -> list[str]:
+    """Return the names of the columns of `by_class`."""
+    return [f"probs.{name}" for name in classes]
+
+
 def _by_work(runner: Runner, rows: Rows) -> NDArray[np.int64] | None:
     """Return the places of the rows in the order of their work; None if all have the same."""
     work = runner.work(rows)

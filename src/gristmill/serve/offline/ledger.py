@@ -51,6 +51,7 @@ class PartRecord(msgspec.Struct, frozen=True):
         warned: rows that broke the schema and were answered all the same.
         labels: how many rows got each label.
         files: by kind, `answers` and perhaps `bad`.
+        columns: names of the answers' columns.
     """
 
     rows: int
@@ -59,6 +60,7 @@ class PartRecord(msgspec.Struct, frozen=True):
     warned: int
     labels: dict[str, int]
     files: dict[str, Stored]
+    columns: tuple[str, ...] = ()
 
 
 class Ledger:

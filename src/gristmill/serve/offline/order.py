@@ -10,6 +10,7 @@ from gristmill.core.errors import DataError, UsageError
 from gristmill.core.fingerprint import fingerprint
 from gristmill.core.quantities import parse_bytes
 from gristmill.serve.offline.answered_part import Guard
+from gristmill.serve.offline.answering import class_columns
 from gristmill.serve.offline.ledger import Ledger, PartRecord
 from gristmill.serve.offline.opening import Input, open_source
 from gristmill.serve.offline.output import Output
@@ -145,7 +146,7 @@ def checked_order(
     _check_paths(data, out, None if side is None else side.path)
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     source = open_source(data, opened.signature.inputs, lenient=side is not None)
-    _check_columns(source, opened, wishes.keep)
+    _check_columns(source, opened, wishes.keep, flat=not output.nested)
     if isinstance(source, ScannedSource) and side is None and wishes.guard is None:
         # Nobody looks at the others.
         source.choose([*(field.name for field in opened.signature.inputs), *wishes.keep])
@@ -172,7 +173,7 @@ def _check_paths(data: Input, out: Path, side: Path | None) -> None:
         raise UsageError("answers and bad rows would go to one file", where=str(out))
 
 
-def _check_columns(source: Source, bundle: Bundle, keep: Sequence[str]) -> None:
+def _check_columns(source: Source, bundle: Bundle, keep: Sequence[str], *, flat: bool) -> None:
     where = f"input of model {bundle.name!r}"
     shown = ", ".join(source.columns) or "none"
     required = [field.name for field in bundle.signature.inputs if field.required]
@@ -183,7 +184,8 @@ def _check_columns(source: Source, bundle: Bundle, keep: Sequence[str]) -> None:
                 where=where,
                 fix="name the data's columns so; in CSV and TSV the first line names them",
             )
-    made = {"row_id", "prediction_id", "error", "warning", "label", "prob", "probs"}
+    made = {"row_id", "prediction_id", "error", "warning", "label", "prob"}
+    made |= set(class_columns(bundle.classes)) if flat else {"probs"}
     made |= {field.name for field in bundle.signature.outputs}
     for name in keep:
         if name in made or list(keep).count(name) > 1:

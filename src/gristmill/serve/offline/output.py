@@ -1,7 +1,7 @@
 """The output: how a part becomes bytes, and how the bytes of all parts become a file or a folder.
 
-Parts are encoded where they are answered, and joined by copying: row groups of Parquet, lines of
-text, gzip members.
+Parts are encoded where they are answered, and joined by copying, while later ones are answered: row
+groups of Parquet, lines of text, gzip members.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _COMPRESSION: Literal["snappy"] = (
     "snappy"  # every reader knows it; probabilities hardly shrink under zstd
 )
 _GROUP_ROWS = 1 << 16
+_SYNC_BYTES = 1 << 25
 _PART_NAME = re.compile(r"part-\d{8}\.parquet")
 
 
@@ -99,12 +100,14 @@ class Output:
         data = buffer.getvalue()
         return gzip.compress(data, 6, mtime=0) if self.gzipped else data
 
-    def write(self, parts: Iterable[tuple[int, bytes]], columns: pl.Schema, draft: Path) -> None:
+    def write(
+        self, parts: Iterable[tuple[int, bytes]], columns: Iterable[str], draft: Path
+    ) -> None:
         """Join parts into the file; it is there, whole, when this returns.
 
         Args:
             parts: rows and bytes of each, in order; at least one.
-            columns: of the table.
+            columns: names of the table's.
             draft: a path on the same disk that nothing else uses.
 
         Raises:
@@ -112,9 +115,9 @@ class Output:
         """
         with draft.open("wb") as file:
             if self.format == "parquet":
-                _write_parquet(parts, file)
+                _write_parquet(_to_disk(parts, file), file)
             else:
-                self._write_lines(parts, columns, file)
+                self._write_lines(_to_disk(parts, file), columns, file)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.path)
@@ -143,16 +146,28 @@ class Output:
         shutil.rmtree(old, ignore_errors=True)
 
     def _write_lines(
-        self, parts: Iterable[tuple[int, bytes]], columns: pl.Schema, file: BinaryIO
+        self, parts: Iterable[tuple[int, bytes]], columns: Iterable[str], file: BinaryIO
     ) -> None:
         if self.format != "jsonl":
             head = io.BytesIO()
-            names = pl.DataFrame(schema=dict.fromkeys(columns.names(), pl.String))
+            names = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
             names.write_csv(head, separator=_SEPARATORS[self.format])
             data = head.getvalue()
             file.write(gzip.compress(data, 6, mtime=0) if self.gzipped else data)
         for _, data in parts:
             file.write(data)
+
+
+def _to_disk(parts: Iterable[tuple[int, bytes]], file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield parts, and send to the disk what was written of them, not all of it at the end."""
+    waiting = 0
+    for rows, data in parts:
+        yield rows, data
+        waiting += len(data)
+        if waiting >= _SYNC_BYTES:
+            file.flush()
+            os.fsync(file.fileno())
+            waiting = 0
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:

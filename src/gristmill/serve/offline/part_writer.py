@@ -15,7 +15,7 @@ import polars as pl
 from gristmill.core.errors import BundleError, DataError, FindingsError
 from gristmill.data.table import ROW_ID
 from gristmill.serve.offline.answered_part import Answered, Guard, answer_part
-from gristmill.serve.offline.answering import empty_answers
+from gristmill.serve.offline.answering import by_class
 from gristmill.serve.offline.ledger import ANSWERS, BAD, Ledger, PartRecord
 from gristmill.serve.offline.output import Output, flat
 from gristmill.serve.offline.quarantine import bad_rows
@@ -134,6 +134,7 @@ class PartWriter:
             warned=len(found.warnings),
             labels=dict(labels.value_counts(sort=True).iter_rows()),
             files={},
+            columns=tuple(table.columns),
         )
         try:
             return self.ledger.store(number, files, record, sync=self.output.is_folder)
@@ -144,15 +145,14 @@ class PartWriter:
                 fix=DISK_FIX,
             ) from error
 
-    def schema(self, frame: pl.DataFrame) -> pl.Schema:
-        """Return the columns of the output, for rows such as these."""
-        return self._table(Answered(frame[:0], empty_answers(self.runner), {}, {})).schema
-
     def _table(self, found: Answered) -> pl.DataFrame:
         frame, rows = found.frame, found.frame.height
         prefix = f"p{self.bundle_mark[:8]}-{self.input_mark[:8]}-"
         ids = frame.select(pl.format(prefix + "{}", ROW_ID).alias(PREDICTION_ID)).to_series()
-        columns = [frame[ROW_ID], ids, *found.answers, _texts(ERROR, rows, found.reasons)]
+        answers = found.answers
+        if not self.output.nested:
+            answers = by_class(answers, self.runner.classes)
+        columns = [frame[ROW_ID], ids, *answers, _texts(ERROR, rows, found.reasons)]
         if self.guard is not None and self.warn_only:
             columns.append(_texts(WARNING, rows, found.warnings))
         columns += [self._kept(frame[name]) for name in self.keep]

@@ -7,9 +7,12 @@ goes on after the parts that it finished; the output appears whole or not at all
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import TypeAlias
 
 from gristmill.core.atomic import naming
 from gristmill.core.errors import DataError
@@ -23,14 +26,17 @@ from gristmill.serve.offline.order import Order, Wishes, checked_order
 from gristmill.serve.offline.output import Output
 from gristmill.serve.offline.part_writer import DISK_FIX, OnBad, Opener, PartWriter, open_bundle
 from gristmill.serve.offline.quarantine import write_quarantine
-from gristmill.serve.offline.source import Part, numbered
+from gristmill.serve.offline.source import Part
 from gristmill.serve.offline.summary import PredictionSummary
 from gristmill.serve.offline.text_source import TextSource
 from gristmill.serve.offline.threaded import answered_in_threads
+from gristmill.serve.offline.written_behind import written_behind
 from gristmill.store.bundle import Bundle
 
 BATCH_ROWS = 8192
 MEMORY = "512MB"
+_Done: TypeAlias = tuple[int, PartRecord]
+"""A finished part: its number, and what it holds."""
 
 
 def predict_table(
@@ -52,9 +58,9 @@ def predict_table(
     """Answer every row of a table and write the answers.
 
     Columns: `row_id`; `prediction_id`, which names bundle, data and row and can be traced; the
-    model's answers (of a classifier `label`, `prob` and `probs`); `error`, null unless the row
-    broke the bundle's signature or the model has no finite answer to it, which leaves the answers
-    null; then those of `keep`.
+    model's answers (of a classifier `label`, `prob` and `probs`; in CSV, `probs.<class>` for each
+    class); `error`, null unless the row broke the bundle's signature or the model has no finite
+    answer to it, which leaves the answers null; then those of `keep`.
 
     Args:
         bundle: an open bundle, or its folder.
@@ -87,13 +93,20 @@ def predict_table(
     order = checked_order(bundle, data, Path(out), quarantine, wishes)
     with opened_ledger(order.output.path, order.fingerprint()) as ledger:
         writer = order.writer(ledger, opener or open_bundle)
-        resumed, records = _run(order, writer, engine)
-        _finish(order, writer, records)
+        with written_behind(partial(_join, order, ledger)) as join:
+            resumed, records = _run(order, writer, engine, join)
+            if order.quarantine is not None:
+                _write_bad(order, order.quarantine, ledger, records)
     return order.summary(records, resumed, time.monotonic() - began)
 
 
-def _run(order: Order, writer: PartWriter, engine: Engine | None) -> tuple[int, list[PartRecord]]:
-    """Do the parts that are missing; return how many rows were there, and the record of each."""
+def _run(
+    order: Order, writer: PartWriter, engine: Engine | None, join: Callable[[_Done], None]
+) -> tuple[int, list[PartRecord]]:
+    """Do the parts that are missing, and hand all of them on, in order.
+
+    Returns how many rows were there already, and the record of each part.
+    """
     found = writer.ledger.records()
     resumed = sum(record.rows for record in found.values())
     numbers: list[int] = []
@@ -104,18 +117,22 @@ def _run(order: Order, writer: PartWriter, engine: Engine | None) -> tuple[int, 
             if part.frame is not None:
                 yield part
 
-    fresh: list[PartRecord] = []
+    records: list[PartRecord] = []
     with ExitStack() as opened:
         progress = opened.enter_context(task("predict", order.source.rows))
         parts = opened.enter_context(closing(missing()))
         done = engine.map(writer, parts) if engine else answered_in_threads(writer, parts)
         opened.callback(_close, done)
         progress.advance(resumed)
-        for record in done:
-            fresh.append(record)
-            progress.advance(record.rows)
-    left = iter(fresh)
-    return resumed, [found[number] if number in found else next(left) for number in numbers]
+        for fresh in chain(done, [None]):  # then come those found behind the last fresh one
+            while len(records) < len(numbers) and numbers[len(records)] in found:
+                records.append(found[numbers[len(records)]])
+                join((len(records) - 1, records[-1]))
+            if fresh is not None:
+                records.append(fresh)
+                join((len(records) - 1, fresh))
+                progress.advance(fresh.rows)
+    return resumed, records
 
 
 def _close(results: Iterator[PartRecord]) -> None:
@@ -124,29 +141,19 @@ def _close(results: Iterator[PartRecord]) -> None:
         results.close()
 
 
-def _finish(order: Order, writer: PartWriter, records: Sequence[PartRecord]) -> None:
-    """Write the bad rows, and then the output."""
-    ledger, output = writer.ledger, writer.output
-    try:
-        with naming(output.path, ledger.folder):
-            if order.quarantine is not None:
-                _write_bad(order, order.quarantine, ledger, records)
-            if output.is_folder:
-                files = [ledger.path(number, ANSWERS) for number in range(len(records))]
-                output.collect(files, ledger.draft(ANSWERS))
-                return
-            parts = (
-                (record.written, ledger.read(number, ANSWERS, record.files[ANSWERS]))
-                for number, record in enumerate(records)
-            )
-            columns = writer.schema(numbered(order.source.sample(), 0))
-            output.write(parts, columns, ledger.draft(ANSWERS))
-    except OSError as error:
-        raise DataError(
-            f"the answers cannot be written: {error.strerror or error}",
-            where=str(error.filename or output.path),
-            fix=DISK_FIX,
-        ) from error
+def _join(order: Order, ledger: Ledger, done: Iterator[_Done]) -> None:
+    """Write the output: that of each part, in order, as soon as it is there."""
+    output, draft = order.output, ledger.draft(ANSWERS)
+    with _writing(output, ledger):
+        if output.is_folder:
+            output.collect((ledger.path(number, ANSWERS) for number, _ in done), draft)
+            return
+        first = next(done)
+        parts = (
+            (record.written, ledger.read(number, ANSWERS, record.files[ANSWERS]))
+            for number, record in chain([first], done)
+        )
+        output.write(parts, first[1].columns, draft)
 
 
 def _write_bad(order: Order, side: Output, ledger: Ledger, records: Sequence[PartRecord]) -> None:
@@ -155,7 +162,22 @@ def _write_bad(order: Order, side: Output, ledger: Ledger, records: Sequence[Par
             if BAD in record.files:
                 yield ledger.read(number, BAD, record.files[BAD])
 
-    write_quarantine(side, read, ledger.draft(BAD))
-    if isinstance(order.source, TextSource) and order.source.unreadable_count:
-        lines = side.path.with_name(f"{side.path.stem}.unreadable.csv")
-        write_table(order.source.unreadable, lines)
+    with _writing(order.output, ledger):
+        write_quarantine(side, read, ledger.draft(BAD))
+        if isinstance(order.source, TextSource) and order.source.unreadable_count:
+            lines = side.path.with_name(f"{side.path.stem}.unreadable.csv")
+            write_table(order.source.unreadable, lines)
+
+
+@contextmanager
+def _writing(output: Output, ledger: Ledger) -> Iterator[None]:
+    """Say that the disk refuses, where it does."""
+    try:
+        with naming(output.path, ledger.folder):
+            yield
+    except OSError as error:
+        raise DataError(
+            f"the answers cannot be written: {error.strerror or error}",
+            where=str(error.filename or output.path),
+            fix=DISK_FIX,
+        ) from error
