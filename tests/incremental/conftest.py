@@ -9,14 +9,14 @@ import torch
 from torch.nn import functional
 
 from gristmill.incremental.graph.node import FRAME, Graph, Node
-from gristmill.incremental.graph.operator import Global, Operator, cut, extent
+from gristmill.incremental.graph.operator import Batched, Global, Operator, cut, extent
 from gristmill.incremental.regions.interval import Window, needed, reached
 from gristmill.incremental.regions.rectangle import EMPTY, Rectangle
 
 MODULUS = 31
 
 
-class Sliding(Operator):
+class Sliding(Batched):
     """What convolution and pooling share: one window for both axes."""
 
     def __init__(self, window):
@@ -41,29 +41,31 @@ class Sliding(Operator):
     def needed(self, region, shapes):
         if region.empty:
             return [EMPTY]
+        return [self.reads(region, shapes)[0].clipped(*extent(shapes[0]))]
+
+    def reads(self, region, shapes):
         top, bottom = needed(region.top, region.bottom, self.window)
         left, right = needed(region.left, region.right, self.window)
-        return [Rectangle(top, left, bottom, right).clipped(*extent(shapes[0]))]
+        return [Rectangle(top, left, bottom, right)]
+
+    def run_windows(self, *windows):
+        return self.slide(windows[0])
 
     def run(self, *inputs):
         (whole,) = inputs
         pad = self.window.padding
-        return self.slide(functional.pad(whole, (pad, pad, pad, pad), value=self.border))
+        return self.slide(functional.pad(whole, (pad, pad, pad, pad), value=self.fill))
 
     def run_region(self, region, *inputs):
         pad = self.window.padding
-        padded = functional.pad(inputs[0], (pad, pad, pad, pad), value=self.border)
-        top, bottom = needed(region.top, region.bottom, self.window)
-        left, right = needed(region.left, region.right, self.window)
-        found = self.slide(cut(padded, Rectangle(top + pad, left + pad, bottom + pad, right + pad)))
+        padded = functional.pad(inputs[0], (pad, pad, pad, pad), value=self.fill)
+        found = self.slide(cut(padded, self.reads(region, [])[0].shifted(pad, pad)))
         assert found.shape[2:] == (region.height, region.width)
         return found
 
 
 class Convolution(Sliding):
     """A convolution by small whole numbers, modulo 31."""
-
-    border = 0.0
 
     def __init__(self, window, weight):
         super().__init__(window)
@@ -81,14 +83,14 @@ class Convolution(Sliding):
 class Maximum(Sliding):
     """Max pooling."""
 
-    border = -1.0
+    fill = -1.0
 
     def slide(self, patch):
         w = self.window
         return functional.max_pool2d(patch, w.kernel, w.stride, dilation=w.dilation)
 
 
-class Still(Operator):
+class Still(Batched):
     """An operator that leaves places where they are."""
 
     def shape(self, *inputs):
@@ -99,6 +101,12 @@ class Still(Operator):
 
     def needed(self, region, shapes):
         return [region] * len(shapes)
+
+    def reads(self, region, shapes):
+        return [region] * len(shapes)
+
+    def run_windows(self, *windows):
+        return self.run(*windows)
 
     def run_region(self, region, *inputs):
         return self.run(*[cut(whole, region) for whole in inputs])

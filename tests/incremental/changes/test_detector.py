@@ -21,7 +21,7 @@ def by_pixel(mask: np.ndarray, tile: int, height: int, width: int) -> np.ndarray
 
 
 def test_all_of_the_first_frame_is_marked():
-    detector = ChangeDetector(40, 50)
+    detector = ChangeDetector(40, 50, tile=16)
     assert detector.update(grey(40, 50)).tolist() == [[True] * 4] * 3
     assert np.array_equal(detector.reference, grey(40, 50))
 
@@ -57,7 +57,7 @@ def test_a_stream_keeps_the_promises(slow_rule, alter, height, width, noise, see
 
 def test_without_noise_the_reference_is_the_frame():
     draws = np.random.default_rng(1)
-    detector = ChangeDetector(37, 45, noise=NONE)
+    detector = ChangeDetector(37, 45, noise=NONE, tile=16)
     frame = draws.integers(0, 256, (37, 45, 3)).astype(np.uint8)
     for _ in range(20):
         frame = frame.copy()
@@ -70,7 +70,7 @@ def test_without_noise_the_reference_is_the_frame():
 
 
 def test_a_slow_drift_of_light_is_followed_within_the_threshold():
-    detector = ChangeDetector(64, 64)
+    detector = ChangeDetector(64, 64, tile=16)
     renewals, largest = [], 0
     for level in range(30, 130):
         mask = detector.update(grey(64, 64, level))
@@ -83,14 +83,14 @@ def test_a_slow_drift_of_light_is_followed_within_the_threshold():
 
 
 def test_a_sudden_change_of_all_marks_all():
-    detector = ChangeDetector(40, 72)
+    detector = ChangeDetector(40, 72, tile=16)
     detector.update(grey(40, 72, 30))
     assert detector.update(grey(40, 72, 200)).all()
     assert detector.error() == InputError(0, 0.0)
 
 
 def test_a_frame_that_comes_again_marks_nothing():
-    detector = ChangeDetector(40, 72)
+    detector = ChangeDetector(40, 72, tile=16)
     frame = np.random.default_rng(2).integers(0, 256, (40, 72, 3)).astype(np.uint8)
     detector.update(frame)
     for _ in range(3):
@@ -99,7 +99,7 @@ def test_a_frame_that_comes_again_marks_nothing():
 
 def test_the_other_side_of_a_renewed_border_follows_with_the_next_frame(slow_rule):
     noise = Noise(threshold=20, pixels=1, blur=5)
-    detector = ChangeDetector(16, 32, noise=noise)
+    detector = ChangeDetector(16, 32, noise=noise, tile=16)
     detector.update(grey(16, 32))
     frame = grey(16, 32)
     frame[4:9, 16:18] = 255  # strong to the right of the border, and
@@ -116,14 +116,14 @@ def test_a_parked_car_is_marked_when_it_comes_and_when_it_goes_only():
     street = np.random.default_rng(3).integers(60, 120, (64, 96, 3)).astype(np.uint8)
     parked = street.copy()
     parked[20:40, 30:60] = 230
-    detector = ChangeDetector(64, 96)
+    detector = ChangeDetector(64, 96, tile=16)
     masks = [detector.update(each) for each in [street, *[parked] * 5, *[street] * 5]]
     assert [bool(mask.any()) for mask in masks] == [True, True, *[False] * 4, True, *[False] * 4]
     assert masks[1].sum() == masks[6].sum() == 6
 
 
 def test_reset_begins_anew():
-    detector = ChangeDetector(16, 16)
+    detector = ChangeDetector(16, 16, tile=16)
     detector.update(grey(16, 16))
     detector.reset()
     assert detector.update(grey(16, 16, 101)).all()
@@ -131,7 +131,7 @@ def test_reset_begins_anew():
 
 
 def test_the_callers_frame_is_neither_kept_nor_changed():
-    detector = ChangeDetector(16, 16)
+    detector = ChangeDetector(16, 16, tile=16)
     frame = grey(16, 16)
     detector.update(frame)
     frame[:] = 0
@@ -141,7 +141,7 @@ def test_the_callers_frame_is_neither_kept_nor_changed():
 
 
 def test_the_reference_cannot_be_written_to():
-    detector = ChangeDetector(16, 16)
+    detector = ChangeDetector(16, 16, tile=16)
     detector.update(grey(16, 16))
     with pytest.raises(ValueError, match="read-only"):
         detector.reference[0, 0, 0] = 1
@@ -150,7 +150,7 @@ def test_the_reference_cannot_be_written_to():
 def test_frames_may_be_views_of_any_order():
     draws = np.random.default_rng(4)
     one, two = (draws.integers(0, 256, (33, 47, 3)).astype(np.uint8) for _ in range(2))
-    plain, viewed = ChangeDetector(33, 47), ChangeDetector(33, 47)
+    plain, viewed = ChangeDetector(33, 47, tile=16), ChangeDetector(33, 47, tile=16)
     for each in (one, two):
         turned = np.ascontiguousarray(each[::-1, :, ::-1])[::-1, :, ::-1]
         assert np.array_equal(plain.update(each), viewed.update(turned))
@@ -159,7 +159,7 @@ def test_frames_may_be_views_of_any_order():
 
 def test_memory_is_stated():
     pixels = 352 * 640 * 3
-    assert 6 * pixels < ChangeDetector(352, 640).bytes < 8 * pixels
+    assert 6 * pixels < ChangeDetector(352, 640, tile=16).bytes < 8 * pixels
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_memory_is_stated():
     ],
 )  # fmt: skip
 def test_frames_that_do_not_fit(frame, message):
-    detector = ChangeDetector(16, 16)
+    detector = ChangeDetector(16, 16, tile=16)
     detector.update(grey(16, 16))
     with pytest.raises(UsageError) as caught:
         detector.update(frame)
@@ -211,7 +211,7 @@ def test_noise_of_a_codec_is_not_a_change_but_what_moves_is(tmp_path):
             frame = wall + draws.normal(0, 3, wall.shape)
             frame[40:64, 8 * step : 8 * step + 24] = (220, 40, 40)
             writer.write(np.clip(frame, 0, 255).astype(np.uint8))
-    detector, exact = ChangeDetector(96, 128), ChangeDetector(96, 128, noise=NONE)
+    detector, exact = ChangeDetector(96, 128, tile=16), ChangeDetector(96, 128, tile=16, noise=NONE)
     marked, differing, touched = [], [], np.zeros((6, 8), bool)
     with open_video(tmp_path / "a.mp4") as frames:
         for frame in frames:

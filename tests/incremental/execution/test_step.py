@@ -67,12 +67,19 @@ def assert_current(step, state):
             assert torch.equal(value, expected[number]), step.graph.nodes[number].name
 
 
-@given(seed=st.integers(0, 2**32), halo=st.sampled_from([0.0, 1.2, 100.0]), exact=st.booleans())
+@given(
+    seed=st.integers(0, 2**32),
+    halo=st.sampled_from([0.0, 1.2, 100.0]),
+    wide=st.sampled_from([0.0, 1.5]),
+    exact=st.booleans(),
+)
 @settings(max_examples=50, deadline=None)
-def test_any_orders_that_cover_the_change_keep_every_value(graph_of, frame_of, seed, halo, exact):
+def test_any_orders_that_cover_the_change_keep_every_value(
+    graph_of, frame_of, seed, halo, wide, exact
+):
     random = Random(seed)
     graph = graph_of(seed)
-    step = Step(graph, partition(graph, exact=exact, halo=halo))
+    step = Step(graph, partition(graph, exact=exact, halo=halo, wide=wide))
     state = step.state()
     shape = graph.input_shape
     step.whole(state, frame_of(random, shape))
@@ -132,7 +139,7 @@ def residual(operators):
 
 def test_what_only_its_reader_takes_is_computed_with_it_and_not_kept(operators, frame_of):
     graph = residual(operators)
-    units = partition(graph)
+    units = partition(graph, wide=0.0)
     assert [unit.nodes for unit in units] == [(0,), (1, 2, 3), (4,), (5,)]
     assert units[1].sources == (0, FRAME)
     assert [unit.regional for unit in units] == [True, True, False, True]
@@ -141,13 +148,12 @@ def test_what_only_its_reader_takes_is_computed_with_it_and_not_kept(operators, 
     step.whole(state, frame_of(Random(0), graph.input_shape))
     pixels = 20 * 24
     assert state.bytes_ == 4 * (2 + 2 + 2 + 2 + 2) * pixels
-    assert step.scratch.bytes_ == 4 * (2 + 2) * pixels
     state.forget()
     assert state.bytes_ == 0
 
 
 def test_an_addition_is_reached_by_either_branch(operators):
-    unit = partition(residual(operators))[1]
+    unit = partition(residual(operators), wide=0.0)[1]
     place = Rectangle(4, 4, 6, 6)
     assert unit.reached(0, RegionSet((place,))) == RegionSet((Rectangle(3, 3, 7, 7),))
     assert unit.reached(FRAME, RegionSet((place,))) == RegionSet((place,))
@@ -155,7 +161,7 @@ def test_an_addition_is_reached_by_either_branch(operators):
 
 
 def test_after_a_global_operator_all_is_reached_but_only_if_something_is(operators):
-    units = partition(residual(operators))
+    units = partition(residual(operators), wide=0.0)
     place = RegionSet((Rectangle(0, 0, 1, 1),))
     found = reached(units, place)
     assert found[2] == found[3] == RegionSet.whole(20, 24)
@@ -164,13 +170,13 @@ def test_after_a_global_operator_all_is_reached_but_only_if_something_is(operato
 
 def test_inexact_operators_are_computed_in_full_unless_rounding_is_allowed(operators):
     graph = Graph((Node("s", operators["square"](exact=False), (FRAME,)),), (1, 4, 4), (0,))
-    assert [unit.regional for unit in partition(graph)] == [False]
+    assert [unit.regional for unit in partition(graph, wide=0.0)] == [False]
     assert [unit.regional for unit in partition(graph, exact=False)] == [True]
 
 
 def test_frames_of_another_size_are_refused(operators, frame_of):
     graph = residual(operators)
-    step = Step(graph, partition(graph))
+    step = Step(graph, partition(graph, wide=0.0))
     with pytest.raises(UsageError) as error:
         step.whole(step.state(), frame_of(Random(0), (2, 20, 25)))
     assert str(error.value) == (
@@ -181,7 +187,7 @@ def test_frames_of_another_size_are_refused(operators, frame_of):
 
 def test_a_state_without_values_cannot_be_updated_or_read(operators, frame_of):
     graph = residual(operators)
-    step = Step(graph, partition(graph))
+    step = Step(graph, partition(graph, wide=0.0))
     frame = frame_of(Random(0), graph.input_shape)
     with pytest.raises(UsageError) as error:
         step.update(step.state(), frame, NOWHERE, [SKIP] * 4)
@@ -195,7 +201,7 @@ def test_a_state_without_values_cannot_be_updated_or_read(operators, frame_of):
 
 def test_a_step_that_fails_leaves_a_state_that_must_start_anew(operators, frame_of, monkeypatch):
     graph = residual(operators)
-    step = Step(graph, partition(graph))
+    step = Step(graph, partition(graph, wide=0.0))
     state = step.state()
     frame = frame_of(Random(0), graph.input_shape)
     step.whole(state, frame)
@@ -217,7 +223,7 @@ def test_a_step_that_fails_leaves_a_state_that_must_start_anew(operators, frame_
 
 def test_the_frame_is_copied_and_streams_do_not_share_values(operators, frame_of):
     graph = residual(operators)
-    step = Step(graph, partition(graph))
+    step = Step(graph, partition(graph, wide=0.0))
     frame = frame_of(Random(0), graph.input_shape)
     one, two = step.state(), step.state()
     step.whole(one, frame)

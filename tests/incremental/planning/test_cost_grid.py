@@ -33,7 +33,7 @@ def test_beyond_the_grid_its_edge_counts():
 
 def test_a_map_with_one_size_on_an_axis():
     costs = CostGrid(RectangleClasses(1, 4), (1,), (1, 4), ((2.0, 5.0),))
-    assert [costs(1, 1), costs(1, 2), costs(1, 3), costs(1, 4)] == [2.0, 3.0, 5.0, 5.0]
+    assert [costs(1, 1), costs(1, 2), costs(1, 3), costs(1, 4)] == [2.0, 3.0, 4.0, 5.0]
     assert CostGrid(RectangleClasses(1, 1), (1,), (1,), ((2.0,),))(1, 1) == 2.0
 
 

@@ -77,7 +77,7 @@ def chain(operators):
 
 @pytest.fixture
 def units(operators):
-    return partition(chain(operators))
+    return partition(chain(operators), wide=0.0)
 
 
 def test_a_still_frame_costs_nothing(units):

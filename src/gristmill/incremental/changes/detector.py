@@ -13,6 +13,9 @@ from gristmill.incremental.changes.noise import DECODED, Noise
 from gristmill.incremental.changes.padded_frame import PaddedFrame
 from gristmill.incremental.changes.tiles import TileGrid
 
+TILE = 8
+"""Side of a tile in pixels: fine enough that little is recomputed around what has changed."""
+
 _SMALLEST_TILE, _LARGEST_TILE = 4, 256
 
 
@@ -53,13 +56,15 @@ class ChangeDetector:
         UsageError: no such size of frame or tile.
     """
 
-    def __init__(self, height: int, width: int, *, tile: int = 16, noise: Noise = DECODED) -> None:
+    def __init__(
+        self, height: int, width: int, *, tile: int = TILE, noise: Noise = DECODED
+    ) -> None:
         if min(height, width) < 1:
             raise UsageError(f"a frame has at least one pixel, found {width}x{height}")
         if not _SMALLEST_TILE <= tile <= _LARGEST_TILE:
             raise UsageError(
                 f"a tile is {_SMALLEST_TILE} to {_LARGEST_TILE} pixels wide, not {tile}",
-                fix="16 suits frames of 320x240 to 1920x1080",
+                fix="8 suits frames of 320x240 to 1280x720, 16 larger ones",
             )
         if noise.pixels > tile * tile:
             raise UsageError(

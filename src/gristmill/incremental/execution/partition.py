@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from gristmill.incremental.execution.unit import Unit
 from gristmill.incremental.graph.node import Graph
-from gristmill.incremental.graph.operator import Shape, extent
+from gristmill.incremental.graph.operator import Batched, Shape, extent
 from gristmill.incremental.regions.rectangle import Rectangle
 
 HALO = 1.2
+WIDE = 1.5
+_WORTH = 8.0
+"""Floating-point operations that take as long as moving a byte to memory or from it."""
 _PROBE = 16
 
 
@@ -17,6 +22,7 @@ def partition(
     *,
     exact: bool = True,
     halo: float = HALO,
+    wide: float = WIDE,
 ) -> tuple[Unit, ...]:
     """Divide a graph into units, in the order in which they run.
 
@@ -24,20 +30,25 @@ def partition(
     its share: what a rectangle of the unit's root needs, over what the node's map has for as large
     a part of the frame, stays within `halo`. Element-wise operators, 1x1 convolutions, pooling and
     strided convolutions take in what is before them; 3x3 convolutions do not. So what a residual
-    block adds up, and what is pooled, is not kept.
+    block adds up, and what is pooled, is not kept. Beyond that, up to `wide`, a node joins whose
+    values are computed sooner once more than they are written and read: the wide maps between the
+    convolutions of a MobileNet.
 
     Args:
         graph: the network.
         input_shape: (channels, height, width) of the frames; that of the capture by default.
         exact: whether results must equal those of the whole run bit for bit. Operators that
             cannot promise that by rectangles are then computed in full wherever they are reached.
-        halo: how many times its share a node may have to be computed; 0 leaves every node alone.
+        halo: how many times its share any node may have to be computed.
+        wide: how many times a node may that is cheaper to compute than to keep. With both 0, every
+            node is left alone.
 
     Raises:
         UsageError: the network can't take frames of that shape.
     """
     frame = tuple(graph.input_shape if input_shape is None else input_shape)
     shapes = [*graph.shapes(frame), frame]
+    joint = [isinstance(n.operator, Batched) and n.operator.batched for n in graph.nodes]
     regional = [
         node.operator.local
         and (node.operator.exact or not exact)
@@ -50,8 +61,10 @@ def partition(
         parent = _only_reader(graph, number)
         if parent is None or not (regional[number] and regional[parent]):
             continue
+        if not (joint[number] and joint[parent]):
+            continue
         share = shares[parent] * _share(graph, shapes, number, parent)
-        if share <= halo:
+        if share <= halo or (share <= wide and _cheap(graph, shapes, number, share)):
             parents[number], shares[number] = parent, share
     return tuple(
         Unit(graph, nodes, shapes, regional=regional[nodes[-1]]) for nodes in _trees(parents)
@@ -76,6 +89,15 @@ def _share(graph: Graph, shapes: list[Shape], number: int, parent: int) -> float
     own_height, own_width = extent(shapes[number])
     fair = region.area * (own_height * own_width) / (height * width)
     return taken / fair if fair else 1.0
+
+
+def _cheap(graph: Graph, shapes: list[Shape], number: int, share: float) -> bool:
+    """Whether what a node computes more often costs less than to keep its map would."""
+    node = graph.nodes[number]
+    everything = Rectangle.whole(*extent(shapes[number]))
+    flops = node.operator.flops(everything, [shapes[s] for s in node.inputs])
+    moved = 2 * 4 * prod(shapes[number])  # written and read, float32
+    return (share - 1.0) * flops <= _WORTH * moved
 
 
 def _trees(parents: list[int | None]) -> list[tuple[int, ...]]:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from gristmill.core.errors import UsageError
-from gristmill.incremental.execution.scratch import Scratch
 from gristmill.incremental.execution.stream_state import StreamState
 from gristmill.incremental.execution.unit import Unit
 from gristmill.incremental.graph.node import Graph
@@ -28,13 +27,10 @@ SKIP: Final[tuple[Rectangle, ...]] = ()
 class Step:
     """Carries out frames of one size. It knows no stream: states are handed in.
 
-    Not safe for two threads at a time, whose inner values would share the scratch memory.
-
     Args:
         graph: the network.
         units: its division by `partition`.
         input_shape: (channels, height, width) of the frames; that of the capture by default.
-        device: where values live.
     """
 
     def __init__(
@@ -42,21 +38,10 @@ class Step:
         graph: Graph,
         units: Sequence[Unit],
         input_shape: Shape | None = None,
-        device: torch.device | None = None,
     ) -> None:
         self.graph = graph
         self.units = tuple(units)
         self.input_shape = tuple(graph.input_shape if input_shape is None else input_shape)
-        self._device = device
-        self._scratch: Scratch | None = None
-
-    @property
-    def scratch(self) -> Scratch:
-        """Memory of the inner values, shared by all streams; made when it is first wanted."""
-        if self._scratch is None:
-            shapes = self.graph.shapes(self.input_shape)
-            self._scratch = Scratch(self.units, shapes, self._device)
-        return self._scratch
 
     def state(self) -> StreamState:
         """Return the state of a new stream."""
@@ -146,9 +131,8 @@ class Step:
             values[unit.root] = None
             values[unit.root] = unit.run(values)
         elif order:
-            maps = self.scratch.maps[number]
             for rectangle in order:
-                unit.recompute(rectangle, values, maps)
+                unit.recompute(rectangle, values)
 
     def _check(self, frame: Tensor) -> None:
         if tuple(frame.shape) != (1, *self.input_shape):

@@ -9,7 +9,8 @@ from typing import cast
 from torch import Tensor
 
 from gristmill.incremental.graph.node import Graph
-from gristmill.incremental.graph.operator import Shape, cut, extent
+from gristmill.incremental.graph.operator import Batched, Shape, cut, extent
+from gristmill.incremental.graph.operators.windowed import padded_cut
 from gristmill.incremental.regions.reach_table import ReachTable
 from gristmill.incremental.regions.rectangle import EMPTY, Rectangle
 from gristmill.incremental.regions.region_set import RegionSet
@@ -54,7 +55,13 @@ class Unit:
         self.name = graph.nodes[self.root].name
         self.titles = tuple(graph.nodes[n].operator.title for n in nodes)
         self._inner = nodes[:-1]
+        self._members = inner
         self._steps = tuple((n, graph.nodes[n].operator, graph.nodes[n].inputs) for n in nodes)
+        self._joint_steps = tuple(
+            (n, operator, read)
+            for n, operator, read in self._steps
+            if isinstance(operator, Batched)
+        )
         self._all = shapes
         self._shapes = {n: tuple(shapes[s] for s in graph.nodes[n].inputs) for n in nodes}
         self._needed: dict[Rectangle, tuple[Rectangle, ...]] = {}
@@ -95,41 +102,58 @@ class Unit:
             found[number] = operator.run(*[_read(found, values, s) for s in inputs])
         return found[self.root]
 
-    def recompute(
-        self, rectangle: Rectangle, values: Sequence[Tensor | None], scratch: Sequence[Tensor]
-    ) -> None:
+    def recompute(self, rectangle: Rectangle, values: Sequence[Tensor | None]) -> None:
         """Bring a rectangle of the root's kept value up to date.
 
         Args:
             rectangle: pixels of the root, at least one.
             values: kept ones; the root's is written.
-            scratch: a whole map for each inner node, in their order, of any content.
         """
-        found = self.computed(rectangle, values, scratch)
-        cut(_read({}, values, self.root), rectangle).copy_(found)
+        cut(cast(Tensor, values[self.root]), rectangle).copy_(self.computed(rectangle, values))
 
-    def computed(
-        self, rectangle: Rectangle, values: Sequence[Tensor | None], scratch: Sequence[Tensor]
-    ) -> Tensor:
-        """Compute a rectangle of the root, [1, channels, height, width]; write it nowhere.
+    def computed(self, rectangle: Rectangle, values: Sequence[Tensor | None]) -> Tensor:
+        """Compute a rectangle of the root's value, [1, channels, height, width] of it.
+
+        Inner values are patches of what the rectangle takes of them, so that they stay in the
+        processor's cache from one operator to the next.
 
         Args:
             rectangle: pixels of the root, at least one.
-            values: kept ones; only read.
-            scratch: a whole map for each inner node, in their order, of any content.
+            values: kept ones.
         """
-        inner: dict[int, Tensor] = {}
-        if self._inner:
-            for (number, operator, inputs), region, whole in zip(
-                self._steps[:-1], self.needed(rectangle), scratch, strict=False
-            ):
-                inner[number] = whole
-                if not region.empty:
-                    read = [_read(inner, values, s) for s in inputs]
-                    cut(whole, region).copy_(operator.run_region(region, *read))
-        _, operator, inputs = self._steps[-1]
-        read = [_read(inner, values, s) for s in inputs]
-        return operator.run_region(rectangle, *read)
+        if not self._inner:
+            _, operator, inputs = self._steps[-1]
+            return operator.run_region(rectangle, *[cast(Tensor, values[s]) for s in inputs])
+        patches: dict[int, tuple[Rectangle, Tensor]] = {}
+        regions = self.needed(rectangle)
+        for (number, operator, inputs), region in zip(self._joint_steps, regions, strict=True):
+            if region.empty:
+                continue
+            reads = operator.reads(region, self._shapes[number])
+            windows = [
+                self._window(source, read, operator.fill, patches, values)
+                for source, read in zip(inputs, reads, strict=True)
+            ]
+            patches[number] = region, operator.run_windows(*windows)
+        return patches[self.root][1]
+
+    def _window(
+        self,
+        source: int,
+        read: Rectangle,
+        fill: float,
+        patches: dict[int, tuple[Rectangle, Tensor]],
+        values: Sequence[Tensor | None],
+    ) -> Tensor:
+        """What an operator reads of one of its inputs, `fill` beyond the edges."""
+        if source not in self._members:
+            return padded_cut(cast(Tensor, values[source]), read, fill)
+        if source not in patches:  # all that is read lies beyond the edges
+            kept = cast(Tensor, values[self.root])
+            return kept.new_full((1, self._all[source][0], read.height, read.width), fill)
+        (top, left, _, _), patch = patches[source]
+        # What a patch does not hold of it lies beyond the edges.
+        return padded_cut(patch, read.shifted(-top, -left), fill)
 
     def _reach(self, source: int, changed: Rectangle) -> Rectangle:
         places: dict[int, Rectangle] = {source: changed}

@@ -9,11 +9,13 @@ size, and where either fails PyTorch's own convolution takes its place or says i
 
 The layout that oneDNN wants the weights in does depend on the map's size. Handing it another one is
 right but slow (a generic reordering of all weights on every call, up to 400 times the convolution),
-so each size's layout is found once, and layouts are shared between sizes.
+so a layout is asked for once, which takes a reordering itself: for a single pixel's window at each
+size, for larger ones, whose layout hardly depends on it, at the first of sizes of one magnitude.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +28,10 @@ from torch.nn import functional
 
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
+
+# oneDNN keeps the kernels of the sizes that were used last, and reads how many when it is first
+# used. A network's rectangles have more sizes than the thousand that it keeps by itself.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
 
 _THREADS = (1, 2)
 _LOCK = threading.Lock()
@@ -56,6 +62,7 @@ class PackedKernel:
         self._layer = layer
         self._kind = layer.activation.kind if layer.activation else "none"
         self._scalars = list(layer.activation.scalars) if layer.activation else []
+        self._point = layer.weight.shape[2:].numel() == 1
         self._convolve = torch.ops.mkldnn._convolution_pointwise.default
         self._weights: dict[tuple[int, ...], Tensor] = {}
         self._layouts: dict[bytes, Tensor] = {}
@@ -66,7 +73,8 @@ class PackedKernel:
         # A copy unless the rows are whole: oneDNN would make the same, in the layout it guesses.
         values = values.contiguous(memory_format=torch.channels_last)
         height, width = values.shape[2:]
-        key = (height, width, *padding, torch.get_num_threads())
+        size = (height, width) if self._point else (height.bit_length(), width.bit_length())
+        key = (*size, *padding, torch.get_num_threads())
         weight = self._weights.get(key)
         if weight is None:
             weight = self._weights[key] = self._packed((height, width), padding)

@@ -13,7 +13,7 @@ from gristmill.incremental.execution.stream_state import StreamState
 from gristmill.incremental.execution.unit import Unit
 from gristmill.incremental.planning.cost_grid import CostGrid
 from gristmill.incremental.planning.cost_table import CostTable
-from gristmill.incremental.planning.size_classes import RectangleClasses
+from gristmill.incremental.planning.size_classes import COARSE, FINE, RectangleClasses
 from gristmill.incremental.planning.stopwatch import Stopwatch
 from gristmill.incremental.regions.rectangle import Rectangle
 
@@ -21,6 +21,8 @@ SECONDS = 3.0
 _FIRST = 4
 _RATIO = 4
 _CALL = 2e-5
+_DEAR = 2e-3
+"""Seconds of a unit in full from which rectangles are worth kernels of many sizes."""
 
 Sizes = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -77,9 +79,9 @@ def _rectangles(
     for _, number, tall, wide in order:
         if watch.over:
             break
-        unit, maps = step.units[number], step.scratch.maps[number]
+        unit = step.units[number]
         place = _centred(unit, tall, wide)
-        call = partial(unit.recompute, place, state.values, maps)
+        call = partial(unit.recompute, place, state.values)
         known[number][tall, wide] = watch.measure(call)
     return known
 
@@ -104,7 +106,7 @@ def _warm(
         if watch.over:
             break
         unit = step.units[number]
-        unit.recompute(_centred(unit, tall, wide), state.values, step.scratch.maps[number])
+        unit.recompute(_centred(unit, tall, wide), state.values)
 
 
 def _grid_sizes(unit: Unit) -> Sizes:
@@ -134,7 +136,7 @@ def _grid(unit: Unit, sizes: Sizes, dense: float, known: dict[tuple[int, int], f
         return fixed + share * dense
 
     return CostGrid(
-        RectangleClasses(unit.height, unit.width),
+        RectangleClasses(unit.height, unit.width, FINE if dense >= _DEAR else COARSE),
         heights,
         widths,
         tuple(tuple(seconds(tall, wide) for wide in widths) for tall in heights),

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from gristmill.incremental.regions.rectangle import Rectangle
 
+COARSE, FINE = 2, 4
+"""Steps in a doubling: where preparing kernels costs more than what they save, and where less."""
+
 
 class SizeClasses:
-    """Sizes along one axis of a map: 1, 2, 4, 6, 8, 12, 16, 24 and so on, and the whole.
+    """Sizes along one axis of a map: few in each doubling, and the whole.
 
     oneDNN prepares a convolution for every new size of its input, which takes longer than to run
-    it on a small rectangle, and keeps a thousand. So rectangles are grown to one of few sizes.
+    it on a small rectangle, and keeps a few thousand. So rectangles are grown to one of few sizes.
 
     Args:
         length: of the axis in pixels.
+        steps: sizes in each doubling, a power of two: with 2 they are 1, 2, 3, 4, 6, 8, 12, 16, 24
+            and so on; with 4, 10 and 14 come between 8, 12 and 16.
 
     Attributes:
         sizes: growing; the last is the length.
@@ -21,9 +26,14 @@ class SizeClasses:
 
     __slots__ = ("number", "sizes")
 
-    def __init__(self, length: int) -> None:
-        steps = {1} | {whole << power for whole in (2, 3) for power in range(length.bit_length())}
-        self.sizes = (*sorted(size for size in steps - {3} if size < length), length)
+    def __init__(self, length: int, steps: int = COARSE) -> None:
+        growing = {
+            size << power
+            for size in range(steps, 2 * steps)
+            for power in range(length.bit_length())
+        }
+        sizes = growing.union(range(1, steps))
+        self.sizes = (*sorted(size for size in sizes if size < length), length)
         self.number: list[int] = []
         for number, size in enumerate(self.sizes):
             self.number += [number] * (size + 1 - len(self.number))
@@ -41,13 +51,14 @@ class RectangleClasses:
     Args:
         height: of the map in pixels.
         width: of the map in pixels.
+        steps: sizes in each doubling, of either axis.
     """
 
     __slots__ = ("columns", "rows")
 
-    def __init__(self, height: int, width: int) -> None:
-        self.rows = SizeClasses(height)
-        self.columns = SizeClasses(width)
+    def __init__(self, height: int, width: int, steps: int = COARSE) -> None:
+        self.rows = SizeClasses(height, steps)
+        self.columns = SizeClasses(width, steps)
 
     def grown(self, rectangle: Rectangle) -> Rectangle:
         """A rectangle of a class's height and width that contains this one, inside the map."""

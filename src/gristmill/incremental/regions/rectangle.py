@@ -49,6 +49,11 @@ class Rectangle(NamedTuple):
         )
         return EMPTY if inside.empty else inside
 
+    def shifted(self, rows: int, columns: int) -> Rectangle:
+        """The same rectangle so many pixels further down and to the right."""
+        top, left, bottom, right = self
+        return Rectangle(top + rows, left + columns, bottom + rows, right + columns)
+
     def united(self, other: Rectangle) -> Rectangle:
         """The smallest rectangle that covers both."""
         if self.empty:

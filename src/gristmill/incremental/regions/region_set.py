@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from gristmill.incremental.regions.condensing import condensed
 from gristmill.incremental.regions.rectangle import Rectangle
 from gristmill.incremental.regions.simplify import simplified
-from gristmill.incremental.regions.tile_cover import coarser, tile_rectangles
+from gristmill.incremental.regions.tile_cover import tile_rectangles
 
 Pair = tuple[int, int, int]
 """(pixels that the bounding box of two has more than both, number of one, of the other)."""
@@ -53,15 +54,13 @@ class RegionSet:
             tile: side of a tile in pixels.
             height: of the map, in pixels.
             width: of the map, in pixels.
-            most: how many rectangles there may be. Where the mask takes more, tiles are taken four
-                by four until it does not, and the set covers more than the mask. None: exactly
-                the mask.
+            most: how many rectangles there may be. Those less than a tile or two apart are then
+                joined, and further ones until there are no more, so that the set covers more than
+                the mask. None: exactly the mask.
         """
         found = tile_rectangles(mask)
-        while most is not None and len(found) > max(1, most):
-            mask = coarser(mask)
-            tile *= 2
-            found = tile_rectangles(mask)
+        if most is not None and len(found) > 1:
+            found = simplified(condensed(found, max(1, most), margin=1))
         pixels = (
             Rectangle(top * tile, left * tile, bottom * tile, right * tile).clipped(height, width)
             for top, left, bottom, right in found

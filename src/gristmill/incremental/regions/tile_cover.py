@@ -45,12 +45,3 @@ def tile_rectangles(mask: npt.NDArray[np.bool_]) -> tuple[Rectangle, ...]:
             current[run] = above
             found[above] = found[above]._replace(bottom=at + 1)
     return tuple(found)
-
-
-def coarser(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Halve a mask in both directions: a cell is true where any of its four was."""
-    rows, columns = mask.shape
-    even = np.zeros((rows + rows % 2, columns + columns % 2), dtype=np.bool_)
-    even[:rows, :columns] = mask
-    halves = even[0::2] | even[1::2]
-    return halves[:, 0::2] | halves[:, 1::2]

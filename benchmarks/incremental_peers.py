@@ -1,0 +1,70 @@
+"""Strong ways to run a network on whole frames on a CPU, which incremental inference has to beat.
+
+- packed: our own captured graph, whole frames by packed oneDNN kernels in channels-last memory;
+- compiled: `torch.compile` with its weights frozen, on channels-last frames;
+- ONNX Runtime, where `onnx`, `onnxscript` and `onnxruntime` are installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Way = Callable[[Tensor], Any]
+_ONNX = ("onnx", "onnxscript", "onnxruntime")
+
+
+def peers(module: nn.Module, packed: Way, example: Tensor) -> dict[str, Way]:
+    """Return the ways by name, each warmed up with the example.
+
+    Args:
+        module: in evaluation mode.
+        packed: its captured graph.
+        example: float32 [batch, channels, height, width]; the ways take inputs of that shape.
+    """
+    found = {"packed": packed, "compiled": compiled(module)}
+    missing = [name for name in _ONNX if importlib.util.find_spec(name) is None]
+    if missing:
+        print(f"ONNX Runtime left out: {', '.join(missing)} not installed", file=sys.stderr)
+    else:
+        found["ONNX Runtime"] = onnx_runtime(module, example)
+    for way in found.values():
+        for _ in range(2):
+            way(example)
+    return found
+
+
+def compiled(module: nn.Module) -> Way:
+    """Return a module compiled with frozen weights."""
+    import torch._inductor.config as inductor
+
+    # What was compiled for one network must not be taken for the next.
+    torch._dynamo.reset()
+    made = torch.compile(module.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+
+    def run(values: Tensor) -> Any:
+        with torch.no_grad(), inductor.patch(freezing=True):
+            return made(values.contiguous(memory_format=torch.channels_last))
+
+    return run
+
+
+def onnx_runtime(module: nn.Module, example: Tensor) -> Way:
+    """Return a module exported to ONNX, with all of ONNX Runtime's optimisations, on one thread."""
+    import onnxruntime  # type: ignore[import-untyped]
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "module.onnx"
+        torch.onnx.export(module, (example,), file, input_names=["values"], verbose=False)
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return lambda values: session.run(None, {"values": values.contiguous().numpy()})

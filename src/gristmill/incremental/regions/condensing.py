@@ -1,0 +1,54 @@
+"""Many rectangles made few, with little added to what they cover."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gristmill.incremental.regions.rectangle import Rectangle
+
+_NEVER = 1 << 60
+
+
+def condensed(rectangles: Sequence[Rectangle], most: int, margin: int) -> tuple[Rectangle, ...]:
+    """Join rectangles to their bounding boxes, those first that waste the fewest pixels.
+
+    What is left of a network's layers makes every rectangle grow on all sides. So waste is counted
+    on rectangles with a margin around them, and two whose box has no more pixels than both with
+    their margins are joined even where there are few.
+
+    Args:
+        rectangles: none of them empty.
+        most: how many there may be afterwards, at least 1.
+        margin: pixels (or tiles) around each when waste is counted.
+
+    Returns:
+        Rectangles that cover the given ones; they may overlap.
+    """
+    around = np.array([-margin, -margin, margin, margin])
+    boxes = np.array(rectangles, np.int64).reshape(-1, 4) + around
+    tops, lefts, bottoms, rights = boxes.T
+    areas = (bottoms - tops) * (rights - lefts)
+    left = np.ones(len(boxes), np.bool_)
+
+    def waste(of: int) -> NDArray[np.int64]:
+        tall = np.maximum(bottoms, bottoms[of]) - np.minimum(tops, tops[of])
+        wide = np.maximum(rights, rights[of]) - np.minimum(lefts, lefts[of])
+        found: NDArray[np.int64] = tall * wide - areas - areas[of]
+        found[~left] = found[of] = _NEVER
+        return found
+
+    wastes = np.array([waste(number) for number in range(len(boxes))])
+    for count in range(len(boxes), 1, -1):
+        one, two = divmod(int(wastes.argmin()), len(boxes))
+        if wastes[one, two] > 0 and count <= most:
+            break
+        boxes[one, :2] = np.minimum(boxes[one, :2], boxes[two, :2])
+        boxes[one, 2:] = np.maximum(boxes[one, 2:], boxes[two, 2:])
+        areas[one] = (bottoms[one] - tops[one]) * (rights[one] - lefts[one])
+        left[two] = False
+        wastes[two] = wastes[:, two] = _NEVER
+        wastes[one] = wastes[:, one] = waste(one)
+    return tuple(Rectangle(*corners) for corners in (boxes[left] - around).tolist())
