@@ -1,0 +1,87 @@
+"""The scale of thresholds and the distance of audits."""
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gristmill.core.errors import UsageError
+from gristmill.incremental.bounded.audit import Audit
+from gristmill.incremental.bounded.steering import Steering
+
+
+def frames_until_due(steering):
+    count = 1
+    while not steering.due():
+        count += 1
+    return count
+
+
+def audited(steering, error):
+    steering.learn(Audit(0, error, None, steering.scale))
+
+
+def test_audits_come_early_and_then_further_and_further_apart():
+    steering = Steering(0.01, 100)
+    found = []
+    for _ in range(7):
+        found.append(frames_until_due(steering))
+        audited(steering, 0.005)
+    assert found == [5, 10, 20, 40, 80, 100, 100]
+    audited(steering, 0.02)
+    assert frames_until_due(steering) == 50
+
+
+def test_an_error_far_too_small_is_answered_by_a_step_up_and_another_soon():
+    steering = Steering(0.01, 100)
+    frames_until_due(steering)
+    audited(steering, 1e-6)
+    assert steering.scale == 0.04
+    assert frames_until_due(steering) == 5
+
+
+def test_down_at_once():
+    steering = Steering(0.01, 100)
+    audited(steering, 0.05)
+    assert steering.scale == pytest.approx(0.01 * 0.6 * 0.01 / 0.05)
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    sensitivity=st.floats(1e-4, 1e2),
+    error=st.sampled_from([1e-3, 0.01, 0.2]),
+    audit=st.integers(1, 200),
+)
+@settings(max_examples=80, deadline=None)
+def test_errors_in_proportion_to_the_scale_come_to_lie_below_the_one_wanted(
+    seed, sensitivity, error, audit
+):
+    random = Random(seed)
+    steering = Steering(error, audit)
+    distances, errors = [], []
+    for _ in range(60):
+        distances.append(frames_until_due(steering))
+        errors.append(steering.scale * sensitivity * random.uniform(0.8, 1.2))
+        audited(steering, errors[-1])
+    assert max(distances) <= audit
+    assert max(errors[40:]) <= error
+    assert min(errors[40:]) >= 0.3 * error
+
+
+def test_whatever_audits_find_there_is_a_scale():
+    steering = Steering(0.01, 5)
+    for error in (float("inf"), 0.0, 1e30, 0.0):
+        audited(steering, error)
+        assert 0.0 < steering.scale <= 0.04
+
+
+@pytest.mark.parametrize("error", [0.0, -0.1, 1.5, float("nan")])
+def test_errors_that_no_one_can_want(error):
+    with pytest.raises(UsageError, match="expected an error above 0 and at most 1, found"):
+        Steering(error, 100)
+
+
+def test_audits_that_never_come():
+    with pytest.raises(UsageError, match="expected an audit every 1 frame or more, found 0"):
+        Steering(0.01, 0)
