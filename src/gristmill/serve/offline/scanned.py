@@ -10,10 +10,10 @@ from typing import NamedTuple
 import polars as pl
 
 from gristmill.core.errors import DataError
-from gristmill.core.fingerprint import fingerprint, fingerprint_file
 from gristmill.data.formats import format_of, scan_binary
 from gristmill.data.table import ROW_ID
 from gristmill.serve.offline.source import SAMPLE_ROWS, Part, Wanted, numbered
+from gristmill.serve.offline.whole_files import file_mark
 
 
 class _Cut(NamedTuple):
@@ -130,12 +130,6 @@ def recut(frames: Iterable[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:
             held, height = [whole[size:]], height - size
     if height:
         yield pl.concat(held)
-
-
-def file_mark(files: Sequence[Path]) -> str:
-    """Return the fingerprint of a file's bytes; of several, that of the list of theirs."""
-    marks = [fingerprint_file(file) for file in files]
-    return marks[0] if len(marks) == 1 else fingerprint(marks)
 
 
 def _read(lazy: pl.LazyFrame, file: Path) -> pl.DataFrame:

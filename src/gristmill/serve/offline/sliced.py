@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from gristmill.core.errors import DataError
 from gristmill.core.fingerprint import fingerprint
 from gristmill.data.table import ROW_ID
-from gristmill.serve.offline.scanned import file_mark
 from gristmill.serve.offline.source import SAMPLE_ROWS, Part, Wanted, numbered
+from gristmill.serve.offline.whole_files import file_mark
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm")
 

@@ -5,28 +5,22 @@ A line that is no row at all ends the run, unless it may be set aside.
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from gristmill.core.errors import DataError
 from gristmill.core.progress import current
-from gristmill.data.files import is_gzip
 from gristmill.data.formats import format_of
 from gristmill.data.read_log import REJECTS_SCHEMA
 from gristmill.data.stream import TableStream, open_stream
 from gristmill.data.table import ROW_ID
-from gristmill.data.text_blocks import count_byte
-from gristmill.serve.offline.scanned import file_mark
 from gristmill.serve.offline.source import SAMPLE_ROWS, Part, Wanted, numbered
+from gristmill.serve.offline.whole_files import count_lines, file_mark
 
-_BLOCK_BYTES = 1 << 22
 _ID_ROWS = 1 << 16
-_FEED = 10
 
 
 class TextSource:
@@ -62,10 +56,24 @@ class TextSource:
         self.columns = tuple(stream.columns)
         self._kinds = stream.kinds | self._kinds
         self.has_ids = stream.has_ids
-        counts = [_count_rows(file) for file in files]
-        self.rows = None if None in counts else sum(count or 0 for count in counts)
         self.unreadable = pl.DataFrame(schema=REJECTS_SCHEMA)
         self.unreadable_count = 0
+
+    @cached_property
+    def rows(self) -> int | None:
+        """How many lines there are, headers apart: the rows, unless cells hold line feeds.
+
+        None of an Arrow stream, and where a file cannot be read to its end.
+        """
+        formats = [format_of(file) for file in self._files]
+        if "arrow" in formats:
+            return None
+        rows = 0
+        for lines, form in zip(count_lines(self._files), formats, strict=True):
+            if lines is None:
+                return None
+            rows += max(lines - (form != "jsonl"), 0)
+        return rows
 
     def mark(self) -> str:
         """Return the fingerprint of the file's bytes, or of those of all files."""
@@ -123,21 +131,3 @@ class TextSource:
                     fix="fetch the file again, or name a file with --quarantine, to do without",
                 )
             current().say(f"note: {stream.name}: {note.message}")
-
-
-def _count_rows(file: Path) -> int | None:
-    """Return how many lines there are, a header apart: the rows, unless cells hold line feeds.
-
-    None where the file cannot be read to its end: whoever reads the rows says why.
-    """
-    if format_of(file) == "arrow":
-        return None
-    feeds, last = 0, b"\n"
-    try:
-        with gzip.open(file) if is_gzip(file) else file.open("rb") as lines:
-            while block := lines.read(_BLOCK_BYTES):
-                feeds += count_byte(np.frombuffer(block, np.uint8), _FEED)
-                last = block[-1:]
-    except (OSError, EOFError, zlib.error):
-        return None
-    return max(feeds + (last != b"\n") - (format_of(file) != "jsonl"), 0)
