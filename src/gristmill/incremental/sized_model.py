@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import torch
 from torch import Tensor
 
+from gristmill.incremental.bounded.audit import Audit
+from gristmill.incremental.bounded.bounded_step import BoundedStep
+from gristmill.incremental.bounded.comparing_cost import ComparingCost
+from gristmill.incremental.bounded.steering import Steering
 from gristmill.incremental.execution.partition import partition
 from gristmill.incremental.execution.step import Step
 from gristmill.incremental.execution.stream_state import StreamState
@@ -16,7 +19,7 @@ from gristmill.incremental.planning.calibration import calibrate
 from gristmill.incremental.planning.explanation import Explained, explained
 from gristmill.incremental.planning.plan import Plan
 from gristmill.incremental.planning.planner import Planner
-from gristmill.incremental.planning.stopwatch import Stopwatch
+from gristmill.incremental.planning.stopwatch import Stopwatch, frame_clock
 from gristmill.incremental.regions.region_set import RegionSet
 
 
@@ -44,6 +47,7 @@ class SizedModel:
         self._planner = Planner(self._step.units, self._table)
         self._outputs = graph.outputs
         self._everything = RegionSet.whole(height, width)
+        self._comparing: ComparingCost | None = None
         self._lock = threading.Lock()
 
     @property
@@ -55,8 +59,24 @@ class SizedModel:
         """Return the state of a new stream."""
         return self._step.state()
 
+    def bounded(self, steering: Steering) -> BoundedStep:
+        """Return what brings one stream up to date within thresholds, for `advance`.
+
+        Args:
+            steering: of the stream.
+        """
+        with self._lock:
+            if self._comparing is None:
+                self._comparing = ComparingCost.measured()
+        return BoundedStep(self._step, self._planner, self._table, self._comparing, steering)
+
     def advance(
-        self, state: StreamState, frame: Tensor, changed: RegionSet, spent: float = 0.0
+        self,
+        state: StreamState,
+        frame: Tensor,
+        changed: RegionSet,
+        spent: float = 0.0,
+        bounded: BoundedStep | None = None,
     ) -> Plan:
         """Bring a stream up to date; return what was done.
 
@@ -66,17 +86,34 @@ class SizedModel:
                 whole where all is computed.
             changed: places of the frame; not empty.
             spent: seconds that finding them took, which count when plans are judged.
+            bounded: what `bounded` has returned for the stream; None where it is exact.
         """
         with self._lock:
-            began = time.perf_counter()
+            clock = frame_clock()
+            began = clock()
+            if bounded is not None:
+                plan = bounded.advance(state, frame, changed)
+                bounded.observe(plan, spent + clock() - began)
+                return plan
             planner = self._planner
             plan = planner.plan(changed) if state.current else planner.whole_frame(self._everything)
             if plan.whole:
                 self._step.whole(state, frame)
             else:
                 self._step.update(state, frame, changed, plan.orders)
-            self._planner.observe(plan, spent + time.perf_counter() - began)
+            self._planner.observe(plan, spent + clock() - began)
             return plan
+
+    def audit(self, state: StreamState, bounded: BoundedStep, picture: int) -> tuple[Plan, Audit]:
+        """Compute a stream's reference in full; return what was done, and how far off it was.
+
+        Args:
+            state: of the stream, current; all its values are then those of the whole network.
+            bounded: the stream's.
+            picture: number of its last picture.
+        """
+        with self._lock:
+            return bounded.audit(state, self._outputs, picture)
 
     def outputs(self, state: StreamState) -> tuple[Tensor, ...]:
         """Return copies of what the network returns, from a current state."""

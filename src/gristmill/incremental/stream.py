@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gristmill.core.errors import UsageError
+from gristmill.incremental.bounded.audit import Audit
+from gristmill.incremental.bounded.audits import Audits
+from gristmill.incremental.bounded.steering import Steering
 from gristmill.incremental.changes.detector import ChangeDetector, InputError
 from gristmill.incremental.changes.noise import Noise
 from gristmill.incremental.execution.stream_state import StreamState
@@ -33,6 +36,8 @@ class Answer(NamedTuple):
         share: of the tiles that changed, of 1.
         whole: whether all was computed.
         seconds: that finding the changes and computing took.
+        audited: in bounded mode, what an audit of this picture found. Its outputs are then those
+            of the whole network, no longer the ones that were found to be off.
     """
 
     outputs: tuple[Tensor, ...]
@@ -40,6 +45,7 @@ class Answer(NamedTuple):
     share: float
     whole: bool
     seconds: float
+    audited: Audit | None = None
 
 
 class Stream:
@@ -49,17 +55,33 @@ class Stream:
     the tiles that changed are new and the others as the network saw them. A picture of another
     size begins anew. For one thread at a time.
 
+    In bounded mode they are those of the whole network up to an error, which audits measure: of
+    each layer, changes below a threshold wait until they have added up to more than it. What is
+    sure is that no number differs by more than its threshold from what its layer makes of the
+    numbers before it. What that makes of the outputs is measured, not proven: audits compare them
+    with the network in full on the same `reference`, and set the thresholds so that the error stays
+    below the one wanted. It may be above it for a while when a scene changes, until the next audit.
+
     Args:
         sized: gives the network at work on frames of a height and a width.
         noise: what isn't a change.
         tile: side of a tile, in pixels.
         pixels: how grey levels become numbers.
+        steering: of bounded mode; None for exact answers.
     """
 
     def __init__(
-        self, sized: Callable[[int, int], SizedModel], *, noise: Noise, tile: int, pixels: Pixels
+        self,
+        sized: Callable[[int, int], SizedModel],
+        *,
+        noise: Noise,
+        tile: int,
+        pixels: Pixels,
+        steering: Steering | None = None,
     ) -> None:
         self._sized, self._noise, self._tile, self._pixels = sized, noise, tile, pixels
+        self._steering = steering
+        self._pictures = 0
         self._under_way: _UnderWay | None = None
 
     def __call__(self, image: NDArray[np.uint8]) -> Answer:
@@ -72,8 +94,11 @@ class Stream:
         height, width = image.shape[:2]
         if self._under_way is None or self._under_way.size != (height, width):
             detector = ChangeDetector(height, width, tile=self._tile, noise=self._noise)
-            self._under_way = _UnderWay(self._sized(height, width), detector, self._pixels)
-        return self._under_way.answer(image)
+            self._under_way = _UnderWay(
+                self._sized(height, width), detector, self._pixels, self._steering
+            )
+        picture, self._pictures = self._pictures, self._pictures + 1
+        return self._under_way.answer(image, picture)
 
     @property
     def reference(self) -> NDArray[np.uint8] | None:
@@ -92,6 +117,11 @@ class Stream:
             UsageError: there was no picture yet.
         """
         return self._begun().detector.error()
+
+    @property
+    def audits(self) -> Audits | None:
+        """What the audits found, since the stream began; None where answers are exact."""
+        return None if self._steering is None else self._steering.audits
 
     def explain(self) -> list[Explained]:
         """Return what was done with each unit of the network for the last picture that changed.
@@ -117,10 +147,17 @@ class Stream:
 class _UnderWay:
     """What is kept of a stream while its pictures have one size."""
 
-    def __init__(self, model: SizedModel, detector: ChangeDetector, pixels: Pixels) -> None:
+    def __init__(
+        self,
+        model: SizedModel,
+        detector: ChangeDetector,
+        pixels: Pixels,
+        steering: Steering | None,
+    ) -> None:
         self.detector = detector
         self.size = (detector.grid.height, detector.grid.width)
-        self._model, self._pixels = model, pixels
+        self._model, self._pixels, self._steering = model, pixels, steering
+        self._bounded = None if steering is None else model.bounded(steering)
         self._state: StreamState = model.state()
         self._frame = torch.empty((1, 3, *self.size), memory_format=torch.channels_last)
         self._plan: Plan | None = None
@@ -131,7 +168,7 @@ class _UnderWay:
         frame = self._frame.numel() * self._frame.element_size()
         return self._state.bytes_ + self.detector.bytes + frame
 
-    def answer(self, image: NDArray[np.uint8]) -> Answer:
+    def answer(self, image: NDArray[np.uint8], picture: int) -> Answer:
         began = time.perf_counter()
         if not self._complete:  # the first one, or the one before was broken off
             self.detector.reset()
@@ -140,21 +177,33 @@ class _UnderWay:
         mask = self.detector.update(image)
         changed = RegionSet.from_mask(mask, self.detector.grid.tile, *self.size,
                                       most=_MOST_RECTANGLES)  # fmt: skip
-        whole = False
+        whole, audited = False, None
         if changed:
             self._pixels.write(self.detector.reference, changed, self._frame)
             spent = time.perf_counter() - began
-            self._plan = self._model.advance(self._state, self._frame, changed, spent)
+            self._plan = self._model.advance(
+                self._state, self._frame, changed, spent, self._bounded
+            )
+            audited = self._audited(picture)
             whole = self._plan.whole
         self._complete = True
         outputs = self._model.outputs(self._state)
         seconds = time.perf_counter() - began
-        return Answer(outputs, changed, float(mask.mean()), whole, seconds)
+        return Answer(outputs, changed, float(mask.mean()), whole, seconds, audited)
 
     def explain(self) -> list[Explained]:
         if self._plan is None:
             return []
         return self._model.explained(self._plan)
+
+    def _audited(self, picture: int) -> Audit | None:
+        """Audit the picture that was just computed, if it is time."""
+        if self._bounded is None or self._steering is None or self._plan is None:
+            return None
+        if self._plan.whole or not self._steering.due():
+            return None
+        self._plan, audit = self._model.audit(self._state, self._bounded, picture)
+        return audit
 
 
 def _check(image: object) -> None:

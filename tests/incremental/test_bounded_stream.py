@@ -1,0 +1,115 @@
+"""Streams whose answers may be off by a little."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gristmill.core.errors import UsageError
+from gristmill.incremental import Model, Pixels, sized_model
+from gristmill.incremental.bounded.audit import relative_error
+from gristmill.incremental.changes.noise import NONE
+from gristmill.incremental.planning.calibration import calibrate
+
+PIXELS = Pixels()
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU())
+        self.deep = nn.Sequential(
+            nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, 1, 1)
+        )
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x):
+        x = self.stem(x)
+        x = x + self.deep(x)
+        return self.head(x.mean((2, 3)))
+
+
+@pytest.fixture(scope="module")
+def model():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = Net().eval()
+    with pytest.MonkeyPatch.context() as patch:
+        # A machine on which a whole frame is never cheaper, however long this one takes.
+        patch.setattr(sized_model, "calibrate", lambda *_: replace(calibrate(*_), whole=1e9))
+        made = Model.from_module(module, torch.zeros(1, 3, 96, 128), any_size=False, calibration=0)
+        made.sized(96, 128)
+    return made
+
+
+def pictures(count):
+    """A square that walks over a still ground, brighter and darker."""
+    random = np.random.default_rng(0)
+    ground = random.integers(0, 256, (96, 128, 3), np.uint8)
+    for number in range(count):
+        picture = ground.copy()
+        top, left = (3 * number) % 80, (5 * number) % 110
+        picture[top : top + 10, left : left + 12] = random.integers(100, 200)
+        yield picture
+
+
+def full(model, picture):
+    return model(PIXELS.frame(picture))
+
+
+def test_the_error_is_audited_and_stays_near_the_one_wanted(model):
+    stream = model.stream(noise=NONE, error=0.02, audit=20)
+    audited, errors, planned = [], [], 0
+    for number, picture in enumerate(pictures(200)):
+        answer = stream(picture)
+        errors.append(relative_error(answer.outputs, full(model, picture)))
+        planned += not answer.whole
+        if answer.audited:
+            audited.append(answer.audited)
+            assert answer.audited.picture == number
+            assert errors[-1] == 0.0
+            assert answer.whole
+            assert {row.does for row in stream.explain()} == {"dense"}
+    assert list(stream.audits) == audited
+    assert len(audited) >= 3
+    assert planned == 199 - len(audited)
+    assert 0.0 < stream.audits.worst <= 0.04
+    # What audits measured is what answers between them are off by.
+    assert 0.0 < max(errors) <= 0.05
+    assert stream.audits.agreement is not None
+
+
+def test_pictures_without_a_change_need_no_audit(model):
+    stream = model.stream(noise=NONE, error=0.02, audit=2)
+    (picture,) = pictures(1)
+    for _ in range(10):
+        answer = stream(picture)
+        assert answer.audited is None
+    assert len(stream.audits) == 0
+
+
+def test_what_was_learnt_outlives_the_values(model):
+    stream = model.stream(noise=NONE, error=0.02, audit=10)
+    for picture in pictures(30):
+        stream(picture)
+    before = len(stream.audits)
+    stream.forget()
+    (picture,) = pictures(1)
+    answer = stream(picture)
+    assert answer.whole
+    assert answer.audited is None
+    assert relative_error(answer.outputs, full(model, picture)) == 0.0
+    assert len(stream.audits) == before
+
+
+def test_exact_streams_have_no_audits(model):
+    assert model.stream().audits is None
+
+
+def test_errors_that_no_one_can_want(model):
+    with pytest.raises(UsageError, match="expected an error above 0 and at most 1, found 0"):
+        model.stream(error=0)
