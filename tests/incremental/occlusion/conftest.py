@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.incremental.graph.conftest import NETS, SIZE, frame, trained
 
 from gristmill.incremental.graph.capture import capture
-from tests.incremental.graph.conftest import NETS, SIZE, frame, trained
 
 
 def covered(picture, cover, patch, top, left):

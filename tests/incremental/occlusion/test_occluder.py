@@ -6,6 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.incremental.graph.conftest import SIZE, frame
+from tests.incremental.occlusion.conftest import covered
 from torch import nn
 
 from gristmill.incremental.graph.capture import capture
@@ -14,8 +16,6 @@ from gristmill.incremental.occlusion.covering import Covering
 from gristmill.incremental.occlusion.footprints import footprints
 from gristmill.incremental.occlusion.occluder import Occluder
 from gristmill.incremental.occlusion.tail import Tail
-from tests.incremental.graph.conftest import SIZE, frame
-from tests.incremental.occlusion.conftest import covered
 
 HEIGHT, WIDTH = SIZE
 squares = st.integers(1, 20).flatmap(
