@@ -31,6 +31,11 @@ class Step:
         graph: the network.
         units: its division by `partition`.
         input_shape: (channels, height, width) of the frames; that of the capture by default.
+
+    Attributes:
+        tiles: of each unit, rectangles by which all of it is computed; none: at once. By tiles,
+            inner values stay in the processor's cache and the memory of the last frame is written
+            once more; new memory costs more than what is written to it.
     """
 
     def __init__(
@@ -41,6 +46,7 @@ class Step:
     ) -> None:
         self.graph = graph
         self.units = tuple(units)
+        self.tiles: list[tuple[Rectangle, ...]] = [()] * len(self.units)
         self.input_shape = tuple(graph.input_shape if input_shape is None else input_shape)
 
     def state(self) -> StreamState:
@@ -62,9 +68,8 @@ class Step:
             state.current = False
             values = state.values
             values[-1] = _copied(frame)
-            for unit in self.units:
-                values[unit.root] = None  # first give back the old one's memory
-                values[unit.root] = unit.run(values)
+            for number in range(len(self.units)):
+                self.run_unit(state, number)
             state.current = True
 
     def update(
@@ -126,13 +131,24 @@ class Step:
             number: of the unit.
             order: what to do with it.
         """
-        unit, values = self.units[number], state.values
         if order is DENSE:
-            values[unit.root] = None
-            values[unit.root] = unit.run(values)
-        elif order:
+            self.run_unit(state, number)
+        else:
             for rectangle in order:
-                unit.recompute(rectangle, values)
+                self.units[number].recompute(rectangle, state.values)
+
+    def run_unit(self, state: StreamState, number: int) -> None:
+        """Compute all of one unit, by its tiles or at once."""
+        unit, values = self.units[number], state.values
+        tiles = self.tiles[number]
+        if not tiles:
+            values[unit.root] = None  # first give back the old one's memory
+            values[unit.root] = unit.run(values)
+            return
+        if values[unit.root] is None:
+            values[unit.root] = torch.empty((1, *unit.shape), memory_format=torch.channels_last)
+        for tile in tiles:
+            unit.recompute(tile, values)
 
     def _check(self, frame: Tensor) -> None:
         if tuple(frame.shape) != (1, *self.input_shape):

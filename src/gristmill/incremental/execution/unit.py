@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from math import prod
 from typing import cast
 
 from torch import Tensor
@@ -38,6 +39,7 @@ class Unit:
         sources: numbers of the values it reads from outside, each once.
         shape: of the root's value.
         height, width: of the root's value in pixels; 1 and 1 where it is no map.
+        largest: bytes of the largest value in it, the root's among them.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Unit:
         self.regional = regional
         self.shape = shapes[self.root]
         self.height, self.width = extent(self.shape)
+        self.largest = max(4 * prod(shapes[number]) for number in nodes)
         inner = set(nodes)
         self.sources = tuple(
             dict.fromkeys(s for n in nodes for s in graph.nodes[n].inputs if s not in inner)

@@ -15,9 +15,10 @@ from gristmill.incremental.planning.cost_grid import CostGrid
 from gristmill.incremental.planning.cost_table import CostTable
 from gristmill.incremental.planning.size_classes import COARSE, FINE, RectangleClasses
 from gristmill.incremental.planning.stopwatch import Stopwatch
+from gristmill.incremental.planning.tiling import tiled
 from gristmill.incremental.regions.rectangle import Rectangle
 
-SECONDS = 3.0
+SECONDS = 6.0
 _FIRST = 4
 _RATIO = 4
 _CALL = 2e-5
@@ -32,37 +33,37 @@ def calibrate(step: Step, frame: Tensor, stopwatch: Stopwatch | None = None) -> 
 
     First a whole frame and every unit in full; then rectangles on a grid of sizes in the middle
     of each unit's map, the smallest of all units first. What the time does not suffice for is
-    estimated: the share of the unit's FLOPs, on top of the smallest rectangle's time. Time that
-    is left goes into having oneDNN prepare its kernels for the sizes that rectangles may get.
+    estimated: the share of the unit's FLOPs, on top of the smallest rectangle's time. Then it is
+    settled which units are computed in full by strips (`tiled`). Time that is left goes into having
+    oneDNN prepare its kernels for the sizes that rectangles may get.
 
     Args:
         step: carries out the frames; with the number of threads that frames will have.
         frame: [1, channels, height, width] an example. Its content hardly matters for time.
-        stopwatch: bounds the time; three seconds by default.
+        stopwatch: bounds the time; six seconds by default.
     """
     watch = Stopwatch(SECONDS) if stopwatch is None else stopwatch
     state = step.state()
     with torch.inference_mode():
+        step.whole(state, frame)
+        dense = [
+            watch.measure(partial(step.run_unit, state, number))
+            for number in range(len(step.units))
+        ]
         whole = watch.measure(lambda: step.whole(state, frame))
-        dense = tuple(_dense_seconds(unit, state, watch) for unit in step.units)
         grids = [_grid_sizes(unit) for unit in step.units]
         known = _rectangles(step, state, grids, watch)
         rectangles = tuple(
             _grid(unit, sizes, seconds, taken) if unit.regional else None
             for unit, sizes, seconds, taken in zip(step.units, grids, dense, known, strict=True)
         )
+        dense = [tiled(step, n, state, watch, seconds) for n, seconds in enumerate(dense)]
+        if any(step.tiles):
+            whole = watch.measure(lambda: step.whole(state, frame))
         _warm(step, state, dense, rectangles, watch)
     entries = sum(len(heights) * len(widths) for heights, widths in grids)
     measured = sum(map(len, known)) / entries if entries else 1.0
-    return CostTable(dense, rectangles, whole, measured)
-
-
-def _dense_seconds(unit: Unit, state: StreamState, watch: Stopwatch) -> float:
-    def call() -> None:
-        state.values[unit.root] = None
-        state.values[unit.root] = unit.run(state.values)
-
-    return watch.measure(call)
+    return CostTable(tuple(dense), rectangles, whole, measured)
 
 
 def _rectangles(
