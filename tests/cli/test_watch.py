@@ -88,6 +88,15 @@ def test_json_for_machines(folder: Path, bundle: str, capsys: pytest.CaptureFixt
     assert found["summary"]["figures"]["still"] == 0
 
 
+def test_the_error_of_bounded_answers_is_told(
+    folder: Path, bundle: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["watch", "video", "-m", bundle, "--error", "0.02", "--noise", "none"]) == 0
+    assert re.search(r"computing error +(\d.* at most, in \d+ audits|not measured)",
+                     capsys.readouterr().out)  # fmt: skip
+    assert run(["watch", "video", "-m", bundle, "--error", "0"]) == 2
+
+
 def test_ctrl_c_keeps_the_rows_so_far(
     folder: Path, bundle: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,6 +38,12 @@ _PLACE = click.Path(path_type=Path)
     metavar="LEVELS",
     help="Grey levels that are no change: 20 suits decoded video; `none`: any bit is one.",
 )
+@click.option(
+    "--error",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    metavar="SHARE",
+    help="Relative error that answers may have, as 0.01; exact without it.",
+)
 @click.option("--explain", is_flag=True, help="Say what was done with each layer, and its cost.")
 @json_option
 def command(
@@ -50,6 +56,7 @@ def command(
     until: str | None,
     size: str,
     noise: str,
+    error: float | None,
     explain: bool,
     as_json: bool,
 ) -> None:
@@ -73,6 +80,7 @@ def command(
       gristmill watch street.mp4 -m bundles/cars -o cars.parquet
       gristmill watch street.mp4 -m bundles/cars --annotate seen.mp4 --until 30s
       gristmill watch rtsp://10.0.0.5/live -m bundles/cars -o today.csv --every 5
+      gristmill watch street.mp4 -m bundles/cars -o cars.parquet --error 0.01
       gristmill watch street.mp4 -m bundles/cars --until 100 --explain
 
     \b
@@ -100,6 +108,7 @@ def command(
                 passage=passage,
                 size=_size(size),
                 noise=_noise(noise),
+                error=error,
                 stopped=stopped,
             )
         except DataError:
@@ -182,7 +191,17 @@ def _show_figures(summary: WatchSummary, figures: Figures) -> None:
             f"  input error      {errors.mean:.2f} grey levels on average, {errors.largest} at "
             "most: noise that is no change"
         )
-    say("  computing error  none: bit for bit the whole network on what it was given")
+    audits = figures.audit_errors
+    if audits is None:
+        say("  computing error  none: bit for bit the whole network on what it was given")
+    elif not audits.audits:
+        say("  computing error  not measured: too few frames changed for an audit")
+    else:
+        agreed = "" if audits.agreement is None else f", {audits.agreement:.1%} the same class"
+        say(
+            f"  computing error  {audits.mean:.2%} on average, {audits.worst:.2%} at most, in "
+            f"{format_count(audits.audits)} audits{agreed}"
+        )
 
 
 def _show_plan(plan: list[Explained]) -> None:

@@ -63,6 +63,21 @@ def test_rows_are_the_answers_to_whole_frames(bundle, video, tmp_path):
     assert figures.computing == pytest.approx(rows["milliseconds"].sum() / 1000)
 
 
+def test_audits_tell_the_error_of_bounded_answers(bundle, video, tmp_path):
+    output = tmp_path / "rows.csv"
+    summary = watch_video(bundle, video, output=output, noise=NONE, error=0.05, audit=2).summary
+    rows = pl.read_csv(output)
+    assert rows.columns[2:6] == ["label", "prob", "probs.dim", "probs.bright"]
+    found = rows["error"].drop_nulls().to_list()
+    audits = summary.figures.audit_errors
+    assert audits.audits == len(found) > 0
+    assert (audits.wanted, audits.worst) == (0.05, pytest.approx(max(found)))
+    assert audits.mean == pytest.approx(sum(found) / len(found))
+    probs = np.array(in_full(bundle, map(scene, range(24))))
+    near = rows.select("probs.dim", "probs.bright").to_numpy()
+    assert np.abs(near - probs).max() < 0.05
+
+
 def test_frames_of_another_size_are_scaled(bundle, tmp_path):
     pictures = [np.repeat(np.repeat(scene(number), 2, 0), 3, 1) for number in range(3)]
     pictures.append(scene(3)[:40])  # and the size changes

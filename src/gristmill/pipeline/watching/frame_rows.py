@@ -8,18 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
 from gristmill.core.atomic import naming
 from gristmill.core.errors import DataError
-from gristmill.serve.offline.answering import answers_frame
+from gristmill.serve.offline.answering import answers_frame, by_class
 from gristmill.serve.offline.ledger import ANSWERS, Ledger, PartRecord
 from gristmill.serve.offline.output import Output
-from gristmill.serve.runners.rows import Column, Rows
+from gristmill.serve.runners.rows import Rows
 
 if TYPE_CHECKING:
-    from gristmill.store.bundle import Field
+    from gristmill.pipeline.incremental_bundle import BundledModel
 
 _PART_ROWS = 2000
 _PART_BYTES = 32 << 20
@@ -39,6 +38,7 @@ class FrameRow:
         changed: share of the picture's tiles that changed, of 1.
         whole: whether all was computed.
         milliseconds: that finding the changes and computing took.
+        error: relative error that an audit found; None where there was none.
     """
 
     frame: int
@@ -48,6 +48,7 @@ class FrameRow:
     changed: float
     whole: bool
     milliseconds: float
+    error: float | None
 
 
 class FrameRows:
@@ -56,18 +57,19 @@ class FrameRows:
     Args:
         ledger: where parts are kept.
         output: the file.
-        fields: of the bundle's answers.
+        made: the network.
         timed: whether rows tell the time by the clock.
+        bounded: whether there are audits, whose errors rows tell.
 
     Attributes:
         resumed: rows of a run before this one that was killed.
     """
 
     def __init__(
-        self, ledger: Ledger, output: Output, fields: Sequence[Field], *, timed: bool
+        self, ledger: Ledger, output: Output, made: BundledModel, *, timed: bool, bounded: bool
     ) -> None:
-        self._ledger, self._output, self._fields = ledger, output, fields
-        self._timed = timed
+        self._ledger, self._output, self._made = ledger, output, made
+        self._timed, self._bounded = timed, bounded
         found = ledger.records()
         # What comes behind a part that is damaged is done again: rows keep their order.
         whole = next((number for number in range(len(found)) if number not in found), len(found))
@@ -97,7 +99,8 @@ class FrameRows:
         """
         if self._rows:
             frame = self._frame(self._rows)
-            record = PartRecord(len(frame), len(frame), 0, 0, {}, {})
+            rows = len(frame)
+            record = PartRecord(rows, rows, 0, 0, {}, {}, columns=tuple(frame.columns))
             files = {ANSWERS: self._output.encode(frame)}
             try:
                 self._records.append(self._ledger.store(len(self._records), files, record))
@@ -124,7 +127,7 @@ class FrameRows:
                         (record.written, ledger.read(number, ANSWERS, record.files[ANSWERS]))
                         for number, record in enumerate(self._records)
                     )
-                    output.write(parts, self._frame([]).schema, ledger.draft(ANSWERS))
+                    output.write(parts, self._records[0].columns, ledger.draft(ANSWERS))
         except OSError as error:
             raise self._unwritable(error) from error
         return sum(record.rows for record in self._records)
@@ -135,27 +138,24 @@ class FrameRows:
             pl.Series("seconds", [row.seconds for row in rows], pl.Float64),
         ]
         if self._timed:
-            columns.append(
-                pl.Series("time", [row.time for row in rows], pl.Datetime("ms", "UTC")),
-            )
-        return pl.DataFrame(
-            [
-                *columns,
-                *self._answers(rows).get_columns(),
-                pl.Series("changed", [row.changed for row in rows], pl.Float64),
-                pl.Series("whole", [row.whole for row in rows], pl.Boolean),
-                pl.Series("milliseconds", [row.milliseconds for row in rows], pl.Float64),
-            ]
-        )
+            columns.append(pl.Series("time", [row.time for row in rows], pl.Datetime("ms", "UTC")))
+        columns += [
+            *self._answers(rows).get_columns(),
+            pl.Series("changed", [row.changed for row in rows], pl.Float64),
+            pl.Series("whole", [row.whole for row in rows], pl.Boolean),
+            pl.Series("milliseconds", [row.milliseconds for row in rows], pl.Float64),
+        ]
+        if self._bounded:
+            columns.append(pl.Series("error", [row.error for row in rows], pl.Float64))
+        return pl.DataFrame(columns)
 
     def _answers(self, rows: Sequence[FrameRow]) -> pl.DataFrame:
-        if not rows:
-            return answers_frame(_no_answers(self._fields), self._fields)
-        found = answers_frame(Rows.concat([row.answer for row in rows]), self._fields)
-        if "label" not in found:
+        found = answers_frame(Rows.concat([row.answer for row in rows]), self._made.outputs)
+        if not self._made.classes:
             return found
         known = pl.col("prob").is_finite()
-        return found.with_columns(pl.when(known).then("label").alias("label"))
+        found = found.with_columns(pl.when(known).then("label").alias("label"))
+        return found if self._output.nested else by_class(found, self._made.classes)
 
     def _unwritable(self, error: OSError) -> DataError:
         return DataError(
@@ -163,12 +163,3 @@ class FrameRows:
             where=str(error.filename or self._output.path),
             fix=_FIX,
         )
-
-
-def _no_answers(fields: Sequence[Field]) -> Rows:
-    columns: dict[str, Column] = {}
-    for field in fields:
-        columns[field.name] = (
-            [] if field.shape is None else np.empty((0, *field.inner), field.dtype)
-        )
-    return Rows(columns, 0)

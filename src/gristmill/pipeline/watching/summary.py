@@ -31,6 +31,24 @@ class InputErrors(msgspec.Struct, frozen=True):
     mean: float
 
 
+class AuditErrors(msgspec.Struct, frozen=True):
+    """How far answers were from those of the network in full, as audits measured it.
+
+    Attributes:
+        audits: how many there were.
+        wanted: the relative error that was asked for.
+        worst: of the errors found.
+        mean: of the errors found.
+        agreement: share of audits that found the same largest class; None where none could tell.
+    """
+
+    audits: int
+    wanted: float
+    worst: float
+    mean: float
+    agreement: float | None
+
+
 class Figures(msgspec.Struct, frozen=True):
     """What frames took, and what would have been taken without what they have in common.
 
@@ -45,6 +63,7 @@ class Figures(msgspec.Struct, frozen=True):
         whole: frames that were computed as a whole.
         changed: share of the tiles that changed, of 1; the mean of all frames.
         input_errors: what ignoring noise made.
+        audit_errors: what waiting changes made; None where answers are exact.
         labels: how many frames got each label; those whose answer isn't finite got none.
     """
 
@@ -57,6 +76,7 @@ class Figures(msgspec.Struct, frozen=True):
     whole: int
     changed: float
     input_errors: InputErrors
+    audit_errors: AuditErrors | None
     labels: dict[str, int]
 
 
@@ -104,10 +124,13 @@ class Tally:
     """Adds up the answers of a stream.
 
     Args:
+        stream: whose answers they are.
         whole_seconds: that one whole frame takes, as measured before.
+        wanted: the error that was asked for; None where answers are exact.
     """
 
-    def __init__(self, whole_seconds: float) -> None:
+    def __init__(self, stream: Stream, whole_seconds: float, wanted: float | None) -> None:
+        self._stream, self._wanted = stream, wanted
         # A machine may be busier than it was: what frames are compared with is measured on.
         self._wholes = deque([whole_seconds], maxlen=_WHOLES)
         self._frames = self._still = self._whole = 0
@@ -127,19 +150,20 @@ class Tally:
             return 1.0
         return self._frames * self.whole_seconds / self._computing
 
-    def add(self, stream: Stream, answer: Answer, said: Rows) -> None:
-        """Take in a stream's latest answer, and what it says as a row."""
+    def add(self, answer: Answer, said: Rows) -> None:
+        """Take in the stream's latest answer, and what it says as a row."""
         self._frames += 1
         self._computing += answer.seconds
         self._changed += answer.share
         self._whole += answer.whole
-        if answer.whole and self._frames > 1:  # the first one finds nothing in the caches
+        # The first one finds nothing in the caches, and one that is audited is computed twice.
+        if answer.whole and self._frames > 1 and answer.audited is None:
             self._wholes.append(answer.seconds)
         if not answer.changed:
             self._still += 1
             self._still_seconds += answer.seconds
         if self._frames % _INPUT_ERROR_EVERY == 0:
-            error = stream.input_error()
+            error = self._stream.input_error()
             self._looks += 1
             self._largest = max(self._largest, error.largest)
             self._mean += error.mean
@@ -158,5 +182,12 @@ class Tally:
             self._whole,
             self._changed / max(self._frames, 1),
             InputErrors(self._looks, self._largest, self._mean / max(self._looks, 1)),
+            self._audit_errors(),
             dict(self._labels.most_common()),
         )
+
+    def _audit_errors(self) -> AuditErrors | None:
+        audits = self._stream.audits
+        if audits is None or self._wanted is None:
+            return None
+        return AuditErrors(len(audits), self._wanted, audits.worst, audits.mean, audits.agreement)

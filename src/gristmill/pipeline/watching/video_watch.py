@@ -10,13 +10,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, islice, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gristmill.core.errors import DataError
 from gristmill.core.fingerprint import fingerprint
 from gristmill.core.progress import Task, current, task
 from gristmill.core.quantities import format_count, format_seconds
 from gristmill.incremental import Noise, open_video
+from gristmill.incremental.bounded.steering import AUDIT
 from gristmill.incremental.changes.noise import DECODED
 from gristmill.incremental.video.scaler import Scaler
 from gristmill.incremental.video.writer import video_file
@@ -36,6 +37,20 @@ if TYPE_CHECKING:
 
 _NOTE_SECONDS = 0.5
 _USUAL_RATE = 25.0
+
+
+class Bounds(NamedTuple):
+    """How near answers are to those of whole frames: the arguments of `Model.stream`.
+
+    Attributes:
+        noise: what isn't a change.
+        error: that answers may have; None for none.
+        audit: the most frames with a change from one audit to the next.
+    """
+
+    noise: Noise
+    error: float | None
+    audit: int
 
 
 @dataclass(frozen=True)
@@ -60,14 +75,17 @@ def watch_video(
     passage: Passage | None = None,
     size: tuple[int, int] | Literal["bundle", "video"] = "bundle",
     noise: Noise = DECODED,
+    error: float | None = None,
+    audit: int = AUDIT,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Watched:
     """Answer the frames of a video one after the other, recomputing only what changed.
 
     The table has one row a frame: its number `frame`, `seconds` since the video began, of live
     sources the `time`; the bundle's answer; the share of tiles that `changed`; whether the `whole`
-    frame was computed; `milliseconds`. After a run that was killed, the same call goes on behind
-    the rows that are kept, beginning with a whole frame; with `annotate` it begins anew.
+    frame was computed; `milliseconds`; where answers aren't exact the `error` that an audit found.
+    After a run that was killed, the same call goes on behind the rows that are kept, beginning with
+    a whole frame; with `annotate` it begins anew.
 
     Args:
         bundle: of a model of one image; an open one, or its folder.
@@ -79,6 +97,9 @@ def watch_video(
             scaled: the bundle's, those of the video's first frame, or others. Others than the
             bundle's only where the network allows it.
         noise: what isn't a change.
+        error: None for exact answers; else the relative error that they may have, held by audits
+            (`Model.stream`).
+        audit: the most frames with a change from one audit to the next.
         stopped: asked at each frame whether to end there; what is done is then written.
 
     Raises:
@@ -89,6 +110,7 @@ def watch_video(
     """
     began = time.monotonic()
     passage = passage or Passage()
+    bounds = Bounds(noise, error, audit)
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     target = None if output is None else Output.of(Path(output))
     with ExitStack() as opened:
@@ -98,15 +120,15 @@ def watch_video(
         made = bundled_model(bundle, size=_size(size, first))
         rows = drawn = None
         if target is not None:
-            job = _job(made, source, target, (passage, noise), anew=annotate is not None)
+            job = _job(made, source, target, passage, bounds, anew=annotate is not None)
             ledger = opened.enter_context(opened_ledger(target.path, job))
-            rows = FrameRows(ledger, target, made.outputs, timed=source.live)
+            rows = FrameRows(ledger, target, made, timed=source.live, bounded=error is not None)
             if rows.resumed:
                 current().say(f"{format_count(rows.resumed)} rows of a run before are kept")
         if annotate is not None:
             rate = (source.rate or _USUAL_RATE) / passage.every
             drawn = DrawnChanges(opened.enter_context(video_file(Path(annotate), rate=rate)))
-        watch = _Watch(made, source, first, noise, rows, drawn)
+        watch = _Watch(made, source, first, bounds, rows, drawn)
         prepared = time.monotonic() - began
         ended = takewhile(lambda _: not stopped(), passage.of(chain([first], frames)))
         watch.run(islice(ended, watch.skipped, None), watch.left(passage))
@@ -140,7 +162,7 @@ class _Watch:
         made: the network.
         source: of the frames.
         first: its first frame.
-        noise: what isn't a change.
+        bounds: how near to those of whole frames answers are.
         rows: the table, if one is written.
         drawn: the video, if one is written.
     """
@@ -150,11 +172,13 @@ class _Watch:
         made: BundledModel,
         source: FrameSource,
         first: Frame,
-        noise: Noise,
+        bounds: Bounds,
         rows: FrameRows | None,
         drawn: DrawnChanges | None,
     ) -> None:
-        self.stream = made.model.stream(noise=noise, pixels=made.pixels)
+        self.stream = made.model.stream(
+            noise=bounds.noise, pixels=made.pixels, error=bounds.error, audit=bounds.audit
+        )
         self._made, self._source, self._rows, self._drawn = made, source, rows, drawn
         self._scaler = Scaler(made.height, made.width)
         height, width = first.image.shape[:2]
@@ -165,7 +189,7 @@ class _Watch:
             current().say(f"note: {note}")
         whole_seconds = made.model.sized(made.height, made.width).whole_seconds
         current().say(f"measured: a whole frame of {given} takes {format_seconds(whole_seconds)}")
-        self.tally = Tally(whole_seconds)
+        self.tally = Tally(self.stream, whole_seconds, bounds.error)
 
     @property
     def skipped(self) -> int:
@@ -201,13 +225,18 @@ class _Watch:
     def _look(self, frame: Frame) -> None:
         answer = self.stream(self._scaler(frame.image))
         said = self._made.answer(answer.outputs)
-        self.tally.add(self.stream, answer, said)
+        self.tally.add(answer, said)
         if self._rows is not None:
-            now = dt.datetime.now(dt.UTC) if self._source.live else None
-            milliseconds = 1000 * answer.seconds
             self._rows.add(
                 FrameRow(
-                    frame.index, frame.seconds, now, said, answer.share, answer.whole, milliseconds
+                    frame=frame.index,
+                    seconds=frame.seconds,
+                    time=dt.datetime.now(dt.UTC) if self._source.live else None,
+                    answer=said,
+                    changed=answer.share,
+                    whole=answer.whole,
+                    milliseconds=1000 * answer.seconds,
+                    error=None if answer.audited is None else answer.audited.error,
                 )
             )
         if self._drawn is not None:
@@ -232,7 +261,8 @@ def _job(
     made: BundledModel,
     source: FrameSource,
     target: Output,
-    options: object,
+    passage: Passage,
+    bounds: Bounds,
     *,
     anew: bool,
 ) -> str:
@@ -243,14 +273,22 @@ def _job(
         source: of the frames. A file is known by its size and time. What a live one showed can't
             be had again: its rows are kept whatever the options.
         target: of the rows.
-        options: which frames, and what isn't a change.
+        passage: which frames are looked at.
+        bounds: how near to those of whole frames answers are.
         anew: whether rows of a video file are not to be continued.
     """
     job = [made.bundle.fingerprint, source.name, made.height, made.width, target.format,
            target.gzipped]  # fmt: skip
     if source.live:
-        return fingerprint(job)
+        return fingerprint([*job, bounds.error is None])  # which has a column more
     stat = Path(source.name).stat()
     return fingerprint(
-        [*job, stat.st_size, stat.st_mtime_ns, options, secrets.token_hex(8) if anew else ""]
+        [
+            *job,
+            stat.st_size,
+            stat.st_mtime_ns,
+            passage,
+            tuple(bounds),
+            secrets.token_hex(8) if anew else "",
+        ]
     )
