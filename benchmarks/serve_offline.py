@@ -1,9 +1,9 @@
 """Batch prediction beside the loop that one would write by hand over the same partitions.
 
 Both read Parquet partitions, run the same module, and write one Parquet partition for each, with
-row ids, labels and probabilities; or both read and write CSV, where the loop has a column for the
-probability of each class and we have one of lists. Ours also checks every row against the
-signature, gives each an id that can be traced, and goes on after a kill.
+row ids, labels and probabilities; or both read and write CSV, with a column for the probability of
+each class. Ours also checks every row against the signature, gives each an id that can be traced,
+and goes on after a kill.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def loop(workload: Workload, kind: Kind, classes: list[str], files: list[Path], 
             "prob": probs[np.arange(len(probs)), best],
         }
         if kind == "csv":
-            table |= {f"prob_{name}": probs[:, at] for at, name in enumerate(classes)}
+            table |= {f"probs.{name}": probs[:, at] for at, name in enumerate(classes)}
         else:
             table |= {"probs": pl.Series(probs).arr.to_list()}
         write(pl.DataFrame(table), out / f"part-{number:05d}.{kind}", kind)
@@ -194,9 +194,16 @@ def agree(hand: Path, outputs: list[Path], kind: Kind) -> None:
     theirs = read(hand / f"*.{kind}").sort("row_id")
     for out in outputs:
         ours = read(out / "*.parquet" if out.is_dir() else out)
-        same = np.allclose(theirs["prob"], ours["prob"], rtol=0, atol=1e-6)
+        same = np.allclose(probabilities(theirs), probabilities(ours), rtol=0, atol=1e-6)
         if not same or not theirs["row_id"].equals(ours["row_id"]):
             raise RuntimeError("the loops disagree")
+
+
+def probabilities(table: pl.DataFrame) -> np.ndarray:
+    """Return all probabilities of a table: CSV has columns of them, Parquet lists."""
+    if "probs" in table.columns:
+        return table["probs"].explode().to_numpy()
+    return table.select(pl.col(r"^probs\..*$")).to_numpy()
 
 
 def sample(workload: Workload) -> Tensor:

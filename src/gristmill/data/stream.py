@@ -6,6 +6,7 @@ the reason, and what was mended on the way is noted. Memory is bounded by a part
 
 from __future__ import annotations
 
+import copy
 import glob
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -82,6 +83,12 @@ class TableStream:
             columns = {name: dtype_of(kinds[name]) for name in self._all}
             empty = pl.DataFrame(schema=columns | dict.fromkeys(self._odd, pl.String))
             yield self._with_ids(empty, 0)
+
+    def cut_at(self, rows: int) -> TableStream:
+        """Return the same table in parts of at most so many rows; no file is opened for it."""
+        found = copy.copy(self)
+        found._rows, found._log = rows, ReadLog()
+        return found
 
     @property
     def has_ids(self) -> bool:

@@ -30,6 +30,17 @@ def test_softmax_leaves_its_argument_alone():
     assert logits.tolist() == [[1.0, 2.0]]
 
 
+@pytest.mark.parametrize("classes", [1, 10, 64, 65])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_many_rows_have_the_probabilities_of_few(classes, dtype):
+    logits = np.random.default_rng(classes).normal(scale=300, size=(400, classes)).astype(dtype)
+    logits[3], logits[5, 0], logits[7, 0] = -1e30, np.nan, np.inf
+    before = logits.copy()
+    few = np.concatenate([softmax(logits[start : start + 100]) for start in range(0, 400, 100)])
+    np.testing.assert_allclose(softmax(logits), few, rtol=1e-12, atol=1e-300)
+    np.testing.assert_array_equal(logits, before)
+
+
 @pytest.mark.parametrize("logits", [np.zeros((3, 3)), np.zeros(2), Ragged.of([np.zeros(2)])])
 def test_logits_of_another_shape(logits):
     with pytest.raises(ServeError, match=r"expected logits of shape \(2, 2\), found"):

@@ -52,10 +52,9 @@ class TextSource:
         self._files, self._lenient = files, lenient
         self.is_text = is_text
         self._kinds, self._judged = dict(kinds), tuple(kinds)
-        stream = self._open(SAMPLE_ROWS)
-        self.columns = tuple(stream.columns)
-        self._kinds = stream.kinds | self._kinds
-        self.has_ids = stream.has_ids
+        self._stream = self._open(SAMPLE_ROWS)
+        self.columns = tuple(self._stream.columns)
+        self.has_ids = self._stream.has_ids
         self.unreadable = pl.DataFrame(schema=REJECTS_SCHEMA)
         self.unreadable_count = 0
 
@@ -81,12 +80,11 @@ class TextSource:
 
     def sample(self) -> pl.DataFrame:
         """Return the first rows."""
-        parts = self._open(SAMPLE_ROWS).parts()
-        return next(parts)
+        return next(self._stream.parts())
 
     def parts(self, size: int, wanted: Wanted) -> Iterator[Part]:
         """Yield all parts; those that are not wanted are read as well, to find the next."""
-        stream, start = self._open(size), 0
+        stream, start = self._cut_at(size), 0
         dtype: pl.DataType | None = None
         for number, frame in enumerate(stream.parts()):
             self._check_lines(stream)
@@ -104,12 +102,16 @@ class TextSource:
 
     def ids(self) -> Iterator[pl.Series]:
         """Yield the data's own row ids, some at a time."""
-        for frame in self._open(_ID_ROWS).parts():
+        for frame in self._cut_at(_ID_ROWS).parts():
             yield frame[ROW_ID]
 
     def _open(self, rows: int) -> TableStream:
         files = list(self._files)
         return open_stream(files, kinds=self._kinds, rows=rows, judged=self._judged)
+
+    def _cut_at(self, rows: int) -> TableStream:
+        # Arrow streams are read in pieces of the size that they were opened with.
+        return self._stream.cut_at(rows) if self.is_text else self._open(rows)
 
     def _check_lines(self, stream: TableStream) -> None:
         self.unreadable, self.unreadable_count = stream.unreadable, stream.unreadable_count

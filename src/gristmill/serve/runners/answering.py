@@ -16,6 +16,8 @@ from gristmill.serve.runners.rows import Column, Ragged, Rows
 from gristmill.store.bundle import Bundle
 from gristmill.store.signature import Field
 
+_MANY_ROWS, _SHORT_ROW = 256, 64
+
 
 class Writer(Protocol):
     """Makes answers of what a graph gives: an array [n, ...], or rows of different lengths."""
@@ -85,5 +87,13 @@ class TensorWriter:
 def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
     """Return probabilities, row by row, without overflow: float64[n, classes]."""
     # Rows are short: numpy would spend most of the time on the way to each of them.
-    found = torch.softmax(tensor_of(logits), 1, dtype=torch.float64).numpy()
-    return cast("NDArray[np.float64]", found)
+    values = tensor_of(logits)
+    if len(values) < _MANY_ROWS or values.shape[1] > _SHORT_ROW:
+        found = torch.softmax(values, 1, dtype=torch.float64)
+    else:
+        # The operator goes row by row, too; this takes a third of its time at ten classes.
+        found = values.to(torch.float64, copy=True)
+        found -= found.amax(1, keepdim=True)
+        found.exp_()
+        found /= found.sum(1, keepdim=True)
+    return cast("NDArray[np.float64]", found.numpy())
