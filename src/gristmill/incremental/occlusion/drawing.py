@@ -37,7 +37,7 @@ def drawn(picture: NDArray[np.uint8], values: NDArray[np.float32], title: str) -
     """
     pillow = _pillow()
     factor = max(1, -(-_SMALLEST // min(picture.shape[:2])))
-    most = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
+    most = float(np.nanmax(np.abs(values))) or 1.0
     grey = picture.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
     over = _coloured(values / most, 0.35 + 0.5 * (grey[:, :, None] / 255))
     over = over.repeat(factor, 0).repeat(factor, 1)

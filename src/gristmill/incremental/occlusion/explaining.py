@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from gristmill.incremental.graph.node import Graph
 from gristmill.incremental.occlusion.base_values import BaseValues
 from gristmill.incremental.occlusion.covering import Covering
 from gristmill.incremental.occlusion.covers import Fill, cover
-from gristmill.incremental.occlusion.field_limit import EXACT, SHARES, field_limit
+from gristmill.incremental.occlusion.field_limit import EXACT, SHARES, Limit, field_limit
 from gristmill.incremental.occlusion.grid import Grid
 from gristmill.incremental.occlusion.heat_map import HeatMap
 from gristmill.incremental.occlusion.occluder import Occluder
@@ -24,13 +23,56 @@ from gristmill.incremental.occlusion.target import Scorer, Target
 from gristmill.incremental.pixels import Pixels
 
 
-@dataclass(frozen=True)
-class _Subject:
-    """A picture that is explained."""
+class _Survey:
+    """Values of the places of a grid, measured some after others.
 
-    base: BaseValues
-    cover: Tensor
-    target: Target
+    Args:
+        occluder: computes the network's results.
+        base: the picture's values.
+        cover: what takes its place where it is covered, like the frame.
+        target: what is explained.
+        grid: the places.
+        whole: the frame and its squares; their positions are put in.
+        progress: told how many positions are done, and how many there are.
+    """
+
+    def __init__(
+        self,
+        occluder: Occluder,
+        base: BaseValues,
+        cover: Tensor,
+        target: Target,
+        grid: Grid,
+        whole: Covering,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._occluder, self._base, self._cover = occluder, base, cover
+        self._target, self._grid, self._whole = target, grid, whole
+        self._progress = progress
+        self.values = np.zeros(grid.shape, np.float32)
+        self.measured = np.zeros(grid.shape, bool)
+
+    def measure(self, which: NDArray[np.bool_], expected: int) -> None:
+        """Measure places, bool[rows, columns], of `expected` that are measured in the end."""
+        positions = self._grid.positions(which)
+        found = np.zeros(len(positions), np.float32)
+        done = int(self.measured.sum())
+        covering = self._whole._replace(positions=positions)
+        for numbers, outputs in self._occluder.answers(self._base, self._cover, covering):
+            found[numbers] = self._target.base - self._target.scores(outputs).numpy()
+            done += len(numbers)
+            if self._progress is not None:
+                self._progress(done, expected)
+        self.values[which] = found
+        self.measured[which] = True
+
+    def drill_down(self) -> None:
+        """Measure coarse places, then what is near high ones; put numbers in between."""
+        self.measure(self._grid.coarse(), self.values.size)
+        rest = self._grid.near_high(self.values) & ~self.measured
+        if rest.any():
+            self.measure(rest, int(self.measured.sum() + rest.sum()))
+        self.values = self._grid.filled(self.values, self.measured)
 
 
 class Explainer:
@@ -64,46 +106,24 @@ class Explainer:
         grid = Grid.over(height, width, patch, stride)
         base = self._occluder.base(frame)
         chosen = Target(target, [base[number] for number in self._graph.outputs])
-        subject = _Subject(base, cover(frame, fill, patch), chosen)
+        covered = cover(frame, fill, patch)
         began = time.perf_counter()
         everything = np.ones(grid.shape, bool)
         whole = Covering(height, width, patch, grid.positions(everything))
-        limit = EXACT
-        if error is not None:
-            key = (height, width, patch, error)
-            first = self._shares.get(key, SHARES[0])
-            limit = field_limit(self._occluder, base, subject.cover, whole, error, first)
-            self._shares[key] = limit.keep
-        whole = whole._replace(keep=limit.keep)
-        values = np.zeros(grid.shape, np.float32)
-        measured = np.zeros(grid.shape, bool)
-
-        def measure(which: NDArray[np.bool_], expected: int) -> None:
-            covering = whole._replace(positions=grid.positions(which))
-            found = np.zeros(len(covering.positions), np.float32)
-            done = int(measured.sum())
-            for numbers, outputs in self._occluder.answers(base, subject.cover, covering):
-                found[numbers] = chosen.base - chosen.scores(outputs).numpy()
-                done += len(numbers)
-                if progress is not None:
-                    progress(done, expected)
-            values[which] = found
-            measured[which] = True
-
+        limit = EXACT if error is None else self._limit(base, covered, whole, error)
+        survey = _Survey(
+            self._occluder, base, covered, chosen, grid, whole._replace(keep=limit.keep), progress
+        )
         if coarse_to_fine:
-            measure(grid.coarse(), values.size)
-            rest = grid.near_high(values) & ~measured
-            if rest.any():
-                measure(rest, int(measured.sum() + rest.sum()))
-            values = grid.filled(values, measured)
+            survey.drill_down()
         else:
-            measure(everything, values.size)
+            survey.measure(everything, everything.size)
         return HeatMap(
-            values=values,
+            values=survey.values,
             tops=grid.tops,
             lefts=grid.lefts,
             patch=patch,
-            measured=measured,
+            measured=survey.measured,
             target=chosen.index,
             base=chosen.base,
             keep=limit.keep,
@@ -112,6 +132,14 @@ class Explainer:
             seconds=time.perf_counter() - began,
             _picture=lambda: _picture(image, frame),
         )
+
+    def _limit(self, base: BaseValues, covered: Tensor, whole: Covering, error: float) -> Limit:
+        """What may be left out; for a picture like the last one it is found at once."""
+        key = (*whole[:3], error)
+        first = self._shares.get(key, SHARES[0])
+        found = field_limit(self._occluder, base, covered, whole, error, first)
+        self._shares[key] = found.keep
+        return found
 
 
 def _frame(image: NDArray[np.uint8] | Tensor, pixels: Pixels) -> Tensor:

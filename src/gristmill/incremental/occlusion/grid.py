@@ -67,7 +67,9 @@ class Grid(NamedTuple):
             values: float32[rows, columns], of which the coarse ones count.
         """
         coarse = self.coarse()
-        high = coarse & (values >= np.percentile(values[coarse], _HOT))
+        middle, hot = np.percentile(values[coarse], [50.0, _HOT])
+        # Where most places count for nothing both are 0, and all of those would be high.
+        high = coarse & (values >= hot) & (values > middle)
         padded = np.pad(high, 1)
         rows, columns = self.shape
         near = [padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)]
