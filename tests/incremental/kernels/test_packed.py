@@ -134,11 +134,12 @@ def test_without_the_operator_the_plain_kernel_is_taken(monkeypatch):
 
 
 @needs_packed
-def test_layouts_are_shared_between_sizes():
-    layer = layer_of(torch.Generator().manual_seed(0), 64, 64, 3)
+@pytest.mark.parametrize(("side", "asked"), [(3, 4), (1, 17)])
+def test_layouts_are_shared_between_sizes(side, asked):
+    layer = layer_of(torch.Generator().manual_seed(0), 64, 64, side)
     kernel = PackedKernel(layer)
     generator = torch.Generator().manual_seed(1)
-    for side in range(3, 20):
-        kernel(map_of(generator, 64, side, side))
-    assert len(kernel._weights) == 17
+    for size in range(3, 20):
+        kernel(map_of(generator, 64, size, size))
+    assert len(kernel._weights) == asked
     assert len(kernel._layouts) <= 6
