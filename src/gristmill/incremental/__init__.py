@@ -14,6 +14,7 @@ from gristmill.core.lazy import lazy_exports
 if TYPE_CHECKING:
     from gristmill.incremental.changes.noise import Noise as Noise
     from gristmill.incremental.model import Model as Model
+    from gristmill.incremental.occlusion.heat_map import HeatMap as HeatMap
     from gristmill.incremental.pixels import Pixels as Pixels
     from gristmill.incremental.stream import Answer as Answer
     from gristmill.incremental.stream import Stream as Stream
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "Answer": "stream",
+    "HeatMap": "occlusion.heat_map",
     "Model": "model",
     "Noise": "changes.noise",
     "Pixels": "pixels",
