@@ -105,7 +105,8 @@ class BoundedStep:
             outputs: numbers of the nodes whose values the network returns.
             picture: number of the stream's picture.
         """
-        found = state.outputs(outputs)
+        # Copies: the whole frame may be written over them.
+        found = [value.clone() for value in state.outputs(outputs)]
         reference = cast(Tensor, state.reference)  # a current state has one
         scale = self._steering.scale
         height, width = reference.shape[2:]
@@ -161,11 +162,12 @@ class BoundedStep:
         """Recompute a unit, and write what differs by more than the threshold; return where."""
         unit, values = self._step.units[number], state.values
         kept = cast(Tensor, values[unit.root])  # kept from the first whole frame on
-        if order is DENSE:
+        places = self._step.tiles[number] if order is DENSE else order
+        if not places:
             everything = Rectangle.whole(unit.height, unit.width)
             return RegionSet(tuple(let_through(unit.run(values), kept, everything, threshold)))
         written: list[Rectangle] = []
-        for place in order:
+        for place in places:
             written += let_through(unit.computed(place, values), kept, place, threshold)
         return RegionSet(tuple(written))
 
