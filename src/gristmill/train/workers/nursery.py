@@ -25,7 +25,11 @@ from gristmill.train.workers.link import pair
 from gristmill.train.workers.messages import Ready, Start, Started, Surroundings
 from gristmill.train.workers.remote_worker import RemoteWorker
 
-PRELOAD = ("torch", "gristmill.train.jobs.trial_host")
+PRELOAD = (
+    "torch",
+    "gristmill.train.jobs.trial_host",
+    "torch.fx.experimental.symbolic_shapes",  # autograd loads it, and sympy, in each first backward
+)
 """Modules that every worker is born with."""
 
 _PATIENCE_SECONDS = 5.0
