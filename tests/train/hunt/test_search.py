@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from tests.train.plain_models import perceptron, picky
 
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.train.hunt.record import Reported
@@ -16,16 +16,6 @@ from gristmill.train.jobs.reference import plain_loop
 from gristmill.train.space import Space, log_uniform
 
 WIDTHS = Space(lr=log_uniform(1e-4, 1e-1), width=[8, 16])
-
-
-def perceptron(width: int = 8) -> nn.Module:
-    return nn.Sequential(nn.Linear(6, width), nn.Tanh(), nn.Dropout(0.1), nn.Linear(width, 2))
-
-
-def picky(width: int) -> nn.Module:
-    if not width:
-        raise ValueError("a width of 0 makes no sense")
-    return perceptron(width)
 
 
 def rows(count: int = 120) -> tuple[np.ndarray, np.ndarray]:

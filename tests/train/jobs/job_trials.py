@@ -1,6 +1,9 @@
 """Small trials of every kind: models that worker processes can import, their data, a way to run.
 
-python job_trials.py FOLDER DEVICES STEPS     trains one and writes its weights
+    python job_trials.py FOLDER DEVICES STEPS     trains one and writes its weights
+
+What captures and trains is imported where it is used: each worker imports this, and needs none of
+it, as with a user's models.
 """
 
 from __future__ import annotations
@@ -16,13 +19,9 @@ from torch import nn
 from torch.nn import functional
 
 from gristmill.train.feeds.batch import Batch
-from gristmill.train.graphs.capture import capture
-from gristmill.train.jobs.reference import plain_loop
-from gristmill.train.jobs.training_run import TrainingRun
 from gristmill.train.jobs.trial_plan import TrialPlan
 from gristmill.train.jobs.trial_spec import Evaluation, TrialSpec
 from gristmill.train.tasks.trial_shape import StageCost, TrialShape
-from gristmill.train.workers.machine import find_devices
 
 
 class Block(nn.Module):
@@ -180,6 +179,8 @@ def trial(
 
 @cache
 def graph_of(model):
+    from gristmill.train.graphs.capture import capture
+
     feed = Rows(inputs=2 if model == "two" else 1)
     return capture(MODELS[model](), feed.batch(0).inputs)
 
@@ -202,6 +203,8 @@ def least_memory(plans):
 @cache
 def expected(spec):
     """Return the state dict and the losses of the plain loop."""
+    from gristmill.train.jobs.reference import plain_loop
+
     losses = []
     model = plain_loop(spec, lambda _, loss: losses.append(loss))
     return model.state_dict(), losses
@@ -239,6 +242,9 @@ def differences(run, number, spec):
 
 def main(folder, devices, steps):
     """Train the trial of the kill tests; write its weights when it has ended."""
+    from gristmill.train.jobs.training_run import TrainingRun
+    from gristmill.train.workers.machine import find_devices
+
     spec = trial(steps=steps, micro_batches=2, held_out=5)
     plan, shape = planned(spec, cuts=(2, 5), grain="stage")
     memory = 3 * least_memory([(plan, shape)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from tests.train.plain_models import deep
 
 from gristmill.core.errors import UsageError
 from gristmill.train.costs.tier_rates import TierRates
@@ -20,11 +20,6 @@ INPUTS = DRAWS.normal(size=(96, 8)).astype(np.float32)
 CLASSES = (INPUTS[:, 0] > 0).astype(np.int64)
 
 
-def build() -> nn.Module:
-    hidden = [nn.Sequential(nn.Linear(128, 128), nn.Tanh(), nn.Dropout(0.1)) for _ in range(4)]
-    return nn.Sequential(nn.Linear(8, 128), *hidden, nn.Linear(128, 2))
-
-
 @pytest.fixture
 def one_late(monkeypatch):
     """Let `devices="cuda"` find a stand-in with 10 MB."""
@@ -36,7 +31,7 @@ def one_late(monkeypatch):
 
 def ready(folder, **more):
     settings = {"epochs": 2, "batch_size": 32, "micro_batches": 2, "devices": "cuda"} | more
-    return job(build, (INPUTS, CLASSES), loss="cross_entropy", folder=folder, **settings)
+    return job(deep, (INPUTS, CLASSES), loss="cross_entropy", folder=folder, **settings)
 
 
 @pytest.mark.parametrize("memory", ["50MB", "300KB"])

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from tests.train.plain_models import deep
 
 from gristmill.core.errors import TrainError
 from gristmill.core.progress import LineReporter, reporting
@@ -21,14 +21,9 @@ INPUTS = DRAWS.normal(size=(96, 8)).astype(np.float32)
 CLASSES = (INPUTS[:, 0] > 0).astype(np.int64)
 
 
-def build() -> nn.Module:
-    hidden = [nn.Sequential(nn.Linear(128, 128), nn.Tanh(), nn.Dropout(0.1)) for _ in range(4)]
-    return nn.Sequential(nn.Linear(8, 128), *hidden, nn.Linear(128, 2))
-
-
 def ready(folder, **more):
     settings = {"epochs": 2, "batch_size": 32, "micro_batches": 2, "devices": 1} | more
-    return job(build, (INPUTS, CLASSES), loss="cross_entropy", folder=folder, **settings)
+    return job(deep, (INPUTS, CLASSES), loss="cross_entropy", folder=folder, **settings)
 
 
 @pytest.fixture(scope="module")
