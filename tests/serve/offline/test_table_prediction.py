@@ -349,6 +349,10 @@ def test_calls_that_are_refused_before_any_work(
         predict_table(bundle, data, out, keep=["who"])
     with pytest.raises(UsageError, match="column 'label' cannot be kept"):
         predict_table(bundle, table_of(1).with_columns(label=1), out, keep=["label"])
+    for name, odd in (("out.csv", "probs.ham"), ("out.parquet", "probs")):
+        table = table_of(1).with_columns(pl.lit(1).alias(odd))
+        with pytest.raises(UsageError, match=f"column '{odd}' cannot be kept"):
+            predict_table(bundle, table, tmp_path / name, keep=[odd])
     with pytest.raises(DataError, match="column 'row_id' has value 1 more than once"):
         predict_table(bundle, pl.DataFrame({"row_id": [1, 1], "text": ["a", "b"]}), out)
     with pytest.raises(DataError):
