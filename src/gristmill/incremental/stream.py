@@ -24,7 +24,7 @@ from gristmill.incremental.planning.plan import Plan
 from gristmill.incremental.regions.region_set import RegionSet
 from gristmill.incremental.sized_model import SizedModel
 
-_MOST_RECTANGLES = 12
+_MOST_RECTANGLES = 24
 
 
 class Answer(NamedTuple):

@@ -30,8 +30,8 @@ from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
 
 # oneDNN keeps the kernels of the sizes that were used last, and reads how many when it is first
-# used. A network's rectangles have more sizes than the thousand that it keeps by itself.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
+# used. Rectangles have more sizes than the thousand that it keeps by itself; each takes 60 KB.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
 
 _THREADS = (1, 2)
 _LOCK = threading.Lock()

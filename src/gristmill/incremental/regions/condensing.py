@@ -33,14 +33,16 @@ def condensed(rectangles: Sequence[Rectangle], most: int, margin: int) -> tuple[
     areas = (bottoms - tops) * (rights - lefts)
     left = np.ones(len(boxes), np.bool_)
 
-    def waste(of: int) -> NDArray[np.int64]:
-        tall = np.maximum(bottoms, bottoms[of]) - np.minimum(tops, tops[of])
-        wide = np.maximum(rights, rights[of]) - np.minimum(lefts, lefts[of])
-        found: NDArray[np.int64] = tall * wide - areas - areas[of]
-        found[~left] = found[of] = _NEVER
+    def waste(of: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Pixels that boxes of some with all have beyond both, [of, all]."""
+        tall = np.maximum(bottoms, bottoms[of, None]) - np.minimum(tops, tops[of, None])
+        wide = np.maximum(rights, rights[of, None]) - np.minimum(lefts, lefts[of, None])
+        found: NDArray[np.int64] = tall * wide - areas - areas[of, None]
+        found[:, ~left] = _NEVER
+        found[np.arange(len(of)), of] = _NEVER
         return found
 
-    wastes = np.array([waste(number) for number in range(len(boxes))])
+    wastes = waste(np.arange(len(boxes)))
     for count in range(len(boxes), 1, -1):
         one, two = divmod(int(wastes.argmin()), len(boxes))
         if wastes[one, two] > 0 and count <= most:
@@ -50,5 +52,5 @@ def condensed(rectangles: Sequence[Rectangle], most: int, margin: int) -> tuple[
         areas[one] = (bottoms[one] - tops[one]) * (rights[one] - lefts[one])
         left[two] = False
         wastes[two] = wastes[:, two] = _NEVER
-        wastes[one] = wastes[:, one] = waste(one)
+        wastes[one] = wastes[:, one] = waste(np.array([one]))[0]
     return tuple(Rectangle(*corners) for corners in (boxes[left] - around).tolist())
