@@ -3,8 +3,9 @@
 A model with 8 % errors breaks (60 %) for 20 % of 20,000 queries; the others err in 15 to 35 %. The
 regret is the error rate above that of an oracle who always asks the best model of the moment. The
 peer is Exp3 as Clipper had it (commit bac5ec8b: eta 0.01, no floor, weights that only shrink),
-written out here, on the same queries, draws and delays. Then the same in worlds that are drawn: any
-model may break, at any time, for a short while or a long one; and where three models err together.
+written out here, on the same queries, draws and delays. Then the same in worlds that are drawn: as
+many models, as far apart, and as many breaks, as bad and as long, as chance has it (no policy was
+fitted to these or to the one above); and where three models err together.
 
 Beside the regret stand what is lost before the first feedback by whoever has nothing but feedback,
 however clever (the models may come in any order), and what one loses who is told the error rates of
@@ -28,7 +29,7 @@ import numpy as np
 from claims import RECORDED, Claim, claim, main
 from gristmill.serve.selection.agreement import disagreements
 from gristmill.serve.selection.feedback_log import FeedbackLog, LogLimits
-from gristmill.serve.selection.kinds import AnyPolicy, policy_named
+from gristmill.serve.selection.kinds import policy_named
 from gristmill.serve.selection.learner import Learner
 from gristmill.serve.selection.losses import Said, zero_one
 from gristmill.serve.selection.policy import Outcome, drawn
@@ -41,31 +42,42 @@ TOGETHER = 0.7
 """Correlation of what makes the three worst models err, where they err together."""
 POLICIES: dict[str, tuple[str, dict[str, object]]] = {
     "thompson": ("thompson", {}),
-    "thompson, 5 % shadowed": ("thompson", {"shadow": 0.05}),
+    "thompson, none shadowed": ("thompson", {"shadow": 0.0}),
     "thompson, all shadowed": ("thompson", {"shadow": 1.0}),
     "hedge": ("hedge", {}),
     "exp3": ("exp3", {}),
     "epsilon_greedy": ("epsilon_greedy", {}),
 }
 JUDGED = tuple(POLICIES)[:4]
+"""The first is the default. Without shadows feedback has to come soon."""
 DELAYS = (("at once", 0, 0), ("100 later", 100, 100), ("1,000 later", 1000, 1000),
           ("3,000 later", 3000, 3000), ("0 to 10,000 later", 0, 10_000),
           ("10,000 later", 10_000, 10_000))  # fmt: skip
 
 
 class Break(NamedTuple):
-    """Which model breaks, from when to when, as shares of the queries."""
+    """Which model breaks, from when to when, as shares of the queries, and how often it errs."""
 
     arm: int = 0
     begins: float = 0.4
     ends: float = 0.6
+    rate: float = BROKEN
 
     @classmethod
-    def drawn(cls, generator: np.random.Generator) -> Break:
+    def drawn(cls, generator: np.random.Generator, arms: int) -> Break:
         """Draw one: mostly the best model, which hurts most, else any."""
-        arm = 0 if generator.random() < 0.6 else int(generator.integers(len(ERRORS)))
-        begins = generator.uniform(0.1, 0.7)
-        return cls(arm, begins, min(1.0, begins + generator.uniform(0.05, 0.4)))
+        arm = 0 if generator.random() < 0.6 else int(generator.integers(arms))
+        begins = generator.uniform(0.05, 0.8)
+        ends = min(1.0, begins + generator.uniform(0.03, 0.4))
+        return cls(arm, begins, ends, generator.uniform(0.25, 0.7))
+
+
+def _drawn_rates(generator: np.random.Generator) -> tuple[np.ndarray, list[Break]]:
+    """Draw the error rates of three to six models, the best one first, and up to two breaks."""
+    steps = generator.uniform(0.01, 0.12, int(generator.integers(2, 6)))
+    rates = generator.uniform(0.04, 0.12) + np.concatenate([[0.0], np.cumsum(steps)])
+    breaks = int(generator.integers(3))
+    return rates, [Break.drawn(generator, len(rates)) for _ in range(breaks)]
 
 
 class World:
@@ -82,10 +94,12 @@ class World:
         self, seed: int, least: int, most: int, *, drawn: bool = False, together: bool = False
     ) -> None:
         generator = np.random.default_rng(seed)
-        broken = Break.drawn(generator) if drawn else Break()
-        rates = np.tile(ERRORS, (QUERIES, 1))
-        rates[int(broken.begins * QUERIES) : int(broken.ends * QUERIES), broken.arm] = BROKEN
-        luck = _together(generator) if together else generator.random((QUERIES, len(ERRORS)))
+        errors, breaks = _drawn_rates(generator) if drawn else (np.array(ERRORS), [Break()])
+        self.arms = len(errors)
+        rates = np.tile(errors, (QUERIES, 1))
+        for arm, begins, ends, rate in breaks:
+            rates[int(begins * QUERIES) : int(ends * QUERIES), arm] = rate
+        luck = _together(generator) if together else generator.random((QUERIES, self.arms))
         self.losses = (luck < rates).astype(float)
         self.draws = generator.random(QUERIES).tolist()
         best = self.losses[np.arange(QUERIES), rates.argmin(axis=1)]
@@ -114,7 +128,7 @@ def _together(generator: np.random.Generator) -> np.ndarray:
 
 def clipper(world: World) -> float:
     """Return the error rate of Exp3 as Clipper had it."""
-    weights = [1.0] * len(ERRORS)
+    weights = [1.0] * world.arms
     made: list[tuple[int, float, float]] = []
     for query, draw in enumerate(world.draws):
         for earlier in world.told[query]:
@@ -127,8 +141,10 @@ def clipper(world: World) -> float:
     return sum(loss for _, loss, _ in made) / QUERIES
 
 
-def ours(policy: AnyPolicy, world: World) -> float:
+def ours(called: str, world: World) -> float:
     """Return the error rate of a policy of ours."""
+    kind, options = POLICIES[called]
+    policy = policy_named(kind, world.arms, options)
     learner = Learner(policy)
     made: list[Outcome] = []
     for query, draw in enumerate(world.draws):
@@ -162,7 +178,7 @@ def measure(quick: bool) -> Iterator[Claim]:
     for name, least, most in delays:
         yield from _at_delay(name, [World(seed, least, most) for seed in seeds])
     seeds = range(FIRST_SEED, FIRST_SEED + (1 if quick else 8))
-    any_break = "a model, a time and a length are drawn"
+    any_break = "3 to 6 models, how far apart they are and 0 to 2 breaks are drawn"
     shared = "the three worst models err together"
     for name, least, most in delays[-1:] if quick else (DELAYS[0], DELAYS[2], DELAYS[-1]):
         worlds = [World(seed, least, most, drawn=True) for seed in seeds]
@@ -184,9 +200,9 @@ def _at_delay(name: str, worlds: list[World]) -> Iterator[Claim]:
     )
     goal = f"< {min(fixed, peer):.4f}"
     for called, (kind, options) in POLICIES.items():
-        policy = policy_named(kind, len(ERRORS), options)
-        rate = statistics.median(ours(policy, world) for world in worlds)
-        told = "; all models asked each time" if policy.full_information else ""
+        rate = statistics.median(ours(called, world) for world in worlds)
+        share = policy_named(kind, len(ERRORS), options).share_shadowed()
+        told = f"; all models asked at {share:.0%} of the queries" if share else ""
         yield claim(
             f"regret of {called}, feedback {name}",
             rate - oracle,
@@ -222,11 +238,9 @@ def _in_worlds(where: str, what: str, name: str, worlds: list[World]) -> Iterato
     fixed, peer = regret(lambda world: world.best_fixed), regret(clipper)
     informed = regret(lambda world: world.informed)
     for called in JUDGED:
-        kind, options = POLICIES[called]
-        policy = policy_named(kind, len(ERRORS), options)
         yield claim(
             f"regret of {called} in {where}, feedback {name}",
-            regret(lambda world, policy=policy: ours(policy, world)),  # type: ignore[misc]
+            regret(lambda world, called=called: ours(called, world)),  # type: ignore[misc]
             "errors per query",
             f"mean of {len(worlds)} worlds in which {what}{_known(worlds, informed)}; "
             "peer: Exp3 as Clipper had it; the best fixed model of each world, in hindsight: "

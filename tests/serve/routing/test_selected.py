@@ -167,3 +167,15 @@ def test_it_learns_to_ask_the_better_one(endpoint, rows, call, tmp_path):
         return len(members[1].calls)
 
     assert asyncio.run(run()) > 135
+
+
+@pytest.mark.parametrize(
+    ("members", "constants", "said"),
+    [
+        ("ab", None, "selection: thompson over a, b"),
+        ("abc", None, "selection: thompson over a, b, c; all asked at 5 % of the requests"),
+        ("abc", {"shadow": 0.0}, "selection: thompson over a, b, c"),
+    ],
+)
+def test_it_says_how_often_all_are_asked(endpoint, selected, members, constants, said):
+    assert selected([endpoint(name) for name in members], constants=constants).says() == said

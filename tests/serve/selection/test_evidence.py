@@ -48,7 +48,7 @@ def slow(found, weigh, half_life=HALF_LIFE):
 @settings(max_examples=60, deadline=None)
 @given(outcomes)
 def test_sums_are_those_of_each_outcome_by_its_age(found):
-    options = {"half_life": HALF_LIFE, "memory": 20.0}
+    options = {"half_life": HALF_LIFE, "memory": 20.0, "shadow": 0.0}
     thompson = fed(policy_named("thompson", 3, options), found)
     for half, half_life in ((slice(0, 3), HALF_LIFE), (slice(3, 6), 20 * HALF_LIFE)):
         seen = slow(found, lambda o: 1.0, half_life)

@@ -194,3 +194,22 @@ def _stepped(policy, steps):
     for step, arguments in steps:
         state = step(state, *arguments)
     return state
+
+
+def test_three_models_are_all_asked_now_and_then_two_are_not():
+    shares = [Thompson(arms=arms).share_shadowed() for arms in (1, 2, 3, 5)]
+    assert shares == [0.0, 0.0, 0.05, 0.05]
+    assert [Thompson(arms=arms).pairs for arms in (2, 3)] == [0, 3]
+    assert Thompson(arms=5, shadow=0.0).share_shadowed() == 0.0
+    assert Thompson(arms=2, shadow=0.3).share_shadowed() == 0.3
+
+
+def test_who_asks_all_now_and_then_picks_by_draws_that_agree():
+    alone, beside = (Thompson(arms=2, floor=0.0, shadow=share) for share in (0.0, 0.1))
+    state = alone.start()
+    for at in range(20):
+        for place, bad in enumerate((4, 5)):
+            state = alone.update(state, _outcome(place, float(at < bad), float(at)))
+    chances = np.array(alone.probabilities(state))
+    assert 0.1 < chances.min() < 0.45
+    assert beside.probabilities(state) == pytest.approx(chances**4 / (chances**4).sum())

@@ -109,9 +109,12 @@ class Selected(Composite):
         return any(map(is_ready, self.members))
 
     def says(self) -> str:
-        """Return who picks among whom."""
-        policy = str(self.feedback.policy.__struct_config__.tag)
-        return f"selection: {policy} over {', '.join(member.name for member in self.members)}"
+        """Return who picks among whom, and how often all are asked, which is work for each."""
+        policy = self.feedback.policy
+        names = ", ".join(member.name for member in self.members)
+        share = policy.share_shadowed()
+        asked = f"; all asked at {100.0 * share:.3g} % of the requests" if share else ""
+        return f"selection: {policy.__struct_config__.tag} over {names}{asked}"
 
     async def close(self) -> None:
         """Stop waiting for members that were asked beside, close the members and the log."""

@@ -13,13 +13,14 @@ with a propensity that is known.
 Where feedback is later than a fault lasts, feedback alone is of no help: nobody knows anything
 before the first of it, and who acts on it afterwards avoids models that are well again. (To forget
 no faster than feedback comes was tried: it mends little, and harms where delays are shorter.) A
-share of the predictions can therefore be shadowed: all arms are asked, and how often they disagree
+share of the predictions is therefore shadowed: all arms are asked, and how often they disagree
 tells at once how often each one errs (see `agreement`). A shadowed prediction counts for every arm,
 and once: by that estimate while its truth is awaited, then by its truth (hints for feedback that is
 under way: Flaspohler et al. 2021). What the estimate was off on predictions whose truth is known is
 added to it (as in prediction-powered inference: Angelopoulos et al. 2023), so that models that err
 together are seen through once feedback has come. Where feedback comes at once, nothing is awaited,
-and there is no estimate in it.
+and there is no estimate in it. Models that are all asked now and then need not be picked to be
+known: an arm is then picked as often as several draws in a row would find it the best.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 _REACH = 8.0
 _NODES = 33
 _FRESH = 0.01
+_SHADOWED = 0.05
+_AGREEING = 4.0
+"""Draws that have to agree on the best arm where all arms are asked at some predictions."""
 _DOUBT = 20.0
 """Outcomes that it takes until what disagreement says is corrected by half of what it was off."""
 
@@ -64,19 +68,20 @@ class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thomp
         floor: least probability of any arm; above 0 so that a model that has recovered is seen to,
             and so that the log can answer questions about other policies.
         shadow: share of the predictions at which all arms are asked, in [0, 1]; 0.05 costs a fifth
-            more with five models, and is worth it where feedback comes later than models change.
+            more with five models. None for 0.05 with three arms or more, where it tells who errs
+            before any feedback does, and 0 with fewer, where it does not.
     """
 
     half_life: float = 500.0
     memory: float = 20.0
     trust: float = 20.0
     floor: float = 0.005
-    shadow: float = 0.0
+    shadow: float | None = None
 
     def __post_init__(self) -> None:
         FadingPolicy.__post_init__(self)
         check_floor(self.floor, self.arms)
-        check_share("shadow", self.shadow)
+        check_share("shadow", self.share_shadowed())
         if not self.memory >= 1.0:
             raise UsageError(f"expected memory of at least 1 half-life, found {self.memory:g}")
         if not self.trust >= 0.0:
@@ -85,11 +90,13 @@ class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thomp
     @property
     def pairs(self) -> int:
         """How many pairs of arms are heard to disagree; 0 where that says nothing."""
-        hears = self.shadow > 0.0 and self.arms >= ENOUGH
+        hears = self.share_shadowed() > 0.0 and self.arms >= ENOUGH
         return self.arms * (self.arms - 1) // 2 if hears else 0
 
     def share_shadowed(self) -> float:
         """Return the share of the predictions at which all arms are to be asked."""
+        if self.shadow is None:
+            return _SHADOWED if self.arms >= ENOUGH else 0.0
         return self.shadow
 
     def start(self) -> PolicyState:
@@ -108,23 +115,25 @@ class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thomp
             ones = (1.0,) * arms
             weight = _with(weight, ones, heard)
             loss = _with(loss, self._rates_heard(recent, long), heard)
-        return with_floor(chance_of_best(weight, loss), self.floor)
+        chances = chance_of_best(weight, loss)
+        return with_floor(_agreed(chances) if self.share_shadowed() else chances, self.floor)
 
     def patience(self, state: PolicyState) -> int:
         """Return how many outcomes the probabilities hold for: 1 % of the recent ones.
 
         What is overheard stands for all the predictions among which it was shadowed.
         """
-        recent = sum(state.weight[: self.arms]) / (1.0 + self.shadow * (self.arms - 1))
+        share = self.share_shadowed()
+        recent = sum(state.weight[: self.arms]) / (1.0 + share * (self.arms - 1))
         if self.pairs:
-            recent += max(state.weight[self.arms : self.arms + self.pairs]) / self.shadow
+            recent += max(state.weight[self.arms : self.arms + self.pairs]) / share
         return max(1, int(_FRESH * recent))
 
     def update(self, state: PolicyState, outcome: Outcome) -> PolicyState:
         """Return the state after an outcome: of all arms that are known, where it was shadowed."""
         recent, long = self._halves(state)
         one, loss = only(outcome.arm, self.arms, 1.0), only(outcome.arm, self.arms, outcome.loss)
-        if outcome.losses and self.shadow:
+        if outcome.losses and self.share_shadowed():
             one, loss = _known(outcome.losses)
         # What another policy has logged may have no pairs, or some that say nothing here.
         heard = self.pairs and outcome.apart
@@ -198,6 +207,13 @@ def chance_of_best(weight: tuple[float, ...], loss: tuple[float, ...]) -> tuple[
     later = 1.0 - np.cumsum(pieces, axis=1) + 0.5 * pieces
     best = (pieces * _others(later)).sum(axis=1)
     return tuple((best / best.sum()).tolist())
+
+
+def _agreed(chances: Sequence[float]) -> tuple[float, ...]:
+    """Return the probability of each arm that draws name which agree on one arm."""
+    alike = [max(0.0, chance) ** _AGREEING for chance in chances]
+    total = sum(alike)
+    return tuple(each / total for each in alike)
 
 
 def _nodes(bad: NDArray[np.float64], good: NDArray[np.float64]) -> NDArray[np.float64]:
