@@ -93,9 +93,10 @@ def by_class(answers: pl.DataFrame, classes: Sequence[str]) -> pl.DataFrame:
 
     Their names, such as `probs.ham`, are those that the server gives them in CSV.
     """
-    each = [pl.col("probs").list.get(place).alias(name)
-            for place, name in enumerate(class_columns(classes))]  # fmt: skip
-    return answers.select(pl.exclude("probs"), *each) if classes else answers
+    if not classes:
+        return answers
+    by_place = pl.col("probs").list.to_array(len(classes)).arr
+    return answers.with_columns(by_place.to_struct(class_columns(classes))).unnest("probs")
 
 
 def class_columns(classes: Sequence[str]) -> list[str]:
