@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from gristmill.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from gristmill.incremental.bounded.audit import Audit as Audit
+    from gristmill.incremental.bounded.audits import Audits as Audits
     from gristmill.incremental.changes.noise import Noise as Noise
     from gristmill.incremental.model import Model as Model
     from gristmill.incremental.occlusion.heat_map import HeatMap as HeatMap
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "Answer": "stream",
+    "Audit": "bounded.audit",
+    "Audits": "bounded.audits",
     "HeatMap": "occlusion.heat_map",
     "Model": "model",
     "Noise": "changes.noise",
