@@ -26,6 +26,7 @@ COMMANDS = {
     "job": "Train any model, or search over many, as a Python file describes.",
     "predict": "Answer every row of a table with a bundle, into a file.",
     "watch": "Answer the frames of a video, recomputing only what changed.",
+    "occlude": "Show which parts of a picture an answer depends on.",
     "serve": "Serve bundles, registered models and routes over them by HTTP.",
     "replay": "Say what other policies would have lost on logged predictions.",
     "datasets": "List the example data sets, or fetch one.",

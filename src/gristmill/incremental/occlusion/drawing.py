@@ -68,14 +68,24 @@ def written(image: NDArray[np.uint8], path: Path) -> None:
         UsageError: Pillow is not installed, or knows no format by that suffix.
         OSError: the file can't be written.
     """
-    pillow = _pillow()
     data = io.BytesIO()
-    suffix = path.suffix.lower() or ".png"
-    kind = pillow.Image.registered_extensions().get(suffix)
-    if kind is None:
-        raise UsageError(f"no format of pictures ends in {suffix!r}", fix="save as .png")
-    pillow.Image.fromarray(image).save(data, kind)
+    _pillow().Image.fromarray(image).save(data, format_of(path))
     write_atomic(path, data.getvalue())
+
+
+def format_of(path: Path) -> str:
+    """Return Pillow's name of the format that a file's name asks for.
+
+    Raises:
+        UsageError: Pillow is not installed, or knows no format by that suffix.
+    """
+    suffix = path.suffix.lower()
+    found: str | None = _pillow().Image.registered_extensions().get(suffix)
+    if found is None:
+        raise UsageError(
+            f"no format of pictures ends in {suffix!r}", where=str(path), fix="save as .png"
+        )
+    return found
 
 
 def _coloured(values: NDArray[np.floating], ground: NDArray[np.float64]) -> NDArray[np.uint8]:
