@@ -6,7 +6,8 @@
 #   make bench   all benchmarks, then the table in the README   (QUICK=1 for a quick look;
 #                LABEL_SETS=folder adds the label models on the sets in that folder,
 #                TAXI=folder profiles and checks the taxi data there, not made data;
-#                SERVE_PEERS=folder has an environment for each of serving's peers)
+#                SERVE_PEERS=folder has an environment for each of serving's peers,
+#                VIDEOS="clip clip" has networks watch these videos)
 #   make docs    the documentation, as HTML in docs/_build
 #   make clean   remove what the others made
 
@@ -43,6 +44,7 @@ bench: .venv/dev.done
 	  $(BIN)/python benchmarks/$$name.py $(TAXI) $(if $(QUICK),--quick) --json benchmarks/results/$$name.json || exit 1; \
 	done
 	$(BIN)/python benchmarks/validate_findings.py $(if $(TAXI),--folder $(TAXI)) $(if $(QUICK),--quick) --json benchmarks/results/validate_findings.json
+	$(if $(VIDEOS),$(BIN)/python benchmarks/incremental_video.py $(VIDEOS) $(if $(QUICK),--quick) --json benchmarks/results/incremental_video.json)
 	$(BIN)/python benchmarks/table.py
 
 docs: .venv/docs.done
