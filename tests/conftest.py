@@ -6,10 +6,17 @@ import gc
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There are as many of these processes as cores: further threads would wait for one another.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long an example takes by the clock says nothing about it on cores that others use as well.
+settings.register_profile(
+    "side_by_side", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("side_by_side")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -139,24 +139,39 @@ def test_prediction_goes_on_where_it_was(
     assert not parts.exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def serve(program: Program, bundle: Path, port: str, folder: Path) -> subprocess.Popen[str]:
+    return program("serve", str(bundle), "--port", port, "--json", cwd=folder)
+
+
+def url_of(server: subprocess.Popen[str]) -> str:
+    assert server.stdout is not None
+    return str(json.loads(server.stdout.readline())["url"])
+
+
+def stop(server: subprocess.Popen[str], number: int) -> None:
+    """Send a signal to a server, expect that it ends as it should."""
+    server.send_signal(number)
+    _, said = server.communicate(timeout=PATIENCE_SECONDS)
+    assert server.returncode == 0
+    assert "Traceback" not in said
+
+
 def test_a_server_stops_on_request_and_frees_its_port(
-    bundle: Path, tmp_path: Path, program: Program, number: int
+    bundle: Path, tmp_path: Path, program: Program
 ) -> None:
-    process = program("serve", str(bundle), "--port", "0", "--json", cwd=tmp_path)
-    assert process.stdout is not None
-    url = json.loads(process.stdout.readline())["url"]
+    first = serve(program, bundle, "0", tmp_path)
+    url = url_of(first)
     port = url.rpartition(":")[2]
-    second = program("serve", str(bundle), "--port", port, cwd=tmp_path)
+    second = serve(program, bundle, port, tmp_path)
     _, said = second.communicate(timeout=PATIENCE_SECONDS)
     assert second.returncode == 10
     assert f"error: port {port} of 127.0.0.1 is in use by another program" in said
     assert "fix: stop that program, name another port, or take a free one with --port 0" in said
     assert "Traceback" not in said
-    process.send_signal(number)
-    _, said = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 0
-    assert "Traceback" not in said
+    stop(first, signal.SIGINT)
+    third = serve(program, bundle, port, tmp_path)
+    assert url_of(third) == url
+    stop(third, signal.SIGTERM)
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("127.0.0.1", int(port)))

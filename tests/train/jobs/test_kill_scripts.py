@@ -33,7 +33,7 @@ def build():
 
 def job():
     recipe = Recipe(
-        as_dataset((inputs, classes)), "cross_entropy", epochs=75, batch_size=24, micro_batches=2
+        as_dataset((inputs, classes)), "cross_entropy", epochs=40, batch_size=24, micro_batches=2
     )
     place = Resources("run", devices=2, memory="600KB", commit_seconds=0.0)
     return TrainingJob([recipe.trial(build)], place)
@@ -43,7 +43,7 @@ if __name__ == "__main__":
     job().run().save("out")
 """
 KILLS = 2
-STEPS = 300
+STEPS = 160
 
 
 def started(words, folder):
