@@ -24,7 +24,7 @@ from gristmill.incremental.planning.plan import Plan
 from gristmill.incremental.regions.region_set import RegionSet
 from gristmill.incremental.sized_model import SizedModel
 
-_MOST_RECTANGLES = 24
+_MOST_RECTANGLES = 16
 
 
 class Answer(NamedTuple):
@@ -200,7 +200,10 @@ class _UnderWay:
         """Audit the picture that was just computed, if it is time."""
         if self._bounded is None or self._steering is None or self._plan is None:
             return None
-        if self._plan.whole or not self._steering.due():
+        if self._plan.whole:
+            self._steering.renew()
+            return None
+        if not self._steering.due():
             return None
         self._plan, audit = self._model.audit(self._state, self._bounded, picture)
         return audit
