@@ -43,8 +43,22 @@ def test_an_error_far_too_small_is_answered_by_a_step_up_and_another_soon():
 
 def test_down_at_once():
     steering = Steering(0.01, 100)
+    steering.renew()
+    for _ in range(40):
+        steering.due()
     audited(steering, 0.05)
     assert steering.scale == pytest.approx(0.01 * 0.6 * 0.01 / 0.05)
+
+
+def test_errors_are_still_growing_soon_after_a_whole_frame():
+    steering = Steering(0.01, 100)
+    for _ in range(40):
+        steering.due()
+    steering.renew()
+    for _ in range(5):
+        steering.due()
+    audited(steering, 0.005)
+    assert steering.scale == pytest.approx(0.01 * 0.6 * 0.01 / (4 * 0.005))
 
 
 @given(
@@ -62,11 +76,12 @@ def test_errors_in_proportion_to_the_scale_come_to_lie_below_the_one_wanted(
     distances, errors = [], []
     for _ in range(60):
         distances.append(frames_until_due(steering))
-        errors.append(steering.scale * sensitivity * random.uniform(0.8, 1.2))
+        grown = min(1.0, distances[-1] / 20)
+        errors.append(grown * steering.scale * sensitivity * random.uniform(0.8, 1.2))
         audited(steering, errors[-1])
     assert max(distances) <= audit
     assert max(errors[40:]) <= error
-    assert min(errors[40:]) >= 0.3 * error
+    assert min(errors[40:]) >= 0.3 * error * min(1.0, audit / 20)
 
 
 def test_whatever_audits_find_there_is_a_scale():

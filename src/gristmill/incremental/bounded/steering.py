@@ -16,15 +16,17 @@ _HEADROOM = 0.6
 _REMEMBERED = 8
 _FAST, _SLOW = 4.0, 1.5
 _LEAST = 1e-3
+_SETTLED = 20
 
 
 class Steering:
     """Holds the error of one stream's outputs near what its user wants.
 
-    The error grows about as the thresholds do. So the scale after an audit is the one at which
-    the most sensitive of the last eight audits would have found 0.6 of the error wanted. Down it
-    goes there at once; up at most four times as far until audits are trusted, then half as far
-    again. It begins as the error that is wanted.
+    The error grows about as the thresholds do, and, over the first twenty frames or so after all
+    values were exact, as the frames. So the scale after an audit is the one at which the most
+    sensitive of the last eight audits would have found 0.6 of the error wanted, twenty frames on.
+    Down it goes there at once; up at most four times as far until audits are trusted, then half as
+    far again. It begins as the error that is wanted.
 
     The first audits come after 5 frames each, until one finds an error that can be told from none;
     the next after 10, 20 and so on, until they are as far apart as the user allows: then they are
@@ -55,19 +57,25 @@ class Steering:
         self.audits = Audits()
         self._longest = audit
         self._distance = min(_FIRST, audit)
-        self._passed = 0
+        self._passed = self._waited = 0
         self._sensitivities: deque[float] = deque(maxlen=_REMEMBERED)
 
     def due(self) -> bool:
-        """Count a frame; whether it is to be audited."""
+        """Count a frame that was not computed whole; whether it is to be audited."""
         self._passed += 1
+        self._waited += 1
         return self._passed >= self._distance
+
+    def renew(self) -> None:
+        """Take in that a frame was computed whole: all values are exact."""
+        self._waited = 0
 
     def learn(self, audit: Audit) -> None:
         """Take in an audit: set the scale, and when the next one is."""
         self.audits.add(audit)
-        self._passed = 0
-        self._sensitivities.append(audit.error / audit.scale)
+        growth = _SETTLED / min(max(self._waited, 1), _SETTLED)
+        self._passed = self._waited = 0
+        self._sensitivities.append(growth * audit.error / audit.scale)
         sensitivity = max(self._sensitivities)
         highest = audit.scale * (_SLOW if self._distance == self._longest else _FAST)
         fitting = _HEADROOM * self.error / sensitivity if sensitivity > 0.0 else math.inf
