@@ -139,8 +139,10 @@ class Model:
 
         All values are computed once for the picture as it is; for each covered place only what it
         can reach is recomputed. Maps have the bits of a whole run on the covered picture, but for
-        operators that differ by rounding in a part of a map; so do vectors, whose layers take many
-        positions at once. Results are within 1e-5 of the whole run's, relative to the largest.
+        operators that differ by rounding in a part of a map, and for 3x3 convolutions of hundreds
+        of channels: tiles of many places are computed together, in a quarter of the products.
+        Vectors differ by rounding, too. Results are within 1e-5 of the whole run's, relative to the
+        largest.
 
         Args:
             image: a picture, uint8[height, width, 3]; or what the network is given, float32

@@ -6,11 +6,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.incremental.graph.conftest import SIZE, frame
+from tests.incremental.graph.conftest import SIZE, frame, trained
 from tests.incremental.occlusion.conftest import covered
 from torch import nn
 
 from gristmill.incremental.graph.capture import capture
+from gristmill.incremental.kernels.winograd import WinogradKernel
 from gristmill.incremental.occlusion.batch import Batch
 from gristmill.incremental.occlusion.covering import Covering
 from gristmill.incremental.occlusion.footprints import footprints
@@ -71,11 +72,12 @@ def test_maps_have_the_bits_of_whole_runs(net, picture, cover, squares):
     patch, positions = squares
     frame_shape = tuple(picture.shape[1:])
     shapes = [*graph.shapes(frame_shape), frame_shape]
-    tail = Tail(graph, shapes)
+    occluder = Occluder(graph)
+    tail = Tail(graph, shapes, occluder.kernels)
     rows = [footprints(graph, shapes, top, top + patch, 0) for top, _ in positions]
     columns = [footprints(graph, shapes, left, left + patch, 1) for _, left in positions]
-    occluder = Occluder(graph)
-    batch = Batch(graph, shapes, range(len(positions)), rows, columns, tail, occluder.scratch)
+    memory = occluder.kernels, occluder.scratch
+    batch = Batch(graph, shapes, range(len(positions)), rows, columns, tail, *memory)
     with torch.inference_mode():
         found = batch.run(occluder.base(picture), cover)
     for number, (top, left) in enumerate(positions):
@@ -141,3 +143,28 @@ def test_results_do_not_depend_on_how_many_run_together(net, picture, cover, mem
     for found, whole in zip(answers(graph, picture, cover, covering), expected, strict=True):
         for one, other in zip(found, whole, strict=True):
             close(one, other)
+
+
+def test_large_convolutions_keep_results_within_rounding(monkeypatch):
+    made = []
+
+    class Counted(WinogradKernel):
+        def __init__(self, layer):
+            super().__init__(layer)
+            made.append(layer)
+
+    # As if it paid for few channels and positions.
+    monkeypatch.setattr("gristmill.incremental.occlusion.kernels.pays", lambda *_: True)
+    monkeypatch.setattr("gristmill.incremental.occlusion.kernels.WinogradKernel", Counted)
+    module = nn.Sequential(
+        nn.Conv2d(3, 24, 3, 2), nn.ReLU(), nn.Conv2d(24, 24, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(24, 24, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 3),
+    )  # fmt: skip
+    picture, cover = frame(31, 31), torch.zeros(1, 3, 31, 31)
+    graph = capture(trained(module).eval(), picture, any_size=False)
+    positions = tuple((top, left) for top in (0, 8, 15) for left in (0, 8, 15))
+    found = answers(graph, picture, cover, Covering(31, 31, 16, positions))
+    assert len(made) == 2
+    for (output,), (top, left) in zip(found, positions, strict=True):
+        (expected,) = graph.results(covered(picture, cover, 16, top, left))
+        close(output, expected)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from gristmill.incremental.graph.node import FRAME, Graph
 from gristmill.incremental.graph.operator import Batched, Operator, Shape, cut, whole
 from gristmill.incremental.occlusion.base_values import BaseValues, Border
 from gristmill.incremental.occlusion.footprints import Intervals
+from gristmill.incremental.occlusion.kernels import Compute, Kernels
 from gristmill.incremental.occlusion.moves import Move, move
 from gristmill.incremental.occlusion.places import Places, places
 from gristmill.incremental.occlusion.scratch import Scratch
@@ -20,8 +21,6 @@ from gristmill.incremental.occlusion.tail import Tail
 from gristmill.incremental.regions.rectangle import Rectangle
 
 _NO_BORDER = Border(0, 0, 0, 0, 0.0)
-
-_Compute: TypeAlias = Callable[..., Tensor]
 
 
 class _Step(NamedTuple):
@@ -35,7 +34,7 @@ class _Step(NamedTuple):
     """
 
     number: int
-    compute: _Compute
+    compute: Compute
     inputs: tuple[tuple[int, Move], ...]
     done: tuple[int, ...]
 
@@ -53,6 +52,7 @@ class Batch:
         rows: of each position, its footprints.
         columns: of each position, likewise.
         tail: nodes that are left out; what they read is what is wanted.
+        kernels: for many positions.
         scratch: two memories or more, each for one input of a node.
     """
 
@@ -64,10 +64,12 @@ class Batch:
         rows: Sequence[Intervals],
         columns: Sequence[Intervals],
         tail: Tail,
+        kernels: Kernels,
         scratch: Mapping[int, Scratch],
     ) -> None:
         self.positions = tuple(positions)
         self._graph, self._shapes, self._scratch = graph, shapes, scratch
+        self._kernels = kernels
         self._places = places(rows, columns, shapes)
         covered = self._places[FRAME]
         self._covered = [] if covered is None else covered.rectangles()
@@ -106,11 +108,12 @@ class Batch:
         operator, sources = node.operator, [self._shapes[source] for source in node.inputs]
         everything = [Places.whole(shape, len(self.positions)) for shape in sources]
         windows, borders = everything, [_NO_BORDER] * len(sources)
-        compute: _Compute
+        compute: Compute
+        size = len(self.positions), placed.height, placed.width
         if placed.cover(self._shapes[number]):
-            compute = operator.run
+            compute = self._kernels.whole(number, *size) or operator.run
         elif isinstance(operator, Batched) and operator.batched:
-            compute = operator.run_windows
+            compute = self._kernels.windows(number, *size) or operator.run_windows
             read = [operator.reads(region, sources) for region in placed.rectangles()]
             windows = [Places.of(each) for each in zip(*read, strict=True)]
             most = operator.reads(whole(self._shapes[number]), sources)

@@ -21,6 +21,7 @@ from gristmill.incremental.occlusion.batch import Batch
 from gristmill.incremental.occlusion.batching import LARGEST, batches
 from gristmill.incremental.occlusion.covering import Covering
 from gristmill.incremental.occlusion.footprints import Axis, Intervals, footprints
+from gristmill.incremental.occlusion.kernels import Kernels
 from gristmill.incremental.occlusion.scratch import Scratch
 from gristmill.incremental.occlusion.tail import Tail
 from gristmill.incremental.regions.rectangle import Rectangle
@@ -51,12 +52,14 @@ class Occluder:
         graph: the network.
 
     Attributes:
+        kernels: for many positions.
         scratch: memory that its batches share.
     """
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._plans = lru_cache(maxsize=16)(self._plan)
+        self.kernels = Kernels(graph)
         self.scratch: defaultdict[int, Scratch] = defaultdict(Scratch)
         self._lock = threading.Lock()
 
@@ -106,7 +109,7 @@ class Occluder:
             *graph.shapes((graph.input_shape[0], height, width)),
             (graph.input_shape[0], height, width),
         ]
-        tail = Tail(graph, shapes)
+        tail = Tail(graph, shapes, self.kernels)
         tops, lefts = zip(*covering.positions, strict=True)
         rows = self._lines(shapes, tops, 0, covering)
         columns = self._lines(shapes, lefts, 1, covering)
@@ -124,6 +127,7 @@ class Occluder:
                 [rows[tops[each]] for each in numbers],
                 [columns[lefts[each]] for each in numbers],
                 tail,
+                self.kernels,
                 self.scratch,
             )
             for numbers in divided

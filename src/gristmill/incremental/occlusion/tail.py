@@ -9,6 +9,7 @@ from torch import Tensor
 from gristmill.incremental.graph.node import FRAME, Graph
 from gristmill.incremental.graph.operator import Shape, extent
 from gristmill.incremental.occlusion.base_values import BaseValues
+from gristmill.incremental.occlusion.kernels import Kernels
 
 
 class Tail:
@@ -20,14 +21,15 @@ class Tail:
     Args:
         graph: the network.
         shapes: of all nodes' values, and of the frame behind them.
+        kernels: for many positions.
 
     Attributes:
         nodes: numbers of these nodes.
         wanted: numbers of the nodes before them that they read, or that the network returns.
     """
 
-    def __init__(self, graph: Graph, shapes: Sequence[Shape]) -> None:
-        self._graph = graph
+    def __init__(self, graph: Graph, shapes: Sequence[Shape], kernels: Kernels) -> None:
+        self._graph, self._kernels = graph, kernels
         inside: set[int] = set()
         for number in reversed(range(len(graph.nodes))):
             small = all(extent(shapes[source]) == (1, 1) for source in graph.nodes[number].inputs)
@@ -53,6 +55,6 @@ class Tail:
             return found[number]
 
         for number in self.nodes:
-            node = self._graph.nodes[number]
-            found[number] = node.operator.run(*map(value, node.inputs))
+            compute = self._kernels.vectors(number)
+            found[number] = compute(*map(value, self._graph.nodes[number].inputs))
         return [value(number) for number in self._graph.outputs]

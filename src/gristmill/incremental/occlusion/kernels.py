@@ -1,0 +1,77 @@
+"""Kernels for many positions at once, where those of one frame are not the fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+from torch import Tensor
+
+from gristmill.incremental.graph.node import Graph
+from gristmill.incremental.graph.operators.convolution import Convolution
+from gristmill.incremental.graph.operators.linear import Linear
+from gristmill.incremental.kernels.layer import Layer
+from gristmill.incremental.kernels.packed import Kernel, kernel_for
+from gristmill.incremental.kernels.winograd import WinogradKernel, fits, pays
+
+Compute: TypeAlias = Callable[..., Tensor]
+
+
+class Kernels:
+    """Kernels of a graph's nodes, each made when it is first wanted.
+
+    Args:
+        graph: the network.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._made: dict[int, Kernel] = {}
+
+    def windows(self, number: int, count: int, height: int, width: int) -> Compute | None:
+        """Return what computes a convolution's regions from windows by tiles, if that pays.
+
+        Args:
+            number: of the node.
+            count: of the regions.
+            height: of each.
+            width: of each.
+        """
+        operator = self._graph.nodes[number].operator
+        if not isinstance(operator, Convolution) or not fits(operator.layer):
+            return None
+        if not pays(operator.layer, count, height, width):
+            return None
+        return self._kernel(number, partial(WinogradKernel, operator.layer))
+
+    def whole(self, number: int, count: int, height: int, width: int) -> Compute | None:
+        """Return what computes a convolution's whole maps by tiles, if that pays."""
+        operator = self._graph.nodes[number].operator
+        if not isinstance(operator, Convolution) or operator.padding.even is None:
+            return None
+        found = self.windows(number, count, height, width)
+        return None if found is None else partial(found, padding=operator.padding.even)
+
+    def vectors(self, number: int) -> Compute:
+        """Return what computes a node from vectors of many positions, [positions, features]."""
+        operator = self._graph.nodes[number].operator
+        if not isinstance(operator, Linear):
+            return operator.run
+        # As a 1x1 convolution: oneDNN's packed kernel takes a third of the time of a product.
+        layer = Layer(
+            operator.weight[:, :, None, None], operator.bias, activation=operator.activation
+        )
+        return partial(_as_pixels, self._kernel(number, partial(kernel_for, layer)))
+
+    def _kernel(self, number: int, make: Callable[[], Kernel]) -> Kernel:
+        found = self._made.get(number)
+        if found is None:
+            found = self._made[number] = make()
+        return found
+
+
+def _as_pixels(kernel: Kernel, vectors: Tensor) -> Tensor:
+    """Compute a row of pixels [1, features, 1, positions] in channels-last memory."""
+    pixels = vectors.contiguous()[None, None].permute(0, 3, 1, 2)
+    return kernel(pixels).permute(0, 2, 3, 1).reshape(len(vectors), -1)
