@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import polars as pl
@@ -182,6 +182,24 @@ def test_a_full_disk_keeps_finished_parts(
     assert not out.exists()
     assert kept_rows(out) == 64
     assert predict_table(bundle, table, out, part_rows=32).resumed == 64
+
+
+def test_a_disk_that_refuses_the_output_keeps_all_parts(
+    bundle: Bundle, tmp_path: Path, table_of: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, out = table_of(200), tmp_path / "out.csv"
+
+    def refuse(self: object, parts: Iterable[object], columns: object, draft: Path) -> None:
+        assert len(list(parts)) == 7
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(draft))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(output.Output, "write", refuse)
+        with pytest.raises(DataError, match=r"out\.csv: the answers cannot be written: No space"):
+            predict_table(bundle, table, out, part_rows=32)
+    assert not out.exists()
+    assert predict_table(bundle, table, out, part_rows=32).resumed == 200
+    assert pl.read_csv(out)["row_id"].to_list() == list(range(200))
 
 
 def full_disk(folder: Path) -> object:
