@@ -126,7 +126,7 @@ def _network(name: str, clips: dict[str, list[Images]]) -> Iterator[Claim]:
     how = f"geometric mean over {', '.join(clips)}"
     yield claim(f"{name}, all clips, whole / ours", mean, "x", how, goal=MEAN_GOALS.get(name))
     yield from _bounded(name, model, clips, cost[best], setting)
-    yield _still(name, stream, next(iter(clips.values()))[-1][-1], cost[best], setting)
+    yield _still(name, model.stream(), next(iter(clips.values()))[-1][-1], cost[best], setting)
     state = stream.bytes_ / sum(each.numel() * 4 for each in model.graph.run(example))
     how = f"bytes of a stream, its frames included, over those of all layers; {WIDTH}x{HEIGHT}"
     yield claim(f"{name}, state / all activations", state, "x", how, goal="<= 0.6")
