@@ -117,8 +117,8 @@ def compared(workload: Workload, kind: Kind, place: Path, times: int) -> Iterato
                 for name, out in outputs.items()}  # fmt: skip
         if number:
             by_hand.append(took)
-            for name, seconds in mine.items():
-                ours[name].append(seconds)
+            for name, spent in mine.items():
+                ours[name].append(spent)
     agree(place / "hand", list(outputs.values()), kind)
     how = (f"{workload.rows:,} rows in partitions of {PART_ROWS:,}, {kind} in and out; the loop "
            f"uses {torch.get_num_threads()} threads of torch; median of {times}")  # fmt: skip
