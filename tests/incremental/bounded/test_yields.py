@@ -47,6 +47,16 @@ def test_what_costs_more_than_it_saves_rests_from_the_next_whole_frame_on(units,
     assert found == [True, False, False, False, False, True]
 
 
+def test_all_are_tried_again_at_once_when_asked_for(units, costs_of):
+    yields = Yields(units, costs_of(units))
+    yields.observe(0, 4.0, 3)
+    yields.renew()
+    assert not yields.compares(0)
+    yields.try_all()
+    yields.renew()
+    assert yields.compares(0)
+
+
 def test_what_saves_more_goes_on(units, costs_of):
     yields = Yields(units, costs_of(units))
     for _ in range(6):

@@ -114,6 +114,8 @@ class BoundedStep:
         full = state.outputs(outputs)
         found_to_be = Audit(picture, relative_error(found, full), agreement(found, full), scale)
         self._steering.learn(found_to_be)
+        if self._steering.scale > scale:  # less will be let through than what was accounted for
+            self._yields.try_all()
         return plan, found_to_be
 
     def _whole(self, state: StreamState, frame: Tensor, changed: RegionSet) -> Plan:

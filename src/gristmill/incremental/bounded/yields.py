@@ -16,7 +16,8 @@ class Yields:
     What is kept back of a unit's map saves its readers their share of that map. A unit for which
     that was less than comparing took rests: its numbers are written as they come. Which units rest
     is decided anew whenever all values are those of a whole frame (`renew`), never between: numbers
-    that wait must go on being compared. After four such times a unit is tried again.
+    that wait must go on being compared. After four such times a unit is tried again, and all are
+    once thresholds have grown (`try_all`).
 
     Args:
         units: of the graph.
@@ -51,6 +52,11 @@ class Yields:
             elif self._rests[number]:
                 self._rests[number] -= 1
             self._balance[number] = 0.0
+
+    def try_all(self) -> None:
+        """Let no unit rest; all values must be those of a whole frame."""
+        self._balance = [0.0] * len(self._balance)
+        self._rests = [0] * len(self._rests)
 
 
 def _readers_seconds(unit: Unit, units: Sequence[Unit], table: CostTable) -> float:
