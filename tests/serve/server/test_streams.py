@@ -24,10 +24,13 @@ from gristmill.core.errors import ServeError, UsageError
 from gristmill.serve.online.endpoint import Answered
 from gristmill.serve.protocol import Limits
 from gristmill.serve.protocols.openapi import openapi
+from gristmill.serve.protocols.page import page_facts
 from gristmill.serve.protocols.served import Served
 from gristmill.serve.runners.rows import Rows
 from gristmill.serve.server import stream_connection
 from gristmill.serve.server.app import App
+from gristmill.serve.server.model_plan import ModelPlan
+from gristmill.serve.server.settings import Settings
 from gristmill.serve.server.tokens import Tokens
 from gristmill.serve.streams.streaming import Kept, Streamed
 from gristmill.store.bundle import Field
@@ -500,3 +503,18 @@ def test_the_document_tells_of_streams(served):
     found = openapi([Served(Cameras(), Limits())])["paths"]["/v1/streams/cameras/{stream}"]
     assert set(found) == {"post", "delete"}
     assert "WebSocket" in found["post"]["description"]
+
+
+def test_the_page_tells_of_streams(served):
+    odd = Served(Cameras(), Limits(), "my cameras")
+    parity, cameras = page_facts([served, odd])["models"]
+    assert "streams" not in parity
+    assert cameras["streams"] == "/v1/streams/my%20cameras"
+
+
+def test_a_serving_file_gives_each_model_its_own_memory_for_streams():
+    plan = ModelPlan(bundle="cameras", streams="2MB")
+    assert plan.settings(Settings(streams=5)).streams == 2_000_000
+    assert ModelPlan(bundle="cameras").settings(Settings(streams=5)).streams == 5
+    with pytest.raises(UsageError, match="streams must not be below 0"):
+        Settings(streams=-1)

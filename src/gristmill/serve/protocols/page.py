@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import msgspec
 import orjson
@@ -57,8 +58,13 @@ def page_facts(models: Sequence[Served]) -> dict[str, object]:
                 "outputs": msgspec.to_builtins(served.outputs),
                 "sample": sample_of(served.inputs),
                 **({"route": served.about} if served.about else {}),
-                **({} if served.streaming is None else {"streams": f"/v1/streams/{served.name}"}),
+                **({} if served.streaming is None else {"streams": _streams(served)}),
             }
             for served in models
         ]
     }
+
+
+def _streams(served: Served) -> str:
+    """Return the path below which a model's streams are."""
+    return f"/v1/streams/{quote(served.name, safe='')}"
