@@ -55,19 +55,19 @@ def test_what_is_no_number_does_not_wait():
     kept = torch.zeros(1, 2, 16, 16)
     found = kept.clone()
     found[0, 1, 9, 3] = torch.nan
-    assert let_through(found, kept, Rectangle(0, 0, 16, 16), 1e9) == [Rectangle(8, 2, 10, 4)]
+    assert let_through(found, kept, Rectangle(0, 0, 16, 16), 1e9) == [Rectangle(9, 3, 10, 4)]
     assert kept.isnan().sum() == 1
     # And once readers have seen it, a number does not, either.
     found[0, 1, 9, 3] = 0.0
-    assert let_through(found, kept, Rectangle(0, 0, 16, 16), 1e9) == [Rectangle(8, 2, 10, 4)]
+    assert let_through(found, kept, Rectangle(0, 0, 16, 16), 1e9) == [Rectangle(9, 3, 10, 4)]
     assert not kept.isnan().any()
 
 
 @pytest.mark.parametrize(
     ("beyond", "written"),
     [
-        ([(1, 1), (2, 2)], [(8, 8, 16, 16), (16, 16, 24, 24)]),
-        ([(1, 1), (1, 2), (2, 2)], [(8, 8, 24, 24)]),
+        ([(1, 1), (2, 2)], [(4, 4, 8, 8), (8, 8, 12, 12)]),
+        ([(1, 1), (1, 2), (2, 2)], [(4, 4, 12, 12)]),
     ],
     ids=["far apart", "nearly all of a box"],
 )
@@ -75,7 +75,7 @@ def test_blocks_become_one_rectangle_where_that_adds_few(beyond, written):
     kept = torch.zeros(1, 1, 64, 64)
     found = kept.clone()
     for row, column in beyond:
-        found[0, 0, 8 * row + 3, 8 * column + 5] = 1.0
+        found[0, 0, 4 * row + 3, 4 * column + 2] = 1.0
     assert let_through(found, kept, Rectangle(0, 0, 64, 64), 0.5) == [
         Rectangle(*each) for each in written
     ]

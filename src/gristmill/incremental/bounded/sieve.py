@@ -11,14 +11,14 @@ from gristmill.incremental.graph.operator import cut
 from gristmill.incremental.regions.rectangle import Rectangle
 from gristmill.incremental.regions.tile_cover import tile_rectangles
 
-_BLOCKS = 8
+_BLOCKS = 16
 _FULL = 0.6
 
 
 def let_through(found: Tensor, kept: Tensor, place: Rectangle, threshold: float) -> list[Rectangle]:
     """Write new numbers of a map where they differ from the kept ones by more than a threshold.
 
-    Decided for square blocks, at most eight along a side of the rectangle: one in which any channel
+    Decided for square blocks, at most 16 along a side of the rectangle: one in which any channel
     of any pixel differs by more (or is not a number) is written as a whole, with all its channels.
     What is not written stays what the map's readers have seen. The next time its place is computed
     it is compared with that again, so differences that add up are let through once they are large
