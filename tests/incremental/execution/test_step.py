@@ -152,6 +152,19 @@ def test_what_only_its_reader_takes_is_computed_with_it_and_not_kept(operators, 
     assert state.bytes_ == 0
 
 
+def test_a_wide_map_that_is_cheap_is_not_kept_but_what_makes_less_of_more_is(operators):
+    random = Random(0)
+    window = Window(3, 1, 1)
+    nodes = (
+        Node("narrow", operators["convolution"](random, 4, 2, window), (FRAME,)),
+        Node("widen", operators["convolution"](random, 2, 6, window), (0,)),
+        Node("last", operators["convolution"](random, 6, 4, window), (1,)),
+    )
+    graph = Graph(nodes, (4, 40, 40), (2,))
+    assert [unit.nodes for unit in partition(graph)] == [(0,), (1, 2)]
+    assert [unit.nodes for unit in partition(graph, wide=0.0)] == [(0,), (1,), (2,)]
+
+
 def test_an_addition_is_reached_by_either_branch(operators):
     unit = partition(residual(operators), wide=0.0)[1]
     place = Rectangle(4, 4, 6, 6)

@@ -92,8 +92,13 @@ def _share(graph: Graph, shapes: list[Shape], number: int, parent: int) -> float
 
 
 def _cheap(graph: Graph, shapes: list[Shape], number: int, share: float) -> bool:
-    """Whether what a node computes more often costs less than to keep its map would."""
+    """Whether what a node computes more often costs less than to keep its map would.
+
+    Never of a node that reads more than it makes: then that would be kept in its place.
+    """
     node = graph.nodes[number]
+    if prod(shapes[number]) < sum(prod(shapes[source]) for source in node.inputs):
+        return False
     everything = Rectangle.whole(*extent(shapes[number]))
     flops = node.operator.flops(everything, [shapes[s] for s in node.inputs])
     moved = 2 * 4 * prod(shapes[number])  # written and read, float32
