@@ -31,7 +31,7 @@ _PLACE = click.Path(path_type=Path)
     "--error",
     type=click.FloatRange(min=0, max=1, min_open=True),
     metavar="SHARE",
-    help="Relative error that results may have, as 0.01; exact without it.",
+    help="Error that falls of the score may have, as 0.05 of them; exact without it.",
 )
 @json_option
 def command(
@@ -121,5 +121,5 @@ def _show(heat: HeatMap, name: str, place: Path) -> None:
     skipped = f", {format_count(heat.skipped)} skipped" if heat.skipped else ""
     say(f"{format_count(measured)} places in {format_seconds(heat.seconds)}{skipped}")
     if heat.audited:
-        say(f"error of results at {heat.audited} places: at most {heat.error:.2g}")
+        say(f"error at {heat.audited} places: {heat.error:.2g} of what covering them changes")
     say(f"{place}: red counts for it, blue against it")

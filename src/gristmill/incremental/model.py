@@ -156,9 +156,10 @@ class Model:
             fill: what covers them: the picture's "mean", the picture in a "blur", or a number.
             coarse_to_fine: whether to cover every other row and column first, and what lies between
                 only where values are high.
-            error: None for all that a place can reach. Else the relative L2 error that what the
-                network returns may have, held by measuring some positions: the outer parts of
-                fields are then left out. `HeatMap.error` says what was measured.
+            error: None for all that a place can reach. Else the error that results may have, as a
+                share (L2) of what covering changes in them: 0.05 leaves a heat map much as it is.
+                It is held by measuring some positions: the outer parts of fields are then left
+                out. `HeatMap.error` says what was measured.
             pixels: how grey levels become numbers; by default numbers of 0 to 1.
             progress: told how many positions are done, and how many there are.
 

@@ -141,9 +141,9 @@ def test_a_bound_is_measured_and_held():
     frame = torch.rand(1, 3, 12, 12, generator=generator)
     model = Model.from_module(module, frame, any_size=False)
     exact = model.occlusion(frame, patch=4, stride=2)
-    loose = model.occlusion(frame, patch=4, stride=2, error=0.2)
+    loose = model.occlusion(frame, patch=4, stride=2, error=0.6)
     assert loose.keep < 1
-    assert 0 < loose.error <= 0.2
+    assert 0 < loose.error <= 0.6
     assert loose.audited == 2
     assert not np.array_equal(loose.values, exact.values)
     strict = model.occlusion(frame, patch=4, stride=2, error=1e-9)

@@ -83,7 +83,6 @@ class Explainer:
     """
 
     def __init__(self, graph: Graph) -> None:
-        self._graph = graph
         self._occluder = Occluder(graph)
         self._shares: dict[tuple[int, int, int, float], float] = {}
 
@@ -105,7 +104,7 @@ class Explainer:
         _, _, height, width = frame.shape
         grid = Grid.over(height, width, patch, stride)
         base = self._occluder.base(frame)
-        chosen = Target(target, [base[number] for number in self._graph.outputs])
+        chosen = Target(target, self._occluder.results(base))
         covered = cover(frame, fill, patch)
         began = time.perf_counter()
         everything = np.ones(grid.shape, bool)

@@ -1,4 +1,8 @@
-"""How much of a covered place's field may be left out for results to stay within an error."""
+"""How much of a covered place's field may be left out for results to stay within an error.
+
+What is left out counts against what covering changes, not against the network's results: those
+differ little from place to place, and within a per cent of them a heat map can be all wrong.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ class Limit(NamedTuple):
 
     Args:
         keep: the largest share of a map's rows or columns that is recomputed.
-        error: largest relative L2 error of the network's results at the audited positions.
+        error: at the audited positions, as a share of what covering changes.
         audited: how many those are.
     """
 
@@ -45,8 +49,9 @@ def field_limit(
 ) -> Limit:
     """Find the smallest share with which sampled positions stay within an error.
 
-    What counts is ||y - y'|| / ||y'|| of each of the network's results y, against exact ones y',
-    at the worst of up to eight positions spread over the covering. Elsewhere it may be larger.
+    What counts is ||y' - y|| / ||y - y0|| of each of the network's results: y' with outer parts
+    left out, y exact and y0 of the picture as it is, at up to eight positions spread over the
+    covering, all of them taken together. Elsewhere it may be larger.
 
     Args:
         occluder: computes the results.
@@ -69,9 +74,10 @@ def field_limit(
     chosen = [covering.positions[(2 * n + 1) * count // (2 * audited)] for n in range(audited)]
     sample = covering._replace(positions=tuple(sorted(set(chosen))))
     exact = _results(occluder, base, cover, sample)
+    before = [each.flatten() for each in occluder.results(base)]
     for keep in (share for share in SHARES if first <= share < 1):
         found = _results(occluder, base, cover, sample._replace(keep=keep))
-        worst = max(map(_error, found, exact))
+        worst = max(map(_error, found, exact, before))
         if worst <= error:
             return Limit(keep, worst, len(sample.positions))
     return Limit(1.0, 0.0, len(sample.positions))
@@ -88,7 +94,7 @@ def _results(
     return [torch.stack(list(each)) for each in zip(*map(found.get, sorted(found)), strict=True)]
 
 
-def _error(found: Tensor, exact: Tensor) -> float:
-    """The worst relative error of [positions, elements]; 0 where both are 0."""
-    difference, size = (found - exact).norm(dim=1), exact.norm(dim=1)
-    return float(torch.where(difference > 0, difference / size, 0.0).max())
+def _error(found: Tensor, exact: Tensor, before: Tensor) -> float:
+    """The error of [positions, elements] as a share of what changed; 0 where both are 0."""
+    difference, change = float((found - exact).norm()), float((exact - before).norm())
+    return difference / change if change else float(difference > 0)

@@ -26,8 +26,8 @@ class HeatMap:
         target: number of the explained element; None where a function gives the score.
         base: score of the picture as it is.
         keep: share of a map's rows and columns that was recomputed at most; 1 is exact.
-        error: largest relative error (L2) of the network's results, as measured at
-            `audited` positions; 0 where all is exact.
+        error: of the network's results at the `audited` positions, as a share (L2) of what covering
+            them changes; 0 where all is exact.
         audited: positions at which results were compared with exact ones.
         seconds: that it took, without the picture's own run.
     """

@@ -72,6 +72,10 @@ class Occluder:
         with torch.inference_mode():
             return BaseValues(self._graph, frame)
 
+    def results(self, base: BaseValues) -> list[Tensor]:
+        """Return what the network returns for the picture as it is."""
+        return [base[number] for number in self._graph.outputs]
+
     def answers(
         self, base: BaseValues, cover: Tensor, covering: Covering
     ) -> Iterator[tuple[list[int], list[Tensor]]]:
