@@ -24,7 +24,7 @@ def batches(
     """Divide positions into batches.
 
     Args:
-        heights: [positions, values], of the footprints.
+        heights: [positions, values], of the footprints; one position at least.
         widths: [positions, values], likewise.
         pixel: [values], cost of a pixel of each.
         call: cost of a batch over and above its pixels.
@@ -52,7 +52,7 @@ class _Groups:
         self._pixel, self._call, self._largest = pixel, call, largest
         _, kinds = np.unique(sizes.reshape(len(sizes), -1), axis=0, return_inverse=True)
         self.members: list[list[int]] = []
-        for kind in range(kinds.max(initial=-1) + 1):
+        for kind in range(kinds.max() + 1):
             alike = np.flatnonzero(kinds == kind).tolist()
             self.members += [alike[at : at + largest] for at in range(0, len(alike), largest)]
         self._sizes = np.array([sizes[each[0]] for each in self.members])
@@ -64,8 +64,6 @@ class _Groups:
 
     def join_best(self) -> bool:
         """Join the two groups that save most; return whether any do."""
-        if not self.members:
-            return False
         one, other = np.unravel_index(int(self._savings.argmax()), self._savings.shape)
         if self._savings[one, other] <= 0:
             return False
