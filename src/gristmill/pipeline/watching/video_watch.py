@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 _NOTE_SECONDS = 0.5
 _USUAL_RATE = 25.0
+_MEASURED = 5
+_MEASURING_SECONDS = 1.0
 
 
 class Bounds(NamedTuple):
@@ -215,12 +217,30 @@ class _Watch:
                 if time.monotonic() - noted >= _NOTE_SECONDS:
                     noted = time.monotonic()
                     self._note(progress)
+        self._measure()
         if not self.tally.figures().frames and not self.skipped:
             raise DataError(
                 "the video has none of the frames that were asked for",
                 where=self._source.name,
                 fix="let start and until lie within the video",
             )
+
+    def _measure(self) -> None:
+        """Measure some whole frames beside those that were planned, while the machine is as it is.
+
+        The first one is not counted.
+        """
+        reference = self.stream.reference
+        if reference is None:
+            return
+        end = time.perf_counter() + _MEASURING_SECONDS
+        for number in range(_MEASURED + 1):
+            began = time.perf_counter()
+            self._made.model(self._made.pixels.frame(reference))
+            if number:
+                self.tally.add_whole(time.perf_counter() - began)
+            if time.perf_counter() >= end:
+                return
 
     def _look(self, frame: Frame) -> None:
         answer = self.stream(self._scaler(frame.image))
