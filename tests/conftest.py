@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import weakref
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +20,22 @@ settings.register_profile(
 settings.load_profile("side_by_side")
 
 
+class _Loop:
+    """Garbage that is left alone as long as what was there with it is frozen."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+_left_alone = weakref.ref(_Loop())
+
+
+def _freeze() -> None:
+    global _left_alone
+    _left_alone = weakref.ref(_Loop())
+    gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
     """Keep what is loaded with the tests out of each later collection of garbage.
@@ -30,8 +47,14 @@ def pytest_collection():
         return (yield)
     finally:
         gc.collect()
-        gc.freeze()
+        _freeze()
         gc.enable()
+
+
+def pytest_runtest_logfinish():
+    """A server that ends in this process thaws all that was frozen: that shows when a loop went."""
+    if _left_alone() is None:
+        _freeze()
 
 
 def pytest_unconfigure():
