@@ -86,6 +86,15 @@ def test_noise_is_passed_over_and_the_answer_is_that_of_the_reference(model, pic
         assert same(answer.outputs, expected(model, stream.reference))
 
 
+def test_the_reference_is_kept_once_as_numbers_and_once_as_levels(model, pictures):
+    stream = model.stream(noise=NONE, pixels=PIXELS)
+    for picture in pictures(3):
+        stream(picture)
+        under_way = stream._under_way
+        assert torch.equal(under_way._state.reference, PIXELS.frame(stream.reference))
+        assert stream.bytes_ == under_way._state.bytes_ + under_way.detector.bytes
+
+
 def test_answers_are_the_callers_own(model, pictures):
     stream = model.stream(noise=NONE, pixels=PIXELS)
     (picture,) = pictures(1)

@@ -159,14 +159,12 @@ class _UnderWay:
         self._model, self._pixels, self._steering = model, pixels, steering
         self._bounded = None if steering is None else model.bounded(steering)
         self._state: StreamState = model.state()
-        self._frame = torch.empty((1, 3, *self.size), memory_format=torch.channels_last)
         self._plan: Plan | None = None
         self._complete = False
 
     @property
     def bytes_(self) -> int:
-        frame = self._frame.numel() * self._frame.element_size()
-        return self._state.bytes_ + self.detector.bytes + frame
+        return self._state.bytes_ + self.detector.bytes
 
     def answer(self, image: NDArray[np.uint8], picture: int) -> Answer:
         began = time.perf_counter()
@@ -179,11 +177,12 @@ class _UnderWay:
                                       most=_MOST_RECTANGLES)  # fmt: skip
         whole, audited = False, None
         if changed:
-            self._pixels.write(self.detector.reference, changed, self._frame)
+            frame = self._state.reference  # not kept a second time: what breaks off begins anew
+            if frame is None:
+                frame = torch.empty((1, 3, *self.size), memory_format=torch.channels_last)
+            self._pixels.write(self.detector.reference, changed, frame)
             spent = time.perf_counter() - began
-            self._plan = self._model.advance(
-                self._state, self._frame, changed, spent, self._bounded
-            )
+            self._plan = self._model.advance(self._state, frame, changed, spent, self._bounded)
             audited = self._audited(picture)
             whole = self._plan.whole
         self._complete = True

@@ -58,7 +58,7 @@ class Step:
 
         Args:
             state: of the stream; it is replaced.
-            frame: [1, channels, height, width]; copied.
+            frame: [1, channels, height, width]; copied, if it is not the reference itself.
 
         Raises:
             UsageError: the frame is of another size.
@@ -67,7 +67,8 @@ class Step:
         with torch.inference_mode():
             state.current = False
             values = state.values
-            values[-1] = _copied(frame)
+            if frame is not state.reference:
+                values[-1] = _copied(frame)
             for number in range(len(self.units)):
                 self.run_unit(state, number)
             state.current = True
@@ -118,8 +119,9 @@ class Step:
             )
         with torch.inference_mode():
             state.current = False
-            for rectangle in changed:
-                cut(reference, rectangle).copy_(cut(frame, rectangle))
+            if frame is not reference:
+                for rectangle in changed:
+                    cut(reference, rectangle).copy_(cut(frame, rectangle))
             yield
             state.current = True
 
