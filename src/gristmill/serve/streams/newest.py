@@ -16,9 +16,7 @@ class Taken(NamedTuple, Generic[T]):
 
 
 class Newest(Generic[T]):
-    """Hands on the newest thing alone, between tasks of one event loop.
-
-    """
+    """Hands on the newest thing alone, between tasks of one event loop."""
 
     def __init__(self) -> None:
         self._dropped = 0
