@@ -10,6 +10,7 @@ from gristmill.train.tasks.simulate import simulate
 from gristmill.train.tasks.simulated import SimulatedDevices
 from gristmill.train.tasks.task import Task
 from gristmill.train.tasks.trial_graph import TrialGraph
+from gristmill.train.tasks.trial_shape import StageCost, TrialShape
 
 
 def one(shape, machine, steps=1, **more):
@@ -113,6 +114,25 @@ def test_a_memory_too_small_for_a_task_is_said(equal):
         "simulated memory: expected records of one task that fit 1 KB, found 2 KB\n"
         "  fix: give it 2 KB or more, or cut the model into more shards"
     )
+
+
+def test_tasks_that_wait_ahead_leave_room_for_those_before_them():
+    """Records fill the memory: none is to hold what another device's first task waits for."""
+    seconds = (2, 4, 5, False), (4, 4, 5, True), (3, 4, 8, True), (3, 2, 2, False)
+    stages = tuple(
+        StageCost(forward / 8, backward / 8, update / 8, weight_bytes=8, state_bytes=16,
+                  boundary_bytes=1, recomputed=recomputed, norm=0.125, reduce=0.25)
+        for forward, backward, update, recomputed in seconds
+    )  # fmt: skip
+    shape = TrialShape(
+        stages, 4, "stage", clipped=True, replicas=2, spilled=True, in_flight=1
+    )  # fmt: skip
+    small = machine(3, memory_bytes=96, shared=True, duplex=False, read_bytes_per_second=64,
+                    write_bytes_per_second=64, hop_seconds=0.125, dispatch_seconds=0.125,
+                    contention=1.25)  # fmt: skip
+    graphs = [TrialGraph(trial, shape, 0, 2) for trial in range(4)]
+    simulate(graphs, small, "gpipe", ahead_below=9.0)
+    assert all(graph.done for graph in graphs)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from itertools import count
 
+from gristmill.core.errors import TrainError
 from gristmill.train.tasks.executor import Event, Failed, Finished, Lost
 from gristmill.train.tasks.machine import Machine
 from gristmill.train.tasks.next_use import NEVER, next_use
@@ -93,7 +94,11 @@ class SimulatedDevices:
         return True
 
     def wait(self) -> list[Event]:
-        """Go on to the next moment at which something happens; return all of that moment."""
+        """Go on to the next moment at which something happens; return all of that moment.
+
+        Raises:
+            TrainError: tasks are queued, and nothing happens any more.
+        """
         found: list[Event] = []
         while self._events and (not found or self._events[0][0] == self._now):
             second, token, device = heapq.heappop(self._events)
@@ -104,6 +109,12 @@ class SimulatedDevices:
             elif running is not None and running.token == token:
                 self._now = second
                 found.append(self._end(device, running))
+        if not found and any(self._queues):
+            raise TrainError(
+                "expected a task that runs, found none while tasks are queued",
+                where="simulated devices",
+                fix="report this: tasks wait for each other's memory",
+            )
         for event in found:
             if not isinstance(event, Lost):
                 self._begin(event.device)
@@ -181,15 +192,17 @@ class SimulatedDevices:
         return Finished(task, device, running.start, self._now)
 
     def _drop_trial(self, device: int, trial: int) -> None:
-        for task in [each for each in self._queues[device] if each.trial == trial]:
-            self._queues[device].remove(task)
+        queue = self._queues[device]
+        dropped = [each for each in queue if each.trial == trial]
+        self._queues[device] = deque(each for each in queue if each.trial != trial)
+        for task in dropped:
             self._unpin(task, device, changed=False)
 
     def _lose(self, device: int) -> Event:
         self._running.pop(device, None)
-        for task in self._queues[device]:
+        dropped, self._queues[device] = self._queues[device], deque()
+        for task in dropped:
             self._unpin(task, device, changed=False)
-        self._queues[device].clear()
         self._repace()
         return Lost(device)
 
@@ -214,22 +227,24 @@ class SimulatedDevices:
     def _fetch(self, task: Task, device: int) -> None:
         if not self._graphs[task.trial].shape.spilled:
             return
-        needs = self._needs(task)
-        there = self._memory(device).fetch(needs, self._now)
-        if there is None:
-            self._wanting.append((task, device))
-            return
-        self._there[task] = there
-        self._pinned[task] = list(needs)
+        # In the order of the device's queue, as `Pager` serves wants: could a task take the room
+        # that one before it waits for, all of it might be held by tasks that can't begin yet.
+        if all(place != device for _, place in self._wanting):
+            needs = self._needs(task)
+            there = self._memory(device).fetch(needs, self._now)
+            if there is not None:
+                self._there[task] = there
+                self._pinned[task] = list(needs)
+                return
+        self._wanting.append((task, device))
 
     def _unpin(self, task: Task, device: int, *, changed: bool) -> None:
-        self._there.pop(task, None)
-        if self._wanting:
-            self._wanting = [each for each in self._wanting if each[0] != task]
-        if (keys := self._pinned.pop(task, None)) is None:
+        if not self._graphs[task.trial].shape.spilled:
             return
-        self._memory(device).release(keys, self._now, changed=changed)
-        waiting, self._wanting = self._wanting, []
+        self._there.pop(task, None)
+        if (keys := self._pinned.pop(task, None)) is not None:
+            self._memory(device).release(keys, self._now, changed=changed)
+        waiting, self._wanting = [each for each in self._wanting if each[0] != task], []
         for waiter, place in waiting:
             self._fetch(waiter, place)
             self._begin(place)
