@@ -136,7 +136,7 @@ def _network(name: str, work: Task, quick: bool) -> Iterator[Claim]:
         f"the best in full is {best}; in full: {told}"
     )
     yield claim(
-        f"{name}, in full / exact, the whole grid",
+        f"occlusion, {name}, in full / exact, the whole grid",
         cost[best] / cost["whole grid"],
         "x",
         f"{GRID} places, the picture's own run counted; {how}",
@@ -145,11 +145,19 @@ def _network(name: str, work: Task, quick: bool) -> Iterator[Claim]:
     gap = float(
         (_answers(occluder, base, work, work.covering) - exact).abs().max() / exact.abs().max()
     )
-    yield claim(f"{name}, exact", cost["exact"] * 1e3, "ms", how, peer=cost[best] * 1e3)
+    yield claim(f"occlusion, {name}, exact", cost["exact"] * 1e3, "ms", how, peer=cost[best] * 1e3)
     goal = f">= {GOALS[name][0]:g}"
     ratio = cost[best] / cost["exact"]
-    yield claim(f"{name}, in full / exact", ratio, "x", how, goal=goal, more_is_better=True)
-    yield claim(f"{name}, largest difference", gap, "", "of the largest result", goal="<= 0.00001")
+    yield claim(
+        f"occlusion, {name}, in full / exact", ratio, "x", how, goal=goal, more_is_better=True
+    )
+    yield claim(
+        f"occlusion, {name}, largest difference",
+        gap,
+        "",
+        "of the largest result",
+        goal="<= 0.00001",
+    )
     effect = float(((exact - before).norm(dim=1) / before.norm()).mean())
     held = (
         f"at most {bounded.keep:g} of a map's rows and columns; covering a place changes results "
@@ -158,13 +166,18 @@ def _network(name: str, work: Task, quick: bool) -> Iterator[Claim]:
     ratio = cost[best] / cost["bounded"]
     goal = f">= {GOALS[name][1]:g}"
     yield claim(
-        f"{name}, in full / bounded", ratio, "x", f"{held}; {how}", goal=goal, more_is_better=True
+        f"occlusion, {name}, in full / bounded",
+        ratio,
+        "x",
+        f"{held}; {how}",
+        goal=goal,
+        more_is_better=True,
     )
     worst = f"relative, worst of all places; {held}"
-    yield claim(f"{name}, bounded, error", quality.error, "", worst)
+    yield claim(f"occlusion, {name}, bounded, error", quality.error, "", worst)
     told = f"of the heat map's values, with the exact ones'; {held}"
-    yield claim(f"{name}, bounded, rank correlation", quality.ranks, "", told)
-    yield claim(f"{name}, bounded, SSIM", quality.structure, "", told)
+    yield claim(f"occlusion, {name}, bounded, rank correlation", quality.ranks, "", told)
+    yield claim(f"occlusion, {name}, bounded, SSIM", quality.structure, "", told)
 
 
 def _full(graph: Graph, pictures: Tensor) -> Tensor:

@@ -121,15 +121,17 @@ def _network(name: str, clips: dict[str, list[Images]]) -> Iterator[Claim]:
             f"{found.share:.1%} of tiles changed"
         )
         goal = GOALS.get(name)
-        yield claim(f"{name}, {clip}, whole / ours", ratios[-1], "x", how, goal=goal)
+        yield claim(f"video, {name}, {clip}, whole / ours", ratios[-1], "x", how, goal=goal)
     mean = statistics.geometric_mean(ratios)
     how = f"geometric mean over {', '.join(clips)}"
-    yield claim(f"{name}, all clips, whole / ours", mean, "x", how, goal=MEAN_GOALS.get(name))
+    yield claim(
+        f"video, {name}, all clips, whole / ours", mean, "x", how, goal=MEAN_GOALS.get(name)
+    )
     yield from _bounded(name, model, clips, cost[best], setting)
     yield _still(name, model.stream(), next(iter(clips.values()))[-1][-1], cost[best], setting)
     state = stream.bytes_ / sum(each.numel() * 4 for each in model.graph.run(example))
     how = f"bytes of a stream, its frames included, over those of all layers; {WIDTH}x{HEIGHT}"
-    yield claim(f"{name}, state / all activations", state, "x", how, goal="<= 0.6")
+    yield claim(f"video, {name}, state / all activations", state, "x", how, goal="<= 0.6")
 
 
 def _bounded(
@@ -152,20 +154,22 @@ def _bounded(
             f"average"
         )
         goal = BOUNDED_GOALS.get(name)
-        yield claim(f"{name}, {clip}, bounded, whole / ours", ratios[-1], "x", how, goal=goal)
+        yield claim(
+            f"video, {name}, {clip}, bounded, whole / ours", ratios[-1], "x", how, goal=goal
+        )
     how = f"geometric mean over {', '.join(clips)}"
     goal = BOUNDED_MEAN_GOALS.get(name)
     mean = statistics.geometric_mean(ratios)
-    yield claim(f"{name}, all clips, bounded, whole / ours", mean, "x", how, goal=goal)
+    yield claim(f"video, {name}, all clips, bounded, whole / ours", mean, "x", how, goal=goal)
     how = (
         f"relative L2 error of the scores, mean of {len(errors)} frames, {max(errors):.2%} at most"
     )
     mean = 100 * statistics.fmean(errors)
-    yield claim(f"{name}, bounded, error", mean, "%", how, goal=f"<= {100 * ERROR:g}")
+    yield claim(f"video, {name}, bounded, error", mean, "%", how, goal=f"<= {100 * ERROR:g}")
     if agreed:
         how = f"frames of {len(agreed)} whose best class is that of the network in full"
         share = 100 * statistics.fmean(agreed)
-        yield claim(f"{name}, bounded, agreement", share, "%", how, goal=">= 99.5")
+        yield claim(f"video, {name}, bounded, agreement", share, "%", how, goal=">= 99.5")
 
 
 def _compare(
@@ -242,7 +246,7 @@ def _still(name: str, stream: Stream, image: Images, best: float, setting: str) 
             raise RuntimeError("noise of two grey levels was taken for a change")
     ours = statistics.median(spent)
     how = f"one picture under two grey levels of noise; {setting}; ours {ours * 1e3:.2f} ms"
-    return claim(f"{name}, still frames, whole / ours", best / ours, "x", how, goal=">= 30")
+    return claim(f"video, {name}, still frames, whole / ours", best / ours, "x", how, goal=">= 30")
 
 
 def main() -> int:
