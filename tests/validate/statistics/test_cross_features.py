@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gristmill.core.errors import UsageError
@@ -26,6 +26,8 @@ def _pair(frame: pl.DataFrame, one: str, two: str) -> tuple[list[float], list[fl
 
 
 @given(ROWS, st.integers(0, 40), st.sampled_from([0.0, 1e6]))
+@example([(10.0, 1.0, None), (1.69, None, None), (10.0, 0.0, None), (10.0, 0.0, None)], 0, 0.0)
+@example([(None, None, 0.0), (None, None, -48.0), (None, 0.0, 1.0), (None, 1.0, 1.0)], 3, 0.0)
 @settings(max_examples=100, deadline=None)
 def test_covariance_is_numpys_over_complete_pairs_in_any_split(
     rows: list[tuple[float | None, ...]], cut: int, far: float

@@ -73,11 +73,15 @@ class CrossFeatures:
         counts = present.T @ present
         sums = values.T @ present
         shifts = sums / np.maximum(1.0, counts)
+        raw = np.square(values).T @ present
+        squares = raw - sums * shifts
+        # Constant cells of a pair may be far from the mean of all: what then is left is rounding.
+        noise = 4 * np.finfo(np.float64).eps * np.sqrt(counts) * raw
         return cls(
             names=names,
             counts=counts,
             means=np.where(counts > 0, first[:, None] + shifts, 0.0),
-            squares=np.maximum(0.0, np.square(values).T @ present - sums * shifts),
+            squares=np.where(squares > noise, squares, 0.0),
             products=values.T @ values - sums * shifts.T,
         )
 
@@ -133,8 +137,10 @@ class CrossFeatures:
 
     def correlation(self) -> Floats:
         """Pearson correlation of each pair in [-1, 1]: float64[k, k]; NaN where one is constant."""
-        # Deviations that are rounding errors of the mean are no variation.
-        floor = self.counts * np.square(self.means * np.finfo(np.float64).eps * 4)
+        # Deviations that are rounding errors of a mean are no variation. How far from zero numbers
+        # of the column lie, at most, says how large those can be, in any part of the table.
+        farthest = np.abs(np.diag(self.means)) + np.sqrt(np.diag(self.squares))
+        floor = self.counts * np.square(farthest * np.finfo(np.float64).eps * 4)[:, None]
         varies = (self.squares > floor) & (self.squares.T > floor.T) & (self.counts > 1)
         spread = np.sqrt(self.squares) * np.sqrt(self.squares.T)
         with np.errstate(invalid="ignore", divide="ignore"):
