@@ -96,3 +96,27 @@ def project(prompt: Prompt) -> Prompt:
     prompt.write("pipeline.py", PIPELINE)
     prompt.write("helpers.py", HELPERS)
     return prompt
+
+
+@pytest.fixture(scope="session")
+def picture_bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A bundle named cars, of a small network that classifies pictures of 64x48 pixels."""
+    import torch  # here, for most commands run without it
+    from torch import nn
+
+    from gristmill.store.bundle import Field
+    from gristmill.train.draws import seeded
+    from gristmill.train.module_bundle import bundle_module
+
+    net = seeded(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            nn.Linear(4, 2),
+        ),
+        0,
+    )  # fmt: skip
+    rows = torch.randint(0, 256, (2, 48, 64, 3), dtype=torch.uint8)
+    folder = tmp_path_factory.mktemp("bundle") / "cars"
+    field = Field("picture", "image", shape=[48, 64, 3])
+    bundle_module(net, folder, inputs=[field], example={"picture": rows}, classes=["car", "none"])
+    return str(folder)

@@ -8,29 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from gristmill.cli.main import run
-from gristmill.store.bundle import Field
-from gristmill.train.draws import seeded
-from gristmill.train.module_bundle import bundle_module
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
-    net = seeded(
-        lambda: nn.Sequential(
-            nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-            nn.Linear(4, 2),
-        ),
-        0,
-    )  # fmt: skip
-    rows = torch.randint(0, 256, (2, 48, 64, 3), dtype=torch.uint8)
-    folder = tmp_path_factory.mktemp("bundle") / "cars"
-    field = Field("picture", "image", shape=[48, 64, 3])
-    bundle_module(net, folder, inputs=[field], example={"picture": rows}, classes=["car", "none"])
-    return str(folder)
 
 
 @pytest.fixture
@@ -44,18 +23,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_heat_map_is_written_and_told(
-    folder: Path, bundle: str, capsys: pytest.CaptureFixture[str]
+    folder: Path, picture_bundle: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["occlude", "street.png", "-m", bundle, "--target", "car"]) == 0
+    assert run(["occlude", "street.png", "-m", picture_bundle, "--target", "car"]) == 0
     shown = capsys.readouterr().out
     assert "car: score" in shown
     assert "35 places" in shown
     assert (folder / "street-heat.png").stat().st_size > 1000
 
 
-def test_json_for_machines(folder: Path, bundle: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_for_machines(
+    folder: Path, picture_bundle: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     asked = ["--json", "-o", "map.jpg", "--stride", "4", "--coarse-to-fine", "--error", "0.1"]
-    assert run(["occlude", "street.png", "-m", bundle, "--fill", "90", *asked]) == 0
+    assert run(["occlude", "street.png", "-m", picture_bundle, "--fill", "90", *asked]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["output"] == "map.jpg"
     assert told["target"] in ("car", "none")
@@ -77,22 +58,22 @@ def test_json_for_machines(folder: Path, bundle: str, capsys: pytest.CaptureFixt
 )
 def test_mistakes(
     folder: Path,
-    bundle: str,
+    picture_bundle: str,
     capsys: pytest.CaptureFixture[str],
     more: list[str],
     code: int,
     message: str,
 ) -> None:
-    assert run(["occlude", "street.png", "-m", bundle, *more]) == code
+    assert run(["occlude", "street.png", "-m", picture_bundle, *more]) == code
     assert message in " ".join(capsys.readouterr().err.split())
     assert [each.name for each in folder.iterdir()] == ["street.png"]
 
 
 def test_a_file_that_is_no_picture(
-    folder: Path, bundle: str, capsys: pytest.CaptureFixture[str]
+    folder: Path, picture_bundle: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
-    assert run(["occlude", "broken.png", "-m", bundle]) == 5
+    assert run(["occlude", "broken.png", "-m", picture_bundle]) == 5
     assert "broken.png" in capsys.readouterr().err
-    assert run(["occlude", "missing.png", "-m", bundle]) in (2, 5)
+    assert run(["occlude", "missing.png", "-m", picture_bundle]) in (2, 5)
     assert "missing.png" in capsys.readouterr().err

@@ -14,32 +14,11 @@ import av
 import numpy as np
 import polars as pl
 import pytest
-import torch
-from torch import nn
 
 from gristmill.cli.main import run
 from gristmill.pipeline.incremental_bundle import bundled_model
 from gristmill.pipeline.watching import video_watch
 from gristmill.pipeline.watching.summary import Tally
-from gristmill.store.bundle import Field
-from gristmill.train.draws import seeded
-from gristmill.train.module_bundle import bundle_module
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
-    net = seeded(
-        lambda: nn.Sequential(
-            nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-            nn.Linear(4, 2),
-        ),
-        0,
-    )  # fmt: skip
-    rows = torch.randint(0, 256, (2, 48, 64, 3), dtype=torch.uint8)
-    folder = tmp_path_factory.mktemp("bundle") / "cars"
-    field = Field("picture", "image", shape=[48, 64, 3])
-    bundle_module(net, folder, inputs=[field], example={"picture": rows}, classes=["car", "none"])
-    return str(folder)
 
 
 @pytest.fixture(autouse=True)
@@ -62,10 +41,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_row_for_each_frame_and_what_was_saved(
-    folder: Path, bundle: str, capsys: pytest.CaptureFixture[str]
+    folder: Path, picture_bundle: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     more = ["--annotate", "seen.mp4", "--explain"]
-    assert run(["watch", "video", "-m", bundle, "-o", "rows.parquet", *more]) == 0
+    assert run(["watch", "video", "-m", picture_bundle, "-o", "rows.parquet", *more]) == 0
     assert pl.read_parquet("rows.parquet")["frame"].to_list() == list(range(8))
     with av.open("seen.mp4") as seen:
         assert sum(1 for _ in seen.decode(video=0)) == 8
@@ -78,27 +57,37 @@ def test_a_row_for_each_frame_and_what_was_saved(
     assert "a whole frame of 64x48 takes" in printed.err
 
 
-def test_json_for_machines(folder: Path, bundle: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["watch", "video", "-m", bundle, "--json", "--every", "2", "--until", "0.24s"]) == 0
+def test_json_for_machines(
+    folder: Path, picture_bundle: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        run(["watch", "video", "-m", picture_bundle, "--json", "--every", "2", "--until", "0.24s"])
+        == 0
+    )
     found = json.loads(capsys.readouterr().out)
     assert (found["figures"]["frames"], found["ended"], found["rows"]) == (3, "finished", None)
-    assert run(["watch", "video", "-m", bundle, "--json", "--explain", "--noise", "none"]) == 0
+    assert (
+        run(["watch", "video", "-m", picture_bundle, "--json", "--explain", "--noise", "none"]) == 0
+    )
     found = json.loads(capsys.readouterr().out)
     assert [unit["does"] for unit in found["plan"]][-1] == "dense"
     assert found["summary"]["figures"]["still"] == 0
 
 
 def test_the_error_of_bounded_answers_is_told(
-    folder: Path, bundle: str, capsys: pytest.CaptureFixture[str]
+    folder: Path, picture_bundle: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["watch", "video", "-m", bundle, "--error", "0.02", "--noise", "none"]) == 0
+    assert run(["watch", "video", "-m", picture_bundle, "--error", "0.02", "--noise", "none"]) == 0
     assert re.search(r"computing error +(\d.* at most, in \d+ audits|not measured)",
                      capsys.readouterr().out)  # fmt: skip
-    assert run(["watch", "video", "-m", bundle, "--error", "0"]) == 2
+    assert run(["watch", "video", "-m", picture_bundle, "--error", "0"]) == 2
 
 
 def test_ctrl_c_keeps_the_rows_so_far(
-    folder: Path, bundle: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    picture_bundle: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     add = Tally.add
 
@@ -109,7 +98,7 @@ def test_ctrl_c_keeps_the_rows_so_far(
 
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(Tally, "add", interrupted)
-    assert run(["watch", "video", "-m", bundle, "-o", "rows.csv"]) == 130
+    assert run(["watch", "video", "-m", picture_bundle, "-o", "rows.csv"]) == 130
     assert pl.read_csv("rows.csv")["frame"].to_list() == [0, 1, 2]
     printed = capsys.readouterr()
     assert "rows.csv: 3 rows" in printed.out
@@ -118,14 +107,14 @@ def test_ctrl_c_keeps_the_rows_so_far(
 
 
 def test_a_second_ctrl_c_breaks_off(
-    folder: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
+    folder: Path, picture_bundle: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(self: Tally, *arguments: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(Tally, "add", interrupted)
-    assert run(["watch", "video", "-m", bundle, "-o", "rows.csv"]) == 130
+    assert run(["watch", "video", "-m", picture_bundle, "-o", "rows.csv"]) == 130
     assert not (folder / "rows.csv").exists()
 
 
@@ -146,12 +135,12 @@ def test_a_second_ctrl_c_breaks_off(
     ],
 )
 def test_mistakes(
-    folder: Path, bundle: str, capsys: pytest.CaptureFixture[str],
+    folder: Path, picture_bundle: str, capsys: pytest.CaptureFixture[str],
     arguments: list[str], code: int, message: str,
 ) -> None:  # fmt: skip
     (folder / "empty.mp4").touch()
     (folder / "text.mp4").write_text("no video at all")
-    assert run(["watch", *arguments, "-m", bundle]) == code
+    assert run(["watch", *arguments, "-m", picture_bundle]) == code
     printed = capsys.readouterr().err
     assert message in printed
     assert "Traceback" not in printed
@@ -163,8 +152,11 @@ def test_a_damaged_bundle(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_without_the_package_for_videos(
-    folder: Path, bundle: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    picture_bundle: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    assert run(["watch", "video", "-m", bundle]) == 2
+    assert run(["watch", "video", "-m", picture_bundle]) == 2
     assert "pip install 'gristmill[video]'" in capsys.readouterr().err

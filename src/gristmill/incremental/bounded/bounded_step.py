@@ -24,8 +24,6 @@ from gristmill.incremental.planning.prospect import Prospect
 from gristmill.incremental.regions.rectangle import Rectangle
 from gristmill.incremental.regions.region_set import RegionSet
 
-_MARGIN = 0.03
-
 
 class BoundedStep:
     """Brings the values of one stream up to date, each within a threshold.
@@ -88,7 +86,7 @@ class BoundedStep:
         """
         if state.current and self._prospect.worth_planning(changed):
             plan = self._update(state, frame, changed)
-            limit = self._table.whole * (1.0 - _MARGIN) * self._experience.favour
+            limit = self._experience.limit(self._table.whole)
             self._prospect.learn(changed, paid=plan.predicted < limit)
             return plan
         return self._whole(state, frame, changed)
@@ -148,15 +146,7 @@ class BoundedStep:
                 orders.append(order)
                 reached.append(reach)
                 seconds.append(cost)
-        return Plan(
-            changed,
-            False,
-            tuple(orders),
-            tuple(reached),
-            tuple(seconds),
-            sum(seconds),
-            self._table.whole,
-        )
+        return Plan.by_units(changed, orders, reached, seconds, self._table.whole)
 
     def _compared(
         self, number: int, order: Order, state: StreamState, threshold: float

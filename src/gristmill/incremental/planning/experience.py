@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from gristmill.incremental.planning.plan import Plan
 
+MARGIN = 0.03
+"""How much cheaper than a whole frame a plan must be, as a share of the whole."""
 _RATE = 0.1
 _FADE = 0.01
 _LEAST, _MOST = 0.5, 2.0
@@ -30,6 +32,15 @@ class Experience:
     def favour(self) -> float:
         """What a plan's predicted seconds may be multiplied with, compared with a whole frame's."""
         return self.whole / self.planned
+
+    def limit(self, whole: float, margin: float = MARGIN) -> float:
+        """Return up to how many predicted seconds a plan is cheaper than a whole frame.
+
+        Args:
+            whole: predicted seconds of a whole frame.
+            margin: how much cheaper it must be, as a share of the whole.
+        """
+        return whole * (1.0 - margin) * self.favour
 
     def observe(self, plan: Plan, seconds: float) -> None:
         """Take in how long a plan took, in seconds."""

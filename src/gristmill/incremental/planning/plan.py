@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from gristmill.incremental.execution.step import Order
 from gristmill.incremental.regions.region_set import RegionSet
@@ -29,3 +31,16 @@ class Plan:
     seconds: tuple[float, ...]
     predicted: float
     dense: float
+
+    @classmethod
+    def by_units(
+        cls,
+        changed: RegionSet,
+        orders: Sequence[Order],
+        reached: Sequence[RegionSet],
+        seconds: Sequence[float],
+        dense: float,
+    ) -> Self:
+        """Return the plan that carries out these orders."""
+        parts = tuple(orders), tuple(reached), tuple(seconds)
+        return cls(changed, False, *parts, sum(seconds), dense)

@@ -9,7 +9,7 @@ from gristmill.incremental.execution.step import DENSE, SKIP, Order
 from gristmill.incremental.execution.unit import Unit
 from gristmill.incremental.graph.node import FRAME
 from gristmill.incremental.planning.cost_table import CostTable
-from gristmill.incremental.planning.experience import Experience
+from gristmill.incremental.planning.experience import MARGIN, Experience
 from gristmill.incremental.planning.plan import Plan
 from gristmill.incremental.planning.prospect import Prospect
 from gristmill.incremental.regions.merging import merged
@@ -34,7 +34,7 @@ class Planner:
             planning costs and predictions miss.
     """
 
-    def __init__(self, units: Sequence[Unit], table: CostTable, *, margin: float = 0.03) -> None:
+    def __init__(self, units: Sequence[Unit], table: CostTable, *, margin: float = MARGIN) -> None:
         self._units = tuple(units)
         self._table = table
         self._margin = margin
@@ -92,7 +92,7 @@ class Planner:
     @property
     def _limit(self) -> float:
         """Predicted seconds up to which a plan is cheaper than a whole frame."""
-        return self._table.whole * (1.0 - self._margin) * self._experience.favour
+        return self._experience.limit(self._table.whole, self._margin)
 
     def _planned(self, changed: RegionSet) -> Plan:
         limit = self._limit
@@ -111,15 +111,7 @@ class Planner:
             total += cost
             if total > limit:
                 return self.whole_frame(changed)
-        return Plan(
-            changed,
-            False,
-            tuple(orders),
-            tuple(reached),
-            tuple(seconds),
-            total,
-            self._table.whole,
-        )
+        return Plan.by_units(changed, orders, reached, seconds, self._table.whole)
 
 
 def reach_of(unit: Unit, places: Mapping[int, RegionSet]) -> RegionSet:

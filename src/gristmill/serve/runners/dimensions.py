@@ -12,12 +12,13 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from gristmill.serve.runners.graph import DTYPES, constant, operator_called
-from gristmill.store.graph import Arg, GraphSpec, Input, Items, Ref
+from gristmill.serve.runners.graph import DTYPES, arguments_of, operator_called
+from gristmill.store.graph import GraphSpec, Input
 
 Dimension: TypeAlias = int | Literal["rows", "length", "other"]
 Dimensions: TypeAlias = tuple[Dimension, ...]
 
+_HERE = torch.device("cpu")
 _TRIALS = ((3, 5), (5, 7), (7, 4))
 _ROWS, _LENGTHS = (tuple(sizes) for sizes in zip(*_TRIALS, strict=True))
 
@@ -50,8 +51,7 @@ def _run(spec: GraphSpec, weights: Mapping[str, Tensor], rows: int, length: int)
     values |= {given.name: _ones(given, rows, length) for given in spec.inputs}
     with torch.inference_mode():
         for node in spec.nodes:
-            args = [_value(arg, values) for arg in node.args]
-            kwargs = {key: _value(arg, values) for key, arg in node.kwargs.items()}
+            args, kwargs = arguments_of(node, values, _HERE)
             values[node.name] = operator_called(node.op)(*args, **kwargs)
     return values
 
@@ -60,16 +60,6 @@ def _ones(given: Input, rows: int, length: int) -> Tensor:
     free = iter((rows, length))
     shape = [next(free, 1) if size is None else size for size in given.shape]
     return torch.ones(shape, dtype=DTYPES[given.dtype])
-
-
-def _value(arg: Arg, values: Mapping[str, Any]) -> Any:
-    match arg:
-        case Ref():
-            return values[arg.name]
-        case Items():
-            return [_value(item, values) for item in arg.items]
-        case _:
-            return constant(arg, torch.device("cpu"))
 
 
 def _compared(found: Sequence[Any]) -> Found:

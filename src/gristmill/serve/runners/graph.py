@@ -247,6 +247,30 @@ def constant(arg: Arg, device: torch.device) -> Any:
             return arg
 
 
+def arguments_of(
+    node: Node, values: Mapping[str, Any], device: torch.device
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments that a node is called with, by position and by name.
+
+    Args:
+        node: of a graph.
+        values: of the nodes before it, by name.
+        device: where it is computed.
+    """
+    args = [_argument(arg, values, device) for arg in node.args]
+    return args, {name: _argument(arg, values, device) for name, arg in node.kwargs.items()}
+
+
+def _argument(arg: Arg, values: Mapping[str, Any], device: torch.device) -> Any:
+    match arg:
+        case Ref():
+            return values[arg.name]
+        case Items():
+            return [_argument(item, values, device) for item in arg.items]
+        case _:
+            return constant(arg, device)
+
+
 def call_of(node: Node, numbers: Collection[str]) -> Callable[..., Any]:
     """Return what computes a node of its arguments and then those by name, all by position.
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gristmill.core.errors import BundleError
-from gristmill.serve.runners.graph import constant, operator_called
-from gristmill.store.graph import Arg, GraphSpec, Items, Ref
+from gristmill.serve.runners.graph import arguments_of, operator_called
+from gristmill.store.graph import GraphSpec
 
 _HERE = torch.device("cpu")
 
@@ -55,17 +55,6 @@ class GraphModule(nn.Module):
             name: self.get_buffer(f"weight_{number}") for number, name in enumerate(spec.weights)
         }
         for node, call in zip(spec.nodes, self._calls, strict=True):
-            args = [_value(arg, values) for arg in node.args]
-            kwargs = {key: _value(arg, values) for key, arg in node.kwargs.items()}
+            args, kwargs = arguments_of(node, values, _HERE)
             values[node.name] = call(*args, **kwargs)
         return tuple(values[name] for name in spec.outputs)
-
-
-def _value(arg: Arg, values: Mapping[str, Any]) -> Any:
-    match arg:
-        case Ref():
-            return values[arg.name]
-        case Items():
-            return [_value(item, values) for item in arg.items]
-        case _:
-            return constant(arg, _HERE)
