@@ -52,9 +52,9 @@ def test_the_live_version_is_the_last_promoted_and_a_rollback_is_one_more_line(
 
 def test_a_decision_needs_a_known_verdict_and_version(project: Project) -> None:
     registry = Registry(project)
-    with pytest.raises(UsageError, match="expected promote, hold or reject, found 'bless'"):
+    with pytest.raises(UsageError, match="expected one of promote, hold, reject, rollback, found"):
         registry.decide("spam", 1, "bless", [])
-    with pytest.raises(UsageError, match="model 'spam' has no version 1"):
+    with pytest.raises(UsageError, match="there is no model 'spam'"):
         registry.decide("spam", 1, "promote", [])
 
 
@@ -71,3 +71,71 @@ def test_two_who_register_at_once_get_two_versions(
     with ThreadPoolExecutor(4) as pool:
         versions = list(pool.map(register, digests))
     assert sorted(versions) == list(range(1, 13))
+
+
+def promoted(registry: Registry, log: RunLog, count: int) -> None:
+    for number in range(1, count + 1):
+        registry.register("spam", log.keep(f"model {number}").digest)
+        registry.decide("spam", number, "promote", [f"better than {number - 1}"], author="gate")
+
+
+def named(registry: Registry, alias: str = "champion", at: float | None = None) -> int | None:
+    live = registry.live("spam", alias, at=at)
+    return live and live.version
+
+
+def test_an_alias_is_promoted_alone_and_says_what_it_replaced(project: Project) -> None:
+    log, registry = RunLog(project), Registry(project)
+    promoted(registry, log, 2)
+    told = registry.decide("spam", 1, "promote", ["for the canary"], alias="candidate")
+    assert (told.replaced, named(registry), named(registry, "candidate")) == (None, 2, 1)
+    told = registry.decide("spam", 2, "promote", ["try"], alias="candidate", evidence={"f1": 0.9})
+    assert told.replaced == 1
+    held = registry.decide("spam", 1, "hold", ["noise"], alias="candidate")
+    assert (held.replaced, named(registry, "candidate")) == (None, 2)
+    assert registry.history("spam")[-2:] == [told, held]
+    with pytest.raises(UsageError, match="expected an alias such as 'champion', found '7'"):
+        registry.decide("spam", 1, "promote", [], alias="7")
+
+
+def test_rollbacks_go_back_one_by_one_and_never_swing(project: Project) -> None:
+    log, registry = RunLog(project), Registry(project)
+    promoted(registry, log, 3)
+    told = registry.roll_back("spam", reason="complaints", author="ada")
+    assert (told.version, told.replaced, told.reasons) == (
+        2,
+        3,
+        ["back from version 3: complaints"],
+    )
+    assert registry.roll_back("spam").version == 1
+    with pytest.raises(UsageError, match="'champion' of 'spam' never named an earlier version"):
+        registry.roll_back("spam")
+    registry.decide("spam", 3, "promote", ["mended"])
+    assert registry.roll_back("spam").version == 1
+
+
+def test_what_was_live_at_a_moment_can_be_asked(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, registry = RunLog(project), Registry(project)
+    for day, version in ((1, 1), (3, 2)):
+        monkeypatch.setattr("time.time", lambda day=day: 86_400.0 * day)
+        registry.register("spam", log.keep(f"model {version}").digest)
+        registry.decide("spam", version, "promote", ["better"])
+    asked = [named(registry, at=86_400.0 * day) for day in (0.5, 1, 2.9, 3, 9)]
+    assert asked == [None, 1, 1, 2, 2]
+
+
+def test_two_who_roll_back_at_once_go_back_by_two(
+    project: Project, reopen: Callable[[], Project]
+) -> None:
+    log, registry = RunLog(project), Registry(project)
+    promoted(registry, log, 5)
+
+    def roll_back(_: int) -> int:
+        with reopen() as mine:
+            return Registry(mine).roll_back("spam").version
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(roll_back, range(4))) == [1, 2, 3, 4]
+    assert named(registry) == 1

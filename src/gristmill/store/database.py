@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from gristmill.core.errors import ReadOnlyError, StoreError
 from gristmill.store import tables
+from gristmill.store.migrations import MIGRATIONS, migrate
 
 _WRITES = "gristmill_writes"
 _BUSY_SECONDS = 60.0
@@ -72,6 +73,9 @@ class Database:
         wanted = tables.settings.c.name == "schema"
         with self._engine.connect() as connection:
             found = connection.execute(select(tables.settings.c.value).where(wanted)).scalar()
+        if found in MIGRATIONS and not self.read_only:
+            with self.write() as connection:
+                found = migrate(connection)
         if found != tables.SCHEMA_VERSION:
             raise StoreError(
                 f"the project's database has layout {found!r}, this Gristmill reads "

@@ -1,21 +1,30 @@
 """The model registry: versions that never change and a log of decisions that only grows.
 
 "Which model was live last Tuesday, who promoted it, on what evidence" must have an answer, so
-nothing here is updated in place: the live version is the newest promotion in the log.
+nothing here is updated in place: what an alias names is its newest promotion in the log.
 """
 
 from __future__ import annotations
 
 import getpass
 import json
+import re
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from gristmill.core.errors import StoreError, UsageError
+from gristmill.store.decision import (
+    CHAMPION,
+    Decision,
+    DecisionVerdict,
+    earlier_version,
+    named_at,
+)
 from gristmill.store.tables import promotions, versions
 
 if TYPE_CHECKING:
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
     from gristmill.store.project import Project
 
 _RETRIES = 20
+_ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +45,6 @@ class ModelVersion:
     artifact: str
     run: str | None
     created: float
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One entry of the log: what was decided about a version, by whom, when and why."""
-
-    model: str
-    version: int
-    verdict: str
-    reasons: list[str]
-    author: str
-    at: float
 
 
 class Registry:
@@ -76,29 +74,72 @@ class Registry:
         raise StoreError(f"could not register a version of {model!r}: too many writers at once")
 
     def decide(
-        self, model: str, version: int, verdict: str, reasons: list[str], *, author: str = ""
+        self,
+        model: str,
+        version: int,
+        verdict: str,
+        reasons: list[str],
+        *,
+        author: str = "",
+        alias: str = CHAMPION,
+        forced: bool = False,
+        evidence: Mapping[str, Any] | None = None,
     ) -> Decision:
-        """Append a decision: `promote` makes the version live, `hold` and `reject` don't.
+        """Append a decision: `promote` and `rollback` make `alias` name the version.
+
+        Args:
+            model: the model's name.
+            version: its number.
+            verdict: `promote`, `rollback`, `hold` or `reject`.
+            reasons: one sentence each.
+            author: who decided; by default the user of this process.
+            alias: the name that it is about.
+            forced: whether a gate or a check had said no.
+            evidence: what it rests on, as plain JSON values.
 
         Raises:
-            UsageError: the verdict is unknown, or there is no such version.
+            UsageError: the verdict is unknown, there is no such version, or the alias is no name.
         """
-        if verdict not in ("promote", "hold", "reject"):
-            raise UsageError(f"expected promote, hold or reject, found {verdict!r}")
-        if all(known.version != version for known in self.versions(model)):
-            raise UsageError(f"model {model!r} has no version {version}")
-        entry = Decision(model, version, verdict, reasons, author or _user(), time.time())
-        row: dict[str, Any] = {
-            "model": model,
-            "version": version,
-            "verdict": verdict,
-            "reasons": json.dumps(reasons),
-            "author": entry.author,
-            "at": entry.at,
-        }
+        if verdict not in get_args(DecisionVerdict):
+            known = ", ".join(get_args(DecisionVerdict))
+            raise UsageError(f"expected one of {known}, found {verdict!r}")
+        check_alias(alias)
+        self.version(model, version)
         with self._database.write() as connection:
-            connection.execute(insert(promotions).values(row))
-        return entry
+            entry = Decision(
+                model=model,
+                version=version,
+                verdict=cast("DecisionVerdict", verdict),
+                reasons=list(reasons),
+                author=author or _user(),
+                at=time.time(),
+                alias=alias,
+                forced=forced,
+                evidence=dict(evidence or {}),
+            )
+            return _append(connection, entry, _locked_log(connection, model))
+
+    def roll_back(
+        self, model: str, *, alias: str = CHAMPION, reason: str = "", author: str = ""
+    ) -> Decision:
+        """Make an alias name the version that it named before; one more line in the log.
+
+        Raises:
+            UsageError: the alias never named another version.
+        """
+        with self._database.write() as connection:
+            log = _locked_log(connection, model)
+            now, target = named_at(log).get(alias), earlier_version(log, alias)
+            if now is None or target is None:
+                raise UsageError(
+                    f"{alias!r} of {model!r} never named an earlier version",
+                    fix="see `gristmill history`; promote a version by its number",
+                )
+            why = f"back from version {now.version}" + (f": {reason}" if reason else "")
+            entry = Decision(
+                model, target, "rollback", [why], author or _user(), time.time(), alias
+            )
+            return _append(connection, entry, log)
 
     def versions(self, model: str) -> list[ModelVersion]:
         """Return all versions of a model, oldest first."""
@@ -106,24 +147,43 @@ class Registry:
         with self._database.read() as connection:
             return [ModelVersion(**row) for row in connection.execute(query).mappings()]
 
+    def version(self, model: str, number: int) -> ModelVersion:
+        """Return a version by its number.
+
+        Raises:
+            UsageError: there is none of that number, or no such model.
+        """
+        versions = self.versions(model)
+        for known in versions:
+            if known.version == number:
+                return known
+        if not versions:
+            raise UsageError(f"there is no model {model!r}", fix=_listed(self.models()))
+        raise UsageError(
+            f"model {model!r} has no version {number}",
+            fix=f"its versions: 1 to {versions[-1].version}",
+        )
+
     def history(self, model: str) -> list[Decision]:
         """Return the log of a model, oldest first."""
-        query = select(promotions).where(promotions.c.model == model).order_by(promotions.c.id)
         with self._database.read() as connection:
-            rows = connection.execute(query).mappings().all()
-        return [
-            Decision(row["model"], row["version"], row["verdict"], json.loads(row["reasons"]),
-                     row["author"], row["at"])
-            for row in rows
-        ]  # fmt: skip
+            return _log(connection, model)
 
-    def live(self, model: str) -> ModelVersion | None:
-        """Return the version that was promoted last, or None."""
-        promoted = [entry for entry in self.history(model) if entry.verdict == "promote"]
-        if not promoted:
-            return None
-        wanted = promoted[-1].version
-        return next(known for known in self.versions(model) if known.version == wanted)
+    def aliases(self, model: str, *, at: float | None = None) -> dict[str, Decision]:
+        """Return alias -> the decision that made it name a version, now or at a moment.
+
+        Args:
+            model: the model's name.
+            at: seconds since 1970, UTC; by default now.
+        """
+        return named_at(self.history(model), at)
+
+    def live(
+        self, model: str, alias: str = CHAMPION, *, at: float | None = None
+    ) -> ModelVersion | None:
+        """Return the version that an alias names, now or at a moment; None if it names none."""
+        decision = self.aliases(model, at=at).get(alias)
+        return None if decision is None else self.version(model, decision.version)
 
     def models(self) -> list[str]:
         """Return the names of all models, in order."""
@@ -143,6 +203,63 @@ def _register(connection: Connection, model: str, artifact: str, run: str | None
     fresh = ModelVersion(model, newest + 1, artifact, run, time.time())
     connection.execute(insert(versions).values(asdict(fresh)))
     return fresh
+
+
+def check_alias(alias: str) -> None:
+    """Check the name of an alias.
+
+    Raises:
+        UsageError: it is empty, a number, or has other characters than letters, digits, `-_.`.
+    """
+    if not _ALIAS.fullmatch(alias):
+        raise UsageError(
+            f"expected an alias such as {CHAMPION!r}, found {alias!r}",
+            fix="begin with a letter; then letters, digits, '-', '_' and '.'",
+        )
+
+
+def _locked_log(connection: Connection, model: str) -> list[Decision]:
+    """Return the log, which nobody else adds to before this transaction ends."""
+    # On SQLite a writer is alone anyway; PostgreSQL needs rows to hold.
+    mine = select(versions.c.version).where(versions.c.model == model).with_for_update()
+    connection.execute(mine).all()
+    return _log(connection, model)
+
+
+def _append(connection: Connection, entry: Decision, log: list[Decision]) -> Decision:
+    before = named_at(log).get(entry.alias)
+    if entry.moved and before is not None:
+        entry = replace(entry, replaced=before.version)
+    connection.execute(insert(promotions).values(_as_row(entry)))
+    return entry
+
+
+def _log(connection: Connection, model: str) -> list[Decision]:
+    query = select(promotions).where(promotions.c.model == model).order_by(promotions.c.id)
+    rows = connection.execute(query).mappings().all()
+    return [
+        Decision(
+            **{
+                **{name: value for name, value in row.items() if name != "id"},
+                "reasons": json.loads(row["reasons"]),
+                "evidence": json.loads(row["evidence"]),
+                "forced": bool(row["forced"]),
+            }
+        )
+        for row in rows
+    ]
+
+
+def _as_row(entry: Decision) -> dict[str, Any]:
+    return asdict(entry) | {
+        "reasons": json.dumps(entry.reasons),
+        "evidence": json.dumps(entry.evidence),
+        "forced": int(entry.forced),
+    }
+
+
+def _listed(models: list[str]) -> str:
+    return f"known models: {', '.join(models)}" if models else "no model is registered yet"
 
 
 def _user() -> str:

@@ -21,7 +21,8 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
+"""Layout of the tables; `store.migrations` brings an older one up to it."""
 
 _AutoKey = BigInteger().with_variant(Integer, "sqlite")
 
@@ -102,9 +103,13 @@ promotions = Table(
     Column("id", _AutoKey, primary_key=True, autoincrement=True),
     Column("model", String(200), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("verdict", String(16), nullable=False),  # promote, hold, reject
+    Column("verdict", String(16), nullable=False),  # promote, hold, reject, rollback
     Column("reasons", Text, nullable=False),  # JSON list
     Column("author", String(200), nullable=False),
     Column("at", Float, nullable=False),
+    Column("alias", String(200), nullable=False, server_default="champion"),
+    Column("replaced", Integer),  # the version that the alias named before, if any
+    Column("forced", Integer, nullable=False, server_default="0"),
+    Column("evidence", Text, nullable=False, server_default="{}"),  # JSON: what was compared
     Index("promotions_by_model", "model", "id"),
 )

@@ -1,0 +1,38 @@
+"""How a database of an older layout becomes one of today's: nothing in it is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, text, update
+
+from gristmill.store.tables import settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+MIGRATIONS: dict[str, tuple[str, ...]] = {
+    "1": (
+        "ALTER TABLE promotions ADD COLUMN alias VARCHAR(200) NOT NULL DEFAULT 'champion'",
+        "ALTER TABLE promotions ADD COLUMN replaced INTEGER",
+        "ALTER TABLE promotions ADD COLUMN forced INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE promotions ADD COLUMN evidence TEXT NOT NULL DEFAULT '{}'",
+    ),
+}
+"""Layout -> the statements that lead to the next one, on SQLite as on PostgreSQL."""
+
+
+def migrate(connection: Connection) -> str:
+    """Bring the tables up to today's layout, in the transaction of `connection`; return it.
+
+    Two that open an old database at once are told apart by the lock of the row that says the
+    layout: the second finds the work done.
+    """
+    row = select(settings.c.value).where(settings.c.name == "schema").with_for_update()
+    found = str(connection.execute(row).scalar())
+    while found in MIGRATIONS:
+        for statement in MIGRATIONS[found]:
+            connection.execute(text(statement))
+        found = str(int(found) + 1)
+        connection.execute(update(settings).where(settings.c.name == "schema").values(value=found))
+    return found
