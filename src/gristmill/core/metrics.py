@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gristmill.core.errors import DataError
 from gristmill.core.intervals import Interval, bootstrap
+from gristmill.core.seeds import derive_seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,21 +98,71 @@ def difference_interval(
     *,
     metric: str = "f1",
     draws: int = 1000,
+    level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
     """Return the paired bootstrap interval of `metric(first) - metric(second)` on the same rows.
 
     Pairing by row (Koehn 2004) is what lets two close models be told apart on a small test set.
+    Rows that look alike to the metric (the class is there or not, each model says so or not, each
+    is right or not) are drawn together, by their number: the draws of the plain bootstrap, at a
+    cost that does not grow with the rows.
     """
     import numpy as np
 
     true, one, two = np.asarray(truth), np.asarray(first), np.asarray(second)
-    score_binary(true, one, positive)
+    rows = score_binary(true, one, positive).rows
     score_binary(true, two, positive)
+    counts, mirrored = _cells(true, one, two, positive), _cells(true, two, one, positive)
+    # Exchanging the models must turn the interval round: both draw for the same of the two orders.
+    turned = counts.tolist() < mirrored.tolist()
+    generator = np.random.default_rng(derive_seed(seed, "paired bootstrap"))
+    drawn = generator.multinomial(rows, (mirrored if turned else counts) / rows, draws)
+    gains = _cell_gain(drawn, metric) * (-1 if turned else 1)
+    low, high = np.quantile(gains, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(_cell_gain(counts[None], metric)[0]), float(low), float(high), level)
 
-    def gain(rows: NDArray[np.int64]) -> float:
-        ahead = getattr(_score(true[rows], one[rows], positive), metric)
-        behind = getattr(_score(true[rows], two[rows], positive), metric)
-        return float(ahead - behind)
 
-    return bootstrap(gain, len(true), draws=draws, seed=seed)
+def _cells(
+    true: NDArray[np.int64], one: NDArray[np.int64], two: NDArray[np.int64], positive: int
+) -> NDArray[np.int64]:
+    """Return int64[32]: how many rows have the marks that the bits of their cell's number say."""
+    import numpy as np
+
+    marks = (true == positive, one == positive, two == positive, one == true, two == true)
+    cells = np.zeros(len(true), np.int64)
+    for bit, mark in enumerate(marks):
+        cells |= mark.astype(np.int64) << bit
+    return np.asarray(np.bincount(cells, minlength=1 << len(marks)))
+
+
+def _cell_gain(counts: NDArray[np.int64], metric: str) -> NDArray[np.float64]:
+    """Return how far the first model is ahead in each draw of int64[draws, 32]."""
+    return _cell_figures(counts, metric, 1) - _cell_figures(counts, metric, 2)
+
+
+def _cell_figures(counts: NDArray[np.int64], metric: str, model: int) -> NDArray[np.float64]:
+    """Return a model's figure of each draw.
+
+    Args:
+        counts: int64[draws, 32], rows by cell, as `_cells` counts them.
+        metric: a figure of `BinaryScores`.
+        model: 1 or 2: the bit that says that this model says the class.
+    """
+    import numpy as np
+
+    number = np.arange(counts.shape[1])
+
+    def total(*bits: int) -> NDArray[np.float64]:
+        chosen = np.all([(number >> bit) & 1 == 1 for bit in bits], axis=0)
+        return np.asarray(counts[:, chosen].sum(axis=1), float)
+
+    if metric == "accuracy":
+        return total(model + 2) / counts.sum(axis=1)
+    hits, said, there = total(0, model), total(model), total(0)
+    above, below = {
+        "precision": (hits, said),
+        "recall": (hits, there),
+        "f1": (2 * hits, said + there),
+    }[metric]
+    return np.divide(above, below, out=np.zeros_like(hits), where=below > 0)
