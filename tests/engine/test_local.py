@@ -36,7 +36,7 @@ def test_a_killed_worker_names_the_item_and_the_engine_goes_on(local, jobs):
     with pytest.raises(StepError) as error:
         next(results)
     assert str(error.value) == (
-        "kill_on_two, item 2: the worker process was killed (SIGKILL)\n"
+        "kill_on_two, item 2: the worker process was killed (SIGKILL), in each of 3 tries\n"
         "  fix: if memory ran out, use fewer workers or smaller partitions"
     )
     assert list(local.map(jobs.double, range(6))) == [0, 2, 4, 6, 8, 10]
@@ -45,7 +45,8 @@ def test_a_killed_worker_names_the_item_and_the_engine_goes_on(local, jobs):
 def test_a_worker_that_ends_by_itself(local, jobs):
     with pytest.raises(StepError) as error:
         list(local.map(jobs.exit_hard, [0]))
-    assert error.value.message == "the worker process ended by itself (exit code 7)"
+    said = "the worker process ended by itself (exit code 7), in each of 3 tries"
+    assert error.value.message == said
     assert error.value.where == "exit_hard, item 0"
 
 

@@ -10,13 +10,6 @@ from gristmill.core.errors import GristmillError, StepError, UsageError
 from gristmill.core.processes.death import Death
 
 
-class RemoteTraceback(Exception):  # noqa: N818 - it is shown as a cause, never raised alone
-    """The traceback of a worker as text, shown as the cause of the error it led to."""
-
-    def __str__(self) -> str:
-        return f"\n\nin a worker process:\n{self.args[0]}"
-
-
 def as_ours(error: BaseException, where: str) -> GristmillError:
     """Return the error itself if it is one of ours, else a `StepError` that says what it was."""
     if isinstance(error, GristmillError):
@@ -41,12 +34,18 @@ def not_sendable(fn: Callable[..., Any], reason: str) -> UsageError:
     )
 
 
-def death(exit_code: int | None, where: str) -> StepError:
+class WorkerDiedError(StepError):
+    """A worker ended in the middle of its work: whoever can tries again in another one."""
+
+
+def death(exit_code: int | None, where: str) -> WorkerDiedError:
     """Return the error for a worker process that ended in the middle of its work."""
     if exit_code is not None and exit_code < 0:
         fix = "if memory ran out, use fewer workers or smaller partitions"
-        return StepError(f"the worker process {Death(exit_code).reason}", where=where, fix=fix)
-    return StepError(
+        return WorkerDiedError(
+            f"the worker process {Death(exit_code).reason}", where=where, fix=fix
+        )
+    return WorkerDiedError(
         f"the worker process ended by itself (exit code {exit_code})",
         where=where,
         fix="a script that uses worker processes keeps its calls under "

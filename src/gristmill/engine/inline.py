@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from gristmill.core.closing import Closing
-from gristmill.core.errors import StepError
+from gristmill.core.errors import GristmillError, StepError
 from gristmill.engine.failures import as_ours, check_count, name_of
+from gristmill.engine.mapping import Mapping
+from gristmill.engine.outcome import Outcome
 from gristmill.engine.protocol import Actor
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Inline(Closing):
+class Inline(Mapping):
     """Runs work in the calling thread, one item at a time."""
 
     name = "inline"
     parallelism = 1
 
-    def map(self, fn: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
-        """See `Engine.map`. Any callable will do."""
+    def attempts(
+        self, fn: Callable[[T], R], items: Iterable[T], /
+    ) -> Generator[Outcome[R], None, None]:
+        """See `Engine.attempts`. Any callable will do."""
         for number, item in enumerate(items):
             where = f"{name_of(fn)}, item {number}"
-            yield _run(lambda item=item: fn(item), where)  # type: ignore[misc]
+            outcome: Outcome[R]
+            try:
+                outcome = Outcome(_run(lambda item=item: fn(item), where))  # type: ignore[misc]
+            except GristmillError as error:
+                outcome = Outcome(error=error)
+            yield outcome
 
     def workers(self, n: int, factory: Callable[[int], object], /) -> list[Actor]:
         """See `Engine.workers`. A call has run when `call` returns."""

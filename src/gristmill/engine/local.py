@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar, cast
 
-from gristmill.core.closing import Closing
 from gristmill.core.errors import StepError
 from gristmill.core.processes.place import allowed_processors
-from gristmill.engine.failures import check_count, name_of
+from gristmill.engine.failures import WorkerDiedError, check_count, name_of
+from gristmill.engine.mapping import Mapping
+from gristmill.engine.outcome import Outcome
 from gristmill.engine.protocol import Actor
-from gristmill.engine.worker import Outcome, Worker, sendable
+from gristmill.engine.worker import Worker, sendable
 
 T = TypeVar("T")
 R = TypeVar("R")
 _ITEMS_AHEAD = 2
+_TRIES = 3
 _END = object()
 
 
-class LocalProcesses(Closing):
+class LocalProcesses(Mapping):
     """Runs work in processes on this machine, each with one thread for numeric libraries.
 
     Processes start when first needed, serve one `map` after another, and end with the engine, with
@@ -40,12 +44,14 @@ class LocalProcesses(Closing):
         self.parallelism = len(allowed_processors()) if workers is None else workers
         check_count(self.parallelism)
         self._idle: list[Worker] = []
-        self._maps: list[_Map] = []
+        self._jobs: list[_Job] = []
         self._actors: list[ProcessActor] = []
 
-    def map(self, fn: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
-        """See `Engine.map`. At most two items a worker are taken ahead of the results."""
-        return cast("Iterator[R]", self._map(name_of(fn), sendable(fn), iter(items)))
+    def attempts(
+        self, fn: Callable[[T], R], items: Iterable[T], /
+    ) -> Generator[Outcome[R], None, None]:
+        """See `Engine.attempts`. At most two items a worker are taken ahead of the outcomes."""
+        return self._attempts(name_of(fn), sendable(fn), iter(items))
 
     def workers(self, n: int, factory: Callable[[int], object], /) -> list[Actor]:
         """See `Engine.workers`. The actors are processes beside those of `map`."""
@@ -64,27 +70,38 @@ class LocalProcesses(Closing):
 
     def close(self) -> None:
         """End all processes now, busy or not."""
-        for mapping in self._maps:
-            mapping.cancel()
+        for job in self._jobs:
+            job.cancel()
         for actor in self._actors:
             actor.close()
         for worker in self._idle:
             worker.stop()
-        self._maps, self._actors, self._idle = [], [], []
+        self._jobs, self._actors, self._idle = [], [], []
 
-    def _map(self, name: str, payload: bytes, items: Iterator[Any]) -> Iterator[Any]:
-        mapping = _Map(name, payload, items, self._idle, self.parallelism)
-        self._maps.append(mapping)
+    def _attempts(
+        self, name: str, payload: bytes, items: Iterator[Any]
+    ) -> Generator[Outcome[Any], None, None]:
+        job = _Job(name, payload, items, self._idle, self.parallelism)
+        self._jobs.append(job)
         try:
-            yield from mapping.results()
+            yield from job.outcomes()
         finally:
-            self._idle += mapping.end()
-            if mapping in self._maps:
-                self._maps.remove(mapping)
+            self._idle += job.end()
+            if job in self._jobs:
+                self._jobs.remove(job)
 
 
-class _Map:
-    """One `map` under way: who works on what, and the results that wait for their turn."""
+@dataclass(slots=True)
+class _Item:
+    """An item under way: its number, and how often a worker died over it."""
+
+    number: int
+    value: Any
+    deaths: int = 0
+
+
+class _Job:
+    """Attempts under way: who works on what, and the outcomes that wait for their turn."""
 
     def __init__(
         self, name: str, payload: bytes, items: Iterator[Any], spare: list[Worker], limit: int
@@ -92,26 +109,26 @@ class _Map:
         self.name, self.payload, self.items = name, payload, items
         self.spare, self.limit = spare, limit
         self.free: list[Worker] = []
-        self.busy: dict[Connection, tuple[Worker, int]] = {}
-        self.waiting: dict[int, Outcome] = {}
+        self.busy: dict[Connection, tuple[Worker, _Item]] = {}
+        self.waiting: dict[int, Outcome[Any]] = {}
         self.taken = self.given = 0
         self.more, self.cancelled = True, False
 
-    def results(self) -> Iterator[Any]:
-        """Yield the results in order."""
+    def outcomes(self) -> Iterator[Outcome[Any]]:
+        """Yield the outcomes in order."""
         while True:
             self._hand_out()
             if self.given in self.waiting:
                 outcome = self.waiting.pop(self.given)
                 self.given += 1
-                yield outcome.get()
+                yield outcome
             elif self.busy:
                 self._collect()
             else:
                 return
 
     def cancel(self) -> None:
-        """End the processes; whoever waits for a result, in any thread, gets an error."""
+        """End the processes; whoever waits for an outcome, in any thread, gets an error."""
         self.cancelled, self.more = True, False
         for worker in [*self.free, *(worker for worker, _ in list(self.busy.values()))]:
             worker.kill()
@@ -127,12 +144,14 @@ class _Map:
         return kept
 
     def _hand_out(self) -> None:
-        """Give items to free workers, a few items ahead of the results."""
+        """Give items to free workers, a few items ahead of the outcomes."""
         while self.more and self._has_worker() and self._is_near():
-            item = next(self.items, _END)
-            if item is _END:
+            value = next(self.items, _END)
+            if value is _END:
                 self.more = False
                 return
+            item = _Item(self.taken, value)
+            self.taken += 1
             self._start(item)
 
     def _has_worker(self) -> bool:
@@ -141,27 +160,33 @@ class _Map:
     def _is_near(self) -> bool:
         return self.taken - self.given < _ITEMS_AHEAD * self.limit
 
-    def _start(self, item: Any) -> None:
-        number, self.taken = self.taken, self.taken + 1
+    def _start(self, item: _Item) -> None:
         try:
-            worker = self.free.pop() if self.free else self._prepared(number)
+            worker = self.free.pop() if self.free else self._prepared(item)
             try:
-                worker.call(None, item)
+                worker.call(None, item.value)
             except StepError:
                 self.free.append(worker)
                 raise
+        except WorkerDiedError as error:
+            self._died(item, error)
         except StepError as error:
-            error.where = error.where or self._place(number)
-            self._note(number, Outcome(error=error))
-            return
-        self.busy[worker.connection] = (worker, number)
+            error.where = error.where or self._place(item)
+            self.waiting[item.number] = Outcome(error=error)
+        else:
+            self.busy[worker.connection] = (worker, item)
 
-    def _prepared(self, number: int) -> Worker:
+    def _prepared(self, item: _Item) -> Worker:
         """Return a worker, kept from before or new, that has the function."""
-        worker = self.spare.pop() if self.spare else Worker()
+        while self.spare:
+            with suppress(WorkerDiedError):  # since it was kept
+                return self._loaded(self.spare.pop(), item)
+        return self._loaded(Worker(), item)
+
+    def _loaded(self, worker: Worker, item: _Item) -> Worker:
         try:
             worker.load(self.payload)
-            worker.receive(self._place(number)).get()
+            worker.receive(self._place(item)).get()
         except BaseException:
             worker.stop()
             raise
@@ -169,21 +194,27 @@ class _Map:
 
     def _collect(self) -> None:
         for connection in wait(list(self.busy)):
-            worker, number = self.busy.pop(cast("Connection", connection))
-            outcome = worker.receive(self._place(number))
-            self._note(number, outcome)
-            if worker.is_alive():
-                self.free.append(worker)
-            else:
+            worker, item = self.busy.pop(cast("Connection", connection))
+            outcome = worker.receive(self._place(item))
+            if isinstance(outcome.error, WorkerDiedError):
                 worker.stop()
+                self._died(item, outcome.error)
+            else:
+                self.waiting[item.number] = outcome
+                self.free.append(worker)
 
-    def _note(self, number: int, outcome: Outcome) -> None:
-        self.waiting[number] = outcome
-        if outcome.error is not None:
-            self.more = False
+    def _died(self, item: _Item, error: WorkerDiedError) -> None:
+        """Try an item again in another process, unless that has been done often enough."""
+        item.deaths += 1
+        if item.deaths < _TRIES and not self.cancelled:
+            self._start(item)
+            return
+        if item.deaths == _TRIES:
+            error.message += f", in each of {_TRIES} tries"
+        self.waiting[item.number] = Outcome(error=error)
 
-    def _place(self, number: int) -> str:
-        return f"{self.name}, item {number}"
+    def _place(self, item: _Item) -> str:
+        return f"{self.name}, item {item.number}"
 
 
 class ProcessActor:

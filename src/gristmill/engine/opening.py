@@ -2,33 +2,109 @@
 
 from __future__ import annotations
 
+import importlib.util
+from dataclasses import dataclass
+
 from gristmill.core.errors import UsageError
 from gristmill.engine.inline import Inline
 from gristmill.engine.local import LocalProcesses
 from gristmill.engine.protocol import Engine
 
-_ABSENT = ("ray", "spark")
+_PACKAGES = {"ray": "ray", "spark": "pyspark"}
+_FORMS = (
+    "'local', 'local:4', 'inline', 'ray', 'ray://host:10001', 'ray:host:6379', 'spark' "
+    "or 'spark://host:7077'"
+)
+
+
+@dataclass(frozen=True)
+class EngineName:
+    """An engine as users write it, taken apart.
+
+    Attributes:
+        kind: `local`, `inline`, `ray` or `spark`.
+        address: of the cluster, None for the one that the environment names or for this machine.
+            A Ray client's and a Spark master's keep their `ray://` and `spark://`.
+        workers: how many, None for the engine's default.
+    """
+
+    kind: str
+    address: str | None = None
+    workers: int | None = None
+
+
+def parse_engine(text: str) -> EngineName:
+    """Take an engine's name apart.
+
+    Args:
+        text: `local`, `local:4`, `inline`, `ray`, `ray://host:10001` (Ray Client),
+            `ray:host:6379` (a cluster's own port), `spark`, `spark://host:7077`, or
+            `spark:MASTER` with any other master that Spark knows (`spark:yarn`).
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    kind, colon, rest = text.partition(":")
+    if kind not in ("local", "inline", "ray", "spark"):
+        raise UsageError(f"unknown engine {text!r}", fix=f"use {_FORMS}")
+    if not colon:
+        return EngineName(kind)
+    if kind == "local" and rest.isdecimal():
+        return EngineName(kind, workers=int(rest))
+    if kind in _PACKAGES and (host := rest.removeprefix("//")):
+        if rest.startswith("//") or kind == "ray":
+            _check_port(text, host)
+        return EngineName(kind, text if rest.startswith("//") else rest)
+    raise UsageError(f"cannot read the engine {text!r}", fix=f"use {_FORMS}")
 
 
 def open_engine(engine: str | Engine = "local", *, workers: int | None = None) -> Engine:
     """Return the engine of that name; an engine is returned as it is.
 
     Args:
-        engine: `local` (processes on this machine) or `inline` (right here, one item at a time).
-        workers: how many processes `local` may use; by default one per processor.
+        engine: `local` (processes on this machine; `local:4` says how many), `inline` (right here,
+            one item at a time), `ray` (the cluster of RAY_ADDRESS, else one on this machine),
+            `ray://host:10001`, `ray:host:6379`, `spark` (on this machine), `spark://host:7077`.
+        workers: how many items are worked on at once; by default one per processor.
 
     Raises:
-        UsageError: there is no engine of that name in this version, or `workers` is less than 1.
+        UsageError: there is no engine of that name, what it needs is not installed, its cluster
+            does not answer or has other versions, or `workers` is less than 1.
     """
     if not isinstance(engine, str):
         return engine
-    if engine == "local":
+    name = parse_engine(engine)
+    workers = name.workers if workers is None else workers
+    if name.kind == "local":
         return LocalProcesses(workers)
-    if engine == "inline":
+    if name.kind == "inline":
         return Inline()
-    if engine in _ABSENT:
+    check_installed(name.kind)
+    if name.kind == "ray":
+        from gristmill.engine.ray_engine import RayEngine
+
+        return RayEngine(name.address, workers=workers)
+    from gristmill.engine.spark_engine import SparkEngine
+
+    return SparkEngine(name.address, workers=workers)
+
+
+def check_installed(kind: str) -> None:
+    """Check that the package of an engine is installed, without loading it.
+
+    Raises:
+        UsageError: it is not; says which extra to install.
+    """
+    package = _PACKAGES.get(kind)
+    if package is not None and importlib.util.find_spec(package) is None:
         raise UsageError(
-            f"the engine {engine!r} (gristmill[{engine}]) is not available in this version",
-            fix='use engine="local"',
+            f"the engine {kind!r} needs {package}, which is not installed",
+            fix=f"pip install 'gristmill[{kind}]', or use 'local'",
         )
-    raise UsageError(f"unknown engine {engine!r}", fix="use 'local' or 'inline'")
+
+
+def _check_port(text: str, host: str) -> None:
+    port = host.rpartition(":")[2]
+    # A Spark master may be a list of hosts; each has a port.
+    if ":" not in host or not port.isdecimal():
+        raise UsageError(f"expected a host and a port, found {text!r}", fix=f"use {_FORMS}")

@@ -1,11 +1,13 @@
-"""What an engine is: `map` for work on data, `workers` for work with state."""
+"""What an engine is: `attempts` and `map` for work on data, `workers` for work with state."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+
+from gristmill.engine.outcome import Outcome
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,30 +32,42 @@ class Engine(Protocol):
     """A place where work runs. Use it in a `with` block, which ends its workers.
 
     Attributes:
-        name: what `open_engine` calls it.
+        name: its kind: `local`, `inline`, `ray` or `spark`.
         parallelism: how many items are worked on at once.
     """
 
     name: str
     parallelism: int
 
-    def map(self, fn: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
-        """Yield `fn(item)` for each item, in the order of the items.
+    def attempts(
+        self, fn: Callable[[T], R], items: Iterable[T], /
+    ) -> Generator[Outcome[R], None, None]:
+        """Yield what came of `fn(item)` for each item, in the order of the items.
 
-        Lazy: items are taken only a few ahead of the results that have been asked for.
+        Lazy: items are taken only a few ahead of the outcomes that have been asked for; closing
+        the generator ends what is under way. A failed item does not stop the others. An error of
+        the function fails its item at once; where its worker or node died, the engine tries again
+        elsewhere, at most three times in all. The error is a `StepError` that names the item by its
+        number, or the function's own where that is a `GristmillError`.
 
         Raises:
             UsageError: the function cannot be sent to where work runs; raised by the call itself.
-            StepError: the function raised, or its worker died; names the item by its number. An
-                error that is a `GristmillError` comes as itself. Results of earlier items are
-                yielded first.
+        """
+
+    def map(self, fn: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
+        """Yield the values of `attempts`, up to the first item that failed.
+
+        Raises:
+            UsageError: as `attempts`.
+            GristmillError: the first outcome's that is an error. Results of earlier items are
+                yielded first; what is under way then ends.
         """
 
     def workers(self, n: int, factory: Callable[[int], object], /) -> list[Actor]:
         """Start `n` actors around `factory(0)`, ..., `factory(n - 1)`.
 
         Raises:
-            UsageError: `n` is less than 1, or the factory cannot be sent.
+            UsageError: `n` is less than 1, the factory cannot be sent, or the engine has no actors.
             StepError: a factory raised; a `GristmillError` comes as itself.
         """
 

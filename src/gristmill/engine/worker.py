@@ -21,9 +21,11 @@ from typing import Any, cast
 
 from gristmill.core.errors import GristmillError, StepError
 from gristmill.core.processes.place import THREAD_LIMITS, thread_limits
-from gristmill.engine.failures import RemoteTraceback, as_ours, death, not_sendable
+from gristmill.engine.failures import as_ours, death, not_sendable
+from gristmill.engine.outcome import Outcome
 
-_GONE = (EOFError, ConnectionResetError, BrokenPipeError)
+# Besides a closed pipe: a message that its sender's death cut short is an OSError.
+_GONE = (EOFError, OSError)
 _PATIENCE_SECONDS = 2.0
 _starting = threading.Lock()
 
@@ -49,21 +51,6 @@ class _Call:
 
     method: str | None
     args: tuple[Any, ...]
-
-
-@dataclass
-class Outcome:
-    """What came of a call: a value, or an error of ours with the traceback it had in the worker."""
-
-    value: Any = None
-    error: GristmillError | None = None
-    trace: str = ""
-
-    def get(self) -> Any:
-        """Return the value, or raise the error with the worker's traceback as its cause."""
-        if self.error is None:
-            return self.value
-        raise self.error from (RemoteTraceback(self.trace) if self.trace else None)
 
 
 def sendable(fn: Callable[..., Any]) -> bytes:
@@ -124,16 +111,20 @@ class Worker:
             raise StepError(f"the item cannot be sent to a worker process: {error}") from error
         self._send(message)
 
-    def receive(self, where: str) -> Outcome:
+    def receive(self, where: str) -> Outcome[Any]:
         """Wait for the outcome of what was asked last; a dead worker is an outcome too."""
         try:
-            outcome = self.connection.recv()
+            message = self.connection.recv_bytes()
         except _GONE:
             self._process.join(_PATIENCE_SECONDS)
             return Outcome(error=death(self._process.exitcode, where))
+        try:
+            outcome = ForkingPickler.loads(message)
+        except Exception as error:  # the result's own unpickling may raise anything
+            return Outcome(error=StepError(f"the result cannot be read: {error}", where=where))
         if isinstance(outcome.error, _NamelessError):
             outcome.error = StepError(outcome.error.message, where=where)
-        return cast("Outcome", outcome)
+        return cast("Outcome[Any]", outcome)
 
     def is_alive(self) -> bool:
         """Tell whether the process runs."""
@@ -169,9 +160,11 @@ def serve(connection: Connection) -> None:
     target: Any = None
     while True:
         try:
-            message = connection.recv()
+            packed = connection.recv_bytes()
         except _GONE:
             return
+        try:
+            message = ForkingPickler.loads(packed)
         except Exception as error:  # what was sent cannot be imported here
             connection.send(_failed(error))
             continue
@@ -195,7 +188,7 @@ def _called(target: Any, message: _Call) -> Any:
     return method(*message.args)
 
 
-def _attempt(work: Callable[[], Any]) -> Outcome:
+def _attempt(work: Callable[[], Any]) -> Outcome[Any]:
     try:
         return Outcome(work())
     except (Exception, SystemExit) as error:  # sent back, not swallowed
@@ -206,7 +199,7 @@ class _NamelessError(StepError):
     """What another library raised, as text, until the owner says where it happened."""
 
 
-def _failed(error: BaseException) -> Outcome:
+def _failed(error: BaseException) -> Outcome[Any]:
     """Keep our own errors; others become text, since their classes may not unpickle."""
     trace = "".join(traceback.format_exception(error))
     ours = (
@@ -215,7 +208,7 @@ def _failed(error: BaseException) -> Outcome:
     return Outcome(error=ours, trace=trace)
 
 
-def _reply(connection: Connection, outcome: Outcome) -> None:
+def _reply(connection: Connection, outcome: Outcome[Any]) -> None:
     try:
         message = ForkingPickler.dumps(outcome)
     except Exception as error:  # the result's own pickling may raise anything
