@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gristmill.data.features import HashedNgrams
-from gristmill.data.ngrams import split_words
+from gristmill.data.indexed_words import index_ascii_words, split_words
 
 MASK = 2**64 - 1
 
@@ -137,6 +137,30 @@ def test_ids_do_not_depend_on_the_hash_seed_of_python() -> None:
 )
 def test_words(text: str, words: list[str]) -> None:
     assert split_words(text) == words
+
+
+@given(texts=st.lists(st.text(st.characters(codec="ascii"), max_size=20)), lowercase=st.booleans())
+def test_ascii_texts_have_the_words_of_any_text(texts: list[str], lowercase: bool) -> None:
+    found = index_ascii_words(texts, lowercase=lowercase)
+    assert len(set(found.vocabulary)) == len(found.vocabulary)
+    by_row: list[list[str]] = [[] for _ in texts]
+    for row, token in zip(found.rows.tolist(), found.tokens.tolist(), strict=True):
+        by_row[row].append(found.vocabulary[token])
+    assert by_row == [split_words(text.lower() if lowercase else text) for text in texts]
+
+
+@pytest.mark.parametrize("every", [1, 7, 400])
+def test_many_texts_have_the_ids_of_each_alone(every: int) -> None:
+    words = ["it's", "42", "", "\x1f", "WIN", "a_b", "'", "naïve", "£9", "İ"]
+    texts = [
+        " ".join((words[:7] if row % every else words)[row % 4 : row % 11]) for row in range(800)
+    ]
+    featurizer = HashedNgrams(words=(1, 2), chars=(2, 3), max_tokens=40)
+    rows = [featurizer.encode([text])[0] for text in texts]
+    expected = np.zeros((len(rows), max(map(len, rows))), np.int64)
+    for place, row in enumerate(rows):
+        expected[place, : len(row)] = row
+    np.testing.assert_array_equal(featurizer.encode(texts), expected)
 
 
 def test_the_order_of_words_and_groups() -> None:

@@ -16,15 +16,15 @@ a distinct word costs a digest.
 from __future__ import annotations
 
 import hashlib
-import itertools
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-_WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+from gristmill.data.indexed_words import IndexedWords, index_ascii_words, index_words
+
+_MANY_TEXTS = 256
 _FIRST_EDGE, _LAST_EDGE = 0x110000, 0x110001
 _CHARACTERS = 1 << 32
 
@@ -42,11 +42,6 @@ class _Grams(NamedTuple):
 _DIGITS_AS_ZERO = str.maketrans("123456789", "0" * 9)
 
 
-def split_words(text: str) -> list[str]:
-    """Return the words of a text: runs of letters, digits and inner apostrophes, or one symbol."""
-    return _WORD.findall(text)
-
-
 def fold_digits(texts: Sequence[str]) -> list[str]:
     """Return the texts with every digit 0-9 as 0."""
     return [text.translate(_DIGITS_AS_ZERO) for text in texts]
@@ -62,32 +57,41 @@ def encode_ngrams(
     lowercase: bool,
 ) -> NDArray[np.int64]:
     """Return int64[n, length], as `HashedNgrams.encode` describes."""
-    vocabulary, tokens, rows = _tokenise(texts, lowercase)
-    groups: list[_Grams] = []
-    if words is not None:
-        groups += _ngrams(_word_units(vocabulary)[tokens], rows, words, kind=0)
-    if chars is not None:
-        groups.append(_char_grams(vocabulary, tokens, rows, chars))
-    return _scatter(groups, len(texts), buckets, max_tokens)
+    spans = _Spans(words, chars, buckets, max_tokens)
+    is_plain = np.fromiter(map(str.isascii, texts), np.bool_, len(texts))
+    if np.count_nonzero(is_plain) < _MANY_TEXTS:
+        return spans.ids(index_words(texts, lowercase=lowercase), len(texts))
+    if is_plain.all():
+        return spans.ids(index_ascii_words(texts, lowercase=lowercase), len(texts))
+    plain, other = np.flatnonzero(is_plain), np.flatnonzero(~is_plain)
+    parts = (
+        (plain, index_ascii_words([texts[row] for row in plain.tolist()], lowercase=lowercase)),
+        (other, index_words([texts[row] for row in other.tolist()], lowercase=lowercase)),
+    )
+    found = [(rows, spans.ids(indexed, len(rows))) for rows, indexed in parts]
+    ids = np.zeros((len(texts), max(part.shape[1] for _, part in found)), np.int64)
+    for rows, part in found:
+        ids[rows, : part.shape[1]] = part
+    return ids
 
 
-class _Index(dict[str, int]):
-    """Numbers words from 0 in the order in which they are first asked for."""
+class _Spans(NamedTuple):
+    """Which n-grams are hashed; as in `HashedNgrams`."""
 
-    def __missing__(self, word: str) -> int:
-        number = self[word] = len(self)
-        return number
+    words: Span | None
+    chars: Span | None
+    buckets: int
+    max_tokens: int
 
-
-def _tokenise(
-    texts: Sequence[str], lowercase: bool
-) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the distinct words, and for every word of every text its index there and its row."""
-    split = [split_words(text.lower() if lowercase else text) for text in texts]
-    index = _Index()
-    tokens = list(map(index.__getitem__, itertools.chain.from_iterable(split)))
-    lengths = np.fromiter(map(len, split), dtype=np.int64, count=len(split))
-    return list(index), np.array(tokens, dtype=np.int64), np.repeat(np.arange(len(split)), lengths)
+    def ids(self, found: IndexedWords, texts: int) -> NDArray[np.int64]:
+        """Return int64[texts, length]: the ids of the n-grams of the words of so many texts."""
+        vocabulary, tokens, rows = found
+        groups: list[_Grams] = []
+        if self.words is not None:
+            groups += _ngrams(_word_units(vocabulary)[tokens], rows, self.words, kind=0)
+        if self.chars is not None:
+            groups.append(_char_grams(vocabulary, tokens, rows, self.chars))
+        return _scatter(groups, texts, self.buckets, self.max_tokens)
 
 
 def _word_units(vocabulary: Sequence[str]) -> Words64:
