@@ -71,7 +71,9 @@ def test_a_database_of_another_layout_is_refused(tmp_path: Path) -> None:
     Database(path).close()
     with sqlite3.connect(path) as raw:
         raw.execute("UPDATE settings SET value = '99' WHERE name = 'schema'")
-    with pytest.raises(StoreError, match="has layout '99', this Gristmill reads '2'"):
+    with pytest.raises(
+        StoreError, match=f"has layout '99', this Gristmill reads '{tables.SCHEMA_VERSION}'"
+    ):
         Database(path)
 
 

@@ -8,6 +8,8 @@ path                 file or folder                                 a copy
 struct:MODULE:NAME   msgspec struct or dataclass                    value.json
 object:MODULE:NAME   anything with `save`, `load` and `describe`    its own
 group                dict with values of the above kinds            one folder each
+list                 list with values of the above kinds            one folder each
+structs:MODULE:NAME  list of structs or dataclasses of one class    value.json
 """
 
 from __future__ import annotations
@@ -21,9 +23,13 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import GenericAlias
 from typing import Any, Protocol, Self, runtime_checkable
 
 from gristmill.core.errors import StoreError
+
+GROUP_INDEX, LIST_INDEX = "group.json", "list.json"
+"""Which member of a group or a list is read by which codec, and from which folder."""
 
 
 @runtime_checkable
@@ -71,7 +77,7 @@ def encode(value: object, folder: Path) -> Encoded:
         return _encode_table(value, folder)
     if type(value).__module__ == "numpy" and hasattr(value, "dtype"):
         return _encode_array(value, folder)
-    if hasattr(value, "__struct_fields__") or dataclasses.is_dataclass(value):
+    if _is_struct(value):
         return _encode_struct(value, folder)
     return _encode_plain(value, folder)
 
@@ -96,12 +102,16 @@ def decode(codec: str, folder: Path) -> object:
     if name == "path":
         return folder / rest
     if name == "group":
-        members = json.loads((folder / "group.json").read_bytes())
+        members = json.loads((folder / GROUP_INDEX).read_bytes())
         return {key: decode(inner, folder / place) for key, (inner, place) in members.items()}
-    if name == "struct":
+    if name == "list":
+        listed = json.loads((folder / LIST_INDEX).read_bytes())
+        return [decode(inner, folder / place) for inner, place in listed]
+    if name in ("struct", "structs"):
         import msgspec
 
-        return msgspec.json.decode((folder / "value.json").read_bytes(), type=_class(rest))
+        kind = _class(rest) if name == "struct" else GenericAlias(list, (_class(rest),))
+        return msgspec.json.decode((folder / "value.json").read_bytes(), type=kind)
     if name == "object":
         loaded: object = _class(rest).load(folder)
         return loaded
@@ -128,6 +138,10 @@ def _class(name: str) -> Any:
             fix=f"import {module_name} before reading it",
         )
     return found
+
+
+def _is_struct(value: object) -> bool:
+    return hasattr(value, "__struct_fields__") or dataclasses.is_dataclass(value)
 
 
 def _is_polars(value: object) -> bool:
@@ -176,19 +190,28 @@ def _encode_path(value: Path, folder: Path) -> Encoded:
 def _encode_struct(value: object, folder: Path) -> Encoded:
     import msgspec
 
-    try:
-        text = msgspec.json.encode(value)
-        msgspec.json.decode(text, type=type(value))
-    except (TypeError, msgspec.MsgspecError) as error:
-        raise _unstorable(value, str(error)) from error
-    (folder / "value.json").write_bytes(text)
+    _write_structs(value, type(value), value, folder)
     summary = msgspec.to_builtins(value)
     return Encoded(_named("struct", value), type(value).__name__.lower(), None, summary)
+
+
+def _write_structs(value: object, kind: Any, named: object, folder: Path) -> None:
+    """Write what consists of structs as JSON that is known to come back; errors name `named`."""
+    import msgspec
+
+    try:
+        text = msgspec.json.encode(value)
+        msgspec.json.decode(text, type=kind)
+    except (TypeError, msgspec.MsgspecError) as error:
+        raise _unstorable(named, str(error)) from error
+    (folder / "value.json").write_bytes(text)
 
 
 def _encode_plain(value: object, folder: Path) -> Encoded:
     if isinstance(value, Mapping) and not _is_json(value):
         return _encode_group(value, folder)
+    if isinstance(value, list) and not _is_json(value):
+        return _encode_list(value, folder)
     if not _is_json(value):
         raise _unstorable(value, "its type is not known to the store")
     (folder / "value.json").write_text(json.dumps(value, ensure_ascii=False))
@@ -207,8 +230,23 @@ def _encode_group(value: Mapping[Any, object], folder: Path) -> Encoded:
         inner = encode(member, place)
         members[key] = [inner.codec, place.name]
         summary[key] = {"kind": inner.kind, **inner.summary}
-    (folder / "group.json").write_text(json.dumps(members))
+    (folder / GROUP_INDEX).write_text(json.dumps(members))
     return Encoded("group", "group", None, summary)
+
+
+def _encode_list(value: list[object], folder: Path) -> Encoded:
+    first = value[0]
+    if _is_struct(first) and all(type(item) is type(first) for item in value):
+        _write_structs(value, GenericAlias(list, (type(first),)), first, folder)
+        kind = type(first).__name__.lower()
+        return Encoded(_named("structs", first), "list", len(value), {"of": kind})
+    members = []
+    for position, member in enumerate(value):
+        place = folder / f"m{position}"
+        place.mkdir()
+        members.append([encode(member, place).codec, place.name])
+    (folder / LIST_INDEX).write_text(json.dumps(members))
+    return Encoded("list", "list", len(value), {})
 
 
 def _is_json(value: object) -> bool:

@@ -8,7 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, make_url, select
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Table,
+    create_engine,
+    event,
+    insert,
+    make_url,
+    select,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import NullPool, StaticPool
 
@@ -83,6 +93,20 @@ class Database:
                 where=self._where,
                 fix="use the Gristmill version that made the project, or start a new project",
             )
+
+
+def insert_into(table: Table, connection: Connection) -> Any:
+    """Return an `INSERT` that can say what happens where the row is there already.
+
+    Standard SQL has no words for that; SQLite and PostgreSQL have the same ones.
+    """
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
 
 
 def _open(target: Path | str, read_only: bool) -> Engine:

@@ -18,6 +18,13 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
         "ALTER TABLE promotions ADD COLUMN forced INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE promotions ADD COLUMN evidence TEXT NOT NULL DEFAULT '{}'",
     ),
+    "2": (
+        # A server makes tables that are missing when it is opened.
+        "CREATE TABLE IF NOT EXISTS elements ("
+        "key VARCHAR(64) NOT NULL PRIMARY KEY, "
+        "artifact VARCHAR(64) NOT NULL REFERENCES artifacts (digest), "
+        "run VARCHAR(32) NOT NULL, step VARCHAR(200) NOT NULL, created FLOAT NOT NULL)",
+    ),
 }
 """Layout -> the statements that lead to the next one, on SQLite as on PostgreSQL."""
 

@@ -6,7 +6,8 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ from sqlalchemy import ColumnElement, insert, select, update
 from gristmill.core.atomic import naming
 from gristmill.core.errors import UsageError
 from gristmill.store.artifacts import check_files
-from gristmill.store.codecs import decode, encode
+from gristmill.store.codecs import Encoded, decode, encode
+from gristmill.store.database import insert_into
+from gristmill.store.gathered import GATHERED, read_gathered
 from gristmill.store.tables import artifacts, executions, links, runs
 
 if TYPE_CHECKING:
@@ -105,18 +108,27 @@ class RunLog:
 
     def keep(self, value: object) -> Artifact:
         """Store a value and return its artifact; the same content is stored once."""
-        root = self.project.work_folder("drafts")
-        with tempfile.TemporaryDirectory(dir=root) as name:
-            with naming(self.project.home, Path(name)):
-                encoded = encode(value, Path(name))
-            digest, bytes_ = self.project.artifacts.put(Path(name), encoded.codec)
-        artifact = Artifact(
-            digest, encoded.kind, encoded.codec, bytes_, encoded.rows, encoded.summary
-        )
+        with self.draft() as folder:
+            encoded = encode(value, folder)
+            artifact = self.put(folder, encoded)
         with self._database.write() as connection:
-            if _find_artifact(connection, digest) is None:
-                connection.execute(insert(artifacts).values(_artifact_row(artifact)))
+            note_artifacts(connection, [artifact])
         return artifact
+
+    @contextmanager
+    def draft(self) -> Iterator[Path]:
+        """Yield an empty folder for the files of a value that is to be stored."""
+        root = self.project.work_folder("drafts")
+        with (
+            tempfile.TemporaryDirectory(dir=root) as name,
+            naming(self.project.home, Path(name)),
+        ):
+            yield Path(name)
+
+    def put(self, folder: Path, encoded: Encoded) -> Artifact:
+        """Move the files of an encoded value into the store; the database hears of it later."""
+        digest, bytes_ = self.project.artifacts.put(folder, encoded.codec)
+        return Artifact(digest, encoded.kind, encoded.codec, bytes_, encoded.rows, encoded.summary)
 
     def load(self, digest: str) -> object:
         """Read a stored value back, after checking its files against what was stored.
@@ -125,9 +137,24 @@ class RunLog:
             StoreError: the artifact is gone or damaged.
         """
         artifact = self.artifact(digest)
-        folder = self.project.artifacts.get(artifact.digest)
-        check_files(folder.parent, artifact.digest)
-        return decode(artifact.codec, folder)
+        return self.read(artifact.digest, artifact.codec)
+
+    def read(self, digest: str, codec: str) -> object:
+        """Read a stored value whose codec is known; else as `load`."""
+        folder = self.files(digest)
+        if codec == GATHERED:
+            return read_gathered(folder).load(self.read)
+        return decode(codec, folder)
+
+    def files(self, digest: str) -> Path:
+        """Return the folder of an artifact's files, which have been checked.
+
+        Raises:
+            StoreError: the artifact is gone or damaged.
+        """
+        folder = self.project.artifacts.get(digest)
+        check_files(folder.parent, digest)
+        return folder
 
     def artifact(self, prefix: str) -> Artifact:
         """Find an artifact by its digest or the first digits of it.
@@ -247,9 +274,13 @@ def _artifact_row(artifact: Artifact) -> dict[str, Any]:
     }
 
 
-def _find_artifact(connection: Connection, digest: str) -> RowMapping | None:
-    query = select(artifacts).where(artifacts.c.digest == digest)
-    return connection.execute(query).mappings().first()
+def note_artifacts(connection: Connection, kept: Sequence[Artifact]) -> None:
+    """Write down artifacts that are not known yet; several machines may do it at once."""
+    fresh = {artifact.digest: _artifact_row(artifact) for artifact in kept}
+    if fresh:
+        known = insert_into(artifacts, connection).on_conflict_do_nothing()
+        # In one order everywhere: two writers of the same rows must not wait in a circle.
+        connection.execute(known, [fresh[digest] for digest in sorted(fresh)])
 
 
 def _artifact(row: RowMapping) -> Artifact:

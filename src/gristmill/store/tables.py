@@ -1,6 +1,7 @@
 """The tables of the store, for SQLAlchemy Core; the same on SQLite and PostgreSQL.
 
 runs 1──n executions n──n artifacts        (through `links`: what a step read and wrote)
+elements n──1 artifacts                     (what a step called once per element gave for one)
 models 1──n versions, promotions            (the registry: append-only)
 """
 
@@ -21,7 +22,7 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 """Layout of the tables; `store.migrations` brings an older one up to it."""
 
 _AutoKey = BigInteger().with_variant(Integer, "sqlite")
@@ -84,6 +85,16 @@ links = Table(
     Column("name", String(200), primary_key=True),
     Column("artifact", String(64), ForeignKey("artifacts.digest"), nullable=False),
     Index("links_by_artifact", "artifact", "role"),
+)
+
+elements = Table(
+    "elements",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("artifact", String(64), ForeignKey("artifacts.digest"), nullable=False),
+    Column("run", String(32), nullable=False),
+    Column("step", String(200), nullable=False),
+    Column("created", Float, nullable=False),
 )
 
 versions = Table(

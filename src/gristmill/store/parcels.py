@@ -1,0 +1,58 @@
+"""A value as bytes: the files that a store would keep of it, carried between processes."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from gristmill.core.fingerprint import fingerprint, fingerprint_bytes
+from gristmill.store.codecs import Encoded, decode, encode
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """The files of a stored value, and the codec that reads them.
+
+    Attributes:
+        codec: as in an artifact's index.
+        files: path below the value's folder -> content.
+    """
+
+    codec: str
+    files: dict[str, bytes]
+
+    @property
+    def digest(self) -> str:
+        """The digest of the artifact that would be made of it."""
+        files = {name: [fingerprint_bytes(data), len(data)] for name, data in self.files.items()}
+        return fingerprint({"codec": self.codec, "files": files})
+
+    def lay_out(self, folder: Path) -> None:
+        """Write the files into a folder."""
+        for name, data in self.files.items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+
+    def unpack(self, folder: Path) -> object:
+        """Return the value; its files lie in `folder` as long as it is used."""
+        self.lay_out(folder)
+        return decode(self.codec, folder)
+
+
+def pack(value: object) -> tuple[Parcel, Encoded]:
+    """Return a value as bytes, and what is worth knowing of it.
+
+    Raises:
+        StoreError: the value is of a kind that cannot be stored.
+    """
+    with tempfile.TemporaryDirectory(prefix="gristmill-") as name:
+        encoded = encode(value, Path(name))
+        return pack_files(Path(name), encoded.codec), encoded
+
+
+def pack_files(folder: Path, codec: str) -> Parcel:
+    """Return the files of a stored value as a parcel."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return Parcel(codec, {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths})
