@@ -74,10 +74,15 @@ class CsvParts:
     """
 
     def __init__(
-        self, dialect: Dialect, names: list[str], body: NDArray[np.uint8], layout: Layout
+        self, path: Path, dialect: Dialect, names: list[str], span: tuple[int, int], layout: Layout
     ) -> None:
         self.dialect, self.names = dialect, names
-        self._body, self._layout = body, layout
+        self._path, self._span, self._layout = path, span, layout
+
+    @property
+    def rows(self) -> int:
+        """How many records there are."""
+        return self._layout.rows
 
     @classmethod
     def open(cls, path: Path, dialect: Dialect, rows: int) -> CsvParts | None:
@@ -92,21 +97,25 @@ class CsvParts:
         rest = tail.removesuffix(b"\n").removesuffix(b"\r")
         if rest.endswith((b"\n", b"\r")):
             return None  # blank lines at the end, which Polars would scan as rows
-        body = data[start : max(start, len(data) - len(tail) + len(rest))]
-        layout = clean_layout(body, dialect.delimiter, len(names), rows)
-        return None if layout is None else cls(dialect, names, body, layout)
+        end = max(start, len(data) - len(tail) + len(rest))
+        layout = clean_layout(data[start:end], dialect.delimiter, len(names), rows)
+        return None if layout is None else cls(path, dialect, names, (start, end), layout)
+
+    def parts(self) -> list[CsvPart]:
+        """Return the parts, which can be read anywhere."""
+        start, end = self._span
+        ends = pairwise([*(start + cut for cut in self._layout.cuts), end])
+        return [CsvPart(self._path, *each, tuple(self.names), self.dialect) for each in ends]
 
     def text_frames(self) -> Iterator[pl.DataFrame]:
         """Yield the parts with every column as text."""
-        for start, end in pairwise([*self._layout.cuts, len(self._body)]):
-            data = self._body[start:end].tobytes()
-            yield _parse(data.rstrip(b"\r\n"), self.names, self.dialect)
+        return (part.read_text() for part in self.parts())
 
     def kinds(self) -> dict[str, cell_types.Kind]:
         """Return the column types that fit every cell of every part."""
         found = dict.fromkeys(self.names, cell_types.Kind.NOTHING)
-        for frame in self.text_frames():
-            found = cell_types.join_kinds(found, cell_types.kinds(frame))
+        for part in self.parts():
+            found = cell_types.join_kinds(found, part.kinds())
         return found
 
     def frames(self, *, as_text: bool = False) -> Iterator[pl.DataFrame]:
@@ -114,6 +123,42 @@ class CsvParts:
         casts = [] if as_text else cell_types.casts(self.kinds())
         for frame in self.text_frames():
             yield frame.with_columns(casts)
+
+
+@dataclass(frozen=True)
+class CsvPart:
+    """Consecutive records of a clean UTF-8 file, which are read when asked for.
+
+    Attributes:
+        path: the file.
+        start, end: offsets of the first of its bytes and of the one after the last.
+        names: of the columns.
+        dialect: how the file is written.
+    """
+
+    path: Path
+    start: int
+    end: int
+    names: tuple[str, ...]
+    dialect: Dialect
+
+    def read_text(self) -> pl.DataFrame:
+        """Return the records with every column as text.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.start)
+                data = file.read(self.end - self.start)
+        except OSError as error:
+            raise files.unreadable(self.path, error) from error
+        return _parse(data.rstrip(b"\r\n"), list(self.names), self.dialect)
+
+    def kinds(self) -> dict[str, cell_types.Kind]:
+        """Return the column types that fit its cells."""
+        return cell_types.kinds(self.read_text())
 
 
 def _header(data: bytes, dialect: Dialect, where: str) -> tuple[list[str], int]:
