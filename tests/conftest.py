@@ -8,6 +8,8 @@ import weakref
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.clusters import any_engine as any_engine
+from tests.clusters import ray_cluster as ray_cluster
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There are as many of these processes as cores: further threads would wait for one another.

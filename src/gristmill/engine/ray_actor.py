@@ -1,0 +1,76 @@
+"""An object in a worker process of a Ray cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from gristmill.core.errors import StepError
+from gristmill.engine.ray_failures import lost
+from gristmill.engine.remote_attempt import unpacked
+
+
+class RayActor:
+    """The handle of an object on some node.
+
+    Calls are sent at once, and a thread of this process waits for their results.
+
+    Args:
+        handle: Ray's own handle, of a `Hosted`.
+        rank: its number among the actors it was started with.
+        ended: called once, when it has been closed.
+    """
+
+    def __init__(self, handle: Any, rank: int, ended: Callable[[], None]) -> None:
+        self._handle, self._rank, self._ended = handle, rank, ended
+        self._receiver = ThreadPoolExecutor(1, thread_name_prefix=f"gristmill-ray-actor-{rank}")
+        self._closed = False
+
+    def build(self, factory: bytes, paths: list[str], where: str) -> Future[Any]:
+        """Make what the pickled factory returns for its rank the object that is called."""
+        where = f"{where}, worker {self._rank}"
+        return self._later(self._handle.build.remote(factory, paths, self._rank, where), where)
+
+    def call(self, method: str, /, *args: Any) -> Future[Any]:
+        """See `Actor.call`."""
+        from ray import cloudpickle
+
+        where = f"worker {self._rank}, {method}"
+        if self._closed:
+            return _failed("the worker is closed", where)
+        try:
+            message = bytes(cloudpickle.dumps(args))
+        except Exception as error:  # the arguments' own pickling may raise anything
+            return _failed(f"the arguments cannot be sent to a worker: {error}", where)
+        return self._later(self._handle.call.remote(method, message, where), where)
+
+    def close(self) -> None:
+        """End the process now; calls that wait are cancelled."""
+        import ray
+
+        if self._closed:
+            return
+        self._closed = True
+        ray.kill(self._handle, no_restart=True)
+        self._receiver.shutdown(cancel_futures=True)
+        self._ended()
+
+    def _later(self, reference: Any, where: str) -> Future[Any]:
+        return self._receiver.submit(_received, reference, where)
+
+
+def _received(reference: Any, where: str) -> Any:
+    import ray
+
+    try:
+        message = ray.get(reference)
+    except Exception as error:
+        raise lost(error, where) from None
+    return unpacked(message, where).get()
+
+
+def _failed(message: str, where: str) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(StepError(message, where=where))
+    return future

@@ -1,0 +1,364 @@
+"""The engine of Ray clusters."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gristmill.core.errors import StepError
+from gristmill.core.processes.place import thread_limits
+from gristmill.engine.failures import check_count, name_of, not_sendable
+from gristmill.engine.mapping import Mapping
+from gristmill.engine.outcome import Outcome
+from gristmill.engine.protocol import Actor
+from gristmill.engine.ray_actor import RayActor
+from gristmill.engine.ray_failures import lost, not_importable
+from gristmill.engine.ray_session import Session
+from gristmill.engine.ray_tasks import Hosted, Work, run_item, versions_here
+from gristmill.engine.remote_attempt import unpacked
+from gristmill.engine.versions import Versions, check_workers
+
+T = TypeVar("T")
+R = TypeVar("R")
+_ITEMS_AHEAD = 2
+_RETRIES = 2
+_ROOM_SECONDS = 120.0
+_END = object()
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster.
+
+    Attributes:
+        id: Ray's name for it.
+        address: its host.
+        cpus: processors that Ray may use.
+        gpus: accelerators that Ray may use.
+    """
+
+    id: str
+    address: str
+    cpus: float
+    gpus: float
+
+
+class RayEngine(Mapping):
+    """Runs work on a Ray cluster: items as tasks, actors as Ray's own, spread over its nodes.
+
+    A worker or a node that dies takes no result with it: Ray tries its items again, twice at most.
+    Each worker has one thread for numeric libraries a processor. Functions travel by cloudpickle,
+    so that those of a notebook work, too.
+
+    Args:
+        address: see `Session`.
+        workers: how many items are worked on at once; by default one a processor of the cluster.
+        code: a folder of the user's modules that all nodes get a copy of and import from. Only for
+            a connection that this engine opens.
+
+    Raises:
+        UsageError: the cluster cannot be joined, its nodes have another Python or another
+            gristmill, or `workers` is less than 1.
+    """
+
+    name = "ray"
+
+    def __init__(
+        self, address: str | None = None, *, workers: int | None = None, code: Path | None = None
+    ) -> None:
+        if workers is not None:
+            check_count(workers)
+        self._session = Session(address, processors=workers, code=code)
+        self._jobs: list[_Job] = []
+        self._groups: list[_Group] = []
+        self._closed = False
+        try:
+            self._check_versions()
+            self.parallelism = workers or max(1, int(sum(node.cpus for node in self.nodes())))
+        except BaseException:
+            self._session.leave()
+            raise
+
+    def nodes(self) -> list[Node]:
+        """Return the nodes that are alive, in a fixed order."""
+        import ray
+
+        found = [
+            Node(
+                id=each["NodeID"],
+                address=each["NodeManagerAddress"],
+                cpus=each["Resources"].get("CPU", 0.0),
+                gpus=each["Resources"].get("GPU", 0.0),
+            )
+            for each in ray.nodes()
+            if each["Alive"]
+        ]
+        return sorted(found, key=lambda node: node.id)
+
+    def attempts(
+        self, fn: Callable[[T], R], items: Iterable[T], /
+    ) -> Generator[Outcome[R], None, None]:
+        """See `Engine.attempts`. At most two items a worker are taken ahead of the outcomes."""
+        import ray
+
+        work = Work(uuid.uuid4().hex, [ray.put(_sendable(fn))], list(sys.path))
+        return self._attempts(name_of(fn), work, iter(items))
+
+    def workers(
+        self,
+        n: int,
+        factory: Callable[[int], object],
+        /,
+        *,
+        cpus: float | None = None,
+        gpus: float = 0,
+    ) -> list[Actor]:
+        """See `Engine.workers`. The actors start together or not at all, spread over the nodes.
+
+        Args:
+            n: how many.
+            factory: makes the object of a rank, where it lives.
+            cpus: processors of each; by default one, or a share of one where there are more actors
+                than processors. They are kept from others until the actor is closed.
+            gpus: accelerators of each.
+
+        Raises:
+            UsageError: `n` is less than 1, or the factory cannot be sent.
+            StepError: a factory raised (a `GristmillError` comes as itself), or the cluster has had
+                no room for so many for two minutes.
+        """
+        check_count(n)
+        payload = _sendable(factory)
+        if cpus is None:
+            cpus = min(1.0, sum(node.cpus for node in self.nodes()) / n)
+        group = _Group(n, cpus, gpus)
+        self._groups.append(group)
+        try:
+            for built in [
+                actor.build(payload, list(sys.path), name_of(factory)) for actor in group.actors
+            ]:
+                built.result()
+        except BaseException:
+            group.close()
+            raise
+        return list(group.actors)
+
+    def close(self) -> None:
+        """End all tasks and actors now, busy or not, and a cluster that was started for them."""
+        if self._closed:
+            return
+        self._closed = True
+        for job in self._jobs:
+            job.cancel()
+        for group in self._groups:
+            group.close()
+        self._jobs, self._groups = [], []
+        self._session.leave()
+
+    def _attempts(
+        self, name: str, work: Work, items: Iterator[Any]
+    ) -> Generator[Outcome[Any], None, None]:
+        held = sum(group.cpus for group in self._groups)
+        free = sum(node.cpus for node in self.nodes()) - held
+        # Where actors hold all processors, items run beside them, as they do on one machine.
+        job = _Job(name, work, items, self.parallelism, cpus=1 if free >= 1 else 0)
+        self._jobs.append(job)
+        try:
+            yield from job.outcomes()
+        finally:
+            job.cancel()
+            if job in self._jobs:
+                self._jobs.remove(job)
+
+    def _check_versions(self) -> None:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        nodes = self.nodes()
+        ask = ray.remote(versions_here)
+        asked = [
+            ask.options(
+                num_cpus=0,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
+                runtime_env={"env_vars": thread_limits(1)},
+            ).remote()
+            for node in nodes
+        ]
+        try:
+            found: list[Versions] = ray.get(asked)
+        except Exception as error:
+            raise not_importable(error) from error
+        check_workers(
+            self.name,
+            {f"node {node.address}": each for node, each in zip(nodes, found, strict=True)},
+            "install the same versions on all nodes",
+        )
+
+
+class _Job:
+    """Attempts under way: references to results, in the order of the items."""
+
+    def __init__(
+        self, name: str, work: Work, items: Iterator[Any], limit: int, *, cpus: float
+    ) -> None:
+        import ray
+
+        self.name, self.work, self.items, self.limit = name, work, items, limit
+        self.task = ray.remote(run_item).options(
+            num_cpus=cpus,
+            max_retries=_RETRIES,
+            retry_exceptions=False,
+            scheduling_strategy="SPREAD",
+            runtime_env={"env_vars": thread_limits(1)},
+            name=name,
+        )
+        self.busy: dict[Any, int] = {}
+        self.done: dict[int, Any] = {}
+        self.taken = self.given = 0
+        self.more = True
+        self._waiting = threading.Lock()
+
+    def outcomes(self) -> Iterator[Outcome[Any]]:
+        """Yield the outcomes in order."""
+        while True:
+            self._hand_out()
+            if self.given in self.done:
+                outcome = self._outcome(self.done.pop(self.given))
+                self.given += 1
+                yield outcome
+            elif self.busy:
+                self._collect()
+            else:
+                return
+
+    def cancel(self) -> None:
+        """End the tasks; whoever waits for an outcome, in any thread, gets an error."""
+        import ray
+
+        self.more = False
+        for reference in list(self.busy):
+            ray.cancel(reference, force=True)
+        with self._waiting:  # a connection must not end under who uses it
+            return
+
+    def _hand_out(self) -> None:
+        """Give out items, a few ahead of the results; there are never more tasks than workers."""
+        from ray import cloudpickle
+
+        while (
+            self.more
+            and len(self.busy) < self.limit
+            and self.taken - self.given < _ITEMS_AHEAD * self.limit
+        ):
+            item = next(self.items, _END)
+            if item is _END:
+                self.more = False
+                return
+            number, self.taken = self.taken, self.taken + 1
+            try:
+                message = bytes(cloudpickle.dumps(item))
+            except Exception as error:  # the item's own pickling may raise anything
+                said = f"the item cannot be sent to a worker process: {error}"
+                self.done[number] = Outcome(error=StepError(said, where=self._place(number)))
+                continue
+            reference = self.task.remote(self.work, message, self._place(number))
+            self.busy[reference] = number
+
+    def _collect(self) -> None:
+        """Wait for a task; its result stays in Ray's object store until its turn."""
+        import ray
+
+        with self._waiting:
+            ready, _ = ray.wait(list(self.busy), num_returns=1, fetch_local=False)
+        for reference in ready:
+            self.done[self.busy.pop(reference)] = reference
+
+    def _outcome(self, result: Any) -> Outcome[Any]:
+        import ray
+
+        if isinstance(result, Outcome):
+            return result
+        where = self._place(self.given)
+        try:
+            with self._waiting:
+                message = ray.get(result)
+        except Exception as error:
+            return Outcome(error=lost(error, where))
+        return unpacked(message, where)
+
+    def _place(self, number: int) -> str:
+        return f"{self.name}, item {number}"
+
+
+class _Group:
+    """Actors that were started together, and the places on nodes that are kept for them."""
+
+    def __init__(self, n: int, cpus: float, gpus: float) -> None:
+        import ray
+        from ray.util.placement_group import placement_group
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        self.cpus, self._open = n * cpus, n
+        self.actors: list[RayActor] = []
+        places = {name: amount for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount}
+        self._places = placement_group([dict(places) for _ in range(n)], strategy="SPREAD")
+        if not self._places.wait(_ROOM_SECONDS):
+            self.close()
+            raise StepError(
+                f"the Ray cluster has had no room for {n} workers of {_amounts(places)} for "
+                f"{_ROOM_SECONDS:.0f} seconds; free at the moment: "
+                f"{_amounts(ray.available_resources())}",
+                fix="use fewer workers, wait for other jobs to end, or add nodes (`ray status`)",
+            )
+        host = ray.remote(Hosted)
+        for rank in range(n):
+            handle = host.options(
+                num_cpus=cpus,
+                num_gpus=gpus,
+                scheduling_strategy=PlacementGroupSchedulingStrategy(
+                    self._places, placement_group_bundle_index=rank
+                ),
+                runtime_env={"env_vars": thread_limits(max(1, int(cpus)))},
+            ).remote()
+            self.actors.append(RayActor(handle, rank, self._ended))
+
+    def close(self) -> None:
+        """End the actors now, and give their places back."""
+        for actor in self.actors:
+            actor.close()
+        if not self.actors:
+            self._give_back()
+
+    def _ended(self) -> None:
+        self._open -= 1
+        if self._open == 0:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        from ray.util.placement_group import remove_placement_group
+
+        self.cpus = 0.0
+        remove_placement_group(self._places)
+
+
+def _amounts(resources: dict[str, float]) -> str:
+    return ", ".join(f"{resources.get(name, 0.0):g} {name}" for name in ("CPU", "GPU"))
+
+
+def _sendable(fn: Callable[..., Any]) -> bytes:
+    """Pickle a callable for workers, by value where they could not import it.
+
+    Raises:
+        UsageError: it cannot be pickled.
+    """
+    from ray import cloudpickle
+
+    try:
+        return bytes(cloudpickle.dumps(fn))
+    except Exception as error:
+        raise not_sendable(fn, str(error)) from error

@@ -1,0 +1,93 @@
+"""What Ray says when a worker, a node or a cluster is lost, in our words."""
+
+from __future__ import annotations
+
+from gristmill.core.errors import StepError, UsageError
+from gristmill.engine.failures import WorkerDiedError
+
+
+def lost(error: Exception, where: str) -> StepError:
+    """Return the error for work whose result Ray could not bring back.
+
+    Args:
+        error: what `ray.get` raised.
+        where: the item or the call.
+    """
+    from ray import exceptions as of_ray
+
+    if isinstance(error, of_ray.TaskCancelledError):
+        return StepError("the work was cancelled: its engine was closed", where=where)
+    for kind, message, fix in (
+        (
+            of_ray.OutOfMemoryError,
+            "Ray ended the worker process because the memory of its node ran out",
+            "use smaller partitions, or fewer workers a node",
+        ),
+        (of_ray.NodeDiedError, "the node that it ran on was lost", None),
+        (
+            of_ray.WorkerCrashedError,
+            "the worker process died",
+            "if memory ran out, use smaller partitions; Ray's logs say more (ray logs)",
+        ),
+        (of_ray.RayActorError, _actor_death(str(error)), None),
+        (
+            of_ray.ObjectLostError,
+            "the result was lost with the node that kept it",
+            "run it again; a node that stays is needed to finish",
+        ),
+    ):
+        if isinstance(error, kind):
+            return WorkerDiedError(message, where=where, fix=fix)
+    return StepError(f"Ray could not run it: {_first_line(error)}", where=where)
+
+
+def not_connected(error: Exception, address: str) -> UsageError:
+    """Return the error for a cluster that cannot be joined."""
+    said = str(error)
+    if "ersion mismatch" in said:
+        return UsageError(
+            f"the cluster {address} has other versions than this process: {_flat(said)}",
+            fix="use the same Python and the same Ray here and on all nodes",
+        )
+    if "unauthenticated" in said.lower() or type(error).__name__ == "AuthenticationError":
+        return UsageError(
+            f"the cluster {address} refused this process: {_first_line(error)}",
+            fix="copy the cluster's token to this machine: ~/.ray/auth_token, or RAY_AUTH_TOKEN",
+        )
+    return UsageError(
+        f"cannot join the Ray cluster {address}: {_first_line(error)}",
+        fix="check that it runs (`ray status` on its head) and can be reached from here; "
+        "`ray` alone starts one on this machine",
+    )
+
+
+def not_importable(error: Exception) -> UsageError:
+    """Return the error for workers that cannot load this package."""
+    return UsageError(
+        f"the cluster's workers cannot load gristmill: {_last_line(error)}",
+        fix="install gristmill[ray], the version that is here, into the Python of all nodes",
+    )
+
+
+def _actor_death(said: str) -> str:
+    if "node" in said.lower() and ("node was terminated" in said or "node died" in said.lower()):
+        return "the worker's node was lost"
+    if "ray.kill" in said:
+        return "the worker process was ended: its engine was closed"
+    if "unavailable" in said:
+        return "the worker process cannot be reached"
+    return "the worker process died"
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def _flat(said: str) -> str:
+    return " ".join(said.split())

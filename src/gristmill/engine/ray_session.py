@@ -1,0 +1,128 @@
+"""This process's connection to Ray: it has one at a time, and its engines share it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gristmill.core.errors import UsageError
+from gristmill.engine.ray_failures import not_connected
+
+log = logging.getLogger("gristmill.engine")
+
+_NOT_SENT = [".gristmill", ".git", ".venv", "__pycache__"]
+_DRIVER_SETTINGS = {
+    # Without it Ray tries for ever what ends its worker by taking too much memory.
+    "RAY_task_oom_retries": "2",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+_lock = threading.Lock()
+_open: _Connection | None = None
+
+
+@dataclass
+class _Connection:
+    """What this module opened, and how many engines use it."""
+
+    address: str | None
+    engines: int = 0
+
+
+class Session:
+    """An engine's share of this process's connection; the last one to leave closes it.
+
+    Args:
+        address: `ray://host:port` (Ray Client), `host:port` or `auto` (a cluster that this machine
+            belongs to); None for the cluster of RAY_ADDRESS, else a new one on this machine, which
+            ends with the connection.
+        processors: of a cluster that is started here; None for all of the machine.
+        code: a folder of the user's code that is sent to all nodes.
+
+    A process that called `ray.init` itself keeps its connection: it is used, and left open.
+
+    Raises:
+        UsageError: the cluster cannot be joined, or the process is connected to another one.
+    """
+
+    def __init__(
+        self, address: str | None, *, processors: int | None = None, code: Path | None = None
+    ) -> None:
+        global _open
+        import ray
+
+        with _lock:
+            if _open is None and not ray.is_initialized():
+                _connect(address, processors, code)
+                _open = _Connection(address)
+            elif _open is not None and address not in (None, _open.address):
+                raise UsageError(
+                    f"this process is connected to the Ray cluster {_open.address or 'of its own'} "
+                    f"and cannot join {address} as well",
+                    fix="close the engine that uses it first",
+                )
+            self._connection = _open
+            if self._connection is not None:
+                self._connection.engines += 1
+
+    def leave(self) -> None:
+        """End the connection, and a cluster that was started for it, if nobody else uses it."""
+        global _open
+        import ray
+
+        with _lock:
+            connection, self._connection = self._connection, None
+            if connection is None:
+                return
+            connection.engines -= 1
+            if connection.engines == 0:
+                _open = None
+                ray.shutdown()
+
+
+def _connect(address: str | None, processors: int | None, code: Path | None) -> None:
+    import ray
+
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    options: dict[str, Any] = {}
+    if address == "local":
+        options = {"num_cpus": processors, "include_dashboard": False}
+    if code is not None:
+        options["runtime_env"] = {"working_dir": str(code), "excludes": _NOT_SENT}
+    try:
+        with _environment(_DRIVER_SETTINGS):
+            _divert_messages()
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+    except Exception as error:  # Ray raises anything from ConnectionError to RuntimeError
+        ray.shutdown()
+        raise not_connected(error, address) from error
+
+
+def _divert_messages() -> None:
+    """Have what Ray tells of workers and nodes go to the log, not to our standard output."""
+    from ray._private import worker as driver
+
+    if hasattr(driver, "print_to_stdstream"):  # another version of Ray prints
+        driver.print_to_stdstream = _note
+
+
+def _note(data: Mapping[str, Any], **_: object) -> None:
+    log.info("%s: %s", data.get("pid"), "\n".join(data.get("lines", ())))
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Set variables that are not set within the block."""
+    added = {name: value for name, value in settings.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]

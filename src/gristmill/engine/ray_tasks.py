@@ -1,0 +1,85 @@
+"""What runs in Ray's worker processes: the work of one item, and the object behind an actor."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gristmill.engine.remote_attempt import extend_import_path, packed_attempt
+from gristmill.engine.versions import Versions
+
+_FUNCTIONS_KEPT = 8
+_functions: OrderedDict[str, Callable[[Any], Any]] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class Work:
+    """A function on its way to the workers.
+
+    Attributes:
+        key: names it among all functions of a driver.
+        payload: a reference to the pickled function in Ray's object store. In a list: Ray fetches
+            what is an argument itself with every task, and what lies in one when it is asked for.
+        paths: folders that the driver imports from.
+    """
+
+    key: str
+    payload: Sequence[Any]
+    paths: Sequence[str]
+
+
+def run_item(work: Work, item: bytes, where: str) -> bytes:
+    """Call the function with an item; the outcome is pickled."""
+    return packed_attempt(lambda: _function(work)(pickle.loads(item)), where, _dumps)  # noqa: S301
+
+
+def versions_here() -> Versions:
+    """Return what this worker has installed."""
+    return Versions.here()
+
+
+class Hosted:
+    """An object that lives in a process of its own, whose methods are called by name."""
+
+    def build(self, factory: bytes, paths: Sequence[str], rank: int, where: str) -> bytes:
+        """Make `factory(rank)` the object; the outcome's value is where it lives (pid)."""
+
+        def build() -> int:
+            extend_import_path(paths)
+            self._target = pickle.loads(factory)(rank)  # noqa: S301
+            return os.getpid()
+
+        return packed_attempt(build, where, _dumps)
+
+    def call(self, method: str, args: bytes, where: str) -> bytes:
+        """Call a method of the object; the outcome is pickled."""
+        return packed_attempt(
+            lambda: getattr(self._target, method)(*pickle.loads(args)),  # noqa: S301
+            where,
+            _dumps,
+        )
+
+
+def _function(work: Work) -> Callable[[Any], Any]:
+    """Return a function, unpickled once a process."""
+    found = _functions.get(work.key)
+    if found is None:
+        import ray
+
+        extend_import_path(work.paths)
+        found = pickle.loads(ray.get(work.payload[0]))  # noqa: S301
+        _functions[work.key] = found
+        while len(_functions) > _FUNCTIONS_KEPT:
+            _functions.popitem(last=False)
+    return found
+
+
+def _dumps(value: Any) -> bytes:
+    """Pickle also what is defined in a notebook."""
+    from ray import cloudpickle
+
+    return bytes(cloudpickle.dumps(value))

@@ -1,0 +1,51 @@
+"""What happens where another system runs our work: an attempt, and how its outcome travels."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, cast
+
+from gristmill.core.errors import StepError
+from gristmill.engine.failures import as_ours
+from gristmill.engine.outcome import Outcome
+
+
+def packed_attempt(
+    work: Callable[[], Any], where: str, dumps: Callable[[Any], bytes] = pickle.dumps
+) -> bytes:
+    """Do the work, and pickle what came of it; no error of the work or of its pickling escapes.
+
+    Args:
+        work: called once.
+        where: what errors of the work name as their place.
+        dumps: pickles an outcome.
+    """
+    try:
+        outcome: Outcome[Any] = Outcome(work())
+    except (Exception, SystemExit) as error:  # sent back, not swallowed
+        outcome = Outcome(
+            error=as_ours(error, where), trace="".join(traceback.format_exception(error))
+        )
+    try:
+        return dumps(outcome)
+    except Exception as error:  # the result's own pickling may raise anything
+        kind = type(outcome.value).__qualname__
+        said = f"the result, a {kind}, cannot be sent back: {error}"
+        return dumps(Outcome(error=StepError(said, where=where)))
+
+
+def unpacked(message: bytes, where: str) -> Outcome[Any]:
+    """Read what `packed_attempt` pickled."""
+    try:
+        return cast("Outcome[Any]", pickle.loads(message))  # noqa: S301 - of our own workers
+    except Exception as error:  # the result's own unpickling may raise anything
+        return Outcome(error=StepError(f"the result cannot be read: {error}", where=where))
+
+
+def extend_import_path(paths: Iterable[str]) -> None:
+    """Import also from these folders of the driver, where they exist on this machine."""
+    sys.path += [path for path in paths if path not in sys.path and Path(path).exists()]
