@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gristmill import label, train
-from gristmill.core.intervals import Interval
-from gristmill.core.metrics import difference_interval, score_binary, score_intervals
-from gristmill.pipeline import Verdict
+from gristmill.core.metrics import score_intervals
+from gristmill.pipeline import Contender, Evidence, Policy, Verdict, judge
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,16 +66,10 @@ def as_text(rows: Sequence[Mapping[str, object]]) -> str:
     return "\n".join(lines)
 
 
-def gains(
-    answers: pl.DataFrame, candidate: str, rivals: Sequence[str]
-) -> tuple[float, dict[str, Interval]]:
-    """Return the candidate's F1, and its paired gain over each rival with its interval."""
-    truth, mine = answers["truth"].to_numpy(), answers[candidate].to_numpy()
-    ahead = {
-        name: difference_interval(truth, mine, answers[name].to_numpy(), draws=1000)
-        for name in rivals
-    }
-    return score_binary(truth, mine).f1, ahead
+def judged(answers: pl.DataFrame, candidate: str, rival: str, policy: Policy) -> Verdict:
+    """Let the gate compare the candidate with a rival on the test messages, row by row."""
+    mine, theirs = (Contender(name, answers[name].to_numpy()) for name in (candidate, rival))
+    return judge(mine, [theirs], Evidence(answers["truth"].to_numpy()), policy)
 
 
 def stricter(one: Verdict, two: Verdict) -> Verdict:
@@ -84,7 +77,9 @@ def stricter(one: Verdict, two: Verdict) -> Verdict:
     order = ("promote", "hold", "reject")
     worst = max((one, two), key=lambda verdict: order.index(verdict.verdict))
     reasons = list(dict.fromkeys([*one.reasons, *two.reasons]))
-    return Verdict(worst.verdict, reasons, one.candidate)
+    notes = list(dict.fromkeys([*one.notes, *two.notes]))
+    evidence = {"judged": [one.evidence, two.evidence]}
+    return Verdict(worst.verdict, reasons, one.candidate, notes, evidence)
 
 
 def figures_of(rows: Sequence[Mapping[str, object]], name: str) -> dict[str, float]:
@@ -102,7 +97,9 @@ def release(bundle: Bundle, gate: Verdict, name: str) -> dict[str, object]:
         return {"model": name, "version": None}
     registry = Registry(project)
     version = registry.register(name, RunLog(project).keep(bundle).digest).version
-    registry.decide(name, version, gate.verdict, list(gate.reasons), author="gate")
+    registry.decide(
+        name, version, gate.verdict, gate.reasons, author="gate", evidence=gate.evidence
+    )
     return {"model": name, "version": version, "verdict": gate.verdict}
 
 

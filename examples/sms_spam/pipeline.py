@@ -17,7 +17,7 @@ import labelers
 import training
 
 from gristmill import data, label, serve, step, train, validate
-from gristmill.pipeline import Policy, Verdict, judge, say, workdir
+from gristmill.pipeline import Policy, Verdict, say, workdir
 
 if TYPE_CHECKING:
     import polars as pl
@@ -265,15 +265,12 @@ def comparison(predictions_on_test: pl.DataFrame) -> list[dict[str, object]]:
 @step
 def gate(predictions_on_test: pl.DataFrame, floor: float = 0.85) -> Verdict:
     """The candidate must beat majority vote, and gold-only training beyond the interval."""
-    figure, gains = comparing.gains(predictions_on_test, "weak + gold", ("gold only",))
-    _, modest = comparing.gains(predictions_on_test, "weak + gold", ("majority vote",))
-    rows = predictions_on_test.height
-    strict = judge("weak + gold", figure, gains, rows=rows, policy=Policy(floor=floor))
-    lenient = Policy(floor=floor, beyond_interval=False)
+    strict, lenient = Policy(floor=floor), Policy(floor=floor, beyond_interval=False)
     verdict = comparing.stricter(
-        strict, judge("weak + gold", figure, modest, rows=rows, policy=lenient)
+        comparing.judged(predictions_on_test, "weak + gold", "gold only", strict),
+        comparing.judged(predictions_on_test, "weak + gold", "majority vote", lenient),
     )
-    say(f"{verdict.verdict}: " + "; ".join(verdict.reasons))
+    say(str(verdict))
     return verdict
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from gristmill.core.metrics import score_binary
 from gristmill.label import apply
-from gristmill.pipeline import Verdict
+from gristmill.pipeline import Policy, Verdict
 from gristmill.pipeline.load import import_file, load_pipeline
 from gristmill.validate import Schema, profile, quarantine
 
@@ -103,16 +103,18 @@ def test_the_comparison_fits_eighty_columns_and_names_everyone(example: Any) -> 
     assert max(len(line) for line in text.splitlines()) <= 80
     assert [row["name"] for row in rows] == list(comparing.ORDER)
     assert comparing.figures_of(rows, "weak + gold") == {"precision": 1, "recall": 1, "f1": 1}
-    figure, gains = comparing.gains(answers, "weak + gold", ("gold only",))
-    assert figure == 1
-    assert gains["gold only"].low > 0
-    assert gains["gold only"].value == 1 - score_binary(truth, answers["gold only"]).f1
+    found = comparing.judged(answers, "weak + gold", "gold only", Policy())
+    assert found.passed
+    assert found.evidence["figure"] == 1
+    (compared,) = found.evidence["comparisons"]
+    assert compared["gain"]["value"] == 1 - score_binary(truth, answers["gold only"]).f1
 
 
 def test_of_two_verdicts_the_stricter_counts_with_the_reasons_of_both(example: Any) -> None:
     stricter = example("comparing").stricter
     yes, no = Verdict("promote", ["a", "b"], "m"), Verdict("hold", ["a", "c"], "m")
-    assert stricter(yes, no) == Verdict("hold", ["a", "b", "c"], "m")
+    found = stricter(yes, no)
+    assert (found.verdict, found.reasons) == ("hold", ["a", "b", "c"])
     assert stricter(yes, yes).passed
 
 

@@ -158,7 +158,7 @@ def _cell_figures(counts: NDArray[np.int64], metric: str, model: int) -> NDArray
         return np.asarray(counts[:, chosen].sum(axis=1), float)
 
     if metric == "accuracy":
-        return total(model + 2) / counts.sum(axis=1)
+        return np.asarray(total(model + 2) / counts.sum(axis=1))
     hits, said, there = total(0, model), total(model), total(0)
     above, below = {
         "precision": (hits, said),

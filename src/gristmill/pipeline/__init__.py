@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from gristmill.pipeline.bundle_profile import training_profile as training_profile
     from gristmill.pipeline.context import say as say
     from gristmill.pipeline.context import workdir as workdir
-    from gristmill.pipeline.gate import Policy as Policy
-    from gristmill.pipeline.gate import Verdict as Verdict
-    from gristmill.pipeline.gate import judge as judge
+    from gristmill.pipeline.gating.contender import Contender as Contender
+    from gristmill.pipeline.gating.evidence import Evidence as Evidence
+    from gristmill.pipeline.gating.gate import judge as judge
+    from gristmill.pipeline.gating.policy import Policy as Policy
+    from gristmill.pipeline.gating.verdict import Verdict as Verdict
     from gristmill.pipeline.graph import Pipeline as Pipeline
     from gristmill.pipeline.incremental_bundle import BundledModel as BundledModel
     from gristmill.pipeline.incremental_bundle import bundled_model as bundled_model
@@ -29,17 +31,19 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "BundledModel": "incremental_bundle",
+    "Contender": "gating.contender",
+    "Evidence": "gating.evidence",
     "Moment": "watching.passage",
     "Passage": "watching.passage",
     "Pipeline": "graph",
-    "Policy": "gate",
+    "Policy": "gating.policy",
     "RunResult": "running",
     "Step": "steps",
-    "Verdict": "gate",
+    "Verdict": "gating.verdict",
     "answers_of": "bundle_profile",
     "bundled_model": "incremental_bundle",
     "explain": "planning",
-    "judge": "gate",
+    "judge": "gating.gate",
     "load_pipeline": "load",
     "run": "running",
     "say": "context",
