@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from gristmill.data.features import HashedNgrams as HashedNgrams
     from gristmill.data.features import featurizer_from_json as featurizer_from_json
     from gristmill.data.features import featurizer_to_json as featurizer_to_json
+    from gristmill.data.file_part import FilePart as FilePart
+    from gristmill.data.file_part import TableParts as TableParts
+    from gristmill.data.file_part import file_parts as file_parts
     from gristmill.data.formats import read_partitions as read_partitions
     from gristmill.data.formats import read_table as read_table
     from gristmill.data.formats import read_table_with_rejects as read_table_with_rejects
@@ -37,10 +40,12 @@ _EXPORTS = {
     "ROW_ID": "table",
     "Columns": "features",
     "Dataset": "catalog",
+    "FilePart": "file_part",
     "HashedNgrams": "features",
     "Partition": "partition",
     "ReadNote": "read_log",
     "TableLike": "table",
+    "TableParts": "file_part",
     "TableStream": "stream",
     "as_table": "table",
     "datasets": "catalog",
@@ -48,6 +53,7 @@ _EXPORTS = {
     "featurizer_to_json": "features",
     "fetch": "catalog",
     "load": "catalog",
+    "file_parts": "file_part",
     "open_stream": "stream",
     "partitions": "partition",
     "read_partitions": "formats",

@@ -21,6 +21,7 @@ from gristmill.data import files
 from gristmill.data.column_kinds import told_kind
 from gristmill.data.formats import scan_binary
 from gristmill.data.frame_source import FrameSource
+from gristmill.data.pieces import HeldRows, Piece
 from gristmill.data.read_log import ReadLog
 
 _MAGIC = b"ARROW1\0\0"
@@ -65,6 +66,10 @@ class ArrowSource:
             except (EOFError, struct.error, pl.exceptions.PolarsError) as error:
                 log.note("cut_short", f"the Arrow data is cut short or damaged: {error}")
 
+    def pieces(self, kinds: Mapping[str, str], log: ReadLog) -> Iterator[Piece]:
+        """Yield the frames."""
+        return map(HeldRows, self.frames(kinds, log))
+
     def _head(self, file: BinaryIO) -> bytes:
         """Return the schema's message."""
         if file.read(len(_MAGIC)) != _MAGIC:
@@ -96,7 +101,7 @@ def open_arrow(path: Path, rows: int) -> ArrowSource | FrameSource:
     if not whole:
         return ArrowSource(path)
     try:
-        return FrameSource(scan_binary(path, "arrow"), rows, str(path))
+        return FrameSource(scan_binary(path, "arrow"), rows, path, "arrow")
     except DataError as error:
         try:
             return ArrowSource(path)

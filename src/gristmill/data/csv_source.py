@@ -13,6 +13,7 @@ from gristmill.data import text_blocks
 from gristmill.data.column_kinds import decided_kind
 from gristmill.data.csv_blocks import CleanBlock, CsvBlocks
 from gristmill.data.csv_record_reader import ReadRecord, RecordReader
+from gristmill.data.pieces import HeldRows, Piece
 from gristmill.data.read_log import ReadLog
 from gristmill.data.text_blocks import TextBlock, TextBlocks
 from gristmill.data.typed_cells import CellParser
@@ -52,6 +53,10 @@ class CsvSource:
     def frames(self, kinds: Mapping[str, str], log: ReadLog) -> Iterator[pl.DataFrame]:
         """Yield the file's good rows, each column typed where all of the frame's cells fit."""
         return self._opened(log, self._block_bytes).frames(kinds)
+
+    def pieces(self, kinds: Mapping[str, str], log: ReadLog) -> Iterator[Piece]:
+        """Yield the frames."""
+        return map(HeldRows, self.frames(kinds, log))
 
     def _opened(self, log: ReadLog, block_bytes: int) -> _Run:
         return _Run(self._path, self._given, log, block_bytes)

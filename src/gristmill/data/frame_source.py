@@ -10,6 +10,8 @@ import polars as pl
 from gristmill.core.errors import DataError
 from gristmill.data.column_kinds import told_kind
 from gristmill.data.formats import scan_binary
+from gristmill.data.parquet_groups import RowGroup, row_groups
+from gristmill.data.pieces import Binary, HeldRows, Piece, RowRange
 from gristmill.data.read_log import ReadLog
 from gristmill.data.table import TableLike, to_polars
 
@@ -17,16 +19,18 @@ from gristmill.data.table import TableLike, to_polars
 class FrameSource:
     """A lazy frame with known types, collected slice by slice."""
 
-    def __init__(self, lazy: pl.LazyFrame, rows: int, where: str | None = None) -> None:
-        self._lazy, self._rows, self._where = lazy, rows, where
-        self.where = Path(where).name if where else ""
+    def __init__(
+        self, lazy: pl.LazyFrame, rows: int, path: Path | None = None, kind: Binary = "parquet"
+    ) -> None:
+        self._lazy, self._rows, self._path, self._format = lazy, rows, path, kind
+        self.where = path.name if path else ""
         self._schema = lazy.collect_schema()
 
     @classmethod
     def of(cls, data: TableLike, rows: int) -> FrameSource:
         """Open a frame, or the Parquet file at a path."""
         if isinstance(data, str | Path):
-            return cls(scan_binary(Path(data), "parquet"), rows, str(data))
+            return cls(scan_binary(Path(data), "parquet"), rows, Path(data))
         if isinstance(data, pl.LazyFrame):
             return cls(data, rows)
         return cls(to_polars(data).lazy(), rows)
@@ -47,10 +51,10 @@ class FrameSource:
             try:
                 frame = self._lazy.slice(start, self._rows).collect(engine="streaming")
             except (pl.exceptions.PolarsError, OSError) as error:
-                if self._where is None or start == 0:
+                if self._path is None or start == 0:
                     raise DataError(
-                        f"the data cannot be read: {_first_line(error)}", where=self._where,
-                        fix="write it again",
+                        f"the data cannot be read: {_first_line(error)}",
+                        where=str(self._path) if self._path else None, fix="write it again",
                     ) from error  # fmt: skip
                 log.note("cut_short", f"the data is damaged after row {start - 1}: "
                          f"{_first_line(error)}")  # fmt: skip
@@ -60,6 +64,29 @@ class FrameSource:
             if frame.height < self._rows:
                 return
             start += self._rows
+
+    def pieces(self, kinds: Mapping[str, str], log: ReadLog) -> Iterator[Piece]:
+        """Yield the row groups of a Parquet file, all rows of an Arrow file, or the frame."""
+        if self._path is None:
+            yield HeldRows(self._lazy.collect())
+            return
+        path = self._path.absolute()
+        start = 0
+        for group in _groups(path, self._format, self._lazy):
+            yield RowRange(path, self._format, start, group.rows, group.size)
+            start += group.rows
+
+
+def _groups(path: Path, kind: Binary, lazy: pl.LazyFrame) -> list[RowGroup]:
+    if kind != "parquet":
+        rows = int(lazy.select(pl.len()).collect().item())
+        return [RowGroup(rows, path.stat().st_size)] if rows else []
+    try:
+        with path.open("rb") as file:
+            return [group for group in row_groups(file) if group.rows]
+    except ValueError as error:
+        raise DataError(f"the parquet data is damaged: {error}", where=str(path),
+                        fix="write the file again") from error  # fmt: skip
 
 
 def _first_line(error: Exception) -> str:

@@ -16,6 +16,7 @@ import polars as pl
 from gristmill.data.column_kinds import decided_kind, dtype_of, fitted
 from gristmill.data.json_lines import decoded_line
 from gristmill.data.odd_values import odd_values
+from gristmill.data.pieces import HeldRows, Piece
 from gristmill.data.read_log import ReadLog
 from gristmill.data.text_blocks import BLOCK_BYTES, TextBlock, TextBlocks
 
@@ -69,6 +70,10 @@ class JsonSource:
                     judged = {name: kinds[name] for name in self.judged if name in columns}
                     series.append(odd_values(columns, judged))
                 yield pl.DataFrame(series)
+
+    def pieces(self, kinds: Mapping[str, str], log: ReadLog) -> Iterator[Piece]:
+        """Yield the frames."""
+        return map(HeldRows, self.frames(kinds, log))
 
     def _columns(self, block: TextBlock, log: ReadLog) -> Columns:
         """Return the values of the good lines; what is bad is searched for by halves."""

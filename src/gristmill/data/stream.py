@@ -15,12 +15,12 @@ from typing import Protocol
 import polars as pl
 
 from gristmill.core.errors import DataError, UsageError
-from gristmill.data.column_kinds import dtype_of
 from gristmill.data.files import existing_file
-from gristmill.data.odd_values import ODD_VALUES
 from gristmill.data.part_cutter import PartCutter
+from gristmill.data.pieces import Piece
 from gristmill.data.read_log import ReadLog, ReadNote
 from gristmill.data.table import ROW_ID, TableLike
+from gristmill.data.table_layout import TableLayout
 
 PART_ROWS = 1 << 18
 
@@ -42,14 +42,19 @@ class Source(Protocol):
     def frames(self, kinds: Mapping[str, str], log: ReadLog) -> Iterator[pl.DataFrame]:
         """Yield its rows in order."""
 
+    def pieces(self, kinds: Mapping[str, str], log: ReadLog) -> Iterator[Piece]:
+        """Yield runs of its rows in order, unread."""
+
 
 class TableStream:
     """A table in parts; made by `open_stream`, read by `parts` as often as one likes.
 
     Attributes:
         name: the file's name, or `data` for a frame.
+        layout: the columns, and where row ids come from.
         columns: the names of the columns, `row_id` apart.
         kinds: the kind expected of each column: int, float, bool, time, string, bytes or other.
+        log: what was seen, mended and set aside so far.
     """
 
     def __init__(
@@ -57,13 +62,10 @@ class TableStream:
     ) -> None:
         self.name = name
         self._sources, self._rows = sources, rows
-        self._all = list(dict.fromkeys(name for source in sources for name in source.columns))
-        self.columns = [name for name in self._all if name != ROW_ID]
-        found = self._found_kinds(dict(kinds or {}))
-        self.kinds = {name: found[name] for name in self.columns}
-        self._own_ids = found.get(ROW_ID)
-        self._odd = [ODD_VALUES] if any(getattr(each, "judged", ()) for each in sources) else []
-        self._log = ReadLog()
+        self.layout = self._laid_out(dict(kinds or {}))
+        self.columns = list(self.layout.columns)
+        self.kinds = self.layout.columns
+        self.log = ReadLog()
 
     def parts(self) -> Iterator[pl.DataFrame]:
         """Yield the rows as parts of at most `rows` rows; without any row, one empty part.
@@ -73,73 +75,71 @@ class TableStream:
         Boolean, Datetime in microseconds, String) where every cell of the part fits, and is String
         with the cells as they stand where one does not. Other data keeps its types.
         """
-        self._log = ReadLog()
+        self.log = ReadLog()
         cutter, start = PartCutter(self._rows), 0
         for part in cutter.cut(self._frames()):
-            yield self._with_ids(part, start)
+            yield self.layout.with_ids(part, start)
             start += part.height
         if start == 0:
-            kinds = self.kinds | ({ROW_ID: self._own_ids} if self._own_ids else {})
-            columns = {name: dtype_of(kinds[name]) for name in self._all}
-            empty = pl.DataFrame(schema=columns | dict.fromkeys(self._odd, pl.String))
-            yield self._with_ids(empty, 0)
+            yield self.layout.empty()
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield runs of the rows, in order, that can be read one by one and in other processes.
+
+        Of a file that tells where its rows are no row is read; text is looked through.
+        """
+        self.log = ReadLog()
+        for source in self._begun():
+            yield from source.pieces(self.layout.kinds, self.log)
 
     def cut_at(self, rows: int) -> TableStream:
         """Return the same table in parts of at most so many rows; no file is opened for it."""
         found = copy.copy(self)
-        found._rows, found._log = rows, ReadLog()
+        found._rows, found.log = rows, ReadLog()
         return found
 
     @property
     def has_ids(self) -> bool:
         """Whether the data has row ids of its own."""
-        return self._own_ids is not None
+        return self.layout.own_ids is not None
 
     @property
     def unreadable(self) -> pl.DataFrame:
         """The first 1,000 rows set aside so far: `line` (from 1), `text`, `reason`."""
-        return self._log.unreadable
+        return self.log.unreadable
 
     @property
     def unreadable_count(self) -> int:
         """How many rows are set aside so far."""
-        return self._log.unreadable_count
+        return self.log.unreadable_count
 
     @property
     def notes(self) -> list[ReadNote]:
         """What was seen and mended so far."""
-        return self._log.notes
+        return self.log.notes
 
-    def _found_kinds(self, given: dict[str, str]) -> dict[str, str]:
-        found = dict(given)
+    def _laid_out(self, found: dict[str, str]) -> TableLayout:
+        names = dict.fromkeys(name for source in self._sources for name in source.columns)
         for source in self._sources:
             if any(name not in found for name in source.columns):
                 found = source.kinds() | found
-        return {name: found.get(name, "string") for name in self._all}
+        kinds = {name: found.get(name, "string") for name in names}
+        own_ids = kinds.pop(ROW_ID, None)
+        odd = any(getattr(each, "judged", ()) for each in self._sources)
+        return TableLayout(kinds, own_ids, odd)
 
     def _frames(self) -> Iterator[pl.DataFrame]:
-        kinds = self.kinds | ({ROW_ID: self._own_ids} if self._own_ids else {})
-        for source in self._sources:
-            self._log.where = source.where if len(self._sources) > 1 else ""
-            absent = [name for name in self.columns if name not in source.columns]
-            for name in absent:
-                self._log.note("absent_column", f"column {name!r} is not in every file")
-            fill = [pl.lit(None, dtype_of(kinds[name])).alias(name) for name in absent]
-            if not getattr(source, "judged", ()):
-                fill += [pl.lit(None, pl.String).alias(name) for name in self._odd]
-            for frame in source.frames(kinds, self._log):
-                yield frame.with_columns(fill) if fill else frame
+        for source in self._begun():
+            for frame in source.frames(self.layout.kinds, self.log):
+                yield self.layout.filled(frame)
 
-    def _with_ids(self, part: pl.DataFrame, start: int) -> pl.DataFrame:
-        numbers = pl.int_range(start, start + pl.len(), dtype=pl.Int64)
-        ids = numbers
-        if ROW_ID in part.columns:
-            ids = pl.col(ROW_ID)
-            if self._own_ids != "int" or not part[ROW_ID].dtype.is_integer():
-                ids = ids.cast(pl.String)
-            if part[ROW_ID].null_count():
-                ids = pl.coalesce(ids.cast(pl.String), pl.format("row {}", numbers))
-        return part.select(ids.alias(ROW_ID), *self.columns, *self._odd)
+    def _begun(self) -> Iterator[Source]:
+        """Yield the files one after the other; the log knows which one is read."""
+        for source in self._sources:
+            self.log.where = source.where if len(self._sources) > 1 else ""
+            for name in self.layout.absent(source.columns):
+                self.log.note("absent_column", f"column {name!r} is not in every file")
+            yield source
 
 
 def open_stream(
