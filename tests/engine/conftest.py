@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 from gristmill.engine import open_engine
+from tests.clusters import RAY
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +22,12 @@ def jobs() -> ModuleType:
     return importlib.import_module("engine_jobs")
 
 
-@pytest.fixture(scope="module", params=["inline", "local"])
+@pytest.fixture(scope="module", params=["inline", "local", pytest.param("ray", marks=RAY)])
 def engine(request, jobs):
-    with open_engine(request.param, workers=2) as engine:
+    name = request.param
+    if name == "ray":
+        name = f"ray:{request.getfixturevalue('ray_cluster').address}"
+    with open_engine(name, workers=2) as engine:
         yield engine
 
 

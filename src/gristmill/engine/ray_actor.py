@@ -20,12 +20,23 @@ class RayActor:
         handle: Ray's own handle, of a `Hosted`.
         rank: its number among the actors it was started with.
         ended: called once, when it has been closed.
+
+    Attributes:
+        node: Ray's name for the node that it lives on; known when it has been placed.
+        pid: the number of its process there.
     """
+
+    node: str
+    pid: int
 
     def __init__(self, handle: Any, rank: int, ended: Callable[[], None]) -> None:
         self._handle, self._rank, self._ended = handle, rank, ended
         self._receiver = ThreadPoolExecutor(1, thread_name_prefix=f"gristmill-ray-actor-{rank}")
         self._closed = False
+
+    def ask_place(self) -> Any:
+        """Return Ray's reference to where it lives; ready when it has been given a place."""
+        return self._handle.place.remote()
 
     def build(self, factory: bytes, paths: list[str], where: str) -> Future[Any]:
         """Make what the pickled factory returns for its rank the object that is called."""

@@ -118,14 +118,16 @@ class RayEngine(Mapping):
         cpus: float | None = None,
         gpus: float = 0,
     ) -> list[Actor]:
-        """See `Engine.workers`. The actors start together or not at all, spread over the nodes.
+        """See `Engine.workers`. The actors are spread over the nodes.
 
         Args:
             n: how many.
             factory: makes the object of a rank, where it lives.
-            cpus: processors of each; by default one, or a share of one where there are more actors
-                than processors. They are kept from others until the actor is closed.
-            gpus: accelerators of each.
+            cpus: processors that are kept for each until all are closed, and threads of its
+                numeric libraries. By default none are kept: items of `map` run beside the actors,
+                as they do on one machine.
+            gpus: accelerators that are kept for each. With `cpus` or `gpus` all actors start
+                together or none, so that two jobs cannot wait for each other.
 
         Raises:
             UsageError: `n` is less than 1, or the factory cannot be sent.
@@ -134,8 +136,6 @@ class RayEngine(Mapping):
         """
         check_count(n)
         payload = _sendable(factory)
-        if cpus is None:
-            cpus = min(1.0, sum(node.cpus for node in self.nodes()) / n)
         group = _Group(n, cpus, gpus)
         self._groups.append(group)
         try:
@@ -165,7 +165,7 @@ class RayEngine(Mapping):
     ) -> Generator[Outcome[Any], None, None]:
         held = sum(group.cpus for group in self._groups)
         free = sum(node.cpus for node in self.nodes()) - held
-        # Where actors hold all processors, items run beside them, as they do on one machine.
+        # Where all processors are kept for actors, items would wait for them for ever.
         job = _Job(name, work, items, self.parallelism, cpus=1 if free >= 1 else 0)
         self._jobs.append(job)
         try:
@@ -296,54 +296,68 @@ class _Job:
 
 
 class _Group:
-    """Actors that were started together, and the places on nodes that are kept for them."""
+    """Actors that were started together, and what is kept for them on the nodes."""
 
-    def __init__(self, n: int, cpus: float, gpus: float) -> None:
+    def __init__(self, n: int, cpus: float | None, gpus: float) -> None:
         import ray
         from ray.util.placement_group import placement_group
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-        self.cpus, self._open = n * cpus, n
+        self.cpus, self._open = n * (cpus or 0.0), n
+        kept = {name: each for name, each in (("CPU", cpus), ("GPU", gpus)) if each}
+        self._places = placement_group([kept] * n, strategy="SPREAD") if kept else None
         self.actors: list[RayActor] = []
-        places = {name: amount for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount}
-        self._places = placement_group([dict(places) for _ in range(n)], strategy="SPREAD")
-        if not self._places.wait(_ROOM_SECONDS):
-            self.close()
-            raise StepError(
-                f"the Ray cluster has had no room for {n} workers of {_amounts(places)} for "
-                f"{_ROOM_SECONDS:.0f} seconds; free at the moment: "
-                f"{_amounts(ray.available_resources())}",
-                fix="use fewer workers, wait for other jobs to end, or add nodes (`ray status`)",
-            )
-        host = ray.remote(Hosted)
         for rank in range(n):
-            handle = host.options(
-                num_cpus=cpus,
-                num_gpus=gpus,
-                scheduling_strategy=PlacementGroupSchedulingStrategy(
-                    self._places, placement_group_bundle_index=rank
-                ),
-                runtime_env={"env_vars": thread_limits(max(1, int(cpus)))},
-            ).remote()
-            self.actors.append(RayActor(handle, rank, self._ended))
+            options: dict[str, Any] = {"scheduling_strategy": "SPREAD"}
+            if self._places is not None:
+                options = {
+                    "scheduling_strategy": PlacementGroupSchedulingStrategy(
+                        self._places, placement_group_bundle_index=rank
+                    ),
+                    "num_cpus": cpus or 0,
+                    "num_gpus": gpus,
+                }
+            handle = ray.remote(Hosted).options(
+                runtime_env={"env_vars": thread_limits(max(1, int(cpus or 1)))}, **options
+            )
+            self.actors.append(RayActor(handle.remote(), rank, self._ended))
+        try:
+            self._wait_for_room(kept)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
-        """End the actors now, and give their places back."""
+        """End the actors now."""
         for actor in self.actors:
             actor.close()
-        if not self.actors:
-            self._give_back()
+
+    def _wait_for_room(self, kept: dict[str, float]) -> None:
+        import ray
+
+        asked = [actor.ask_place() for actor in self.actors]
+        _, waiting = ray.wait(asked, num_returns=len(asked), timeout=_ROOM_SECONDS)
+        if waiting:
+            raise StepError(
+                f"the Ray cluster has had no room for {len(asked)} workers of "
+                f"{_amounts(kept or {'CPU': 1})} for {_ROOM_SECONDS:.0f} seconds; "
+                f"free at the moment: {_amounts(ray.available_resources())}",
+                fix="use fewer workers, wait for other jobs to end, or add nodes (`ray status`)",
+            )
+        for actor, place in zip(self.actors, asked, strict=True):
+            try:
+                actor.node, actor.pid = ray.get(place)
+            except Exception as error:
+                raise lost(error, "starting workers") from None
 
     def _ended(self) -> None:
-        self._open -= 1
-        if self._open == 0:
-            self._give_back()
-
-    def _give_back(self) -> None:
+        """Give back what was kept, once the last actor is closed."""
         from ray.util.placement_group import remove_placement_group
 
-        self.cpus = 0.0
-        remove_placement_group(self._places)
+        self._open -= 1
+        if self._open == 0 and self._places is not None:
+            self.cpus = 0.0
+            remove_placement_group(self._places)
 
 
 def _amounts(resources: dict[str, float]) -> str:

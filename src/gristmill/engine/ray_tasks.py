@@ -45,13 +45,18 @@ def versions_here() -> Versions:
 class Hosted:
     """An object that lives in a process of its own, whose methods are called by name."""
 
-    def build(self, factory: bytes, paths: Sequence[str], rank: int, where: str) -> bytes:
-        """Make `factory(rank)` the object; the outcome's value is where it lives (pid)."""
+    def place(self) -> tuple[str, int]:
+        """Return the node and the number of the process that the object lives in."""
+        import ray
 
-        def build() -> int:
+        return ray.get_runtime_context().get_node_id(), os.getpid()
+
+    def build(self, factory: bytes, paths: Sequence[str], rank: int, where: str) -> bytes:
+        """Make `factory(rank)` the object; the outcome has no value."""
+
+        def build() -> None:
             extend_import_path(paths)
             self._target = pickle.loads(factory)(rank)  # noqa: S301
-            return os.getpid()
 
         return packed_attempt(build, where, _dumps)
 

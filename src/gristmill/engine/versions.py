@@ -55,12 +55,16 @@ class Differences:
 
 
 def differences(driver: Versions, worker: Versions) -> Differences:
-    """Compare a worker with the driver. A package that the worker lacks is told, too."""
+    """Compare a worker with the driver. A package that the worker lacks is told, too.
+
+    Edited sources of one version are no other version: a developer's edit while workers are about
+    is told, and no more.
+    """
     breaking = [
         _sentence(name, ours, theirs)
         for name, ours, theirs in (
             ("Python", driver.python, worker.python),
-            ("gristmill", driver.gristmill, worker.gristmill),
+            ("gristmill", _released(driver.gristmill), _released(worker.gristmill)),
         )
         if ours != theirs
     ]
@@ -69,6 +73,8 @@ def differences(driver: Versions, worker: Versions) -> Differences:
         for name, ours in driver.packages.items()
         if worker.packages.get(name) != ours
     ]
+    if not breaking and driver.gristmill != worker.gristmill:
+        others.append(_sentence("gristmill", driver.gristmill, worker.gristmill))
     return Differences(tuple(breaking), tuple(others))
 
 
@@ -103,6 +109,11 @@ def _told(sentences: Mapping[str, tuple[str, ...]]) -> str:
         if found:
             by_text.setdefault(", ".join(found), []).append(worker)
     return "; ".join(f"{', '.join(names)}: {text}" for text, names in by_text.items())
+
+
+def _released(version: str) -> str:
+    """Return the version without the digest that tells source trees apart."""
+    return version.partition("+")[0]
 
 
 def _sentence(name: str, driver: str, worker: str) -> str:
