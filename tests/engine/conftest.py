@@ -11,9 +11,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.clusters import RAY
 
 from gristmill.engine import open_engine
-from tests.clusters import RAY
 
 
 @pytest.fixture(scope="session")
