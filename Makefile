@@ -1,7 +1,8 @@
 # Every target sets up what it needs: a fresh machine with Python 3.11+, make and a package index.
 #
 #   make demo    the main example, from raw messages to a served spam filter
-#   make test    all tests
+#   make test    all tests; those of Ray, Spark and object stores are skipped until
+#   make engines has installed what they need (Spark needs Java, too)
 #   make lint    formatting, lint, types, import contract
 #   make bench   all benchmarks, then the table in the README   (QUICK=1 for a quick look;
 #                LABEL_SETS=folder adds the label models on the sets in that folder,
@@ -21,7 +22,7 @@ BENCHMARKS := startup rerun store label_apply label_speed weak_weight sms_spam \
   serve_http serve_hop serve_ragged serve_offline serve_overload serve_select serve_watch serve_soak \
   incremental_occlusion
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test engines lint bench docs clean
 
 demo: .venv/demo.done
 	@$(BIN)/gristmill run examples/sms_spam/pipeline.py
@@ -29,6 +30,8 @@ demo: .venv/demo.done
 
 test: .venv/dev.done
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup
+
+engines: .venv/engines.done
 
 lint: .venv/dev.done
 	$(BIN)/ruff format --check .
@@ -66,6 +69,10 @@ clean:
 
 .venv/dev.done: .venv/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+.venv/engines.done: .venv/dev.done
+	$(PIP) --editable '.[dev,ray,spark,s3]'
 	@touch $@
 
 .venv/docs.done: .venv/dev.done
