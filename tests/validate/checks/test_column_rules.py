@@ -83,21 +83,24 @@ def test_integers_in_text(check_in_parts: InParts, texts: list[str | None], rows
 
     before: int | None = None
     seen: set[int] = set()
+    told: dict[int, str | None] = {}
     lower: list[str | None] = []
     again: list[str | None] = []
     for text, cell in zip(texts, parsed, strict=True):
         number = cell if isinstance(cell, int) else None
         is_lower = number is not None and before is not None and number < before
         lower.append(text if is_lower else None)
-        again.append(text if number in seen else None)
+        if number in seen and number is not None:
+            told.setdefault(number, text)  # a key that is spelled in several ways is shown once
+        again.append(told[number] if number in seen and number is not None else None)
         before = before if number is None else number
         seen |= set() if number is None else {number}
     assert _found(findings, "out_of_order") == _expected(lower, lambda t: t is not None, present)
     assert _found(findings, "duplicate_key") == _expected(again, lambda t: t is not None, present)
 
     missing = sum(cell is None for cell in parsed)
-    told = _found(findings, "missing_values") or _found(findings, "empty_column")
-    assert (told.count if told else 0) == missing
+    gaps = _found(findings, "missing_values") or _found(findings, "empty_column")
+    assert (gaps.count if gaps else 0) == missing
     hit = {row for f in findings for row in _rows_of(f, bad)}
     assert sorted(hit) == bad["row_id"].to_list()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -10,6 +11,10 @@ from gristmill.validate.checks.places import Part, Places
 from gristmill.validate.checks.seen import KEPT_VALUES, Seen
 from gristmill.validate.kinds import Kind, cast, kind_of
 from gristmill.validate.schemas.feature_spec import FeatureSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _MOST = 2**63 - 1
 _LEAST = -(2**63)
@@ -33,6 +38,7 @@ class Cells:
     """The cells of a column; of a column of lists, the elements of its lists.
 
     Attributes:
+        part: the part whose cells they are.
         depth: how deep the lists of the column are nested; 0 for plain cells.
         rows: how many rows the part has.
         raw: the cells as they came, null values of the schema read as missing.
@@ -42,7 +48,7 @@ class Cells:
     """
 
     def __init__(self, column: pl.Series, spec: FeatureSpec, part: Part) -> None:
-        self.spec, self._part, self.rows = spec, part, len(column)
+        self.spec, self.part, self.rows = spec, part, len(column)
         self.column = read_as_missing(column, spec)
         self.depth, leaves, self._row_of = _leaves(self.column)
         # A column of another shape has no cells to ask anything of: the shape is the finding.
@@ -82,7 +88,7 @@ class Cells:
         if mask is None or not mask.any():
             return Seen(0, total)
         values = self.raw.filter(mask).drop_nulls().unique(maintain_order=True)
-        places = Places.of(self.row_mask(mask), self._part)
+        places = Places.of(self.row_mask(mask), self.part)
         return Seen(int(mask.sum()), total, tuple(values.head(KEPT_VALUES).to_list()), places)
 
     def seen_rows(self, mask: pl.Series, total: int, values: pl.Series | None = None) -> Seen:
@@ -91,7 +97,7 @@ class Cells:
         if not count:
             return Seen(0, total)
         some = () if values is None else tuple(values.filter(mask).head(KEPT_VALUES).to_list())
-        return Seen(count, total, some, Places.of(mask, self._part))
+        return Seen(count, total, some, Places.of(mask, self.part))
 
     def row_mask(self, mask: pl.Series) -> pl.Series:
         """The rows whose cell, or any element, a mask hits."""
@@ -99,6 +105,17 @@ class Cells:
             return mask
         hit = self._row_of.filter(mask).unique()
         return pl.int_range(self.rows, eager=True).is_in(hit.implode())
+
+    def rows_of_values(self) -> NDArray[np.uint32] | None:
+        """The row of each cell that has a value of the right type: uint32[present].
+
+        None where every row has just one.
+        """
+        if self.complete:
+            return None
+        present = self.values.is_not_null()
+        rows = present.arg_true() if self._row_of is None else self._row_of.filter(present)
+        return rows.cast(pl.UInt32).to_numpy()
 
     def rebuilt(self) -> pl.Series:
         """The column with its cells conformed, for statistics."""

@@ -91,6 +91,11 @@ class ColumnRules:
         for rule in self.rules:
             rule.observe(cells, part)
 
+    def merge(self, later: ColumnRules) -> None:
+        """Add what the same rules have seen of later parts."""
+        for rule, same in zip(self.rules, later.rules, strict=True):
+            rule.merge(same)
+
     def recall(self, feature: Feature) -> None:
         """Take statistics in place of rows."""
         for rule in self.rules:

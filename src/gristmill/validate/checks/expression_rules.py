@@ -73,6 +73,10 @@ class ExpressionRule:
         places = Places.of(broken, part)
         self.seen += Seen(places.count, part.rows, values, places)
 
+    def merge(self, later: ExpressionRule) -> None:
+        """Add what the same rule has seen of later parts."""
+        self.seen, self.problem = self.seen + later.seen, self.problem or later.problem
+
     def judge(self, *, exact: bool) -> Iterator[Draft]:
         """Yield a finding where too many rows break the rule, or it cannot be applied."""
         if self.problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import operator
 from collections.abc import Mapping
 
 from gristmill.data.stream import TableStream
@@ -15,8 +16,10 @@ from gristmill.validate.checks.rule import Whole
 from gristmill.validate.checks.sql_rules import SqlRules
 from gristmill.validate.checks.subject import TypedPart
 from gristmill.validate.checks.table_rules import CompoundKey, Duplicates, check_row_count
+from gristmill.validate.checks.uniqueness_rules import UniqueKey
 from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.schemas.schema import Schema
+from gristmill.validate.statistics.merge_tree import MergeTree
 from gristmill.validate.statistics.profiler import profile_partition
 from gristmill.validate.statistics.statistics import Statistics
 
@@ -41,36 +44,87 @@ class Inspection:
         }
         self._expressions: list[ExpressionRule] | None = None
         self._sql: SqlRules | None = None
-        self._current: Statistics | None = None
+        self._figures = MergeTree[Statistics](operator.add)
 
     def observe(self, part: TypedPart, name: str) -> None:
-        """Look at one part: its statistics first, since they spare most rules a look at cells."""
+        """Look at one part, the next one of the whole table."""
+        self.look(part, name)
+        self.keep(part)
+        for keys in self.key_rules:
+            keys.repeated.settle()
+            if places := [place for _, place in keys.repeated.unshown()]:
+                keys.repeated.show(keys.values_at(part, places))
+
+    def look(self, part: TypedPart, name: str) -> None:
+        """Look at one part, as far as that does not take other parts.
+
+        Its statistics come first, since they spare most rules a look at cells.
+        """
         state = profile_partition(part.frame, name)
-        self._current = state if self._current is None else self._current + state
+        self._figures.push(state)
         for column, cells in part.cells.items():
             if column in self._columns:
                 self._columns[column].observe(cells, state.features[column])
         self._duplicates.observe(part.frame, part.part)
         self._key.observe(part.frame, part.part)
-        self._observe_rules(part)
-
-    def _observe_rules(self, part: TypedPart) -> None:
-        if self._expressions is None or self._sql is None:
+        if self._expressions is None:
             columns = part.frame.columns
             self._expressions = [
                 ExpressionRule(name, rule, columns)
                 for name, rule in self._rules.items()
                 if rule.holds is not None
             ]
-            queries = {n: rule for n, rule in self._rules.items() if rule.sql is not None}
-            self._sql = SqlRules(queries)
         for rule in self._expressions:
             rule.observe(part.frame, part.part)
+
+    @property
+    def needs_whole_table(self) -> bool:
+        """Whether some rule needs all parts in one place: those that are queries in SQL."""
+        return any(rule.sql is not None for rule in self._rules.values())
+
+    def keep(self, part: TypedPart) -> None:
+        """Keep one part for the rules that need the whole table."""
+        if self._sql is None:
+            self._sql = SqlRules(
+                {n: rule for n, rule in self._rules.items() if rule.sql is not None}
+            )
         self._sql.observe(part.frame, part.ids, part.part)
+
+    def merge(self, later: Inspection, parts: int) -> None:
+        """Take what another process has looked at: the next run of parts of the table.
+
+        Args:
+            later: what it has seen.
+            parts: how many parts a run has; see `MergeTree.push`.
+        """
+        if (figures := later._figures.total()) is not None:
+            self._figures.push(figures, parts)
+        for name, column in self._columns.items():
+            column.merge(later._columns[name])
+        if self._expressions is None:
+            self._expressions = later._expressions
+        else:
+            for rule, same in zip(self._expressions, later._expressions or (), strict=True):
+                rule.merge(same)
+        self._duplicates.repeated.merge(later._duplicates.repeated)
+        self._key.repeated.merge(later._key.repeated)
+        for keys in self.key_rules:
+            keys.repeated.settle()
+
+    @property
+    def key_rules(self) -> list[UniqueKey | CompoundKey | Duplicates]:
+        """The rules about keys that repeat, which take the parts in the order of the table."""
+        unique = [
+            rule
+            for column in self._columns.values()
+            for rule in column.rules
+            if isinstance(rule, UniqueKey)
+        ]
+        return [*unique, self._key, self._duplicates]
 
     def recall(self, statistics: Statistics) -> None:
         """Take statistics in place of rows; rules over several columns cannot be checked so."""
-        self._current = statistics
+        self._figures.push(statistics)
         for name, column in self._columns.items():
             if name in statistics.features:
                 column.recall(statistics.features[name])
@@ -78,13 +132,14 @@ class Inspection:
 
     def judge_reading(self, found: Collector, stream: TableStream) -> None:
         """Add what was seen while reading."""
-        rows = 0 if self._current is None else self._current.rows
+        current = self._figures.total()
+        rows = 0 if current is None else current.rows
         drafts = check_reading(stream.unreadable, stream.unreadable_count, stream.notes, rows)
         found.add_all(None, drafts)
 
     def judge(self, found: Collector, before: Statistics | None) -> Statistics:
         """Add what is wrong with the table and its columns; return its statistics."""
-        current = self._current
+        current = self._figures.total()
         if current is None:
             raise RuntimeError("nothing was observed")
         found.add_all(None, check_row_count(self._schema.table, current.rows))

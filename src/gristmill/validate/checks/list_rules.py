@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Self
 
 import polars as pl
 
@@ -31,6 +32,11 @@ class ValueCount(Rule):
         self._remember(lengths.min(), lengths.max())
         off = outside(lengths, self.spec.min_values, self.spec.max_values)
         self.seen += cells.seen_rows(off, len(lists) - lists.null_count(), cells.column)
+
+    def merge(self, later: Self) -> None:
+        """See `Rule.merge`."""
+        super().merge(later)
+        self._remember(later.fewest, later.most)
 
     def _recall(self, feature: Feature) -> None:
         valency = feature.valency

@@ -69,9 +69,16 @@ class Places:
         return cls(((part, packed),), count)
 
     def __add__(self, other: Places) -> Places:
-        if not other.count or self.count >= MAX_PLACES:
-            return self
-        return Places(self.packed + other.packed, self.count + other.count)
+        if self.count + other.count < MAX_PLACES:
+            return Places(self.packed + other.packed, self.count + other.count)
+        # Parts are taken until there are enough, so that sums of sums are the same sum.
+        packed, count = list(self.packed), self.count
+        for part, places in other.packed:
+            if count >= MAX_PLACES:
+                break
+            packed.append((part, places))
+            count += len(_unpacked(places, part))
+        return Places(tuple(packed), count)
 
     def first(self, wanted: int) -> tuple[int | str, ...]:
         """The ids of the first rows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -142,6 +143,10 @@ class LostDecimals(Rule):
             # Nearly always the first cells tell.
             self.fractions = _has_fraction(values.head(_FIRST)) or _has_fraction(values)
         self.whole += cells.present
+
+    def merge(self, later: Self) -> None:
+        """See `Rule.merge`."""
+        self.fractions, self.whole = self.fractions or later.fractions, self.whole + later.whole
 
     def _recall(self, feature: Feature) -> None:
         """Take statistics: sure only of integers, or while every value is still counted."""

@@ -1,8 +1,13 @@
-"""Finding what was there before, over all parts of a table, exactly, in bounded memory."""
+"""Finding what was there before, over all parts of a table, exactly, in bounded memory.
+
+A part's keys are hashed and sorted where the part is read, perhaps in another process; what was
+there before is then known where the parts meet, in the order of the table.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -12,9 +17,38 @@ from gristmill.validate.statistics.hashing import hash_rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Places: TypeAlias = NDArray[np.uint32]
+
 MAX_HASHES = 1 << 24
 """How many different hashes one memory keeps: 128 MiB."""
 _SEED = 0x67726973
+
+
+@dataclass(frozen=True)
+class HashedKeys:
+    """The keys of one part, hashed, each different one once; small enough to travel.
+
+    Attributes:
+        hashes: the different hashes, ascending: uint64[m].
+        first: the place at which each occurs first: uint32[m].
+        again: the other places, ascending: uint32[k].
+        of_again: which of `hashes` lies at each of those: uint32[k].
+    """
+
+    hashes: NDArray[np.uint64]
+    first: Places
+    again: Places
+    of_again: Places
+
+    @classmethod
+    def of(cls, hashes: NDArray[np.uint64]) -> Self:
+        """Sort the hashes of a part (uint64[n]); places count from its start."""
+        unique, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+        later = np.ones(len(hashes), dtype=bool)
+        later[first] = False
+        again = np.flatnonzero(later)
+        return cls(unique, first.astype(np.uint32), again.astype(np.uint32),
+                   inverse[again].astype(np.uint32))  # fmt: skip
 
 
 class Memory:
@@ -35,13 +69,23 @@ class Memory:
         """Whether it has known all hashes so far."""
         return self._size < self._most
 
+    def repeats(self, keys: HashedKeys) -> tuple[Places, NDArray[np.uint64]]:
+        """Find the keys that repeat an earlier one, of this part or of those before; learn them.
+
+        Returns:
+            Their places, ascending (uint32[k]), and the hash of each (uint64[k]).
+        """
+        known = self._known(keys.hashes)
+        self._learn(keys.hashes[~known])
+        places = np.concatenate([keys.again, keys.first[known]])
+        hashes = np.concatenate([keys.hashes[keys.of_again], keys.hashes[known]])
+        order = np.argsort(places)
+        return places[order], hashes[order]
+
     def seen_before(self, hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """Tell which hashes repeat an earlier one, of this part or of those before; learn them."""
-        unique, first = np.unique(hashes, return_index=True)
-        again = np.ones(len(hashes), dtype=bool)
-        known = self._known(unique)
-        again[first[~known]] = False
-        self._learn(unique[~known])
+        """Tell of each hash of a part (uint64[n]) whether it repeats an earlier one; learn them."""
+        again = np.zeros(len(hashes), dtype=bool)
+        again[self.repeats(HashedKeys.of(hashes))[0]] = True
         return again
 
     def _known(self, ordered: NDArray[np.uint64]) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import polars as pl
 
@@ -85,6 +85,10 @@ class Rule(ABC):
     def recall(self, feature: Feature) -> None:
         """Take what statistics tell in place of rows; nothing where they do not know."""
         self._recall(feature)
+
+    def merge(self, later: Self) -> None:
+        """Add what the same rule has seen of later parts."""
+        self.seen += later.seen
 
     def judge(self, whole: Whole) -> Iterator[Draft]:
         """Yield what is wrong."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from gristmill.validate.checks.cells import Cells
 from gristmill.validate.checks.places import Part
 from gristmill.validate.kinds import KINDS, cast
 from gristmill.validate.schemas.schema import Schema
+from gristmill.validate.statistics.merge_tree import added_up
 from gristmill.validate.statistics.profiler import profile_partition
 from gristmill.validate.statistics.statistics import Statistics
 
@@ -96,10 +98,8 @@ def profile_typed(data: Checkable, schema: Schema, name: str | None = None) -> S
     if isinstance(data, Statistics):
         return data
     stream = TypedStream(data, schema)
-    total: Statistics | None = None
-    for part in stream.parts():
-        state = profile_partition(part.frame, name or stream.source.name)
-        total = state if total is None else total + state
+    states = (profile_partition(p.frame, name or stream.source.name) for p in stream.parts())
+    total = added_up(states, operator.add)
     return total if total is not None else profile_partition(pl.DataFrame(), name or "data")
 
 

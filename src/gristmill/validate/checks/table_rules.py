@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from gristmill.validate.chance import beyond_chance, upper_share
-from gristmill.validate.checks.places import Part, Places
-from gristmill.validate.checks.repeated import Memory, row_hashes
+from gristmill.validate.checks.places import Part
+from gristmill.validate.checks.repeated import HashedKeys, row_hashes
+from gristmill.validate.checks.repeated_keys import PartKeys, RepeatedKeys
 from gristmill.validate.checks.rule import Draft
 from gristmill.validate.checks.seen import Seen, shown
 from gristmill.validate.checks.wording import of, up, verb
@@ -17,6 +19,9 @@ from gristmill.validate.schemas.edit import Edit
 from gristmill.validate.schemas.table_spec import TableSpec
 from gristmill.validate.statistics.distinct import expected_duplicates
 from gristmill.validate.statistics.statistics import Statistics
+
+if TYPE_CHECKING:
+    from gristmill.validate.checks.subject import TypedPart
 
 _ROUNDING = 1e-4
 
@@ -39,13 +44,18 @@ class Duplicates:
     """Rows that repeat an earlier one."""
 
     def __init__(self, table: TableSpec) -> None:
-        self._table, self._memory, self.seen = table, Memory(), Seen()
+        self._table, self.seen = table, Seen()
+        self.repeated = RepeatedKeys(shows=False)
 
     def observe(self, frame: pl.DataFrame, part: Part) -> None:
         """Look at one part; rows are compared as their cells are cast."""
         if self._table.max_duplicates is None:
             return
-        self.seen += _repeats(self._memory, row_hashes(frame), part)
+        self.repeated.take(PartKeys(part, HashedKeys.of(row_hashes(frame)), part.rows))
+
+    def values_at(self, part: TypedPart, places: list[int]) -> list[object]:
+        """Rows that repeat are told by their ids alone."""
+        raise NotImplementedError
 
     def recall(self, statistics: Statistics) -> None:
         """Take statistics in place of rows: only as many as their bounds prove."""
@@ -54,7 +64,7 @@ class Duplicates:
 
     def judge(self, rows: int, baseline: Statistics | None) -> Iterator[Draft]:
         """Yield a finding where more rows repeat an earlier one than is usual."""
-        limit, seen = self._table.max_duplicates, self.seen
+        limit, seen = self._table.max_duplicates, self.repeated.told(self.seen)
         if limit is None or not rows:
             return
         allowed = limit if self._table.exact else _usual(self._table, limit, rows, baseline)
@@ -77,49 +87,50 @@ class CompoundKey:
     """
 
     def __init__(self, table: TableSpec) -> None:
-        self._key, self._memory, self.seen = table.key, Memory(), Seen()
+        self._key, self.repeated = table.key, RepeatedKeys()
 
     def observe(self, frame: pl.DataFrame, part: Part) -> None:
         """Look at one part."""
         if not self._key or self._absent(frame.columns):
             return
         keys = frame.select(self._key)
-        complete = ~keys.select(pl.any_horizontal(pl.all().is_null())).to_series()
-        whole = keys.filter(complete)
-        again = pl.Series(self._memory.seen_before(row_hashes(whole)), dtype=pl.Boolean)
-        count = int(again.sum())
-        mask = pl.Series([False]).new_from_index(0, part.rows).scatter(complete.arg_true(), again)
-        values = tuple(_spelled(row) for row in whole.filter(again).head(5).iter_rows())
-        self.seen += Seen(count, part.rows, values, Places.of(mask, part))
+        complete = _complete(keys)
+        rows = None if complete.all() else complete.arg_true().cast(pl.UInt32).to_numpy()
+        hashed = HashedKeys.of(row_hashes(keys.filter(complete)))
+        self.repeated.take(PartKeys(part, hashed, part.rows, rows))
+
+    def values_at(self, part: TypedPart, places: list[int]) -> list[object]:
+        """The keys at places of a part, spelled."""
+        keys = part.frame.select(self._key)
+        return [_spelled(row) for row in keys.filter(_complete(keys))[places].iter_rows()]
 
     def judge(self, columns: Sequence[str]) -> Iterator[Draft]:
         """Yield a finding where keys repeat, or where a key column is not there."""
         names = ", ".join(self._key)
-        absent = self._absent(columns)
+        absent, seen = self._absent(columns), self.repeated.told(Seen())
         if self._key and absent:
             message = f"the key ({names}) cannot be checked: {', '.join(absent)} is not there"
             yield Draft("invalid_rule", message)
-        elif self.seen.count:
-            found = "; ".join(str(value) for value in self.seen.values[:2])
+        elif seen.count:
+            found = "; ".join(str(value) for value in seen.values[:2])
             message = (
-                f"{of(self.seen, 'rows')} {verb(self.seen, 'repeats', 'repeat')} an earlier key "
+                f"{of(seen, 'rows')} {verb(seen, 'repeats', 'repeat')} an earlier key "
                 f"({names}): {found}"
             )
             edit = Edit(None, "key", list(self._key), [])
-            yield Draft("duplicate_key", message, self.seen, edit)
+            yield Draft("duplicate_key", message, seen, edit)
 
     def _absent(self, columns: Sequence[str]) -> list[str]:
         return [name for name in self._key if name not in columns]
 
 
+def _complete(keys: pl.DataFrame) -> pl.Series:
+    """Which rows have a whole key (Boolean[n])."""
+    return ~keys.select(pl.any_horizontal(pl.all().is_null())).to_series()
+
+
 def _spelled(row: tuple[object, ...]) -> str:
     return ", ".join(shown(value) for value in row)
-
-
-def _repeats(memory: Memory, hashes: object, part: Part) -> Seen:
-    again = pl.Series(memory.seen_before(hashes), dtype=pl.Boolean)  # type: ignore[arg-type]
-    places = Places.of(again, part)
-    return Seen(places.count, part.rows, (), places, exact=memory.exact)
 
 
 def _beyond(seen: Seen, allowed: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import polars as pl
 
@@ -13,7 +13,7 @@ from gristmill.core.quantities import format_seconds, parse_seconds
 from gristmill.validate.checks.cells import Cells
 from gristmill.validate.checks.range_rules import figures_outside, outside
 from gristmill.validate.checks.rule import Draft, Rule, Whole
-from gristmill.validate.checks.seen import Seen
+from gristmill.validate.checks.seen import NOTHING, Seen
 from gristmill.validate.checks.wording import between, listed, of, verb
 from gristmill.validate.kinds import cast
 from gristmill.validate.schemas.edit import Edit
@@ -119,16 +119,34 @@ class OutOfOrder(Rule):
     """Values below the one before; with a strict order, those that equal it too."""
 
     code = "out_of_order"
+    _first: Any = None
+    _first_seen: Seen = NOTHING
     _last: Any = None
 
     def _observe(self, cells: Cells, part: Feature) -> None:
-        self.seen += cells.seen(self._mask(cells), cells.present)
+        values = cells.values.fill_nan(None) if cells.values.dtype.is_float() else cells.values
+        present = values.is_not_null()
+        if self._first is None and present.any():
+            start = present & (present.cum_sum() == 1)
+            self._first, self._first_seen = values.filter(start)[0], cells.seen(start, 0)
+        self.seen += cells.seen(self._fallen(values), cells.present)
+
+    def merge(self, later: Self) -> None:
+        """See `Rule.merge`; the first value of the later parts has one before it after all."""
+        if self._last is not None and later._first is not None:
+            level = self.spec.order == "strict" and later._first == self._last
+            if level or later._first < self._last:
+                self.seen += later._first_seen
+        super().merge(later)
+        if self._first is None:
+            self._first, self._first_seen = later._first, later._first_seen
+        self._last = self._last if later._last is None else later._last
 
     def _recall(self, feature: Feature) -> None:
         """Statistics know no order."""
 
-    def _mask(self, cells: Cells) -> pl.Series | None:
-        values = cells.values.fill_nan(None) if cells.values.dtype.is_float() else cells.values
+    def _fallen(self, values: pl.Series) -> pl.Series:
+        """The values that are out of order; the last one is remembered."""
         before = values.shift(1).fill_null(strategy="forward")
         if self._last is not None:
             before = before.fill_null(self._last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Self
 
 import polars as pl
 
@@ -27,6 +28,11 @@ class WrongType(Rule):
     def _observe(self, cells: Cells, part: Feature) -> None:
         self.column_kind = self.column_kind or cell_kind(cells.column)
         self.seen += cells.seen(self._mask(cells), cells.present + cells.bad_count)
+
+    def merge(self, later: Self) -> None:
+        """See `Rule.merge`."""
+        super().merge(later)
+        self.column_kind = self.column_kind or later.column_kind
 
     def _mask(self, cells: Cells) -> pl.Series | None:
         if cells.bad is None:
@@ -147,6 +153,11 @@ class Nesting(Rule):
         self.found = cells.depth
         present = cells.column.is_not_null()
         self.seen += cells.seen_rows(present, cells.rows, cells.column)
+
+    def merge(self, later: Self) -> None:
+        """See `Rule.merge`."""
+        super().merge(later)
+        self.found = self.found if later.found is None else later.found
 
     def _recall(self, feature: Feature) -> None:
         valency = feature.valency

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-import polars as pl
+from typing import TYPE_CHECKING, Self
 
 from gristmill.validate.checks.cells import Cells
 from gristmill.validate.checks.range_rules import ENOUGH_TO_VARY
-from gristmill.validate.checks.repeated import Memory, row_hashes
+from gristmill.validate.checks.repeated import HashedKeys, row_hashes
+from gristmill.validate.checks.repeated_keys import PartKeys, RepeatedKeys
 from gristmill.validate.checks.rule import Draft, Rule, Whole
 from gristmill.validate.checks.seen import Seen, shown
 from gristmill.validate.checks.wording import listed, of, verb
 from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.statistics.feature import Feature
+
+if TYPE_CHECKING:
+    from gristmill.validate.checks.subject import TypedPart
 
 
 class UniqueKey(Rule):
@@ -23,18 +26,20 @@ class UniqueKey(Rule):
 
     def __init__(self, name: str, spec: FeatureSpec) -> None:
         super().__init__(name, spec)
-        self._memory = Memory()
+        self.repeated = RepeatedKeys()
 
     def _observe(self, cells: Cells, part: Feature) -> None:
-        self.seen += cells.seen(self._mask(cells), cells.present)
+        keys = HashedKeys.of(row_hashes(cells.values.drop_nulls().to_frame()))
+        self.repeated.take(PartKeys(cells.part, keys, cells.present, cells.rows_of_values()))
 
-    def _mask(self, cells: Cells) -> pl.Series:
-        present = cells.values.is_not_null()
-        hashes = row_hashes(cells.values.drop_nulls().to_frame())
-        again = pl.Series(self._memory.seen_before(hashes), dtype=pl.Boolean)
-        if present.all():
-            return again
-        return pl.Series([False]).new_from_index(0, len(present)).scatter(present.arg_true(), again)
+    def merge(self, later: Self) -> None:
+        """See `Rule.merge`."""
+        self.repeated.merge(later.repeated)
+
+    def values_at(self, part: TypedPart, places: list[int]) -> list[object]:
+        """The keys at places of a part, as they came."""
+        cells = part.cells[self.name]
+        return cells.raw.filter(cells.values.is_not_null()).gather(places).to_list()
 
     def _figures(self, feature: Feature) -> Seen:
         distinct = feature.distinct_count
@@ -43,9 +48,8 @@ class UniqueKey(Rule):
         return Seen(count, feature.present, exact=distinct.exact)
 
     def _judge(self, whole: Whole) -> Iterator[Draft]:
-        if self.seen.count:
-            exact = self.seen.exact and self._memory.exact
-            seen = Seen(self.seen.count, self.seen.total, self.seen.values, self.seen.places, exact)
+        seen = self.repeated.told(self.seen)
+        if seen.count:
             message = (
                 f"{of(seen)} {verb(seen, 'repeats', 'repeat')} an earlier value of a key"
                 f"{listed(seen)}"

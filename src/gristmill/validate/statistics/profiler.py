@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from gristmill.validate.statistics.cross_features import CrossFeatures
 from gristmill.validate.statistics.distinct import Repeats
 from gristmill.validate.statistics.feature import Feature
 from gristmill.validate.statistics.hashing import hash_rows
+from gristmill.validate.statistics.merge_tree import MergeTree
 from gristmill.validate.statistics.null_patterns import NullPatterns
 from gristmill.validate.statistics.row_sample import SAMPLE_ROWS, RowSample
 from gristmill.validate.statistics.slicing import Slicer, Spec
@@ -93,15 +95,16 @@ def profile_stream(
     if weight is not None and weight not in stream.columns:
         raise UsageError(f"expected a column of weights, found no column {weight!r}")
     slicer = Slicer(slices) if slices else None
-    total: Statistics | None = None
+    tree = MergeTree[Statistics](operator.add)
     with task("profile", None, "rows") as work:
         for part in _bounded(stream.parts()):
             state = profile_partition(
                 part, name or "data", kinds=stream.kinds, weight=weight, slicer=slicer,
                 cross_features=cross_features, sample_rows=sample_rows,
             )  # fmt: skip
-            total = state if total is None else total + state
+            tree.push(state)
             work.advance(part.height)
+    total = tree.total()
     if total is not None:
         return total
     empty = pl.DataFrame(schema=dict.fromkeys(stream.columns, pl.String))

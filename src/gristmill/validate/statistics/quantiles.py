@@ -7,7 +7,7 @@ within that error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self
 
 import datasketches as ds
@@ -136,6 +136,10 @@ class Quantiles:
         """Count the numbers at or below each of `values`: int64[len(values)]; while exact."""
         below = np.concatenate([[0], np.cumsum(self._counts)])
         return below[np.searchsorted(self._values, values, side="right")]
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Quantiles], tuple[bytes]]:
+        """Travel between processes as bytes: sketches cannot be pickled."""
+        return Quantiles.from_bytes, (self.to_bytes(),)
 
     def to_bytes(self) -> bytes:
         """Serialise; equal objects give equal bytes."""

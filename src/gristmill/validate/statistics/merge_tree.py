@@ -1,0 +1,58 @@
+"""Adding up states of parts in a tree whose shape depends on their number alone.
+
+Sums of floats and sketches depend, within rounding and their bounds, on the order in which parts
+are added. Here it is always the same: the states of n parts are those of the first 2**k added to
+those of the rest, 2**k being the largest power of two below n, and so on down (the shape of the
+Merkle trees of RFC 6962). A run of 2**k parts that starts at a multiple of 2**k is a subtree of its
+own, so runs can be added up anywhere and in any number of processes, and the total has the same
+bits as that of one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+S = TypeVar("S")
+
+
+class MergeTree(Generic[S]):
+    """The total of states that come in order; holds one state for each bit of their number.
+
+    Args:
+        add: adds two states, the earlier one first.
+    """
+
+    def __init__(self, add: Callable[[S, S], S]) -> None:
+        self._add = add
+        self._subtrees: list[tuple[int, S]] = []
+
+    def push(self, state: S, parts: int = 1) -> None:
+        """Take the next state.
+
+        Args:
+            state: of one part, or the total of a run of parts.
+            parts: how many parts a run has: a power of two, the same for all of them. The last run
+                may have had fewer.
+        """
+        while self._subtrees and self._subtrees[-1][0] == parts:
+            state = self._add(self._subtrees.pop()[1], state)
+            parts *= 2
+        self._subtrees.append((parts, state))
+
+    def total(self) -> S | None:
+        """Return the total of all states so far; None where there are none."""
+        if not self._subtrees:
+            return None
+        *earlier, (_, total) = self._subtrees
+        for _, state in reversed(earlier):
+            total = self._add(state, total)
+        return total
+
+
+def added_up(states: Iterable[S], add: Callable[[S, S], S]) -> S | None:
+    """Return the total of states; None where there are none."""
+    tree = MergeTree(add)
+    for state in states:
+        tree.push(state)
+    return tree.total()
