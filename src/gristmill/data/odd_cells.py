@@ -53,13 +53,13 @@ def _suspects(values: NDArray[np.uint8], mark: int) -> NDArray[np.int64]:
         size = len(window)
         below, spots, bits = low[:size], hit[: size - 2], mask[: size - 2]
         np.less(window, _BELOW, out=below)
+        if mark >= _BELOW:
+            np.logical_or(below, window == mark, out=below)
         # A space (32) and a zero (48) differ in one bit, which counts where a low byte follows.
         np.multiply(below.view(np.uint8)[2:], 16, out=bits)  # a shift would be slower
         np.bitwise_or(bits, 0xEF, out=bits)
         np.bitwise_and(window[1:-1], bits, out=bits)
         np.equal(bits, 32, out=spots)
-        if mark >= _BELOW:
-            np.logical_or(below, window == mark, out=below)
         np.logical_and(spots, below[:-2], out=spots)
         found.append(np.flatnonzero(spots) + start)
     return np.concatenate(found)
