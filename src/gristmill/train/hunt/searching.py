@@ -13,6 +13,7 @@ from torch import nn
 
 from gristmill.core.errors import UsageError
 from gristmill.core.seeds import derive_seed
+from gristmill.engine.protocol import Engine
 from gristmill.train.feeds.dataset import Dataset, Subset
 from gristmill.train.feeds.objectives import RowLoss
 from gristmill.train.feeds.sources import DataLike, as_dataset
@@ -51,6 +52,7 @@ def search_on_devices(
     policy: str = "critical_path",
     at_once: int | None = None,
     device_memory: str | int | None = None,
+    engine: Engine | str | None = None,
     optimizer: str | OptimizerFactory = "adamw",
     watch: HuntWatcher | None = None,
     **settings: Any,
@@ -84,7 +86,9 @@ def search_on_devices(
         policy: how ready tasks are ranked.
         at_once: most trials under way at once; by default two a device, so that one is there when
             another waits or ends.
-        device_memory: budget of each GPU, as "16GB"; None for most of what it has.
+        device_memory: budget of each GPU, or each device on an engine's nodes, as "16GB"; None for
+            most of what it has.
+        engine: see `job`.
         optimizer: see `job`.
         watch: is told of what happens to trials, as `StoreTrials`.
         settings: further settings of `job`, the same for all trials.
@@ -108,7 +112,7 @@ def search_on_devices(
     )
     of = [identity_of(recipe.trial(build)), len(rows), len(held_out), compared.name]
     kept = own_folder([of, space, str(pruner), str(sampler), epochs]) if folder is None else folder
-    resources = Resources(kept, devices, memory, policy, device_memory=device_memory)
+    resources = Resources(kept, devices, memory, policy, device_memory=device_memory, engine=engine)
     hunt = partial(
         Hunt,
         trials=trials,

@@ -89,14 +89,18 @@ class DeviceTier:
 
 
 def device_tier(
-    devices: Sequence[Device], device_memory: str | int | None, host_memory: int
+    devices: Sequence[Device],
+    device_memory: str | int | None,
+    host_memory: int,
+    link: tuple[float, float] | None = None,
 ) -> DeviceTier | None:
-    """Return the tier of GPUs; None for devices that compute in the host's memory.
+    """Return the tier of GPUs or nodes; None for devices that compute in the host's memory.
 
     Args:
         devices: of one kind.
         device_memory: budget of each, as "16GB"; None for most of what it has.
         host_memory: bytes for records on the host.
+        link: bytes a second to the devices and back; None to measure them.
 
     Raises:
         UsageError: a budget that makes no sense, or for devices that have no memory of their own.
@@ -104,7 +108,7 @@ def device_tier(
     if devices[0].kind == "cpu":
         if device_memory is not None:
             raise UsageError(
-                "device_memory is of GPUs, and these devices compute in the host's memory",
+                "device_memory is of GPUs and nodes; these devices compute in the host's memory",
                 fix="give the budget as memory=...",
             )
         return None
@@ -120,7 +124,8 @@ def device_tier(
     kind = devices[0].kind
     # Workers see one GPU each, as number 0; so a model is captured for that, wherever it will run.
     pilot = "cuda:0" if kind == "cuda" else "cpu"
-    return DeviceTier(pilot, cap, host_memory, *measured_link(kind))
+    up, down = measured_link(kind) if link is None else link
+    return DeviceTier(pilot, cap, host_memory, up, down)
 
 
 def _largest_task(prepared: Prepared) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.core.progress import current, task
 from gristmill.core.quantities import format_bytes, format_seconds
+from gristmill.engine.protocol import Engine
 from gristmill.train.feeds.objectives import RowLoss
 from gristmill.train.feeds.sources import DataLike, as_dataset
 from gristmill.train.jobs.checking import check_model
@@ -190,7 +191,7 @@ class TrainingJob(Recorded):
         with Inference(
             self.prepared[trial].plan,
             self.resources.state,
-            devices=self.resources.given(self.prepared),
+            devices=self.resources.answering(self.prepared),
             memory=self.resources.pool_bytes(self.prepared),
             trial=trial,
         ) as inference:
@@ -277,6 +278,7 @@ def job(
     memory: str | int | None = None,
     policy: str = "critical_path",
     device_memory: str | int | None = None,
+    engine: Engine | str | None = None,
 ) -> TrainingJob:
     """Return a job that trains one model of any size on the devices there are.
 
@@ -316,7 +318,10 @@ def job(
         devices: `auto`, a number, `cpu:2`; `cuda`, `cuda:0,1`.
         memory: budget of each device, as "2GB"; None for half of what there is. See `Resources`.
         policy: how ready tasks are ranked.
-        device_memory: budget of each GPU, as "16GB"; None for most of what it has.
+        device_memory: budget of each GPU, or each device on an engine's nodes, as "16GB"; None for
+            most of what it has.
+        engine: computes on its nodes, `devices` of them (a number): an open engine that has actors,
+            or its name as `ray://host:10001`; None for the current one, if it has actors.
 
     Raises:
         UsageError: a setting makes no sense.
@@ -344,7 +349,8 @@ def job(
     trial = recipe.trial(model)
     kept = own_folder(identity_of(trial)) if folder is None else folder
     return TrainingJob(
-        [trial], Resources(kept, devices, memory, policy, device_memory=device_memory)
+        [trial],
+        Resources(kept, devices, memory, policy, device_memory=device_memory, engine=engine),
     )
 
 

@@ -9,8 +9,10 @@ from gristmill.core.errors import UsageError
 from gristmill.core.fingerprint import fingerprint
 from gristmill.core.memory import memory_limit
 from gristmill.core.quantities import format_bytes, parse_bytes
+from gristmill.engine.protocol import Engine
 from gristmill.train.jobs.checking import check_budget, writable_folder
 from gristmill.train.jobs.device_tier import device_tier
+from gristmill.train.jobs.nodes import placed
 from gristmill.train.jobs.planning import Planner, Prepared
 from gristmill.train.jobs.run_listener import RunListener
 from gristmill.train.jobs.training_run import TrainingRun
@@ -41,7 +43,10 @@ class Resources:
             weights and optimiser state for all of them; the disk holds the rest.
         policy: how ready tasks are ranked; see `policies`.
         commit_seconds: least time between two checkpoints of a trial.
-        device_memory: budget of each GPU, as "16GB"; None for most of what it has.
+        device_memory: budget of each GPU, or each device on an engine's nodes, as "16GB"; None for
+            most of what it has.
+        engine: where the devices are, if not on this machine: see `nodes.placed`. `memory` is then
+            as with GPUs.
 
     Attributes:
         tier: the devices' own memory; None where they compute in the host's.
@@ -59,16 +64,20 @@ class Resources:
         policy: str | Policy = "critical_path",
         commit_seconds: float = 10.0,
         device_memory: str | int | None = None,
+        engine: Engine | str | None = None,
     ) -> None:
         policy_of(policy)
         self.policy = policy  # by name: each run and each simulation makes its own
         if not commit_seconds >= 0:
             raise UsageError(f"commit_seconds must be 0 or more, found {commit_seconds}")
         self.folder = writable_folder(folder)
-        self.devices = _processes(devices)
-        gpus = self.devices[0].kind != "cpu"
-        host = _budget(memory, 1 if gpus else len(self.devices))
-        self.tier = device_tier(self.devices, device_memory, host)
+        nodes, devices = placed(engine, devices)
+        self._nodes = nodes
+        self.devices = _processes(devices) if nodes is None else nodes.devices
+        apart = self.devices[0].kind != "cpu"
+        host = _budget(memory, 1 if apart else len(self.devices))
+        link = None if nodes is None else nodes.rates()
+        self.tier = device_tier(self.devices, device_memory, host, link)
         self.memory = host if self.tier is None else self.tier.budget
         self.commit_seconds = commit_seconds
         pilot = self.folder / "pilot"
@@ -142,10 +151,16 @@ class Resources:
         """Return the devices, with the memory of their own that records get."""
         return self.devices if self.tier is None else self.tier.given(self.devices, prepared)
 
+    def answering(self, prepared: Sequence[Prepared]) -> Sequence[Device]:
+        """Return the devices that trained models answer on; for `prepared` see `pool_bytes`."""
+        return self.given(prepared) if self._nodes is None else find_devices("cpu:1")
+
     def start(
         self, prepared: Sequence[Prepared], listener: RunListener | None = None
     ) -> TrainingRun:
         """Start the workers, and take the folder up; for `prepared` see `pool_bytes`."""
+        if self._nodes is not None:
+            self._nodes.open()
         return TrainingRun(
             self.state,
             devices=self.given(prepared),
@@ -154,6 +169,7 @@ class Resources:
             commit_seconds=self.commit_seconds,
             reshaper=self.reshaper(prepared),
             listener=listener,
+            nodes=self._nodes,
         )
 
 

@@ -17,6 +17,7 @@ from gristmill.train.feeds.sharing import Sharing
 from gristmill.train.jobs.history import History
 from gristmill.train.jobs.hopping import homes_of
 from gristmill.train.jobs.identity import identity_of
+from gristmill.train.jobs.nodes import Nodes
 from gristmill.train.jobs.order import Figures
 from gristmill.train.jobs.resumed import IDENTITY, resumed
 from gristmill.train.jobs.run_listener import RunListener
@@ -42,6 +43,7 @@ from gristmill.train.tasks.watcher import Watcher
 from gristmill.train.workers.crew import Crew
 from gristmill.train.workers.death import WorkerLostError
 from gristmill.train.workers.machine import Device
+from gristmill.train.workers.serving import Factory
 
 _MOST_REPLACEMENTS = 100
 """Workers that may die while no trial completes a step."""
@@ -62,6 +64,7 @@ class TrainingRun(Watcher, Closing):
         commit_seconds: least time between two commits of a trial.
         stub_io: move no bytes from or to the disk, to measure what that costs.
         listener: is told of steps, pauses, ends and failures.
+        nodes: where the devices are, if not on this machine; they end with the run.
 
     Attributes:
         devices: as handed in.
@@ -79,7 +82,9 @@ class TrainingRun(Watcher, Closing):
         reshaper: Reshaper | None = None,
         stub_io: bool = False,
         listener: RunListener | None = None,
+        nodes: Nodes | None = None,
     ) -> None:
+        self._nodes = nodes
         self._listener = RunListener() if listener is None else listener
         self.devices = tuple(devices)
         self._commit_seconds = commit_seconds
@@ -102,7 +107,11 @@ class TrainingRun(Watcher, Closing):
             self._pager = opened.enter_context(Pager(self._pool, self._store, stub=stub_io))
             self._pager.next_use = self._next_use
             opened.callback(self._sharing.close)
-            self._crew = opened.enter_context(Crew(devices, hosting(devices), pool=self._pool))
+            if nodes is not None:
+                opened.callback(nodes.close)
+            self._crew = opened.enter_context(
+                Crew([each.here for each in devices], self._hosting(), pool=self._pool)
+            )
             self._opened = opened.pop_all()
         for note in self._store.notes:
             current().say(note)
@@ -333,6 +342,11 @@ class TrainingRun(Watcher, Closing):
 
     # -- inside
 
+    def _hosting(self) -> Factory:
+        if self._nodes is None:
+            return hosting(self.devices)
+        return self._nodes.hosting(self.devices[0].record_bytes)
+
     def _history(self, number: int) -> Path:
         return self._store.folder / "history" / f"{number:05d}"
 
@@ -422,7 +436,9 @@ class TrainingRun(Watcher, Closing):
         """Let a new worker take the place of one that died."""
         while True:
             try:
-                self._crew.replace(device)
+                if self._nodes is not None:
+                    self._nodes.renew(device)
+                self._crew.replace(device, self._hosting())
                 break
             except WorkerLostError as error:  # killed before it had begun
                 self._count_loss(device, error)

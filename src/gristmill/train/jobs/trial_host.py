@@ -15,13 +15,13 @@ from gristmill.core.errors import TrainError, UsageError
 from gristmill.train.feeds.batch import Batch
 from gristmill.train.graphs.deferred import Deferred
 from gristmill.train.graphs.stage import OUTPUT
+from gristmill.train.jobs.changes import changed_by
 from gristmill.train.jobs.device_memory import DeviceMemory
 from gristmill.train.jobs.evaluating import figures_of
 from gristmill.train.jobs.host_memory import HostMemory, Lift, Memory, Place, host_views
 from gristmill.train.jobs.optimizer_state import no_state, owner_of
 from gristmill.train.jobs.order import Done, Order, ValueName
 from gristmill.train.jobs.replica import Replica
-from gristmill.train.jobs.running_trial import UPDATING
 from gristmill.train.jobs.shares import share_of
 from gristmill.train.jobs.stage_runner import Batches, StageRunner
 from gristmill.train.jobs.trial_plan import BUFFERS, STATE, WEIGHTS, Span, TrialPlan
@@ -223,21 +223,8 @@ class _Trial:
 
     def _changed(self, found: StageRunner | Replica, order: Order) -> dict[Place, Collection[str]]:
         """Return the names of the tensors that a task has changed in records."""
-        kind, replica = order.task.kind, isinstance(found, Replica)
         runner = found.runner if isinstance(found, Replica) else found
-        changed: dict[Place, Collection[str]] = {}
-        for place, layout in self.layouts(order.offsets).items():
-            if place[1] == BUFFERS:
-                # Replicas change copies; that of the first one is kept with the update.
-                moves = kind == "forward" and not replica
-                if moves or (kind in UPDATING and order.task.replica == 0):
-                    changed[place] = [entry.name for entry in layout.entries]
-            elif kind in UPDATING:
-                own = set(runner.updates)
-                of = owner_of if place[1] == STATE else str
-                names = (entry.name for entry in layout.entries)
-                changed[place] = [name for name in names if of(name) in own]
-        return changed
+        return changed_by(order, self.layouts(order.offsets), set(runner.updates))
 
     def _state(self, runner: StageRunner, order: Order) -> dict[str, Tensor]:
         """Return the optimiser's state of the parameters that a runner updates."""

@@ -51,7 +51,17 @@ class Pool(Closing):
                 f"the {format_bytes(installed)} of this machine",
                 fix="give a budget such as memory='2GB'",
             )
-        nbytes -= nbytes % whole_blocks(1)
+        return cls.sparse(nbytes - nbytes % whole_blocks(1))
+
+    @classmethod
+    def sparse(cls, nbytes: int) -> Pool:
+        """Make a segment that may be larger than the memory of this machine.
+
+        Only what is written takes memory, until `give_back`.
+
+        Args:
+            nbytes: of whole blocks.
+        """
         fd = _anonymous_file()
         os.ftruncate(fd, nbytes)
         return cls(fd, nbytes)
@@ -101,6 +111,11 @@ class Pool(Closing):
     def view(self, offset: int, nbytes: int) -> memoryview:
         """Return the bytes at `offset`, writable, without a copy."""
         return self.memory[offset : offset + nbytes]
+
+    def give_back(self, offset: int, nbytes: int) -> None:
+        """Give the memory of whole blocks back to the machine; they read as zeros then."""
+        if hasattr(mmap, "MADV_REMOVE"):
+            self._map.madvise(mmap.MADV_REMOVE, offset, nbytes)
 
     def close(self) -> None:
         """Let the segment go; it is unmapped when the last tensor that points into it goes.

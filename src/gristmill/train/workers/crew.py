@@ -74,11 +74,17 @@ class Crew(Closing):
             if (worker := self.owner(mine[0])) is not None:
                 worker.free(mine)
 
-    def replace(self, rank: int) -> RemoteWorker:
+    def replace(self, rank: int, factory: Any = None) -> RemoteWorker:
         """End worker `rank`, dead or alive, and start another in its place.
+
+        Args:
+            rank: of the worker.
+            factory: of its target and of later ones; None for the one before.
 
         Its values are lost to everybody; a tensor that still points there stays readable.
         """
+        if factory is not None:
+            self._factory = dumps(factory)
         gone = self.workers[rank]
         gone.close()
         for worker in self.workers:

@@ -20,7 +20,8 @@ class Device(msgspec.Struct, frozen=True):
     """One place to compute: a worker process works for it.
 
     Attributes:
-        kind: `cpu`, `cuda`, or `late`: a stand-in for tests that nobody can ask for.
+        kind: `cpu`, `cuda`, `node`: on another machine, or `late`: a stand-in for tests that nobody
+            can ask for.
         index: number among the devices of the kind; the GPU's for `cuda`.
         threads: threads of torch.
         cores: processors that the worker is pinned to; empty: it may run on any.
@@ -41,6 +42,14 @@ class Device(msgspec.Struct, frozen=True):
     def name(self) -> str:
         """As `cpu:0` or `cuda:1`."""
         return f"{self.kind}:{self.index}"
+
+    @property
+    def here(self) -> Device:
+        """What the worker of this machine is to know of it.
+
+        What a node needs goes with each task: nothing is lifted to it before.
+        """
+        return msgspec.structs.replace(self, record_bytes=0) if self.kind == "node" else self
 
     @property
     def torch_device(self) -> str:

@@ -74,7 +74,11 @@ class RemoteWorker:
 
     def introduce(self, other: RemoteWorker) -> None:
         """Let it read the values of another worker."""
-        self._send(Peer(other.number, other.values.nbytes), [other.values.fd])
+        self.introduce_pool(other.number, other.values)
+
+    def introduce_pool(self, number: int, values: Pool) -> None:
+        """Let it read the values of worker `number`, which lie in this pool."""
+        self._send(Peer(number, values.nbytes), [values.fd])
 
     def forget(self, number: int) -> None:
         """Let it drop the values of worker `number`, which is gone."""

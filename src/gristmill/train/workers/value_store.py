@@ -76,6 +76,20 @@ class ValueStore:
         spread = room[lead:].as_strided(handle.shape, handle.strides)
         return spread.copy_(stored.view(handle.shape))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the own pool."""
+        return 0 if self._own is None else self._own.nbytes
+
+    def bytes_of(self, handle: Handle) -> memoryview:
+        """Return the bytes of a value where it lies, writable.
+
+        Raises:
+            UsageError: its owner is not known here.
+        """
+        first = handle.offset + handle.shift
+        return self._pool_of(handle).memory[first : first + handle.nbytes]
+
     def free(self, handle: Handle) -> None:
         """Give back the room of a value of this worker's own.
 
@@ -161,11 +175,15 @@ class ValueStore:
             )
         return offset
 
-    def _elements(self, handle: Handle) -> Tensor:
+    def _pool_of(self, handle: Handle) -> Pool:
         pool = self._pools.get(handle.owner)
         if pool is None:
             known = ", ".join(map(str, self._pools)) or "none"
             raise UsageError(f"a value of worker {handle.owner} cannot be read; known: {known}")
+        return pool
+
+    def _elements(self, handle: Handle) -> Tensor:
+        pool = self._pool_of(handle)
         dtype: torch.dtype = getattr(torch, handle.dtype)
         if handle.stored == 0:
             return torch.empty(0, dtype=dtype)
