@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gristmill.engine.remote_attempt import extend_import_path, packed_attempt
+from gristmill.engine.remote_attempt import extend_import_path, packed_attempt, remembered
 from gristmill.engine.versions import Versions
-
-_FUNCTIONS_KEPT = 8
-_functions: OrderedDict[str, Callable[[Any], Any]] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,11 @@ class Work:
 
 def run_item(work: Work, item: bytes, where: str) -> bytes:
     """Call the function with an item; the outcome is pickled."""
-    return packed_attempt(lambda: _function(work)(pickle.loads(item)), where, _dumps)  # noqa: S301
+
+    def call() -> Any:
+        return remembered(work.key, lambda: _function(work))(pickle.loads(item))  # noqa: S301
+
+    return packed_attempt(call, where, _dumps)
 
 
 def versions_here() -> Versions:
@@ -70,17 +70,12 @@ class Hosted:
 
 
 def _function(work: Work) -> Callable[[Any], Any]:
-    """Return a function, unpickled once a process."""
-    found = _functions.get(work.key)
-    if found is None:
-        import ray
+    """Make this process ready for a function, and unpickle it."""
+    import ray
 
-        extend_import_path(work.paths)
-        found = pickle.loads(ray.get(work.payload[0]))  # noqa: S301
-        _functions[work.key] = found
-        while len(_functions) > _FUNCTIONS_KEPT:
-            _functions.popitem(last=False)
-    return found
+    extend_import_path(work.paths)
+    function: Callable[[Any], Any] = pickle.loads(ray.get(work.payload[0]))  # noqa: S301
+    return function
 
 
 def _dumps(value: Any) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 import traceback
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,9 @@ from typing import Any, cast
 from gristmill.core.errors import StepError
 from gristmill.engine.failures import as_ours
 from gristmill.engine.outcome import Outcome
+
+_FUNCTIONS_KEPT = 8
+_functions: OrderedDict[str, Callable[[Any], Any]] = OrderedDict()
 
 
 def packed_attempt(
@@ -44,6 +48,21 @@ def unpacked(message: bytes, where: str) -> Outcome[Any]:
         return cast("Outcome[Any]", pickle.loads(message))  # noqa: S301 - of our own workers
     except Exception as error:  # the result's own unpickling may raise anything
         return Outcome(error=StepError(f"the result cannot be read: {error}", where=where))
+
+
+def remembered(key: str, load: Callable[[], Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """Return a driver's function, loaded once a process.
+
+    Args:
+        key: names it among all functions of all drivers.
+        load: unpickles it.
+    """
+    found = _functions.get(key)
+    if found is None:
+        found = _functions[key] = load()
+        while len(_functions) > _FUNCTIONS_KEPT:
+            _functions.popitem(last=False)
+    return found
 
 
 def extend_import_path(paths: Iterable[str]) -> None:
