@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from tests.clusters import any_engine as any_engine
 from tests.clusters import ray_cluster as ray_cluster
+from tests.clusters import spark_master as spark_master
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There are as many of these processes as cores: further threads would wait for one another.
@@ -62,3 +63,25 @@ def pytest_runtest_logfinish():
 def pytest_unconfigure():
     """Libraries tell of leaks on exit what has not been collected by then."""
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session")
+def spam_bundle(tmp_path_factory):
+    """A linear model of hashed n-grams with random weights, as a bundle."""
+    import torch
+
+    from gristmill.data.features import HashedNgrams
+    from gristmill.train.bundle import bundle_model
+    from gristmill.train.text.text_models import BagOfNgrams
+
+    module = BagOfNgrams(2**8, 2)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        module.weights.weight[1:] = torch.randn(2**8, 2, generator=generator)
+    return bundle_model(
+        module,
+        tmp_path_factory.mktemp("bundles") / "spam",
+        name="spam",
+        classes=["ham", "spam"],
+        featurizer=HashedNgrams(buckets=2**8),
+    )

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from gristmill.store import Bundle
-
 FIGURES = ("precision", "recall", "f1")
 ORDER = ("majority vote", "gold only", "weak only", "weak + gold", "all gold (ceiling)")
 
@@ -86,21 +84,6 @@ def figures_of(rows: Sequence[Mapping[str, object]], name: str) -> dict[str, flo
     """Return the figures of one row of the comparison, without their intervals."""
     row = next(item for item in rows if item["name"] == name)
     return {figure: float(row[figure][0]) for figure in FIGURES}  # type: ignore[index]
-
-
-def release(bundle: Bundle, gate: Verdict, name: str) -> dict[str, object]:
-    """Register a bundle in the current project and record the gate's decision."""
-    from gristmill.store import Registry, RunLog, current_project
-
-    project = current_project()
-    if project is None:
-        return {"model": name, "version": None}
-    registry = Registry(project)
-    version = registry.register(name, RunLog(project).keep(bundle).digest).version
-    registry.decide(
-        name, version, gate.verdict, gate.reasons, author="gate", evidence=gate.evidence
-    )
-    return {"model": name, "version": version, "verdict": gate.verdict}
 
 
 def first_id(predictions: Path) -> str:

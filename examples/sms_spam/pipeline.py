@@ -17,12 +17,12 @@ import labelers
 import training
 
 from gristmill import data, label, serve, step, train, validate
-from gristmill.pipeline import Policy, Verdict, say, workdir
+from gristmill.pipeline import Policy, Verdict, release, say, workdir
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from gristmill.store import Bundle
+    from gristmill.store import Bundle, Decision
 
 HERE = Path(__file__).parent
 CLASSES = list(labelers.CLASSES)
@@ -296,9 +296,11 @@ def bundle(
 
 
 @step
-def release(bundle: Bundle, gate: Verdict) -> dict[str, object]:
-    """Register the bundle and make it the live version, with the gate's reasons on record."""
-    return comparing.release(bundle, gate, NAME)
+def released(bundle: Bundle, gate: Verdict) -> Decision:
+    """Register the bundle; once it has answered test requests, make it the live version."""
+    decision = release(bundle, gate, NAME)
+    say(f"{NAME} version {decision.version}: {decision.verdict}")
+    return decision
 
 
 # 7. Serve: a real server and real requests, then the later batch offline -----------------------

@@ -156,25 +156,3 @@ def ask():
         return asyncio.run(run())
 
     return send
-
-
-@pytest.fixture(scope="session")
-def spam_bundle(tmp_path_factory):
-    """A linear model of hashed n-grams with random weights, as a bundle."""
-    import torch
-
-    from gristmill.data.features import HashedNgrams
-    from gristmill.train.bundle import bundle_model
-    from gristmill.train.text.text_models import BagOfNgrams
-
-    module = BagOfNgrams(2**8, 2)
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        module.weights.weight[1:] = torch.randn(2**8, 2, generator=generator)
-    return bundle_model(
-        module,
-        tmp_path_factory.mktemp("bundles") / "spam",
-        name="spam",
-        classes=["ham", "spam"],
-        featurizer=HashedNgrams(buckets=2**8),
-    )

@@ -28,6 +28,10 @@ COMMANDS = {
     "watch": "Answer the frames of a video, recomputing only what changed.",
     "occlude": "Show which parts of a picture an answer depends on.",
     "serve": "Serve bundles, registered models and routes over them by HTTP.",
+    "models": "List the registered models and what answers, or the versions of one.",
+    "history": "Print who decided what of a model, when and why.",
+    "promote": "Make a version of a model the one that answers.",
+    "rollback": "Make the version before the live one answer again.",
     "replay": "Say what other policies would have lost on logged predictions.",
     "datasets": "List the example data sets, or fetch one.",
 }

@@ -138,7 +138,8 @@ def command(
     SOURCE is
       a bundle's folder
       registry:MODEL  the version that is live in this project's registry;
-                      one that is promoted meanwhile takes its place
+                      one that is promoted meanwhile takes its place;
+                      MODEL@ALIAS follows another alias than champion
       NAME=SOURCE     one of these under another name
       FILE.toml       alone: models with settings of their own, and routes over
                       them: canary, shadow, ensemble, selection by feedback

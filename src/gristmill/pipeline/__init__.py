@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from gristmill.pipeline.incremental_bundle import bundled_model as bundled_model
     from gristmill.pipeline.load import load_pipeline as load_pipeline
     from gristmill.pipeline.planning import explain as explain
+    from gristmill.pipeline.releasing.promotion import promote as promote
+    from gristmill.pipeline.releasing.promotion import release as release
+    from gristmill.pipeline.releasing.rehearsal import Rehearsal as Rehearsal
+    from gristmill.pipeline.releasing.rehearsal import rehearse as rehearse
+    from gristmill.pipeline.releasing.stored_request import StoredRequest as StoredRequest
+    from gristmill.pipeline.releasing.stored_request import read_requests as read_requests
     from gristmill.pipeline.running import RunResult as RunResult
     from gristmill.pipeline.running import run as run
     from gristmill.pipeline.steps import Step as Step
@@ -37,14 +43,20 @@ _EXPORTS = {
     "Passage": "watching.passage",
     "Pipeline": "graph",
     "Policy": "gating.policy",
+    "Rehearsal": "releasing.rehearsal",
     "RunResult": "running",
     "Step": "steps",
+    "StoredRequest": "releasing.stored_request",
     "Verdict": "gating.verdict",
     "answers_of": "bundle_profile",
     "bundled_model": "incremental_bundle",
     "explain": "planning",
     "judge": "gating.gate",
     "load_pipeline": "load",
+    "promote": "releasing.promotion",
+    "read_requests": "releasing.stored_request",
+    "rehearse": "releasing.rehearsal",
+    "release": "releasing.promotion",
     "run": "running",
     "say": "context",
     "step": "steps",

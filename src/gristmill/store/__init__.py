@@ -9,6 +9,7 @@ from gristmill.core.lazy import lazy_exports
 if TYPE_CHECKING:
     from gristmill.store.bundle import Bundle as Bundle
     from gristmill.store.codecs import Storable as Storable
+    from gristmill.store.decision import Decision as Decision
     from gristmill.store.lineage import Origin as Origin
     from gristmill.store.lineage import trace as trace
     from gristmill.store.project import Project as Project
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "Bundle": "bundle",
+    "Decision": "decision",
     "Origin": "lineage",
     "Project": "project",
     "Registry": "registry",

@@ -53,7 +53,7 @@ def test_what_they_say(pair, selected):
     assert Shadow("r", *pair(), share=0.5).says() == "shadow: a, b beside 50%"
     assert Ensemble("r", pair(), how="vote").says() == "ensemble: vote of a, b"
     assert selected(pair()).says() == "selection: exp3 over a, b"
-    assert Followed("live", pair()[0], "v2").about()["says"] == "registry: v2 of live"
+    assert Followed("live", pair()[0], "v2").about()["says"] == "registry: v2 of live, its champion"
 
 
 @pytest.mark.parametrize(

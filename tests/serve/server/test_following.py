@@ -79,7 +79,7 @@ def test_what_is_promoted_answers_and_what_is_damaged_does_not(project, register
         "kind": "registry",
         "models": ["mail"],
         "version": "v1",
-        "says": "registry: v1 of mail",
+        "says": "registry: v1 of mail, its champion",
     }
     assert fingerprint == Bundle.open(twins / "spam").fingerprint
 
@@ -181,8 +181,8 @@ def test_nothing_to_follow(project, register):
     assert caught.value.fix == "did you mean 'mail'?"
     with pytest.raises(ServeError) as caught:
         opened(project)
-    assert caught.value.message == "none of the 2 versions of 'mail' is live"
-    assert f"Registry(Project({str(project.root)!r})).decide('mail', 2," in caught.value.fix
+    assert caught.value.message == "none of the 2 versions of 'mail' is its champion"
+    assert caught.value.fix == "promote one: gristmill promote mail 2"
 
 
 def test_a_damaged_bundle_and_no_project(project, register, tmp_path):

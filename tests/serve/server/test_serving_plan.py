@@ -33,7 +33,7 @@ def test_what_serve_is_given(spam_bundle, tmp_path):
     plan = plan_of({"one": "registry:spam", "two": "x"})
     assert plan.models == {"one": ModelPlan(registry="spam"), "two": A}
     assert plan_of(plan) == plan
-    with pytest.raises(UsageError, match="expected registry:MODEL, found no model"):
+    with pytest.raises(UsageError, match="expected registry:MODEL or registry:MODEL@ALIAS"):
         plan_of("registry:")
     with pytest.raises(UsageError, match="found it beside other sources"):
         plan_of({"": "s.toml", "b": "x"})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gristmill.serve.routing.swappable import Swappable
 from gristmill.serve.watch.metrics import Sample
+from gristmill.store.decision import CHAMPION
 
 if TYPE_CHECKING:
     from gristmill.serve.routing.registry_watcher import RegistryWatcher
@@ -25,7 +26,8 @@ class Followed(Swappable):
     def about(self) -> dict[str, object]:
         """Return what the server tells of it: which version of which model answers."""
         model = self.name if self._watcher is None else self._watcher.model
-        says = f"registry: {self.version} of {model}"
+        alias = CHAMPION if self._watcher is None else self._watcher.alias
+        says = f"registry: {self.version} of {model}, its {alias}"
         return {"kind": "registry", "models": [model], "version": self.version, "says": says}
 
     async def close(self) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gristmill.core.errors import BundleError, GristmillError, ServeError
 from gristmill.serve.watch.metrics import Sample
 from gristmill.store.bundle import Bundle
+from gristmill.store.decision import CHAMPION
 from gristmill.store.project import Project
 from gristmill.store.registry import ModelVersion, Registry
 
@@ -29,11 +30,12 @@ OpenEndpoint = Callable[[Bundle], Awaitable["Endpoint"]]
 
 
 class RegistryWatcher:
-    """Swaps what a route answers with when the champion moves.
+    """Swaps what a route answers with when an alias moves.
 
     Args:
         project: whose registry and artifacts; opened anew for each look.
         model: the name under which versions are registered.
+        alias: which of its aliases is followed.
         route: what to swap; its version is `vN` while version N answers.
         open_endpoint: makes an endpoint of a bundle; runs in the event loop.
         every: seconds between looks.
@@ -49,9 +51,10 @@ class RegistryWatcher:
         route: Swappable,
         open_endpoint: OpenEndpoint,
         *,
-        every: float = 2.0,
+        alias: str = CHAMPION,
+        every: float = 0.5,
     ) -> None:
-        self.model, self.route, self.every = model, route, every
+        self.model, self.alias, self.route, self.every = model, alias, route, every
         self._root, self._read_only = project.root, project.read_only
         self._open_endpoint = open_endpoint
         self._task: asyncio.Task[None] | None = None
@@ -111,7 +114,7 @@ class RegistryWatcher:
     def _live(self) -> ModelVersion | None:
         # A database that is open read-only may not see what others write to it.
         with Project(self._root, read_only=self._read_only) as project:
-            return Registry(project).live(self.model)
+            return Registry(project).live(self.model, self.alias)
 
     def _opened(self, champion: ModelVersion) -> Bundle:
         with Project(self._root, read_only=self._read_only) as project:

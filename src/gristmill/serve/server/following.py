@@ -16,6 +16,7 @@ from gristmill.serve.routing.registry_watcher import (
     version_name,
 )
 from gristmill.serve.server.opening import Opened, open_beside, open_endpoint
+from gristmill.store.decision import CHAMPION
 from gristmill.store.project import find_project
 from gristmill.store.registry import ModelVersion, Registry
 
@@ -45,7 +46,7 @@ async def open_followed(name: str, plan: ModelPlan, settings: Settings) -> Opene
         # Else one of the folders above might be a project, and not the one that was meant.
         raise UsageError(f"project: there is no folder {plan.project!r}")
     with await asyncio.to_thread(find_project, plan.project) as project:
-        champion = live_version(project, plan.registry)
+        champion = live_version(project, plan.registry, plan.alias)
         bundle = registered_bundle(project, champion)
 
         async def again(bundle: Bundle) -> Endpoint:
@@ -54,19 +55,22 @@ async def open_followed(name: str, plan: ModelPlan, settings: Settings) -> Opene
         every = parse_seconds(plan.every)
         opened = await open_endpoint(name, bundle, settings)
         route = Followed(name, opened.endpoint, version_name(champion))
-        route.follow(RegistryWatcher(project, plan.registry, route, again, every=every))
+        watcher = RegistryWatcher(
+            project, plan.registry, route, again, alias=plan.alias, every=every
+        )
+        route.follow(watcher)
     return opened._replace(endpoint=route)
 
 
-def live_version(project: Project, model: str) -> ModelVersion:
-    """Return the version of a model that is live.
+def live_version(project: Project, model: str, alias: str) -> ModelVersion:
+    """Return the version that an alias of a model names.
 
     Raises:
         UsageError: no such model is registered.
-        ServeError: no version of it is live.
+        ServeError: the alias names none.
     """
     registry = Registry(project)
-    live = registry.live(model)
+    live = registry.live(model, alias)
     if live is not None:
         return live
     versions, where = registry.versions(model), str(project.root)
@@ -80,8 +84,8 @@ def live_version(project: Project, model: str) -> ModelVersion:
             fix=f"did you mean {near[0]!r}?" if near else listed,
         )
     raise ServeError(
-        f"none of the {len(versions)} versions of {model!r} is live",
+        f"none of the {len(versions)} versions of {model!r} is its {alias}",
         where=where,
-        fix=f"promote one: Registry(Project({where!r})).decide({model!r}, "
-        f'{versions[-1].version}, "promote", ["why"])',
+        fix=f"promote one: gristmill promote {model} {versions[-1].version}"
+        + ("" if alias == CHAMPION else f" --alias {alias}"),
     )

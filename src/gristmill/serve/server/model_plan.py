@@ -8,6 +8,7 @@ import msgspec
 
 from gristmill.core.errors import UsageError
 from gristmill.core.quantities import parse_bytes, parse_seconds
+from gristmill.store.decision import CHAMPION
 
 if TYPE_CHECKING:
     from gristmill.serve.server.settings import Settings
@@ -62,6 +63,7 @@ class ModelPlan(AtTheDoor, frozen=True, kw_only=True, forbid_unknown_fields=True
         bundle: folder of a bundle; or
         registry: a model of a project's registry, whose live version answers.
         project: a folder of that project, or one inside it.
+        alias: which of its aliases; the champion by default.
         every: time between two looks at the registry.
         hidden: whether only routes can ask it.
         replicas, threads, cache, streams, watch: as the options of the same names.
@@ -69,8 +71,9 @@ class ModelPlan(AtTheDoor, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     bundle: str = ""
     registry: str = ""
+    alias: str = CHAMPION
     project: str = "."
-    every: Duration = 2.0
+    every: Duration = 0.5
     hidden: bool = False
     replicas: int | None = None
     threads: int | None = None

@@ -91,7 +91,7 @@ def _section(table: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
 
 def _model(entry: object, where: str, folder: Path) -> ModelPlan:
     model = _converted(entry, ModelPlan, where)
-    for key in ("project", "every"):
+    for key in ("project", "alias", "every"):
         if isinstance(entry, dict) and key in entry and not model.registry:
             raise UsageError(f"{key}: goes with registry, and there is none", where=where)
     bundle = str(folder / model.bundle) if model.bundle else ""

@@ -17,6 +17,7 @@ from gristmill.core.errors import GristmillError, UsageError
 from gristmill.serve.server.model_plan import ModelPlan
 from gristmill.serve.server.route_plans import AnyRoute
 from gristmill.store.bundle import Bundle
+from gristmill.store.decision import CHAMPION
 
 if TYPE_CHECKING:
     from gristmill.serve.server.opening import Source, Sources
@@ -159,8 +160,8 @@ def plan_of(sources: Sources | ServingPlan) -> ServingPlan:
     """Return the plan for what `serve` is given, checked.
 
     Args:
-        sources: a bundle, its folder, `registry:MODEL` or a serving file (`*.toml`); several of the
-            first three by the name that they are served under; or a plan.
+        sources: a bundle, its folder, `registry:MODEL[@ALIAS]` or a serving file (`*.toml`);
+            several of the first three by the name that they are served under; or a plan.
 
     Raises:
         UsageError: the file or the plan is wrong, or a file stands beside other sources.
@@ -192,8 +193,8 @@ def _model(name: str, source: Source) -> tuple[str, ModelPlan]:
         return name, ModelPlan(bundle=str(source.folder))
     text = str(source)
     if text.startswith(REGISTRY) and not Path(text).is_dir():
-        model = text.removeprefix(REGISTRY)
-        if not model:
-            raise UsageError("expected registry:MODEL, found no model", where=text)
-        return name or model, ModelPlan(registry=model)
+        model, at, alias = text.removeprefix(REGISTRY).partition("@")
+        if not model or (at and not alias):
+            raise UsageError("expected registry:MODEL or registry:MODEL@ALIAS", where=text)
+        return name or model, ModelPlan(registry=model, alias=alias or CHAMPION)
     return name, ModelPlan(bundle=text)

@@ -1,0 +1,1 @@
+"""From a bundle that passed the gate to one that answers: rehearsed, registered, promoted."""

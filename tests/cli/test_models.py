@@ -1,0 +1,86 @@
+"""The registry at the prompt: what is there, who decided it, forward and back."""
+
+from __future__ import annotations
+
+import pytest
+
+from gristmill.store.project import Project
+from gristmill.store.registry import Registry
+from gristmill.store.runs import RunLog
+
+
+@pytest.fixture
+def registered(prompt, spam_bundle):
+    """Two versions of a model, the first of which answers; the gate rejected the second."""
+    with Project(prompt.root) as project:
+        log, registry = RunLog(project), Registry(project)
+        for number in (1, 2):
+            artifact = log.keep(spam_bundle if number == 1 else f"not a bundle {number}").digest
+            registry.register("spam", artifact)
+        registry.decide("spam", 1, "promote", ["first"], author="gate")
+        registry.decide("spam", 2, "reject", ["f1 0.500", "worse"], author="gate")
+    return prompt
+
+
+def test_what_is_registered(registered) -> None:
+    assert "champion 1" in registered("models").out
+    (model,) = registered("models", "--json").json
+    assert (model["model"], model["versions"], model["aliases"]) == ("spam", 2, {"champion": 1})
+    versions = registered("models", "spam", "--json").json["versions"]
+    assert [(each["version"], each["verdict"]) for each in versions] == [
+        (2, "reject"),
+        (1, "promote"),
+    ]
+    assert "champion" in registered("models", "spam").out
+
+
+def test_an_unknown_model_is_named_with_the_known_ones(registered) -> None:
+    for command in (("models", "ham"), ("history", "ham"), ("promote", "ham", "1")):
+        answer = registered(*command)
+        assert answer.code == 2
+        assert "there is no model 'ham'" in answer.err
+        assert "known models: spam" in answer.err
+
+
+def test_forward_by_hand_and_back(registered, monkeypatch) -> None:
+    refused = registered("promote", "spam", "1", "--alias", "9")
+    assert refused.code == 2
+    done = registered("promote", "spam", "1", "--alias", "candidate", "--reason", "try it")
+    assert (done.code, done.out) == (0, "candidate of spam is version 1\n")
+    with Project(registered.root) as project:
+        Registry(project).decide("spam", 2, "promote", ["by hand"], author="ada", forced=True)
+    back = registered("rollback", "spam", "--reason", "complaints")
+    assert back.out == "champion of spam is version 1, in place of 2\n"
+    again = registered("rollback", "spam")
+    assert again.code == 2
+    assert "'champion' of 'spam' never named an earlier version" in again.err
+    told = registered("history", "spam").out.splitlines()
+    assert "rollback  version 1 as champion, in place of 2" in told[0]
+    assert told[1] == "    - back from version 2: complaints"
+    assert told[2].endswith("promote   version 2 as champion, in place of 1  by ada  FORCED")
+    assert max(map(len, told)) <= 80 + len("  FORCED")
+
+
+def test_what_the_gate_rejected_is_not_promoted(registered, monkeypatch) -> None:
+    from gristmill.pipeline.releasing import promotion
+    from gristmill.pipeline.releasing.rehearsal import Rehearsal
+
+    monkeypatch.setattr(promotion, "_rehearsed", lambda *_: Rehearsal(1, []))
+    answer = registered("promote", "spam", "2")
+    assert answer.code == 4
+    assert "gate said reject: worse" in answer.err
+    forced = registered("promote", "spam", "2", "--force", "--reason", "it is only a test")
+    assert forced.out == "champion of spam is version 2, in place of 1 (forced)\n"
+
+
+def test_what_was_live_at_a_moment(registered) -> None:
+    assert "champion: version 1" in registered("history", "spam", "--at", "now").out
+    assert "no version had a name" in registered("history", "spam", "--at", "2001-01-01").out
+    payload = registered("history", "spam", "--at", "now", "--json").json
+    assert payload["aliases"]["champion"]["reasons"] == ["first"]
+    assert registered("history", "spam", "--at", "someday").code == 2
+
+
+def test_an_empty_registry_says_how_to_fill_it(prompt) -> None:
+    Project(prompt.root).database.close()
+    assert "no model is registered yet" in prompt("models").out
