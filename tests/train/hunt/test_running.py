@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gristmill.core.errors import TrainError, UsageError
+from gristmill.core.errors import StepError, TrainError, UsageError
 from gristmill.engine import Inline, LocalProcesses
 from gristmill.train.hunt.halving import halving
 from gristmill.train.hunt.hunt import JOURNAL, Hunt
@@ -43,13 +43,36 @@ def climbing(jobs, tmp_path):
     return run
 
 
+class Elsewhere:
+    """Actors that are taken for those of other machines: nothing is known of their folders."""
+
+    def __init__(self, engine):
+        self._engine = engine
+        self.actors, self.most = [], 2
+
+    def workers(self, n, factory):
+        if len(self.actors) + n > self.most:
+            raise StepError("no room")
+        found = self._engine.workers(n, factory)
+        self.actors += found
+        return found
+
+
+@pytest.fixture
+def elsewhere(processes):
+    return Elsewhere(processes)
+
+
 def states(folder: Path) -> list[str]:
     return sorted(each.name for each in folder.iterdir() if each.is_dir())
 
 
-@pytest.mark.parametrize("where", ["inline", "processes"])
-def test_the_best_is_found_and_nothing_is_trained_twice(where, climbing, processes, tmp_path):
-    hunt = climbing(HALVING, engine=processes if where == "processes" else None)
+@pytest.mark.parametrize("where", ["inline", "processes", "elsewhere"])
+def test_the_best_is_found_and_nothing_is_trained_twice(
+    where, climbing, processes, elsewhere, tmp_path
+):
+    engines = {"inline": None, "processes": processes, "elsewhere": elsewhere}
+    hunt = climbing(HALVING, engine=engines[where])
     best = hunt.best
     assert hunt.settings(best.number) == {"slope": 0.6}
     assert best.curve == pytest.approx({1: 0.6, 2: 1.2, 3: 1.8, 4: 2.4})
@@ -78,14 +101,39 @@ def test_trials_that_raise_die_or_lose_their_value_do_not_stop_the_others(
     assert states(tmp_path) == [f"trial-{hunt.best.number:04d}"]
 
 
+@pytest.mark.parametrize("spare", [True, False])
+def test_a_machine_that_is_lost_costs_what_was_not_kept(
+    spare, climbing, elsewhere, jobs, tmp_path, monkeypatch
+):
+    elsewhere.most = 4 if spare else 2
+    report = Hunt.report
+
+    def losing(hunt, trial, budget, *arguments, **more):
+        if budget == 2 and not lost:
+            lost.append(elsewhere.actors[0])
+            os.kill(lost[0].pid, signal.SIGKILL)
+        return report(hunt, trial, budget, *arguments, **more)
+
+    lost = []
+    monkeypatch.setattr(Hunt, "report", losing)
+    hunt = climbing(HALVING, engine=elsewhere)
+    assert lost
+    assert hunt.ledger.count("failed") == 0
+    assert hunt.ledger.trained == 6 + 3 + 2
+    home = tmp_path / f"trial-{hunt.best.number:04d}"
+    assert json.loads((home / "steps.json").read_text()) == [0.6] * 4
+    assert len(elsewhere.actors) == (3 if spare else 2)
+
+
 def test_all_fail(climbing):
     hunt = climbing(HALVING, raises_at=1)
     assert hunt.ledger.count("failed") == 6
 
 
-def test_a_population_takes_over_states(climbing, tmp_path):
+@pytest.mark.parametrize("away", [False, True])
+def test_a_population_takes_over_states(away, climbing, elsewhere, tmp_path):
     rules = partial(Population, most=4, share=0.4)
-    hunt = climbing(rules, [1.0, 2.0, 3.0], sampler="grid")
+    hunt = climbing(rules, [1.0, 2.0, 3.0], engine=elsewhere if away else None)
     assert [each.state for each in hunt.ledger.trials] == ["complete"] * 3
     weak = next(each for each in hunt.ledger.trials if each.copies)
     strong = hunt.ledger.trials[weak.source]

@@ -12,10 +12,9 @@ from gristmill.core.closing import Closing
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.core.progress import current
 from gristmill.engine.current import current_engine
-from gristmill.engine.inline import Inline
-from gristmill.engine.local import LocalProcesses
 from gristmill.engine.opening import open_engine, parse_engine
 from gristmill.engine.protocol import Actor, Engine
+from gristmill.train.engines import is_here
 from gristmill.train.jobs.foreman import Facts, Foreman, processor
 from gristmill.train.jobs.node_messages import Echo, Told
 from gristmill.train.jobs.relay import Address, relay
@@ -160,7 +159,7 @@ def placed(engine: Engine | str | None, devices: str | int) -> tuple[Nodes | Non
         return None, devices
     if isinstance(wanted, str) and parse_engine(wanted).kind in _HERE:
         wanted = open_engine(wanted)  # starts nothing
-    if isinstance(wanted, LocalProcesses | Inline):
+    if is_here(wanted):
         return None, wanted.parallelism if devices == "auto" and engine is not None else devices
     if devices != "auto" and (isinstance(devices, bool) or not isinstance(devices, int)):
         raise UsageError(
