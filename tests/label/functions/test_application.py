@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from gristmill.core.errors import LabelError
 from gristmill.core.progress import reporting
+from gristmill.engine.inline import Inline
+from gristmill.engine.outcome import Outcome
 from gristmill.label.functions.application import apply
 from gristmill.label.functions.expressions import keywords, where
 from gristmill.label.functions.function import LabelingFunction, labeling_function
@@ -148,12 +150,13 @@ def test_kinds_and_partitions_agree_with_asking_row_by_row(numbers: list[int], s
     ]
 
 
-class Backwards:
+class Backwards(Inline):
     """An engine that does the last item first, as busy workers may."""
 
-    def map(self, fn: Callable[[Any], Any], items: Iterable[Any], /) -> Iterator[Any]:
-        done = {index: fn(item) for index, item in reversed(list(enumerate(items)))}
-        return iter([done[index] for index in sorted(done)])
+    def attempts(
+        self, fn: Callable[[Any], Any], items: Iterable[Any], /
+    ) -> Generator[Outcome[Any], None, None]:
+        yield from [*super().attempts(fn, list(items)[::-1])][::-1]
 
 
 def test_an_engine_changes_nothing() -> None:

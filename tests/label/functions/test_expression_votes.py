@@ -19,10 +19,7 @@ N = pl.col("n")
 
 
 def run(*expressions: pl.Expr, policy: str = "raise", row_wise: bool = True) -> list[Column]:
-    named = {
-        labeling_function(name=f"f{index}")(lambda: None): each
-        for index, each in enumerate(expressions)
-    }
+    named = {f"f{index}": each for index, each in enumerate(expressions)}
     policies = [policy] * len(expressions)
     return expression_columns(named, policies, FRAME, CODES, row_wise=row_wise)  # type: ignore[arg-type]
 

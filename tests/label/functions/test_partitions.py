@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import polars as pl
 import pytest
 
 from gristmill.core.errors import LabelError
+from gristmill.engine.inline import Inline
+from gristmill.engine.outcome import Outcome
 from gristmill.label.functions.application import apply
 from gristmill.label.functions.expressions import keywords, where
 from gristmill.label.functions.function import LabelingFunction, labeling_function
@@ -78,7 +80,7 @@ def test_a_killed_application_goes_on_at_the_partition_where_it_died(script: Pat
     votes = [[n % 2, 1 if n % 2 == 0 else -1] for n in range(10)]
     assert again.stdout.strip() == (
         f"{votes} 2 of 2 columns recomputed: slow (3 of 5 partitions are new), "
-        "even (2 of 5 partitions are new)"
+        "even (3 of 5 partitions are new)"
     )
 
 
@@ -173,17 +175,19 @@ def test_a_function_that_no_worker_can_import_is_named() -> None:
     assert "fix: define it, its resources and its preprocessors at the top level" in told
 
 
-class Counting:
+class Counting(Inline):
     """An engine that notes how far ahead of the results it was handed partitions."""
 
     def __init__(self) -> None:
         self.taken, self.closed = 0, False
 
-    def map(self, fn: Callable[[Any], Any], items: Iterable[Any], /) -> Iterator[Any]:
+    def attempts(
+        self, fn: Callable[[Any], Any], items: Iterable[Any], /
+    ) -> Generator[Outcome[Any], None, None]:
         try:
             for item in items:
                 self.taken += 1
-                yield fn(item)
+                yield from super().attempts(fn, [item])
         finally:
             self.closed = True
 
@@ -196,10 +200,13 @@ def test_the_engine_ends_when_a_function_stops_the_work() -> None:
     assert (engine.taken, engine.closed) == (3, True)
 
 
-def test_an_engine_is_not_asked_without_functions_of_a_row() -> None:
-    engine = Counting()
-    apply([where("w", lambda: pl.col("n") > 1, 1)], NUMBERS, classes=2, engine=engine)
+def test_a_frame_is_not_sent_to_an_engine_for_the_sake_of_expressions(tmp_path: Path) -> None:
+    engine, above = Counting(), where("w", lambda: pl.col("n") > 1, 1)
+    votes = apply([above], NUMBERS, classes=2, engine=engine)
     assert engine.taken == 0
+    NUMBERS.write_parquet(tmp_path / "t.parquet")
+    assert apply([above], tmp_path / "t.parquet", classes=2, engine=engine) == votes
+    assert engine.taken == 1
 
 
 def test_failures_of_many_partitions_keep_their_places(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from gristmill.core.errors import DataError
 from gristmill.data.table import as_table
-from gristmill.label.functions.row_source import FileRows, FrameRows, open_source
+from gristmill.label.functions.partition_votes import ids_first
+from gristmill.label.functions.row_source import FrameRows, open_source
 
 TABLE = pl.DataFrame({"n": range(7), "text": list("abcdefg")})
 WITH_IDS = TABLE.with_columns(pl.Series("row_id", [f"r{n}" for n in range(7)]))
@@ -25,20 +26,25 @@ def test_a_file_gives_the_rows_that_a_frame_gives(
     from gristmill.data.formats import write_table
 
     path = write_table(table, tmp_path / f"t.{suffix}")
+    wanted = ids_first(as_table(table))
     for source in (open_source(path, 3), open_source(str(path), 3), open_source(table, 3)):
-        frames = list(source.frames())
-        assert [frame.height for frame in frames] == [3, 3, 1]
-        assert pl.concat(frames).equals(as_table(table))
-        assert source.row_ids().equals(as_table(table)["row_id"], check_names=True)
-        assert source.whole([]).equals(as_table(table))
-        assert source.whole(["n"]).select("row_id", "n").equals(as_table(table)[["row_id", "n"]])
+        parts = list(source.parts())
+        assert [(part.start, part.rows) for part in parts] == [(0, 3), (3, 3), (6, 1)]
+        assert pl.concat(ids_first(part.read()) for part in parts).equals(wanted)
+        assert pl.concat(part.row_ids() for part in parts).equals(wanted["row_id"])
+        assert source.row_ids().equals(wanted["row_id"], check_names=True)
+        assert source.rows == 7
+        assert ids_first(source.whole([])).equals(wanted)
+        assert source.whole(["n"]).select("row_id", "n").equals(wanted[["row_id", "n"]])
 
 
-def test_of_a_file_only_the_columns_asked_for_come_whole(tmp_path: Path) -> None:
-    WITH_IDS.write_parquet(tmp_path / "t.parquet")
-    source = open_source(tmp_path / "t.parquet", 3)
-    assert source.whole(["text"]).columns == ["text", "row_id"]
-    assert source.rows == 7
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_of_a_file_only_the_columns_asked_for_are_read(tmp_path: Path, suffix: str) -> None:
+    from gristmill.data.formats import write_table
+
+    source = open_source(write_table(WITH_IDS, tmp_path / f"t.{suffix}"), 3)
+    assert source.whole(["text"]).columns == ["row_id", "text"]
+    assert [part.read(["n"]).columns for part in source.parts()] == [["row_id", "n"]] * 3
 
 
 def test_a_frame_is_not_copied() -> None:
@@ -47,33 +53,38 @@ def test_a_frame_is_not_copied() -> None:
     assert source.whole([]) is WITH_IDS
 
 
-def test_how_many_rows_a_file_without_ids_has_is_known_at_the_end(tmp_path: Path) -> None:
-    TABLE.write_csv(tmp_path / "t.csv")
-    source = open_source(tmp_path / "t.csv", 3)
-    assert isinstance(source, FileRows)
-    assert source.rows is None
-    list(source.frames())
-    assert source.row_ids().to_list() == list(range(7))
+def test_several_files_are_one_table(tmp_path: Path) -> None:
+    for name, rows in (("a", TABLE[:2]), ("b", TABLE[2:])):
+        rows.write_parquet(tmp_path / f"{name}.parquet")
+    source = open_source([tmp_path / "a.parquet", tmp_path / "b.parquet"], 3)
+    assert source.whole([]).equals(as_table(TABLE))
+    assert [part.rows for part in source.parts()] == [3, 3, 1]
 
 
-def test_a_file_without_rows_has_no_partitions(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_file_without_rows_has_no_partitions(tmp_path: Path, suffix: str) -> None:
+    from gristmill.data.formats import write_table
+
     for table in (TABLE.clear(), WITH_IDS.clear()):
-        table.write_parquet(tmp_path / "t.parquet")
-        source = open_source(tmp_path / "t.parquet", 3)
-        assert list(source.frames()) == []
+        source = open_source(write_table(table, tmp_path / f"t.{suffix}"), 3)
+        assert list(source.parts()) == []
         assert len(source.row_ids()) == 0
 
 
 @pytest.mark.parametrize(
     ("ids", "message"),
-    [(["a", "b", "a"], "has value 'a' more than once"), (["a", None, "b"], "has 1 empty cells")],
-)
-def test_row_ids_are_checked_before_anything_is_asked(
-    tmp_path: Path, ids: list[str | None], message: str
+    [(["a", "b", "a"], "has value 'a' more than once"), (["a", None, "b"], "has 1 empty cells"),
+     ([1.5, 2.5], "must be integer or string, found Float64")],
+)  # fmt: skip
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_row_ids_are_checked(
+    tmp_path: Path, suffix: str, ids: list[str | float | None], message: str
 ) -> None:
-    pl.DataFrame({"row_id": ids}).write_parquet(tmp_path / "t.parquet")
+    from gristmill.data.formats import write_table
+
+    table = pl.DataFrame({"row_id": ids, "n": range(len(ids))})
     with pytest.raises(DataError, match=message):
-        open_source(tmp_path / "t.parquet", 1)
+        open_source(write_table(table, tmp_path / f"t.{suffix}"), 1).row_ids()
 
 
 def test_a_path_that_is_no_table(tmp_path: Path) -> None:

@@ -3,49 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gristmill.core.errors import LabelError
 from gristmill.data.partition import PARTITION_ROWS
-from gristmill.data.table import TableLike
+from gristmill.engine.current import chosen_engine
 from gristmill.label.codes import VoteCodes, check_classes
 from gristmill.label.functions.function import POLICIES, LabelingFunction, OnError
-from gristmill.label.functions.partitions import Application, Maps
-from gristmill.label.functions.row_source import open_source
+from gristmill.label.functions.gathering import GatheredVotes
+from gristmill.label.functions.partitions import Application
+from gristmill.label.functions.row_source import RowsLike, open_source
 from gristmill.label.functions.vote_cache import VoteCache
 from gristmill.label.votes import Votes, check_names
 from gristmill.store.project import current_project
 
+if TYPE_CHECKING:
+    from gristmill.engine.protocol import Engine
+
 
 def apply(
     functions: Iterable[LabelingFunction],
-    table: TableLike,
+    table: RowsLike,
     *,
     classes: Sequence[str] | int,
     on_error: OnError | None = None,
-    engine: Maps | str | None = None,
+    engine: Engine | str | None = None,
     cache: VoteCache | None = None,
     partition_rows: int = PARTITION_ROWS,
 ) -> Votes:
     """Ask every labelling function about every row.
 
     Expressions run together in one lazy query per partition, functions of a batch once per
-    partition, functions of a row one row at a time, in the engine's workers if there is one. Rows
-    come back in the order and with the ids of the input. A frame in memory is not copied; a file is
-    read partition by partition, so that only the votes and the row ids of all of it are in memory
-    (but for an expression that looks at other rows: the columns that it reads come whole).
+    partition, functions of a row one row at a time; all in the engine's workers if there is one,
+    which read their partitions of files themselves: votes alone come back. Rows have the order and
+    the ids of the input. A frame in memory is not copied; a file is read partition by partition, so
+    that of all of it only the votes (a byte each) and the row ids are in memory; `apply_in_parts`
+    keeps these on disk, too. An expression that looks at other rows is computed here, whatever the
+    engine, on the whole of the columns that it reads.
 
     With a cache an application that was interrupted, or killed, goes on at the first partition that
-    was not finished.
+    was not finished. Where a partition's worker dies again and again, the others are finished
+    first, and the error names the partition.
 
     Args:
         functions: with unique names.
         table: a data frame of any kind, or the path of a file; gets row ids 0..n-1 if it has none.
+            Several files, and URLs (`s3://...`), are read as `open_stream` reads them.
         classes: class names in the order of their index, or how many there are; two or more.
         on_error: policy for rows on which a function raises: "raise" or "abstain"; default is each
             function's own.
-        engine: an engine, its name ("local" for processes on this machine), or anything with an
-            ordered `map`; default is this process.
+        engine: an engine, or its name ("local" for processes on this machine, "ray", "spark");
+            default is the current engine if there is one (`using_engine`), else this process. An
+            in-memory table is not sent to it for the sake of expressions alone.
         cache: where vote columns are kept by the fingerprints of function and partition: only new
             or changed functions and new partitions are computed. A column with failures is not
             kept. Inside a pipeline the default is the project's own cache, else none.
@@ -56,9 +65,33 @@ def apply(
 
     Raises:
         LabelError: no functions, names not unique, fewer than two classes, a function raised and
-            the policy is to stop, a vote is for no class, or a function of a row cannot be sent to
-            the engine's workers. The message names function and row.
+            the policy is to stop, a vote is for no class, or a function cannot be sent to the
+            engine's workers. The message names function and row.
         DataError: the table cannot be used.
+        StepError: workers died over a partition; names it.
+    """
+    with chosen_engine(engine) as opened:
+        job = prepared(functions, table, classes, on_error, opened, cache, partition_rows)
+        row_ids = job.source.row_ids()
+        votes = GatheredVotes(job.source.rows, len(job.functions), job.codes)
+        job.run(opened, votes)
+    classes = job.codes.classes
+    return Votes(votes.matrix, row_ids, job.names, job.marks, classes, votes.silent(), job.notes)
+
+
+def prepared(
+    functions: Iterable[LabelingFunction],
+    table: RowsLike,
+    classes: Sequence[str] | int,
+    on_error: OnError | None,
+    engine: Engine | None,
+    cache: VoteCache | None,
+    partition_rows: int,
+) -> Application:
+    """Check the arguments of `apply`, and open the table.
+
+    Raises:
+        LabelError, DataError: as `apply`.
     """
     if isinstance(functions, LabelingFunction):
         raise LabelError(
@@ -72,19 +105,14 @@ def apply(
         )
     chosen = tuple(functions)
     _check(chosen, on_error, partition_rows)
-    job = Application(
+    codes = VoteCodes(check_classes(classes))
+    return Application(
         functions=chosen,
         policies=tuple(on_error or function.on_error for function in chosen),
-        codes=VoteCodes(check_classes(classes)),
-        source=open_source(table, partition_rows),
+        codes=codes,
+        source=open_source(table, partition_rows, engine),
         cache=cache or project_cache(),
     )
-    if not isinstance(engine, str):
-        return job.run(engine)
-    from gristmill.engine.opening import open_engine
-
-    with open_engine(engine) as opened:
-        return job.run(opened)
 
 
 def project_cache() -> VoteCache | None:

@@ -74,7 +74,7 @@ class RowVoter:
         def failed(position: int, error: BaseException) -> None:
             if policy == "raise":
                 row = rows.rows[position]
-                raise stopped(function, row[ROW_ID], error, row) from error
+                raise stopped(function.name, row[ROW_ID], error, row) from error
             failures.append((position, said(error)))
 
         answers = rows.ask(bound(function.function, function.resources), function.pre, failed)
@@ -136,7 +136,7 @@ def batch_column(
     except LabelError:
         raise
     except (Exception, SystemExit) as error:
-        raise stopped(function, f"{frame[ROW_ID][0]} to {frame[ROW_ID][-1]}", error) from error
+        raise stopped(function.name, f"{frame[ROW_ID][0]} to {frame[ROW_ID][-1]}", error) from error
 
 
 def around_failures(evaluate: Evaluate, frame: pl.DataFrame) -> Column:
@@ -171,13 +171,13 @@ def around_failures(evaluate: Evaluate, frame: pl.DataFrame) -> Column:
 
 
 def stopped(
-    function: LabelingFunction, row_id: object, error: BaseException | str, row: Row | None = None
+    name: str, row_id: object, error: BaseException | str, row: Row | None = None
 ) -> LabelError:
     """Return the error for a function that raised and must not."""
     value = f" on {_short(repr(dict(row)))}" if row is not None else ""
     return LabelError(
         f"raised {error if isinstance(error, str) else said(error)}{value}",
-        where=f"labelling function {function.name!r}, row {row_id!r}",
+        where=f"labelling function {name!r}, row {row_id!r}",
         fix="handle that case in the function, or say on_error='abstain' to count it and go on",
     )
 

@@ -61,14 +61,14 @@ def is_row_wise(expression: pl.Expr) -> bool:
 
 
 def expression_columns(
-    functions: Mapping[LabelingFunction, pl.Expr],
+    expressions: Mapping[str, pl.Expr],
     policies: Sequence[OnError],
     frame: pl.DataFrame,
     codes: VoteCodes,
     *,
     row_wise: bool = True,
 ) -> list[Column]:
-    """Return the votes of expressions on one frame, computed in one query.
+    """Return the votes of expressions, by name of their functions, on one frame, in one query.
 
     Only when the query fails is each run alone, to find the function and the rows to blame.
 
@@ -78,15 +78,15 @@ def expression_columns(
     import polars as pl
 
     try:
-        found = _query(list(functions.values()), frame)
+        found = _query(list(expressions.values()), frame)
     except pl.exceptions.PolarsError:
         return [
-            _alone(function, expression, policy, frame, codes, row_wise)
-            for (function, expression), policy in zip(functions.items(), policies, strict=True)
+            _alone(name, expression, policy, frame, codes, row_wise)
+            for (name, expression), policy in zip(expressions.items(), policies, strict=True)
         ]
     return [
-        Column(_encode(function, found[_VOTE.format(index)], frame, codes))
-        for index, function in enumerate(functions)
+        Column(_encode(name, found[_VOTE.format(index)], frame, codes))
+        for index, name in enumerate(expressions)
     ]
 
 
@@ -96,16 +96,16 @@ def _query(expressions: Sequence[pl.Expr], frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _encode(
-    function: LabelingFunction, votes: pl.Series, frame: pl.DataFrame, codes: VoteCodes
+    name: str, votes: pl.Series, frame: pl.DataFrame, codes: VoteCodes
 ) -> NDArray[np.integer]:
     try:
         return codes.encode_series(votes)
     except BadVoteError as bad:
-        raise codes.refusal(function.name, frame[ROW_ID][bad.position], bad.value) from None
+        raise codes.refusal(name, frame[ROW_ID][bad.position], bad.value) from None
 
 
 def _alone(
-    function: LabelingFunction,
+    name: str,
     expression: pl.Expr,
     policy: OnError,
     frame: pl.DataFrame,
@@ -116,23 +116,23 @@ def _alone(
     import polars as pl
 
     def evaluate(part: pl.DataFrame) -> NDArray[np.integer]:
-        return _encode(function, _query([expression], part)[_VOTE.format(0)], part, codes)
+        return _encode(name, _query([expression], part)[_VOTE.format(0)], part, codes)
 
     try:
         evaluate(frame.head(0))
         column = around_failures(evaluate, frame) if row_wise else Column(evaluate(frame))
     except pl.exceptions.PolarsError as error:  # of the whole frame, not of some rows
         if policy == "raise":
-            raise _unfit(function, error, codes) from error
+            raise _unfit(name, error, codes) from error
         failures = [(position, said(error)) for position in range(frame.height)]
         return Column(np.full(frame.height, -1, codes.dtype), failures)
     if column.failures and policy == "raise":
         position, message = column.failures[0]
-        raise stopped(function, frame[ROW_ID][position], message)
+        raise stopped(name, frame[ROW_ID][position], message)
     return column
 
 
-def _unfit(function: LabelingFunction, error: Exception, codes: VoteCodes) -> LabelError:
+def _unfit(function: str, error: Exception, codes: VoteCodes) -> LabelError:
     import polars as pl
 
     missing = isinstance(error, pl.exceptions.ColumnNotFoundError)
@@ -142,6 +142,6 @@ def _unfit(function: LabelingFunction, error: Exception, codes: VoteCodes) -> La
             fix = f"Polars takes a text in then() for a column: write pl.lit({name!r})"
     return LabelError(
         f"its expression cannot run on this table: {said(error)}",
-        where=f"labelling function {function.name!r}",
+        where=f"labelling function {function!r}",
         fix=fix,
     )

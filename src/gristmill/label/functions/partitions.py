@@ -2,69 +2,71 @@
 
 from __future__ import annotations
 
-import pickle
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gristmill.core.errors import GristmillError, LabelError, UsageError
+from gristmill.core.errors import DataError, GristmillError, StepError, UsageError
 from gristmill.core.fingerprint import fingerprint
 from gristmill.core.progress import current, task
+from gristmill.engine.outcome import Outcome
 from gristmill.label.codes import VoteCodes
-from gristmill.label.functions.columns import Column, RowVoter, batch_column
-from gristmill.label.functions.expression_votes import (
-    expression_columns,
-    expression_of,
-    is_row_wise,
-)
-from gristmill.label.functions.failures import Failures
+from gristmill.label.functions.columns import Column
+from gristmill.label.functions.expression_votes import expression_of, is_row_wise
 from gristmill.label.functions.function import LabelingFunction, OnError
+from gristmill.label.functions.partition_votes import (
+    Ballot,
+    PartitionVoter,
+    PartitionVotes,
+    ids_first,
+)
+from gristmill.label.functions.row_parts import RowPart
 from gristmill.label.functions.row_source import RowSource
 from gristmill.label.functions.vote_cache import VoteCache, cache_key
-from gristmill.label.votes import Votes
 
 if TYPE_CHECKING:
     import polars as pl
 
-T = TypeVar("T")
-R = TypeVar("R")
+    from gristmill.engine.protocol import Engine
+
+_SHOWN_PARTITIONS = 3
 
 
-class Maps(Protocol):
-    """What `apply` needs of an engine."""
+class Gathering(Protocol):
+    """Where the votes of an application go."""
 
-    def map(self, fn: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
-        """Return fn of each item, in the order of the items."""
+    def add(self, part: RowPart, columns: Sequence[Column]) -> None:
+        """Take the votes of all functions on the next partition."""
 
 
-@dataclass(frozen=True)
-class _Partition:
-    """Some consecutive rows.
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A partition on its way.
 
     Attributes:
-        start: position of the first of them in the table.
-        codes: int8[rows, m] (int16 above 127 classes), filled column by column.
-        key: of what the cache has of it; empty without a cache.
-        missing: which columns are still to be computed.
+        part: its rows.
+        wanted: functions that vote on it now; the cache has the others' votes.
+        mark: fingerprint of what tells its rows unread; empty where nothing does.
+        key: of what the cache has of it, where that is known; else empty.
     """
 
-    start: int
-    codes: NDArray[np.integer]
+    part: RowPart
+    wanted: tuple[int, ...]
+    mark: str
     key: str
-    missing: tuple[int, ...]
 
 
 @dataclass
 class Application:
     """One call of `apply`.
 
-    The columns of expressions and of functions of a batch are filled as the partitions come by on
-    their way to the workers; those of functions of a row when they come back.
+    Partitions are read where they are voted on. Those of files whose votes are all in the cache are
+    not read at all. Expressions that look at other rows are computed here, on the table as a whole,
+    before all else.
     """
 
     functions: tuple[LabelingFunction, ...]
@@ -72,186 +74,53 @@ class Application:
     codes: VoteCodes
     source: RowSource
     cache: VoteCache | None
-    expressions: dict[int, pl.Expr] = field(init=False, default_factory=dict)
-    whole: list[int] = field(init=False, default_factory=list)
     marks: tuple[str, ...] = field(init=False)
+    expressions: dict[int, pl.Expr] = field(init=False)
+    whole: dict[int, Column] = field(init=False, default_factory=dict)
     computed: list[int] = field(init=False)
     reused: list[int] = field(init=False)
-    failures: Failures = field(init=False, default_factory=Failures)
-    matrix: NDArray[np.integer] | None = field(init=False, default=None)
-    blocks: deque[NDArray[np.integer]] = field(init=False, default_factory=deque)
-    keys: list[str] = field(init=False, default_factory=list)
-    rows: int = field(init=False, default=0)
+    lost: list[tuple[RowPart, GristmillError]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.marks = tuple(fingerprint(function) for function in self.functions)
+        self.expressions = {
+            index: expression_of(function)
+            for index, function in enumerate(self.functions)
+            if function.kind == "expression"
+        }
         self.computed, self.reused = [0] * len(self.functions), [0] * len(self.functions)
 
-    def run(self, engine: Maps | None) -> Votes:
+    def run(self, engine: Engine | None, votes: Gathering) -> None:
         """Compute all columns.
 
         Raises:
             LabelError: see `apply`.
+            StepError: the workers of some partitions died; the votes on the others are in the
+                cache, if there is one.
         """
-        self._run_partitions(engine)
-        matrix = self._assembled()
-        if self.whole:
-            self._run_whole(matrix)
-        notes = self._notes()
-        for note in notes:
+        self._ask_of_whole()
+        with task("label", self.source.rows) as work:
+            for asked, found in self._answers(engine):
+                columns = self._complete(asked, found)
+                votes.add(asked.part, [columns[index] for index in range(len(self.functions))])
+                work.advance(asked.part.rows)
+        if self.lost:
+            raise _unlabelled(self.lost, cached=True)
+        for note in self.notes:
             current().say(note)
-        return Votes(
-            matrix,
-            self.source.row_ids(),
-            tuple(function.name for function in self.functions),
-            self.marks,
-            self.codes.classes,
-            self.failures.frame(),
-            notes,
-        )
 
-    def _run_partitions(self, engine: Maps | None) -> None:
-        of_rows = {i: each for i, each in enumerate(self.functions) if each.kind == "row"}
-        voter = RowVoter(of_rows, dict(enumerate(self.policies)), self.codes)
-        waiting: deque[tuple[_Partition, tuple[int, ...]]] = deque()
-        with task("label", self.source.rows) as work, ExitStack() as stack:
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the functions."""
+        return tuple(function.name for function in self.functions)
 
-            def items() -> Iterator[tuple[pl.DataFrame, tuple[int, ...]]]:
-                for frame in self.source.frames():
-                    part = self._open(frame)
-                    self._store(part, self._expressions(part, frame))
-                    self._store(part, self._batches(part, frame))
-                    if wanted := self._of_kind(part, "row"):
-                        waiting.append((part, wanted))
-                        yield frame, wanted
-                    else:
-                        work.advance(frame.height)
-
-            for found in _mapped(engine if of_rows else None, voter, items(), stack):
-                part, wanted = waiting.popleft()
-                self._store(part, dict(zip(wanted, found, strict=True)))
-                work.advance(len(part.codes))
-
-    def _run_whole(self, matrix: NDArray[np.integer]) -> None:
-        """Compute the expressions that look at other rows, on the table as a whole."""
-        key = cache_key(self.codes.classes, self.keys) if self.cache else ""
-        part = self._partition(0, matrix, key, self.whole)
-        if not part.missing:
-            return
-        roots = [self.expressions[index].meta.root_names() for index in part.missing]
-        frame = self.source.whole(sorted({name for each in roots for name in each}))
-        self._store(part, self._expressions(part, frame, row_wise=False))
-
-    def _open(self, frame: pl.DataFrame) -> _Partition:
-        """Begin a partition, with what the cache has of it."""
-        codes = self._block(frame.height)
-        key = cache_key(self.codes.classes, frame) if self.cache else ""
-        others = [index for index in range(len(self.functions)) if index not in self.whole]
-        part = self._partition(self.rows, codes, key, others)
-        if not self.rows:
-            part = self._without_whole(part, frame)
-        self.keys.append(key)
-        self.rows += frame.height
-        return part
-
-    def _without_whole(self, part: _Partition, frame: pl.DataFrame) -> _Partition:
-        """Set aside the expressions that look at other rows; one that cannot run is told now.
-
-        Those of which the first partition is in the cache do not: they were asked before.
-        """
-        self.expressions = {
-            index: expression_of(self.functions[index])
-            for index in self._of_kind(part, "expression")
-        }
-        self.whole = [i for i, each in self.expressions.items() if not is_row_wise(each)]
-        for index in self.whole:
-            self.computed[index] -= 1
-        self._expressions(replace(part, missing=tuple(self.whole)), frame.head(0))
-        return replace(part, missing=tuple(i for i in part.missing if i not in self.whole))
-
-    def _partition(
-        self, start: int, codes: NDArray[np.integer], key: str, columns: Sequence[int]
-    ) -> _Partition:
-        known = self.cache.get(key, len(codes)) if self.cache else {}
-        missing = []
-        for index in columns:
-            column = known.get(self.marks[index])
-            if column is None or column.dtype != codes.dtype:
-                missing.append(index)
-                self.computed[index] += 1
-            else:
-                codes[:, index] = column
-                self.reused[index] += 1
-        return _Partition(start, codes, key, tuple(missing))
-
-    def _of_kind(self, part: _Partition, kind: str) -> tuple[int, ...]:
-        return tuple(index for index in part.missing if self._is(index, kind))
-
-    def _is(self, index: int, kind: str) -> bool:
-        return self.functions[index].kind == kind
-
-    def _expressions(
-        self, part: _Partition, frame: pl.DataFrame, *, row_wise: bool = True
-    ) -> dict[int, Column]:
-        wanted = self._of_kind(part, "expression")
-        if not wanted:
-            return {}
-        found = expression_columns(
-            {self.functions[index]: self._expression(index) for index in wanted},
-            [self.policies[index] for index in wanted],
-            frame,
-            self.codes,
-            row_wise=row_wise,
-        )
-        return dict(zip(wanted, found, strict=True))
-
-    def _expression(self, index: int) -> pl.Expr:
-        if index not in self.expressions:
-            self.expressions[index] = expression_of(self.functions[index])
-        return self.expressions[index]
-
-    def _batches(self, part: _Partition, frame: pl.DataFrame) -> dict[int, Column]:
-        return {
-            index: batch_column(self.functions[index], self.policies[index], frame, self.codes)
-            for index in self._of_kind(part, "batch")
-        }
-
-    def _store(self, part: _Partition, columns: Mapping[int, Column]) -> None:
-        for index, column in columns.items():
-            part.codes[:, index] = column.codes
-            self.failures.add(part.start, index, column.failures)
-        if self.cache is not None:
-            whole = {i: column for i, column in columns.items() if not column.failures}
-            self.cache.put(part.key, {self.marks[i]: each.codes for i, each in whole.items()})
-
-    def _block(self, rows: int) -> NDArray[np.integer]:
-        """Return room for the codes of the next rows: in the matrix, where its size is known."""
-        if self.matrix is None and self.source.rows is not None:
-            self.matrix = self._room(self.source.rows)
-        if self.matrix is not None:
-            return self.matrix[self.rows : self.rows + rows]
-        self.blocks.append(self._room(rows))
-        return self.blocks[-1]
-
-    def _room(self, rows: int) -> NDArray[np.integer]:
-        return np.empty((rows, len(self.functions)), self.codes.dtype, order="F")
-
-    def _assembled(self) -> NDArray[np.integer]:
-        """Return all codes; blocks are put below one another, and each let go once it is copied."""
-        if self.matrix is not None:
-            return self.matrix
-        matrix, start = self._room(self.rows), 0
-        while self.blocks:
-            block = self.blocks.popleft()
-            matrix[start : start + len(block)] = block
-            start += len(block)
-        return matrix
-
-    def _notes(self) -> tuple[str, ...]:
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was recomputed and why."""
         if self.cache is None:
             return ()
         total = len(self.functions)
-        if self.rows and not any(self.reused):
+        if self.source.rows and not any(self.reused):
             return (f"{total} of {total} columns computed: no votes are cached for this table",)
         reasons = [
             f"{function.name} ({self._reason(index)})"
@@ -261,6 +130,131 @@ class Application:
         why = f": {', '.join(reasons)}" if reasons else ""
         return (f"{len(reasons)} of {total} columns recomputed{why}",)
 
+    @cached_property
+    def _voter(self) -> PartitionVoter:
+        return PartitionVoter(
+            names=self.names,
+            marks=self.marks,
+            policies=self.policies,
+            codes=self.codes,
+            expressions=self.expressions,
+            functions={i: f for i, f in enumerate(self.functions) if f.kind != "expression"},
+            cache=self.cache and self.cache.here(),
+        )
+
+    def _ask_of_whole(self) -> None:
+        """Compute the expressions that look at other rows; a table must have the columns of all."""
+        due = [index for index, each in self.expressions.items() if not is_row_wise(each)]
+        if not due or not self.source.rows:
+            return
+        roots = {index: self.expressions[index].meta.root_names() for index in due}
+        names = {name for each in roots.values() for name in each} if all(roots.values()) else ()
+        frame = self.source.whole(sorted(names))
+        keys = {index: self._key_of_columns(frame, roots[index]) for index in due}
+        if self.cache is not None:
+            for index, key in keys.items():
+                self.whole |= self._voter.kept(self.cache, key, frame.height, [index])
+        found = self._voter.asked([i for i in due if i not in self.whole], frame, row_wise=False)
+        for index, column in found.items():
+            self._store(keys[index], {index: column})
+        self._count(found, self.whole)
+        self.whole |= found
+
+    def _key_of_columns(self, frame: pl.DataFrame, columns: Sequence[str]) -> str:
+        if self.cache is None:
+            return ""
+        frame = ids_first(frame)
+        read = [name for name in frame.columns if name in columns] or frame.columns
+        return cache_key(self.codes.classes, frame.select(read))
+
+    def _answers(self, engine: Engine | None) -> Iterator[tuple[_Asked, PartitionVotes | None]]:
+        """Yield the partitions in order, with the votes that the cache does not have.
+
+        Those whose workers die are left out, as long as a cache keeps the work on the others.
+        """
+        waiting: deque[_Asked] = deque()
+        with closing(self._outcomes(engine, self._ballots(waiting))) as outcomes:
+            for outcome in outcomes:
+                while not waiting[0].wanted:
+                    yield waiting.popleft(), None
+                asked = waiting.popleft()
+                if not isinstance(outcome.error, StepError):
+                    yield asked, outcome.get()
+                    continue
+                self.lost.append((asked.part, outcome.error))
+                if self.cache is None:
+                    raise _unlabelled(self.lost, cached=False) from outcome.error
+        for asked in waiting:
+            yield asked, None
+
+    def _outcomes(
+        self, engine: Engine | None, ballots: Iterator[Ballot]
+    ) -> Generator[Outcome[PartitionVotes], None, None]:
+        """Return what comes of each partition; frames stay here if nothing but a query awaits."""
+        if engine is None or (self.source.held and not self._voter.functions):
+            return (Outcome(self._voter(ballot)) for ballot in ballots)
+        try:
+            return engine.attempts(self._voter, ballots)
+        except UsageError as error:
+            raise self._voter.not_sendable(error) from error
+
+    def _ballots(self, waiting: deque[_Asked]) -> Iterator[Ballot]:
+        for part in self.source.parts():
+            asked = self._asked(part)
+            waiting.append(asked)
+            if asked.wanted:
+                yield Ballot(part, asked.wanted)
+
+    def _asked(self, part: RowPart) -> _Asked:
+        """Look up what the cache has of a partition that is known unread."""
+        wanted = tuple(index for index in range(len(self.functions)) if index not in self.whole)
+        told = None if self.cache is None else part.mark()
+        if self.cache is None or told is None:
+            return _Asked(part, wanted, "", "")
+        mark = fingerprint([self.codes.classes, told])
+        key = self.cache.noted(mark)
+        known = self._voter.kept(self.cache, key, part.rows, wanted) if key else {}
+        return _Asked(part, tuple(index for index in wanted if index not in known), mark, key)
+
+    def _complete(self, asked: _Asked, found: PartitionVotes | None) -> dict[int, Column]:
+        """Return all columns of a partition: those voted now, those cached, those of the whole."""
+        part, voted = asked.part, {} if found is None else dict(found.columns)
+        reused = set() if found is None else set(found.reused)
+        key = asked.key if found is None else found.key
+        if asked.key not in ("", key):
+            raise DataError(
+                "the rows are others than when the work began", where=part.where,
+                fix="apply again, and write files under a new name while others read them",
+            )  # fmt: skip
+        for index in range(len(self.functions)):
+            if index in self.whole:
+                voted[index] = _cut(self.whole[index], part.start, part.rows)
+        rest = [index for index in range(len(self.functions)) if index not in voted]
+        if rest and self.cache is not None:
+            kept = self._voter.kept(self.cache, key, part.rows, rest)
+            gone = [index for index in rest if index not in kept]
+            voted |= kept | (self._voter.asked(gone, part.read()) if gone else {})
+            reused |= kept.keys()
+        parted = {index: each for index, each in voted.items() if index not in self.whole}
+        computed = {index: each for index, each in parted.items() if index not in reused}
+        self._store(key, computed)
+        if self.cache is not None and asked.mark and not asked.key:
+            self.cache.note(asked.mark, key)
+        self._count(computed, reused)
+        return voted
+
+    def _store(self, key: str, columns: Mapping[int, Column]) -> None:
+        """Keep columns in the cache, but for those with failures, which are tried again."""
+        if self.cache is not None:
+            sound = {index: each.codes for index, each in columns.items() if not each.failures}
+            self.cache.put(key, {self.marks[index]: codes for index, codes in sound.items()})
+
+    def _count(self, computed: Iterable[int], reused: Iterable[int]) -> None:
+        for index in computed:
+            self.computed[index] += 1
+        for index in reused:
+            self.reused[index] += 1
+
     def _reason(self, index: int) -> str:
         if not self.reused[index]:
             return "new or changed"
@@ -268,41 +262,21 @@ class Application:
         return f"{self.computed[index]} of {parts} partitions are new"
 
 
-def _mapped(
-    engine: Maps | None,
-    voter: RowVoter,
-    items: Iterator[tuple[pl.DataFrame, tuple[int, ...]]],
-    stack: ExitStack,
-) -> Iterable[list[Column]]:
-    """Return the columns of each partition, in order; the engine's work ends with the stack."""
-    if engine is None:
-        return map(voter, items)
-    try:
-        found = engine.map(voter, items)
-    except UsageError as error:
-        raise _not_sendable(voter, error) from error
-    if close := getattr(found, "close", None):
-        stack.callback(close)
-    return found
+def _cut(column: Column, start: int, rows: int) -> Column:
+    """Return a run of the rows of a column."""
+    places = [position for position, _ in column.failures]
+    low, high = bisect_left(places, start), bisect_left(places, start + rows)
+    failures = [(position - start, said) for position, said in column.failures[low:high]]
+    return Column(column.codes[start : start + rows], failures)
 
 
-def _not_sendable(voter: RowVoter, error: UsageError) -> GristmillError:
-    """Return the error for the labelling function that keeps all from being sent to workers."""
-    for function in voter.functions.values():
-        if reason := _why_not_sendable(function):
-            return LabelError(
-                f"it cannot be sent to worker processes: {reason}",
-                where=f"labelling function {function.name!r}",
-                fix="define it, its resources and its preprocessors at the top level of a module "
-                "that can be imported (no lambda, no function inside a function, no notebook "
-                "cell), or apply it without engine=",
-            )
-    return error
-
-
-def _why_not_sendable(function: LabelingFunction) -> str | None:
-    try:
-        payload = pickle.dumps(function)
-    except Exception as error:  # pickling runs code of the user's own classes
-        return str(error)
-    return "it is defined in the main script or a notebook" if b"__main__" in payload else None
+def _unlabelled(lost: Sequence[tuple[RowPart, GristmillError]], *, cached: bool) -> StepError:
+    """Return the error for partitions that no worker could finish."""
+    shown = [f"{part.where}: {error.message}" for part, error in lost[:_SHOWN_PARTITIONS]]
+    more = f", and {len(lost) - len(shown)} more" if len(lost) > len(shown) else ""
+    kept = "the votes on all others are in the cache: the same call asks about these alone"
+    return StepError(
+        f"no votes on {len(lost)} partition{'s' * (len(lost) > 1)}: {'; '.join(shown)}{more}",
+        fix=f"{lost[0][1].fix or 'see why the worker ended'}; "
+        + (kept if cached else "with cache= the votes on the others would be kept"),
+    )

@@ -1,55 +1,101 @@
-"""Where the rows to vote on come from: a frame in memory, or a file read part by part."""
+"""Where the rows to vote on come from: a frame in memory, or files read part by part."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
 from gristmill.data.table import ROW_ID, TableLike, as_table, with_row_id
+from gristmill.label.functions.row_parts import HeldPart, RowPart, StoredPart, TextPart
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from gristmill.data.cell_types import Kind
+    from gristmill.data.csv_table import CsvPart, CsvParts
+    from gristmill.engine.protocol import Engine
+
+RowsLike: TypeAlias = TableLike | Sequence[str | Path]
+"""A table as `as_table` takes it, or several files."""
+
 
 class RowSource(Protocol):
-    """A table with row ids, handed out as frames of so many rows, in order."""
+    """A table with row ids, cut into partitions of so many rows."""
 
-    rows: int | None
-    """How many there are; None where that is not known before all are read."""
+    rows: int
+    """How many there are."""
+    held: bool
+    """Whether they are in memory."""
 
-    def frames(self) -> Iterator[pl.DataFrame]:
-        """Yield the partitions."""
+    def parts(self) -> Iterator[RowPart]:
+        """Yield the partitions, in order."""
 
     def row_ids(self) -> pl.Series:
-        """Return the ids of all rows; asked after the frames."""
+        """Return the ids of all rows.
+
+        Raises:
+            DataError: some are repeated or missing.
+        """
 
     def whole(self, columns: Sequence[str]) -> pl.DataFrame:
         """Return all rows, with `row_id` and at least these columns; none named: all columns."""
 
 
-def open_source(table: TableLike, partition_rows: int) -> RowSource:
-    """Return the rows of a table; those of a file are not read yet.
+def open_source(table: RowsLike, partition_rows: int, engine: Engine | None = None) -> RowSource:
+    """Return the rows of a table. Parquet and Arrow files are not read yet.
+
+    A delimited file is read for the types of its columns, by the engine's workers if there is one.
+    What cannot be read in parts (JSON Lines, gzip, irregular CSV) is read whole.
 
     Raises:
-        DataError: the table cannot be used, or its row ids cannot.
+        DataError: the table cannot be used.
     """
-    if isinstance(table, str | Path):
-        return FileRows(Path(table), partition_rows)
-    return FrameRows(as_table(table), partition_rows)
+    if isinstance(table, list | tuple):
+        return _stored(table, partition_rows)
+    if not isinstance(table, str | Path):
+        return FrameRows(as_table(cast("TableLike", table)), partition_rows)
+    if "://" in str(table):
+        return _stored(str(table), partition_rows)
+
+    from gristmill.data.csv_table import CsvParts, Dialect
+    from gristmill.data.files import existing_file
+    from gristmill.data.formats import format_of, read_table
+
+    path = existing_file(table).absolute()
+    kind = format_of(path)
+    if kind == "parquet" or kind == "arrow":
+        _check_ids(path, kind)
+        return _stored(path, partition_rows)
+    if kind in ("csv", "tsv"):
+        dialect = Dialect("\t" if kind == "tsv" else ",")
+        if text := CsvParts.open(path, dialect, partition_rows):
+            return FileRows(_text_parts(text, partition_rows, engine))
+    return FrameRows(with_row_id(read_table(path)), partition_rows)
+
+
+def _stored(files: RowsLike, partition_rows: int) -> FileRows:
+    from gristmill.data.file_part import file_parts
+
+    return FileRows(
+        [StoredPart(each) for each in file_parts(files, rows=partition_rows, exact=True)]
+    )
 
 
 class FrameRows:
     """The rows of a frame in memory, which is sliced and not copied."""
 
+    held = True
+
     def __init__(self, frame: pl.DataFrame, partition_rows: int) -> None:
         self._frame, self._step = frame, partition_rows
-        self.rows: int | None = frame.height
+        self.rows = frame.height
 
-    def frames(self) -> Iterator[pl.DataFrame]:
+    def parts(self) -> Iterator[RowPart]:
         """See `RowSource`."""
-        for start in range(0, self._frame.height, self._step):
-            yield self._frame.slice(start, self._step)
+        for start in range(0, self.rows, self._step):
+            yield HeldPart(start, self._frame.slice(start, self._step))
 
     def row_ids(self) -> pl.Series:
         """See `RowSource`."""
@@ -61,60 +107,58 @@ class FrameRows:
 
 
 class FileRows:
-    """The rows of a file: a partition is in memory at a time, and all row ids.
+    """The rows of files, of which a partition is in memory at a time."""
 
-    Parquet, Arrow and plain UTF-8 CSV are read so; other files are read whole by `read_partitions`.
-    """
+    held = False
 
-    def __init__(self, path: Path, partition_rows: int) -> None:
-        from gristmill.data.formats import read_partitions
+    def __init__(self, parts: Sequence[RowPart]) -> None:
+        self._parts = [part for part in parts if part.rows]
+        self._none = parts[:1]
+        self.rows = sum(part.rows for part in parts)
 
-        self._path = path
-        self._parts = read_partitions(path, partition_rows)
-        self._first = next(self._parts)
-        self._ids = self._own_ids()
-        self.rows: int | None = None if self._ids is None else len(self._ids)
-        self._read = 0
-
-    def frames(self) -> Iterator[pl.DataFrame]:
-        """See `RowSource`. May be asked once."""
-        part: pl.DataFrame | None = self._first
-        del self._first
-        while part is not None:
-            if part.height:
-                yield self._with_ids(part)
-            self._read += part.height
-            part = next(self._parts, None)
+    def parts(self) -> Iterator[RowPart]:
+        """See `RowSource`."""
+        return iter(self._parts)
 
     def row_ids(self) -> pl.Series:
         """See `RowSource`."""
         import polars as pl
 
-        if self._ids is not None:
-            return self._ids
-        return pl.int_range(self._read, eager=True).alias(ROW_ID)
+        ids = pl.concat([part.row_ids() for part in self._parts or self._none])
+        return with_row_id(ids.to_frame())[ROW_ID]
 
     def whole(self, columns: Sequence[str]) -> pl.DataFrame:
         """See `RowSource`."""
-        from gristmill.data.formats import scan_table
-
-        lazy = scan_table(self._path)
-        if columns:
-            names = lazy.collect_schema().names()
-            lazy = lazy.select(name for name in names if name in {*columns, ROW_ID})
-        return with_row_id(lazy.collect())
-
-    def _own_ids(self) -> pl.Series | None:
-        from gristmill.data.formats import scan_table
-
-        if ROW_ID not in self._first.columns:
-            return None
-        return with_row_id(scan_table(self._path).select(ROW_ID).collect())[ROW_ID]
-
-    def _with_ids(self, part: pl.DataFrame) -> pl.DataFrame:
         import polars as pl
 
-        if self._ids is not None:
-            return part
-        numbered = part.with_row_index(ROW_ID, offset=self._read)
-        return numbered.with_columns(pl.col(ROW_ID).cast(pl.Int64))
+        wanted = columns or None
+        return pl.concat([part.read(wanted) for part in self._parts or self._none])
+
+
+def _text_parts(text: CsvParts, partition_rows: int, engine: Engine | None) -> list[RowPart]:
+    """Return the partitions of a delimited file, once all of its cells have told the types."""
+    from gristmill.data.cell_types import join_kinds
+
+    parts = text.parts()
+    found = map(_kinds, parts) if engine is None else engine.map(_kinds, parts)
+    kinds = reduce(join_kinds, found)
+    starts = range(0, max(text.rows, 1), partition_rows)
+    heights = (min(partition_rows, text.rows - start) for start in starts)
+    return [TextPart(*each, kinds) for each in zip(starts, heights, parts, strict=True)]
+
+
+def _kinds(part: CsvPart) -> dict[str, Kind]:
+    return part.kinds()
+
+
+def _check_ids(path: Path, kind: Literal["parquet", "arrow"]) -> None:
+    """Raise `DataError` if a file has row ids of a kind that there is not, or rows without one."""
+    import polars as pl
+
+    from gristmill.data.formats import scan_binary
+
+    lazy = scan_binary(path, kind)
+    if ROW_ID in lazy.collect_schema():
+        ids = lazy.select(ROW_ID)
+        with_row_id(ids.head(0).collect())
+        with_row_id(ids.filter(pl.col(ROW_ID).is_null()).head(2).collect())

@@ -1,4 +1,8 @@
-"""Votes kept between runs: a folder for each partition, a file for each run that added columns."""
+"""Votes kept between runs: a folder for each partition, a file for each run that added columns.
+
+A partition is known by its content. So that rows that stand in a file need not be read to be known,
+the cache also notes under what file, and what part of it, that content was found.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +41,25 @@ class VoteCache:
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
 
+    def here(self) -> VoteCache:
+        """Return the same cache under a name that holds in other processes of this machine."""
+        return VoteCache(self.folder.absolute())
+
+    def note(self, mark: str, partition: str) -> None:
+        """Note as what a partition is cached whose rows are told by something else, too.
+
+        Args:
+            mark: fingerprint of what tells them, such as a file's name and times.
+            partition: what `cache_key` returned.
+        """
+        write_atomic(self._note(mark), partition.encode())
+
+    def noted(self, mark: str) -> str:
+        """Return what was noted for a mark; the empty string where nothing was."""
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            return self._note(mark).read_text()
+        return ""
+
     def get(self, partition: str, rows: int) -> dict[str, NDArray[np.integer]]:
         """Return all columns known of a partition, by fingerprint of the function.
 
@@ -66,6 +89,9 @@ class VoteCache:
             for file in files:
                 if file.stem != name:
                     file.unlink(missing_ok=True)
+
+    def _note(self, mark: str) -> Path:
+        return self.folder / "known" / mark[:2] / mark[2:]
 
     def _folder(self, partition: str) -> Path:
         return self.folder / partition[:2] / partition[2:]

@@ -148,7 +148,8 @@ def slice_members(functions: Iterable[SlicingFunction], table: TableLike) -> pl.
 
 def _answers(functions: Sequence[SlicingFunction], frame: pl.DataFrame) -> NDArray[np.integer]:
     try:
-        return apply([each.rule for each in functions], frame, classes=2).matrix
+        rules = [each.rule for each in functions]
+        return apply(rules, frame, classes=2, engine="inline").matrix  # they need no module
     except LabelError as error:
         # Whoever wrote a slicing function knows nothing of the labelling function within it.
         if error.where is not None:

@@ -1,0 +1,38 @@
+"""Votes of partitions put together, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gristmill.label.codes import VoteCodes
+from gristmill.label.functions.columns import Column
+from gristmill.label.functions.failures import Failures
+from gristmill.label.functions.row_parts import RowPart
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class GatheredVotes:
+    """The votes of m functions on n rows; takes a byte a vote (two above 127 classes).
+
+    Attributes:
+        matrix: int8[n, m] or int16[n, m], filled part by part.
+    """
+
+    def __init__(self, rows: int, functions: int, codes: VoteCodes) -> None:
+        self.matrix = np.empty((rows, functions), codes.dtype, order="F")
+        self._failures = Failures()
+
+    def add(self, part: RowPart, columns: Sequence[Column]) -> None:
+        """Take the votes of all functions on some rows."""
+        for index, column in enumerate(columns):
+            self.matrix[part.start : part.start + part.rows, index] = column.codes
+            self._failures.add(part.start, index, column.failures)
+
+    def silent(self) -> pl.DataFrame:
+        """Return where functions failed; see `Votes.silent`."""
+        return self._failures.frame()
