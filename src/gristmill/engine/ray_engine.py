@@ -77,6 +77,7 @@ class RayEngine(Mapping):
         self._jobs: list[_Job] = []
         self._groups: list[_Group] = []
         self._closed = False
+        self.shares_files = self._session.on_this_machine
         try:
             self._check_versions()
             self.parallelism = workers or max(1, int(sum(node.cpus for node in self.nodes())))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ _DRIVER_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+_ANSWER_SECONDS = 10.0
 _lock = threading.Lock()
 _open: _Connection | None = None
 
@@ -31,7 +33,7 @@ _open: _Connection | None = None
 class _Connection:
     """What this module opened, and how many engines use it."""
 
-    address: str | None
+    address: str
     engines: int = 0
 
 
@@ -47,6 +49,9 @@ class Session:
 
     A process that called `ray.init` itself keeps its connection: it is used, and left open.
 
+    Attributes:
+        on_this_machine: whether the cluster was started here, for this connection.
+
     Raises:
         UsageError: the cluster cannot be joined, or the process is connected to another one.
     """
@@ -59,15 +64,17 @@ class Session:
 
         with _lock:
             if _open is None and not ray.is_initialized():
-                _connect(address, processors, code)
-                _open = _Connection(address)
+                where = address or os.environ.get("RAY_ADDRESS") or "local"
+                _connect(where, processors, code)
+                _open = _Connection(where)
             elif _open is not None and address not in (None, _open.address):
                 raise UsageError(
-                    f"this process is connected to the Ray cluster {_open.address or 'of its own'} "
+                    f"this process is connected to the Ray cluster {_open.address} "
                     f"and cannot join {address} as well",
                     fix="close the engine that uses it first",
                 )
             self._connection = _open
+            self.on_this_machine = _open is not None and _open.address == "local"
             if self._connection is not None:
                 self._connection.engines += 1
 
@@ -86,22 +93,34 @@ class Session:
                 ray.shutdown()
 
 
-def _connect(address: str | None, processors: int | None, code: Path | None) -> None:
+def _connect(address: str, processors: int | None, code: Path | None) -> None:
     import ray
 
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
     options: dict[str, Any] = {}
     if address == "local":
         options = {"num_cpus": processors, "include_dashboard": False}
     if code is not None:
         options["runtime_env"] = {"working_dir": str(code), "excludes": _NOT_SENT}
     try:
+        _check_reachable(address)
         with _environment(_DRIVER_SETTINGS):
             _divert_messages()
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except Exception as error:  # Ray raises anything from ConnectionError to RuntimeError
         ray.shutdown()
         raise not_connected(error, address) from error
+
+
+def _check_reachable(address: str) -> None:
+    """Try to reach a cluster: Ray itself ends the whole process where nobody answers.
+
+    Raises:
+        OSError: nobody answers.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        with socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS):
+            return
 
 
 def _divert_messages() -> None:
