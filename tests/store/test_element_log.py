@@ -7,28 +7,34 @@ import random
 import shutil
 from pathlib import Path
 
-from gristmill.store.codecs import Encoded
-from gristmill.store.element_log import ElementLog, ElementResult
-from gristmill.store.gathered import GATHERED, Gathered, Member
+import polars as pl
+
+from gristmill.store.element_log import ElementLog
+from gristmill.store.elements import elements_of
+from gristmill.store.gathered import Gathered, Member
+from gristmill.store.packs import write_pack
+from gristmill.store.parcels import pack
 from gristmill.store.project import Project
 from gristmill.store.runs import Artifact, RunLog
 
-WRITERS, VALUES, ROUNDS = 4, 12, 6
+FRAME = pl.DataFrame({"a": [1, 2]})
+WRITERS, VALUES, ROUNDS = 4, 12, 3
+
+
+def member(artifact: Artifact) -> Member:
+    return Member(artifact.digest, artifact.codec, artifact.digest)
 
 
 def test_a_result_is_found_while_it_is_stored_and_renewed_after(project: Project) -> None:
     log = RunLog(project)
     elements = ElementLog(log, log.start("p.py", {}), "count")
     one, two = log.keep("one"), log.keep("two")
-    elements.record([ElementResult("k1", one), ElementResult("k2", two)])
-    assert elements.find(["k1", "k2", "k3"]) == {
-        "k1": Member(one.digest, "json"),
-        "k2": Member(two.digest, "json"),
-    }
+    elements.record({"k1": member(one), "k2": member(two)}, [one, two])
+    assert elements.find(["k1", "k2", "k3"]) == {"k1": member(one), "k2": member(two)}
     shutil.rmtree(project.artifacts.get(one.digest).parent)
     assert list(elements.find(["k1", "k2"])) == ["k2"]
-    elements.record([ElementResult("k1", two)])
-    assert elements.find(["k1"]) == {"k1": Member(two.digest, "json")}
+    elements.record({"k1": member(two)}, [two])
+    assert elements.find(["k1"]) == {"k1": member(two)}
 
 
 def test_more_keys_than_one_question_may_have(project: Project) -> None:
@@ -36,28 +42,32 @@ def test_more_keys_than_one_question_may_have(project: Project) -> None:
     elements = ElementLog(log, log.start("p.py", {}), "count")
     artifact = log.keep("same")
     keys = [f"k{number}" for number in range(1100)]
-    elements.record([ElementResult(key, artifact) for key in keys])
+    elements.record({key: member(artifact) for key in keys}, [artifact])
     assert set(elements.find([*keys, "other"])) == set(keys)
 
 
-def test_a_gathered_list_keeps_digests_alone_and_is_read_as_a_list(project: Project) -> None:
+def test_a_gathered_list_says_where_its_members_are_and_is_read_as_a_list(project: Project) -> None:
     log = RunLog(project)
-    members = [Member(log.keep(value).digest, "json") for value in ("a", ["b"], "a")]
-    for gathered, value in (
-        (Gathered(members), ["a", ["b"], "a"]),
-        (Gathered(members, ["x", "y", "z"]), {"x": "a", "y": ["b"], "z": "a"}),
-    ):
-        artifact = keep_gathered(log, gathered)
-        assert log.load(artifact.digest) == value
-        assert [file.name for file in log.files(artifact.digest).iterdir()] == ["gathered.json"]
-
-
-def keep_gathered(log: RunLog, gathered: Gathered) -> Artifact:
+    packed = [pack(value)[0] for value in (["b"], FRAME)]
     with log.draft() as folder:
-        gathered.save(folder)
-        artifact = log.put(folder, Encoded(GATHERED, "list", len(gathered.members), {}))
-    ElementLog(log, "run", "step").record([ElementResult("whole", artifact)])
-    return artifact
+        held = log.put(folder, write_pack(packed, folder))
+    members = [member(log.keep("a"))]
+    members += [Member(each.digest, each.codec, held.digest, at) for at, each in enumerate(packed)]
+    for names in (None, ["x", "y", "z"]):
+        with log.draft() as folder:
+            artifact = log.put(folder, Gathered(members, names).save(folder))
+        log.note(artifact)
+        assert [file.name for file in log.files(artifact.digest).iterdir()] == ["gathered.json"]
+        found = log.load(artifact.digest)
+        assert repr(found) == repr(
+            ["a", ["b"], FRAME] if names is None else {"x": "a", "y": ["b"], "z": FRAME}
+        )
+        elements = elements_of(log, artifact.digest)
+        assert elements.names == names
+        assert [each.digest for each in elements.members] == [each.digest for each in members]
+        assert [each.parcel().digest for each in elements.members] == [
+            each.digest for each in members
+        ]
 
 
 def write_shuffled(root: str, worker: int) -> None:
@@ -69,8 +79,10 @@ def write_shuffled(root: str, worker: int) -> None:
         for turn in range(ROUNDS):
             numbers = draw.sample(range(VALUES), VALUES)
             single = log.keep([turn, "met by all"])
-            results = [ElementResult(f"{turn}-{one}", log.keep([turn, one])) for one in numbers]
-            elements.record([*results, ElementResult(f"{turn}", single)])
+            holders = {f"{turn}-{one}": log.keep([turn, one]) for one in numbers}
+            holders[f"{turn}"] = single
+            results = {key: member(artifact) for key, artifact in holders.items()}
+            elements.record(results, list(holders.values()))
 
 
 def test_processes_that_write_the_same_at_once_do_not_get_in_each_others_way(

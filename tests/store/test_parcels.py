@@ -10,6 +10,7 @@ import pytest
 
 from gristmill.core.errors import StoreError
 from gristmill.core.intervals import Interval
+from gristmill.core.scratch import Scratch
 from gristmill.store.parcels import pack
 from gristmill.store.project import Project
 from gristmill.store.runs import RunLog
@@ -28,13 +29,11 @@ VALUES = {
 def test_a_value_arrives_with_the_digest_of_its_artifact(name: str, tmp_path: Path) -> None:
     value = VALUES[name]
     parcel, encoded = pack(value)
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    with Project(tmp_path) as project:
+    with Project(tmp_path) as project, Scratch() as scratch:
         log = RunLog(project)
         kept = log.keep(value)
         assert (parcel.digest, encoded.codec) == (kept.digest, kept.codec)
-        for found in (parcel.unpack(elsewhere), log.load(kept.digest)):
+        for found in (parcel.unpack(scratch), log.load(kept.digest)):
             assert repr(found) == repr(value)
             assert type(found) is type(value)
 
@@ -42,11 +41,11 @@ def test_a_value_arrives_with_the_digest_of_its_artifact(name: str, tmp_path: Pa
 def test_a_path_arrives_as_a_file_in_the_folder(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x")
     parcel, _ = pack(tmp_path / "a.txt")
-    target = tmp_path / "there"
-    target.mkdir()
-    found = parcel.unpack(target)
-    assert found == target / "a.txt"
-    assert found.read_text() == "x"
+    with Scratch() as scratch:
+        found = parcel.unpack(scratch)
+        assert isinstance(found, Path)
+        assert (found.name, found.read_text()) == ("a.txt", "x")
+    assert not found.exists()
 
 
 def test_what_cannot_be_stored_cannot_be_packed() -> None:

@@ -25,12 +25,14 @@ _MARKS = {"done": "+", "cached": "=", "failed": "x", "blocked": "-", "stopped": 
 @click.argument("pipeline", type=click.Path(path_type=Path), default=Path("pipeline.py"))
 @click.option("--step", "targets", multiple=True, help="Only this step and what it needs.")
 @click.option("--force", multiple=True, metavar="STEP", help="Run this step though up to date.")
+@click.option("--engine", metavar="ENGINE", help="Where steps run: local, local:4, ray, spark, ...")
 @setting_option
 @json_option
 def command(
     pipeline: Path,
     targets: tuple[str, ...],
     force: tuple[str, ...],
+    engine: str | None,
     settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -44,6 +46,9 @@ def command(
     gristmill run                                pipeline.py in this folder
     gristmill run pipeline.py --step train       only train and what it needs
     gristmill run --set train.epochs=5           another value for a setting
+    gristmill run --engine ray://head:10001      stages and elements on a cluster
+
+    The results are the same on every engine; `gristmill engines` lists them.
 
     \b
     Marks:  + ran   = cached   x failed   - blocked
@@ -64,6 +69,7 @@ def command(
             targets=targets,
             settings=parse_settings(settings),
             force=force,
+            engine=engine,
             listener=printer,
         )
         seconds = time.perf_counter() - began
@@ -88,11 +94,19 @@ class Printer:
 
     def ended(self, execution: Execution) -> None:
         """Print how a step ended."""
-        figures = format_seconds(execution.seconds) if execution.status == "done" else ""
+        figures = ", ".join([format_seconds(execution.seconds), *elements_told(execution)])
         text = {"done": figures, "cached": "cached"}.get(execution.status, "")
         if execution.status in ("failed", "blocked", "stopped"):
             text = f"{execution.status}: {execution.message or execution.why}"
         say(f"  {_MARKS[execution.status]} {execution.step:<{self.width}}  {text}".rstrip())
+
+
+def elements_told(execution: Execution) -> list[str]:
+    """Say how many elements of a step were called, where it has elements."""
+    told = execution.reach.get("elements")
+    if told is None:
+        return []
+    return [f"{format_count(told['ran'])} of {format_count(told['all'])} elements ran"]
 
 
 def summary(result: RunResult, seconds: float) -> str:
@@ -129,6 +143,7 @@ def as_payload(result: RunResult) -> dict[str, object]:
             "seconds": execution.seconds,
             "artifact": execution.output,
             "message": execution.message,
+            **{name: told for name, told in execution.reach.items() if name == "elements"},
         }
         for execution in result.executions.values()
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from pathlib import Path
 
 from gristmill.core.errors import UsageError
 from gristmill.engine.inline import Inline
@@ -58,7 +59,9 @@ def parse_engine(text: str) -> EngineName:
     raise UsageError(f"cannot read the engine {text!r}", fix=f"use {_FORMS}")
 
 
-def open_engine(engine: str | Engine = "local", *, workers: int | None = None) -> Engine:
+def open_engine(
+    engine: str | Engine = "local", *, workers: int | None = None, code: Path | None = None
+) -> Engine:
     """Return the engine of that name; an engine is returned as it is.
 
     Args:
@@ -66,6 +69,7 @@ def open_engine(engine: str | Engine = "local", *, workers: int | None = None) -
             one item at a time), `ray` (the cluster of RAY_ADDRESS, else one on this machine),
             `ray://host:10001`, `ray:host:6379`, `spark` (on this machine), `spark://host:7077`.
         workers: how many items are worked on at once; by default one per processor.
+        code: a folder of the user's modules that is sent to the machines of a cluster.
 
     Raises:
         UsageError: there is no engine of that name, what it needs is not installed, its cluster
@@ -83,10 +87,10 @@ def open_engine(engine: str | Engine = "local", *, workers: int | None = None) -
     if name.kind == "ray":
         from gristmill.engine.ray_engine import RayEngine
 
-        return RayEngine(name.address, workers=workers)
+        return RayEngine(name.address, workers=workers, code=code)
     from gristmill.engine.spark_engine import SparkEngine
 
-    return SparkEngine(name.address, workers=workers)
+    return SparkEngine(name.address, workers=workers, code=code)
 
 
 def check_installed(kind: str) -> None:

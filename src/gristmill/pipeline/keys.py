@@ -44,7 +44,16 @@ class StepKey:
     @cached_property
     def digest(self) -> str:
         """The key: equal exactly when the step would do the same again."""
-        return fingerprint([self.reach.digest, self.setting_prints, dict(self.inputs)])
+        parts: list[object] = [self.reach.digest, self.setting_prints, dict(self.inputs)]
+        if self.step.each:
+            parts += [self.step.each, self.step.element, self.step.rows]
+        return fingerprint(parts)
+
+    def of_element(self, digest: str) -> str:
+        """Return the key of one element: of its content, not of its place among the others."""
+        whole = {name: self.inputs[name] for name in self.step.whole}
+        element = [self.step.element, digest]
+        return fingerprint([self.reach.digest, self.setting_prints, whole, element])
 
     def as_record(self) -> dict[str, Any]:
         """Return what is kept of the key, so that a later run can say what changed."""

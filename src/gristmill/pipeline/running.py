@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from gristmill.core.errors import GateError, GristmillError, StepError, StoreError, UsageError
 from gristmill.core.fingerprint import fingerprint
@@ -16,8 +18,13 @@ from gristmill.pipeline.environment import environment
 from gristmill.pipeline.graph import AnyStep, Pipeline
 from gristmill.pipeline.keys import StepKey
 from gristmill.pipeline.load import user_place
+from gristmill.pipeline.run_engine import RunEngine
 from gristmill.store.project import Project, using
 from gristmill.store.runs import Execution, RunLog
+
+if TYPE_CHECKING:
+    from gristmill.engine.protocol import Engine
+    from gristmill.pipeline.element_run import Tally
 
 Settings = Mapping[str, Mapping[str, object]]
 """step name -> setting name -> value"""
@@ -78,6 +85,7 @@ def run(
     targets: Sequence[str] = (),
     settings: Settings | None = None,
     force: Sequence[str] = (),
+    engine: Engine | str | None = None,
     listener: Listener | None = None,
 ) -> RunResult:
     """Run a pipeline in a project.
@@ -89,15 +97,20 @@ def run(
         targets: run only these steps and what they need; all by default.
         settings: other values for settings than their defaults.
         force: steps to run though they are up to date.
+        engine: what the steps run on: an engine, or a name as `open_engine` takes it. By default
+            the one that `gristmill.toml` names, else the current one. Results are the same on all.
         listener: hears of every step.
 
     Raises:
-        UsageError: a target, a forced step or a setting does not exist.
+        UsageError: a target, a forced step or a setting does not exist, or the engine cannot be
+            used.
         KeyboardInterrupt: after the step under way was recorded as stopped.
     """
     wanted = pipeline.upstream(targets or pipeline.names)
     chosen = check_settings(pipeline, settings or {})
     forced = {pipeline[name].name for name in force}
+    folder = pipeline.path.parent if pipeline.path else None
+    run_engine = RunEngine(engine or project.settings.engine or None, folder)
     log = RunLog(project)
     result = RunResult(log, log.start(pipeline.name, environment(project.root)))
     result.verdicts = log.verdicts()
@@ -105,10 +118,15 @@ def run(
     if listener:
         listener.started(result.run, pipeline)
     record = _Record(result, pipeline.name, listener)
-    with project.lock(f"run-{result.run}"), using(project), _finishing(result, record):
+    with (
+        project.lock(f"run-{result.run}"),
+        using(project),
+        _finishing(result, record),
+        run_engine,
+    ):
         for step in pipeline.steps:
             if step.name in wanted:
-                work = _StepRun(result, pipeline, step, chosen[step.name], record)
+                work = _StepRun(result, pipeline, step, chosen[step.name], record, run_engine)
                 result.executions[step.name] = work.go(force=step.name in forced)
     project.drop_lock(f"run-{result.run}")
     return result
@@ -177,10 +195,12 @@ class _StepRun:
         step: AnyStep,
         settings: Mapping[str, object],
         record: _Record,
+        engine: RunEngine,
     ) -> None:
         self.result, self.log = result, result.log
         self.pipeline, self.step, self.settings = pipeline, step, settings
-        self.record = record
+        self.record, self.engine = record, engine
+        self.elements: Tally | None = None
 
     def go(self, *, force: bool) -> Execution:
         """Bring the step up to date and return what happened."""
@@ -219,10 +239,12 @@ class _StepRun:
         why = ", ".join(reasons or key.reasons(last))
         if self.record.listener:
             self.record.listener.running(self.step, why)
+        self.engine.open()
         draft = self._filled("stopped", why, key, None)
         began = time.perf_counter()
         try:
-            output = self._call(key)
+            with self.engine.in_force():
+                output = self._call(key, force=reasons is not None)
         except (Exception, SystemExit) as error:
             failure = as_step_error(error, self.step, self.pipeline)
             self.result.error = self.result.error or failure
@@ -234,11 +256,17 @@ class _StepRun:
         seconds = time.perf_counter() - began
         return self._end(replace(draft, status="done", seconds=seconds, output=output))
 
-    def _call(self, key: StepKey) -> str:
+    def _call(self, key: StepKey, *, force: bool) -> str:
         """Call the function on its stored inputs, store what it returns, return the digest."""
+        if self.step.each:
+            from gristmill.pipeline.element_run import ElementRun
+
+            work = ElementRun(self.log, self.result.run, key)
+            self.elements = work.tally
+            return work.go(force=force).digest
         values = {name: self._input(name, digest) for name, digest in key.inputs.items()}
         folder = self.log.project.work_folder(key.digest)
-        with working_in(folder):
+        with working_in(lambda: folder):
             value = self.step.function(**values, **key.settings)
         artifact = self.log.keep(value)
         if artifact.kind == "verdict":
@@ -276,6 +304,9 @@ class _StepRun:
         )
 
     def _end(self, execution: Execution) -> Execution:
+        if self.elements is not None:
+            told = {"elements": msgspec.to_builtins(self.elements)}
+            execution = replace(execution, reach={**execution.reach, **told})
         self.record.add(execution)
         if execution.status == "blocked" and execution.why.startswith("gate"):
             shut = GateError(execution.why, where=f"step {self.step.name!r}")

@@ -28,6 +28,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 from gristmill.core.errors import StoreError
 
+VALUE_FILE, TABLE_FILE = "value.json", "table.parquet"
 GROUP_INDEX, LIST_INDEX = "group.json", "list.json"
 """Which member of a group or a list is read by which codec, and from which folder."""
 
@@ -90,11 +91,11 @@ def decode(codec: str, folder: Path) -> object:
     """
     name, _, rest = codec.partition(":")
     if name == "json":
-        return json.loads((folder / "value.json").read_bytes())
+        return decode_json((folder / VALUE_FILE).read_bytes())
     if name == "table":
         import polars as pl
 
-        return pl.read_parquet(folder / "table.parquet")
+        return pl.read_parquet(folder / TABLE_FILE)
     if name == "array":
         import numpy as np
 
@@ -111,11 +112,34 @@ def decode(codec: str, folder: Path) -> object:
         import msgspec
 
         kind = _class(rest) if name == "struct" else GenericAlias(list, (_class(rest),))
-        return msgspec.json.decode((folder / "value.json").read_bytes(), type=kind)
+        return msgspec.json.decode((folder / VALUE_FILE).read_bytes(), type=kind)
     if name == "object":
         loaded: object = _class(rest).load(folder)
         return loaded
     raise StoreError(f"unknown codec {codec!r}", where=str(folder))
+
+
+def is_json(value: object) -> bool:
+    """Say whether a value is stored as JSON: exactly these types come back from it."""
+    if isinstance(value, list):
+        return all(is_json(item) for item in value)
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and is_json(item) for key, item in value.items())
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def encode_json(value: object) -> tuple[Encoded, bytes]:
+    """Return what `encode` writes into the one file of a value that is JSON."""
+    rows = len(value) if isinstance(value, list) else None
+    shown = value if len(repr(value)) < 2000 else None
+    text = json.dumps(value, ensure_ascii=False).encode()
+    return Encoded("json", "json", rows, {"value": shown}), text
+
+
+def decode_json(data: bytes) -> object:
+    """Return the value of such a file."""
+    value: object = json.loads(data)
+    return value
 
 
 def _named(codec: str, value: object) -> str:
@@ -154,7 +178,7 @@ def _is_polars(value: object) -> bool:
 def _encode_table(value: Any, folder: Path) -> Encoded:
     frame = value.collect() if type(value).__name__ == "LazyFrame" else value
     # One chunk: the same rows give the same bytes, however the frame was put together.
-    frame.rechunk().write_parquet(folder / "table.parquet", compression="zstd")
+    frame.rechunk().write_parquet(folder / TABLE_FILE, compression="zstd")
     columns = {name: str(kind) for name, kind in frame.schema.items()}
     return Encoded("table", "table", frame.height, {"rows": frame.height, "columns": columns})
 
@@ -204,20 +228,19 @@ def _write_structs(value: object, kind: Any, named: object, folder: Path) -> Non
         msgspec.json.decode(text, type=kind)
     except (TypeError, msgspec.MsgspecError) as error:
         raise _unstorable(named, str(error)) from error
-    (folder / "value.json").write_bytes(text)
+    (folder / VALUE_FILE).write_bytes(text)
 
 
 def _encode_plain(value: object, folder: Path) -> Encoded:
-    if isinstance(value, Mapping) and not _is_json(value):
+    if isinstance(value, Mapping) and not is_json(value):
         return _encode_group(value, folder)
-    if isinstance(value, list) and not _is_json(value):
+    if isinstance(value, list) and not is_json(value):
         return _encode_list(value, folder)
-    if not _is_json(value):
+    if not is_json(value):
         raise _unstorable(value, "its type is not known to the store")
-    (folder / "value.json").write_text(json.dumps(value, ensure_ascii=False))
-    rows = len(value) if isinstance(value, list) else None
-    shown = value if len(repr(value)) < 2000 else None
-    return Encoded("json", "json", rows, {"value": shown})
+    encoded, text = encode_json(value)
+    (folder / VALUE_FILE).write_bytes(text)
+    return encoded
 
 
 def _encode_group(value: Mapping[Any, object], folder: Path) -> Encoded:
@@ -247,14 +270,6 @@ def _encode_list(value: list[object], folder: Path) -> Encoded:
         members.append([encode(member, place).codec, place.name])
     (folder / LIST_INDEX).write_text(json.dumps(members))
     return Encoded("list", "list", len(value), {})
-
-
-def _is_json(value: object) -> bool:
-    if isinstance(value, list):
-        return all(_is_json(item) for item in value)
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
-    return value is None or type(value) in (bool, int, float, str)
 
 
 def _unstorable(value: object, reason: str) -> StoreError:

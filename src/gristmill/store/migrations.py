@@ -22,7 +22,8 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
         # A server makes tables that are missing when it is opened.
         "CREATE TABLE IF NOT EXISTS elements ("
         "key VARCHAR(64) NOT NULL PRIMARY KEY, "
-        "artifact VARCHAR(64) NOT NULL REFERENCES artifacts (digest), "
+        "digest VARCHAR(64) NOT NULL, codec VARCHAR(200) NOT NULL, "
+        "artifact VARCHAR(64) NOT NULL REFERENCES artifacts (digest), number INTEGER, "
         "run VARCHAR(32) NOT NULL, step VARCHAR(200) NOT NULL, created FLOAT NOT NULL)",
     ),
 }

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from gristmill.core.fingerprint import fingerprint, fingerprint_bytes
-from gristmill.store.codecs import Encoded, decode, encode
+from gristmill.core.scratch import Scratch
+from gristmill.store.codecs import (
+    VALUE_FILE,
+    Encoded,
+    decode,
+    decode_json,
+    encode,
+    encode_json,
+    is_json,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +31,11 @@ class Parcel:
     files: dict[str, bytes]
 
     @property
+    def bytes_(self) -> int:
+        """How many bytes the files have."""
+        return sum(len(data) for data in self.files.values())
+
+    @property
     def digest(self) -> str:
         """The digest of the artifact that would be made of it."""
         files = {name: [fingerprint_bytes(data), len(data)] for name, data in self.files.items()}
@@ -35,8 +48,11 @@ class Parcel:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
 
-    def unpack(self, folder: Path) -> object:
-        """Return the value; its files lie in `folder` as long as it is used."""
+    def unpack(self, scratch: Scratch) -> object:
+        """Return the value; its files, if it has some, lie in `scratch` as long as it is used."""
+        if self.codec == "json":
+            return decode_json(self.files[VALUE_FILE])
+        folder = scratch.folder()
         self.lay_out(folder)
         return decode(self.codec, folder)
 
@@ -47,9 +63,13 @@ def pack(value: object) -> tuple[Parcel, Encoded]:
     Raises:
         StoreError: the value is of a kind that cannot be stored.
     """
-    with tempfile.TemporaryDirectory(prefix="gristmill-") as name:
-        encoded = encode(value, Path(name))
-        return pack_files(Path(name), encoded.codec), encoded
+    if is_json(value):
+        encoded, data = encode_json(value)
+        return Parcel(encoded.codec, {VALUE_FILE: data}), encoded
+    with Scratch() as scratch:
+        folder = scratch.folder()
+        encoded = encode(value, folder)
+        return pack_files(folder, encoded.codec), encoded
 
 
 def pack_files(folder: Path, codec: str) -> Parcel:

@@ -44,11 +44,13 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         name: the project's name; the folder's name by default.
         database: URL of a database server; SQLite in the project's folder by default.
         artifacts: fsspec URL for artifacts; the project's folder by default.
+        engine: what the pipelines of the project run on, as `open_engine` takes it.
     """
 
     name: str = ""
     database: str = ""
     artifacts: str = ""
+    engine: str = ""
 
 
 class Project(Closing):
@@ -115,15 +117,24 @@ class Project(Closing):
         return self._made("cache", name)
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
+    def lock(self, name: str, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
         """Hold a named lock of this project; another process that wants it waits.
 
         The lock belongs to the process: it is free as soon as the process is gone, killed or not.
+
+        Args:
+            name: what is locked.
+            shared: whether others may hold it in this way, too; then those who want it alone wait.
+            wait: whether to wait for who holds it.
+
+        Raises:
+            BlockingIOError: somebody holds it, and `wait` is false.
         """
         import fcntl
 
+        mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
         with (self._made("locks") / name).open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, mode)
             yield
 
     def is_locked(self, name: str) -> bool:

@@ -19,7 +19,7 @@ from gristmill.core.errors import UsageError
 from gristmill.store.artifacts import check_files
 from gristmill.store.codecs import Encoded, decode, encode
 from gristmill.store.database import insert_into
-from gristmill.store.gathered import GATHERED, read_gathered
+from gristmill.store.gathered import GATHERED, Members, read_gathered
 from gristmill.store.tables import artifacts, executions, links, runs
 
 if TYPE_CHECKING:
@@ -111,9 +111,13 @@ class RunLog:
         with self.draft() as folder:
             encoded = encode(value, folder)
             artifact = self.put(folder, encoded)
+        self.note(artifact)
+        return artifact
+
+    def note(self, artifact: Artifact) -> None:
+        """Write down an artifact that `put` has stored."""
         with self._database.write() as connection:
             note_artifacts(connection, [artifact])
-        return artifact
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
@@ -126,7 +130,7 @@ class RunLog:
             yield Path(name)
 
     def put(self, folder: Path, encoded: Encoded) -> Artifact:
-        """Move the files of an encoded value into the store; the database hears of it later."""
+        """Move the files of an encoded value into the store; `note` tells the database."""
         digest, bytes_ = self.project.artifacts.put(folder, encoded.codec)
         return Artifact(digest, encoded.kind, encoded.codec, bytes_, encoded.rows, encoded.summary)
 
@@ -137,14 +141,10 @@ class RunLog:
             StoreError: the artifact is gone or damaged.
         """
         artifact = self.artifact(digest)
-        return self.read(artifact.digest, artifact.codec)
-
-    def read(self, digest: str, codec: str) -> object:
-        """Read a stored value whose codec is known; else as `load`."""
-        folder = self.files(digest)
-        if codec == GATHERED:
-            return read_gathered(folder).load(self.read)
-        return decode(codec, folder)
+        folder = self.files(artifact.digest)
+        if artifact.codec == GATHERED:
+            return Members(self.files).all_of(read_gathered(folder))
+        return decode(artifact.codec, folder)
 
     def files(self, digest: str) -> Path:
         """Return the folder of an artifact's files, which have been checked.

@@ -91,7 +91,10 @@ elements = Table(
     "elements",
     metadata,
     Column("key", String(64), primary_key=True),
+    Column("digest", String(64), nullable=False),  # of the result
+    Column("codec", String(200), nullable=False),
     Column("artifact", String(64), ForeignKey("artifacts.digest"), nullable=False),
+    Column("number", Integer),  # of the result in the artifact, where that is a pack
     Column("run", String(32), nullable=False),
     Column("step", String(200), nullable=False),
     Column("created", Float, nullable=False),
