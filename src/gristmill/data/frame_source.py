@@ -24,7 +24,7 @@ class FrameSource:
     ) -> None:
         self._lazy, self._rows, self._path, self._format = lazy, rows, path, kind
         self.where = path.name if path else ""
-        self._schema = lazy.collect_schema()
+        self.schema = lazy.collect_schema()
 
     @classmethod
     def of(cls, data: TableLike, rows: int) -> FrameSource:
@@ -38,11 +38,11 @@ class FrameSource:
     @property
     def columns(self) -> list[str]:
         """The names of its columns."""
-        return self._schema.names()
+        return self.schema.names()
 
     def kinds(self) -> dict[str, str]:
         """Return the kinds that the types tell."""
-        return {name: told_kind(dtype) for name, dtype in self._schema.items()}
+        return {name: told_kind(dtype) for name, dtype in self.schema.items()}
 
     def frames(self, kinds: Mapping[str, str], log: ReadLog) -> Iterator[pl.DataFrame]:
         """Yield slices; a damaged page ends the file there, with a note."""

@@ -17,9 +17,9 @@ from gristmill.validate.checks.sql_rules import SqlRules
 from gristmill.validate.checks.subject import TypedPart
 from gristmill.validate.checks.table_rules import CompoundKey, Duplicates, check_row_count
 from gristmill.validate.checks.uniqueness_rules import UniqueKey
+from gristmill.validate.merge_tree import MergeTree
 from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.schemas.schema import Schema
-from gristmill.validate.statistics.merge_tree import MergeTree
 from gristmill.validate.statistics.profiler import profile_partition
 from gristmill.validate.statistics.statistics import Statistics
 

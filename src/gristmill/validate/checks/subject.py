@@ -15,8 +15,8 @@ from gristmill.data.table import ROW_ID, TableLike
 from gristmill.validate.checks.cells import Cells
 from gristmill.validate.checks.places import Part
 from gristmill.validate.kinds import KINDS, cast
+from gristmill.validate.merge_tree import added_up
 from gristmill.validate.schemas.schema import Schema
-from gristmill.validate.statistics.merge_tree import added_up
 from gristmill.validate.statistics.profiler import profile_partition
 from gristmill.validate.statistics.statistics import Statistics
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +14,15 @@ from gristmill.core.errors import UsageError
 from gristmill.core.progress import task
 from gristmill.data.stream import TableStream, open_stream
 from gristmill.data.table import ROW_ID, TableLike
+from gristmill.engine.current import chosen_engine
 from gristmill.validate.kinds import KINDS, Kind
+from gristmill.validate.merge_tree import MergeTree, added_up
+from gristmill.validate.parts import map_runs
 from gristmill.validate.statistics.column import profile_column
 from gristmill.validate.statistics.cross_features import CrossFeatures
 from gristmill.validate.statistics.distinct import Repeats
 from gristmill.validate.statistics.feature import Feature
 from gristmill.validate.statistics.hashing import hash_rows
-from gristmill.validate.statistics.merge_tree import MergeTree
 from gristmill.validate.statistics.null_patterns import NullPatterns
 from gristmill.validate.statistics.row_sample import SAMPLE_ROWS, RowSample
 from gristmill.validate.statistics.slicing import Slicer, Spec
@@ -30,6 +32,9 @@ from gristmill.validate.statistics.weights import WeightedFigures
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from gristmill.data.file_part import FilePart
+    from gristmill.engine.protocol import Engine
 
     Words = NDArray[np.uint64]
 
@@ -47,8 +52,15 @@ def profile(
     cross_features: bool = False,
     sample_rows: int = SAMPLE_ROWS,
     kinds: Mapping[str, str] | None = None,
+    engine: Engine | str | None = None,
 ) -> Statistics:
     """Profile a table: figures with error bounds for every column but `row_id`.
+
+    On an engine, workers read and profile parts, and add up the states of neighbours. Of a frame,
+    or of Parquet and Arrow files whose columns have the same types, the parts are those of one
+    process, and so is every bit of the statistics, whatever the engine and its number of workers.
+    Text is cut elsewhere, where its lines are: counts, extremes, distinct counts and all that is
+    exact are the same, moments agree to rounding, sketches within the bounds that they state.
 
     Args:
         data: a data frame of any kind, a path, a pattern of paths, or several of them.
@@ -60,9 +72,12 @@ def profile(
         cross_features: whether to add covariances and correlations of the numeric columns.
         sample_rows: how many rows the row sample holds; 0 for no sample.
         kinds: what columns are, where the data must not tell: name -> kind.
+        engine: where parts are profiled: an open engine or the name of one; None for the current
+            engine, if there is one, else this process.
 
     Raises:
-        DataError: the data cannot be read, or a weight is missing, negative or not finite.
+        DataError: the data cannot be read (on an engine, a damaged row group, too), or a weight is
+            missing, negative or not finite.
         UsageError: `partition_rows` is less than 1 or `sample_rows` less than 0; there is no such
             column of weights, or a slice cannot be made.
     """
@@ -73,7 +88,7 @@ def profile(
     stream = open_stream(data, kinds=kinds, rows=partition_rows)
     return profile_stream(
         stream, name=name, weight=weight, slices=slices, cross_features=cross_features,
-        sample_rows=sample_rows,
+        sample_rows=sample_rows, engine=engine, rows=partition_rows,
     )  # fmt: skip
 
 
@@ -85,8 +100,13 @@ def profile_stream(
     slices: Sequence[Spec] | None = None,
     cross_features: bool = False,
     sample_rows: int = SAMPLE_ROWS,
+    engine: Engine | str | None = None,
+    rows: int = PARTITION_ROWS,
 ) -> Statistics:
     """Profile an open stream as `profile` does; what it mended and set aside is then in it.
+
+    Args:
+        rows: the most rows of a part that an engine takes; the stream's own parts stay as they are.
 
     Raises:
         DataError: a weight is missing, negative or not finite.
@@ -95,20 +115,72 @@ def profile_stream(
     if weight is not None and weight not in stream.columns:
         raise UsageError(f"expected a column of weights, found no column {weight!r}")
     slicer = Slicer(slices) if slices else None
-    tree = MergeTree[Statistics](operator.add)
-    with task("profile", None, "rows") as work:
-        for part in _bounded(stream.parts()):
-            state = profile_partition(
-                part, name or "data", kinds=stream.kinds, weight=weight, slicer=slicer,
-                cross_features=cross_features, sample_rows=sample_rows,
-            )  # fmt: skip
-            tree.push(state)
-            work.advance(part.height)
-    total = tree.total()
+    profiler = _Profiler(name or "data", stream.kinds, weight, slicer, cross_features, sample_rows)
+    with chosen_engine(engine) as where:
+        total = None if where is None else _on_engine(where, profiler, stream, rows)
+    if total is None:
+        tree = MergeTree[Statistics](operator.add)
+        with task("profile", None, "rows") as work:
+            for part in stream.parts():
+                tree.push(profiler.part(part))
+                work.advance(part.height)
+        total = tree.total()
     if total is not None:
         return total
     empty = pl.DataFrame(schema=dict.fromkeys(stream.columns, pl.String))
     return profile_partition(empty, name or "data")
+
+
+@dataclass(frozen=True)
+class _Profiler:
+    """How parts of one table are profiled; travels to workers."""
+
+    name: str
+    kinds: Mapping[str, str]
+    weight: str | None
+    slicer: Slicer | None
+    cross_features: bool
+    sample_rows: int
+
+    def part(self, frame: pl.DataFrame) -> Statistics:
+        """Profile one part, in pieces where its rows are long."""
+        states = (
+            profile_partition(
+                piece, self.name, kinds=self.kinds, weight=self.weight, slicer=self.slicer,
+                cross_features=self.cross_features, sample_rows=self.sample_rows,
+            )
+            for piece in _bounded(frame)
+        )  # fmt: skip
+        total = added_up(states, operator.add)
+        if total is None:
+            raise RuntimeError("a part has at least one piece")
+        return total
+
+    def run(self, parts: list[FilePart]) -> tuple[Statistics, Slicer | None]:
+        """Profile some parts that follow one another; also return the slices seen in them."""
+        alone = replace(self, slicer=None if self.slicer is None else self.slicer.copy())
+        total = added_up((alone.part(part.read()) for part in parts), operator.add)
+        if total is None:
+            raise RuntimeError("a run has at least one part")
+        return total, alone.slicer
+
+
+def _on_engine(
+    engine: Engine, profiler: _Profiler, stream: TableStream, rows: int
+) -> Statistics | None:
+    """Profile parts on workers; None where only one process can do it."""
+    tree = MergeTree[Statistics](operator.add)
+    slicer = None if profiler.slicer is None else profiler.slicer.copy()
+    with task("profile", None, "rows") as work:
+        for (state, sliced), parts, height in map_runs(engine, profiler.run, stream, rows):
+            tree.push(state, parts)
+            if slicer is not None and sliced is not None:
+                slicer.merge(sliced)
+            work.advance(height)
+            if slicer is not None and slicer.full:
+                work.note("too many slices for an engine: which are kept depends on all before")
+                return None
+    return tree.total()
 
 
 def profile_partition(
@@ -173,8 +245,7 @@ def _kind(kind: str | None) -> Kind | None:
     return next((known for known in KINDS if known == kind), None)
 
 
-def _bounded(parts: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Cut parts of very long cells or very many columns, so that memory stays bounded."""
-    for part in parts:
-        pieces = int(part.estimated_size() // _PART_BYTES) + 1
-        yield from part.iter_slices(max(1, -(-part.height // pieces)))
+def _bounded(part: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Cut a part of very long cells or very many columns, so that memory stays bounded."""
+    pieces = int(part.estimated_size() // _PART_BYTES) + 1
+    yield from part.iter_slices(max(1, -(-part.height // pieces))) if part.height else [part]

@@ -54,6 +54,25 @@ class Slicer:
         self._known: dict[Spec, set[str]] = {spec: set() for spec in specs}
         self.left_out: dict[str, int] = {}
 
+    def copy(self) -> Slicer:
+        """Return a slicer of the same specifications that has seen nothing, for other parts."""
+        return Slicer(self._specs, self._most)
+
+    def merge(self, later: Slicer) -> None:
+        """Take the slices that another one has seen in later parts.
+
+        Where `full` then is true, the statistics of slices are not those of one pass.
+        """
+        for spec, known in later._known.items():
+            self._known[spec] |= known
+        for title, rows in later.left_out.items():
+            self.left_out[title] = self.left_out.get(title, 0) + rows
+
+    @property
+    def full(self) -> bool:
+        """Whether some specification makes more slices than are taken."""
+        return bool(self.left_out) or any(len(k) > self._most for k in self._known.values())
+
     @property
     def names(self) -> list[str]:
         """The names of all slices seen so far, by specification, then by name."""
