@@ -99,6 +99,12 @@ class TableStream:
         return found
 
     @property
+    def same_types(self) -> bool:
+        """Whether all rows have the same types, so that parts may end anywhere."""
+        schemas = [getattr(source, "schema", None) for source in self._sources]
+        return schemas[0] is not None and all(schema == schemas[0] for schema in schemas)
+
+    @property
     def has_ids(self) -> bool:
         """Whether the data has row ids of its own."""
         return self.layout.own_ids is not None
