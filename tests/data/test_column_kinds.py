@@ -76,3 +76,9 @@ def test_one_cell_that_is_no_time_keeps_all_as_text():
 def test_types_tell_their_kind(dtype, kind):
     assert told_kind(dtype) == kind
     assert told_kind(dtype_of(kind)) in (kind, "string")
+
+
+@pytest.mark.parametrize("kind", ["int", "float", "bool", "time", "string"])
+def test_a_column_without_a_cell_has_the_type_of_its_kind(kind):
+    empty = pl.Series([None, None], dtype=pl.String)
+    assert fitted(empty, kind).dtype == dtype_of(kind)

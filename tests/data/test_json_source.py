@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gristmill.data import json_reader, json_source
 from gristmill.data.json_source import JsonSource
 from gristmill.data.read_log import ReadLog
 
@@ -37,7 +38,8 @@ def test_lines_all_at_once_read_as_line_by_line(tmp_path_factory, lines, size):
     path.write_text("\n".join(lines) + "\n")
     _, rows, log = read(path, size)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(JsonSource, "_objects", lambda self, block: None)
+        for module in (json_source, json_reader):
+            patch.setattr(module, "objects", lambda block, columns: None)
         _, slow_rows, slow_log = read(path, size)
     assert rows == slow_rows
     assert log.unreadable.rows() == slow_log.unreadable.rows()

@@ -63,10 +63,10 @@ def fitted(cells: pl.Series, kind: str) -> pl.Series:
     Integers beyond Int64 are UInt64 where all fit that.
     """
     found = cell_types.kinds(cells.to_frame())[cells.name]
-    if kind == "time":
-        return _times(cells)
     if found is cell_types.Kind.NOTHING:
         return cells.cast(dtype_of(kind))
+    if kind == "time":
+        return _times(cells)
     if kind == "int" and found is cell_types.Kind.TEXT:
         return _large_integers(cells)
     fits = {

@@ -19,7 +19,7 @@ from gristmill.data.csv_judge import CsvJudge
 from gristmill.data.csv_marks import Marks
 from gristmill.data.csv_record_reader import RecordReader
 from gristmill.data.read_log import ReadLog
-from gristmill.data.text_blocks import TextBlock, count_byte
+from gristmill.data.text_blocks import Origin, TextBlock, count_byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,14 @@ class CleanBlock:
         quoted: whether there are quotes among them.
         line: number of the first line in the file.
         rows: how many there are.
+        origin: where the block that they are of can be read again.
     """
 
     data: bytes
     quoted: bool
     line: int
     rows: int
+    origin: Origin | None = None
 
 
 class CsvBlocks:
@@ -49,14 +51,17 @@ class CsvBlocks:
 
     def clean(self, blocks: Iterable[TextBlock]) -> Iterator[CleanBlock]:
         """Yield the clean records of blocks that begin after the header."""
-        rest = b""
+        rest, before = b"", None
         for block in blocks:
-            feeds = rest.count(b"\n")
-            data, line = rest + block.data, block.line - feeds
-            whole = replace(block, data=data, line=line, feeds=block.feeds + feeds)
+            whole = _joined(rest, before, block) if rest else block
             found, rest = self._one(whole)
+            before = whole.origin and whole.origin.after(len(whole.data) - len(rest))
             if found.data:
-                yield found
+                yield replace(found, origin=whole.origin)
+
+    def whole(self, block: TextBlock) -> CleanBlock:
+        """Return the clean records of a block by itself, without one that it leaves open."""
+        return self._one(block)[0]
 
     def by_line(self, block: CleanBlock) -> CleanBlock:
         """Judge again, record by record, a block that the reader refused."""
@@ -114,6 +119,13 @@ class CsvBlocks:
         found = self._judge.records(block, marks)
         clean = CleanBlock(found.data, b'"' in found.data, block.line, found.rows)
         return clean, block.data[found.end :]
+
+
+def _joined(rest: bytes, before: Origin | None, block: TextBlock) -> TextBlock:
+    """Return a block with the record before it that the last one left open."""
+    feeds = rest.count(b"\n")
+    origin = before.then(block.origin) if before and block.origin else None
+    return TextBlock(rest + block.data, block.line - feeds, block.feeds + feeds, block.last, origin)
 
 
 def _lone_return(data: bytes) -> bool:

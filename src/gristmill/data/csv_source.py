@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from pathlib import Path
 
 import polars as pl
@@ -12,10 +13,12 @@ from gristmill.core.errors import DataError
 from gristmill.data import text_blocks
 from gristmill.data.column_kinds import decided_kind
 from gristmill.data.csv_blocks import CleanBlock, CsvBlocks
+from gristmill.data.csv_reader import CsvReader
 from gristmill.data.csv_record_reader import ReadRecord, RecordReader
-from gristmill.data.pieces import HeldRows, Piece
+from gristmill.data.pieces import Piece
 from gristmill.data.read_log import ReadLog
 from gristmill.data.text_blocks import TextBlock, TextBlocks
+from gristmill.data.text_pieces import CountedBlock, text_pieces
 from gristmill.data.typed_cells import CellParser
 
 _SUSPECTS = ",;\t|"
@@ -55,8 +58,19 @@ class CsvSource:
         return self._opened(log, self._block_bytes).frames(kinds)
 
     def pieces(self, kinds: Mapping[str, str], log: ReadLog) -> Iterator[Piece]:
-        """Yield the frames."""
-        return map(HeldRows, self.frames(kinds, log))
+        """Yield the blocks of the file, or all of it where blocks cannot be read by themselves.
+
+        What is bad is set aside here, too: only then is the number of each row known.
+        """
+        run = self._opened(log, self._block_bytes)
+        path, source = self._path.absolute(), copy(self)
+        source._path = path
+        reader = CsvReader(tuple(self.columns), run.delimiter, run.header)
+        blocks = (
+            CountedBlock(block.origin, frame.height, len(block.data))
+            for block, frame in run.text_frames()
+        )
+        return text_pieces(path, reader, source, blocks)
 
     def _opened(self, log: ReadLog, block_bytes: int) -> _Run:
         return _Run(self._path, self._given, log, block_bytes)
@@ -76,9 +90,10 @@ class _Run:
         self.columns = _unique([cell.decode("utf-8", "replace") for cell in record.cells], log)
         skipped = block.data[: record.end].count(b"\n")
         rest = block.data[record.end :]
-        body = TextBlock(rest, block.line + skipped, block.feeds - skipped, block.last)
-        header = block.data[start : record.end]
-        self._records = CsvBlocks(self.delimiter, len(self.columns), header, log)
+        origin = block.origin and block.origin.after(record.end)
+        body = TextBlock(rest, block.line + skipped, block.feeds - skipped, block.last, origin)
+        self.header = block.data[start : record.end]
+        self._records = CsvBlocks(self.delimiter, len(self.columns), self.header, log)
         self._blocks: Iterable[TextBlock] = itertools.chain([body], blocks)
         self._log, self._last = log, b""
 
@@ -107,13 +122,14 @@ def _header(
     blocks: Iterator[TextBlock], delimiter: str, where: str, log: ReadLog
 ) -> tuple[TextBlock, ReadRecord, int]:
     """Return the first block, enlarged until the header is in it, and the header's record."""
-    data, line, feeds = b"", 1, 0
+    data, line, feeds, origin = b"", 1, 0, None
     for block in blocks:
         line = line if data else block.line
+        origin = origin.then(block.origin) if origin and block.origin else block.origin
         data, feeds = data + block.data, feeds + block.feeds
         start = _first_content(data)
         if start < len(data):
-            whole = TextBlock(data, line, feeds, block.last)
+            whole = TextBlock(data, line, feeds, block.last, origin)
             record = RecordReader(delimiter.encode()).read(data, start, last=block.last)
             if record is not None:
                 return whole, _first_record(whole, start, delimiter), start

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
-from typing import Any
 
-import msgspec
-import numpy as np
 import polars as pl
 
-from gristmill.data.column_kinds import decided_kind, dtype_of, fitted
-from gristmill.data.json_lines import decoded_line
-from gristmill.data.odd_values import odd_values
-from gristmill.data.pieces import HeldRows, Piece
+from gristmill.data.column_kinds import decided_kind
+from gristmill.data.json_reader import JsonReader, Row, objects, rows_of, shape_of
+from gristmill.data.pieces import Piece
 from gristmill.data.read_log import ReadLog
-from gristmill.data.text_blocks import BLOCK_BYTES, TextBlock, TextBlocks
+from gristmill.data.text_blocks import BLOCK_BYTES, TextBlocks
+from gristmill.data.text_pieces import CountedBlock, text_pieces
 
 _NEARLY_ALL = 0.95
-_BIG = 2**63
-_FEW_BYTES = 1 << 14
-_SHAPES: dict[type, str] = {list: "a list", dict: "an object"}
-Row = dict[str, object]
-Columns = dict[str, list[object]]
-Decode = Callable[[bytes], Sequence[object]]
 
 
 class JsonSource:
@@ -49,12 +39,11 @@ class JsonSource:
         self.where = path.name
         self._kinds: dict[str, str] = {}
         self._shapes: dict[str, str] = {}
-        self._decode: Decode | None = None
         for block in TextBlocks(path, ReadLog(), block_bytes):
-            if not all(self._kinds.values()) or self._objects(block) is None:
-                self._learn([row for _, _, row in _rows(block, ReadLog())])
-                self._decode = _decoder(list(self._kinds))
+            if not all(self._kinds.values()) or objects(block, tuple(self._kinds)) is None:
+                self._learn([row for _, _, row in rows_of(block, ReadLog())])
         self.columns = list(self._kinds)
+        self._reader = JsonReader(tuple(self.columns), tuple(judged), self._shapes)
 
     def kinds(self) -> dict[str, str]:
         """Return the kind of each column with values, from the first block that has some."""
@@ -63,63 +52,19 @@ class JsonSource:
     def frames(self, kinds: Mapping[str, str], log: ReadLog) -> Iterator[pl.DataFrame]:
         """Yield the good rows, with columns of their kind where all cells of a block fit."""
         for block in TextBlocks(self._path, log, self._block_bytes):
-            columns = self._columns(block, log)
-            if any(columns.values()):
-                series = [self._column(columns[name], name, kinds[name]) for name in self.columns]
-                if self.judged:
-                    judged = {name: kinds[name] for name in self.judged if name in columns}
-                    series.append(odd_values(columns, judged))
-                yield pl.DataFrame(series)
+            frame = self._reader.frame(block, kinds, log)
+            if frame is not None:
+                yield frame
 
     def pieces(self, kinds: Mapping[str, str], log: ReadLog) -> Iterator[Piece]:
-        """Yield the frames."""
-        return map(HeldRows, self.frames(kinds, log))
-
-    def _columns(self, block: TextBlock, log: ReadLog) -> Columns:
-        """Return the values of the good lines; what is bad is searched for by halves."""
-        if columns := self._clean_columns(block):
-            return columns
-        middle = block.data.find(b"\n", len(block.data) // 2) + 1
-        if len(block.data) < _FEW_BYTES or not 0 < middle < len(block.data):
-            return self._good_columns(block, log)
-        data, feeds = block.data[:middle], block.data.count(b"\n", 0, middle)
-        first = self._columns(TextBlock(data, block.line, feeds, last=False), log)
-        rest = TextBlock(
-            block.data[middle:], block.line + feeds, block.feeds - feeds, last=block.last
+        """Yield the blocks of the file, or all of it where blocks cannot be read by themselves."""
+        path, source = self._path.absolute(), copy(self)
+        source._path = path
+        blocks = (
+            CountedBlock(block.origin, self._reader.count(block, log), len(block.data))
+            for block in TextBlocks(path, log, self._block_bytes)
         )
-        for name, values in self._columns(rest, log).items():
-            first[name] += values
-        return first
-
-    def _clean_columns(self, block: TextBlock) -> Columns:
-        """Return the values of a block in which every line is an object of the right shapes."""
-        rows, columns = self._objects(block), Columns()
-        for number, name in enumerate(self.columns if rows else ()):
-            columns[name] = list(map(attrgetter(f"f{number}"), rows or ()))
-            shapes = {_shape_of(kind) for kind in set(map(type, columns[name])) - {type(None)}}
-            if shapes - {self._shapes.get(name)} and name not in self.judged:
-                return {}
-        return columns
-
-    def _good_columns(self, block: TextBlock, log: ReadLog) -> Columns:
-        good = []
-        for line, text, row in _rows(block, log):
-            if problem := self._misshapen(row):
-                log.reject(line, text, problem)
-            else:
-                good.append(row)
-        return {name: [row.get(name) for row in good] for name in self.columns}
-
-    def _objects(self, block: TextBlock) -> Sequence[object] | None:
-        """Return the objects of a block all at once, None unless each line is one of known keys."""
-        data = block.data
-        if self._decode is None or not _begin_objects(data):
-            return None
-        try:
-            rows = self._decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        return rows if len(rows) == block.feeds + (not data.endswith(b"\n")) else None
+        return text_pieces(path, self._reader, source, blocks)
 
     def _learn(self, rows: list[Row]) -> None:
         for name in dict.fromkeys(name for row in rows for name in row):
@@ -130,84 +75,11 @@ class JsonSource:
             if values:
                 shapes = Counter[str]()
                 for kind, count in Counter(map(type, values)).items():
-                    shapes[_shape_of(kind)] += count
+                    shapes[shape_of(kind)] += count
                 shape = shapes.most_common(1)[0][0]
                 self._shapes[name] = shape
-                self._kinds[name] = _kind([value for value in values if _shape(value) == shape]
-                                          if len(shapes) > 1 else values)  # fmt: skip
-
-    def _misshapen(self, row: Row) -> str:
-        for name, value in row.items():
-            if value is None or name in self.judged:
-                continue
-            if _shape(value) != (expected := self._shapes[name]):
-                return f"column {name!r}: expected {expected} as on most lines, " + (
-                    f"found {_shape(value)}"
-                )
-        return ""
-
-    def _column(self, values: list[object], name: str, kind: str) -> pl.Series:
-        if self._shapes.get(name, "a value") != "a value" and name not in self.judged:
-            return _nested(name, values)
-        types = set(map(type, values)) - {type(None)}
-        if types <= {int} and kind == "int" and _fits_int64(values):
-            return pl.Series(name, values, dtype=pl.Int64)
-        if types <= {float, int} and kind == "float" and (int not in types or _exact(values)):
-            return pl.Series(name, values, dtype=pl.Float64, strict=False)
-        if types <= {bool} and kind == "bool":
-            return pl.Series(name, values, dtype=pl.Boolean)
-        texts = values if types <= {str} else [_as_text(value) for value in values]
-        text = pl.Series(name, texts, dtype=pl.String)
-        if (types <= {str} and kind == "time") or (kind == "int" and types <= {int}):
-            return fitted(text, kind)
-        return text if types else text.cast(dtype_of(kind))
-
-
-def _rows(block: TextBlock, log: ReadLog) -> list[tuple[int, bytes, Row]]:
-    """Return (line, text, object) of each line that has one; the others go to the log."""
-    found, blank = [], 0
-    lines = block.data.split(b"\n")
-    if lines and not lines[-1]:
-        lines.pop()
-    for number, text in enumerate(lines, start=block.line):
-        if not text.strip():
-            blank += 1
-            continue
-        value = decoded_line(text)
-        if isinstance(value, dict):
-            found.append((number, text, value))
-        else:
-            cut = block.last and number == block.line + len(lines) - 1
-            if cut and not block.data.endswith(b"\n") and text.lstrip()[:1] == b"{":
-                log.note("cut_short", "the last line is cut in the middle", line=number)
-            log.reject(number, text, value)
-    if blank:
-        log.note("blank_lines", "blank lines are left out", blank, block.line)
-    return found
-
-
-def _decoder(names: list[str]) -> Decode:
-    """Return what decodes lines of objects with these keys, or some of them, and no others."""
-    keys = [(f"f{number}", Any, msgspec.field(name=name, default=None))
-            for number, name in enumerate(names)]  # fmt: skip
-    row = msgspec.defstruct("Row", keys, forbid_unknown_fields=True, gc=False)
-    return msgspec.json.Decoder(row).decode_lines
-
-
-def _begin_objects(data: bytes) -> bool:
-    """Tell whether each line begins with a brace, so that none is blank."""
-    values = np.frombuffer(data, np.uint8)
-    starts = np.flatnonzero(values == 10) + 1
-    begins = values[starts[starts < len(values)]] == ord("{")
-    return data.startswith(b"{") and bool(begins.all())
-
-
-def _shape(value: object) -> str:
-    return _shape_of(type(value))
-
-
-def _shape_of(kind: type) -> str:
-    return _SHAPES.get(kind, "a value")
+                alike = [value for value in values if shape_of(type(value)) == shape]
+                self._kinds[name] = _kind(alike if len(shapes) > 1 else values)
 
 
 def _kind(values: list[object]) -> str:
@@ -224,31 +96,3 @@ def _kind(values: list[object]) -> str:
         return "bool"
     texts = [value for value in values if isinstance(value, str)]
     return "time" if len(texts) >= enough and decided_kind(pl.Series(texts)) == "time" else "string"
-
-
-def _fits_int64(values: list[object]) -> bool:
-    numbers = [value for value in values if isinstance(value, int)]
-    return not numbers or -_BIG <= min(numbers) <= max(numbers) < _BIG
-
-
-def _exact(values: list[object]) -> bool:
-    """Tell whether floats hold all the whole numbers among the values."""
-    return all(not isinstance(value, int) or abs(value) <= 2**53 for value in values)
-
-
-def _as_text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    # msgspec writes integers of 64 bits only, and no half characters.
-    if isinstance(value, int | list | dict) and not isinstance(value, bool):
-        return json.dumps(value)
-    return msgspec.json.encode(value).decode()
-
-
-def _nested(name: str, values: list[object]) -> pl.Series:
-    """Build a column of lists or objects; as JSON text where they are not of one type."""
-    try:
-        return pl.Series(name, values, strict=True)
-    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
-        texts = [None if value is None else msgspec.json.encode(value).decode() for value in values]
-        return pl.Series(name, texts, dtype=pl.String)

@@ -34,6 +34,52 @@ _CP1252 = "".join(
 
 
 @dataclass(frozen=True, slots=True)
+class TextSpan:
+    """Where a block stands in its file, with what has to be known to read it alone.
+
+    Attributes:
+        offset: of its first byte in the file.
+        size: how many bytes of the file it is.
+        length: how many bytes it has as UTF-8.
+        line: number of its first line, from 1.
+        encoding: what the lines before it are in: ascii, utf-8 or cp1252.
+        last: whether the file ends with it.
+    """
+
+    offset: int
+    size: int
+    length: int
+    line: int
+    encoding: str
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the data of a block come from: consecutive spans, without the first bytes of them.
+
+    Attributes:
+        spans: the spans.
+        dropped: how many bytes of their UTF-8 come before the data.
+    """
+
+    spans: tuple[TextSpan, ...]
+    dropped: int = 0
+
+    def after(self, dropped: int) -> Origin:
+        """Return where the data begin after so many further bytes; spans left behind are let go."""
+        spans, dropped = self.spans, self.dropped + dropped
+        while len(spans) > 1 and dropped >= spans[0].length:
+            dropped -= spans[0].length
+            spans = spans[1:]
+        return Origin(spans, dropped)
+
+    def then(self, other: Origin) -> Origin:
+        """Return where the data come from with all those of the next block behind them."""
+        return Origin(self.spans + other.spans, self.dropped)
+
+
+@dataclass(frozen=True, slots=True)
 class TextBlock:
     """Whole lines of a file.
 
@@ -42,12 +88,15 @@ class TextBlock:
         line: number of the first line in the file, from 1.
         feeds: how many line feeds there are.
         last: whether the file ends here.
+        origin: where it can be read again by itself; None in a file that is to be read from its
+            beginning: gzip, UTF-16, lines that end with a carriage return alone.
     """
 
     data: bytes
     line: int
     feeds: int
     last: bool
+    origin: Origin | None = None
 
 
 class TextBlocks:
@@ -67,6 +116,31 @@ class TextBlocks:
         self._utf16: codecs.IncrementalDecoder | None = None
         self._cut = False
         self._line = 1
+        self._offset = self._behind = 0
+        self._addressed = True
+
+    def read(self, origin: Origin) -> TextBlock:
+        """Read one block by itself, as iterating would have given it.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        blocks = []
+        for span in origin.spans:
+            self._line, self._encoding, self._offset = span.line, span.encoding, span.offset
+            try:
+                with self._path.open("rb", buffering=0) as file:
+                    file.seek(span.offset)
+                    raw = file.read(span.size)
+            except OSError as error:
+                raise files.unreadable(self._path, error) from error
+            blocks.append(self._block(raw, last=span.last))
+        data = b"".join(block.data for block in blocks)
+        feeds = data.count(b"\n", 0, origin.dropped)
+        total = sum(block.feeds for block in blocks)
+        return TextBlock(
+            data[origin.dropped :], blocks[0].line + feeds, total - feeds, blocks[-1].last, origin
+        )
 
     def __iter__(self) -> Iterator[TextBlock]:
         rest, skipping = b"", False
@@ -76,11 +150,11 @@ class TextBlocks:
                 rest, skipping, whole = self._whole_lines(rest + pending, skipping)
                 if whole:
                     yield self._block(whole, last=False)
+                self._offset, self._behind = self._offset + self._behind, 0
             pending = chunk
         final = rest + (pending or b"")
         if skipping:
-            final = final.partition(b"\n")[2]
-            self._line += 1
+            final = self._after_line(final)
         if self._cut:
             final = self._without_cut_line(final)
         if final or self._line == 1:
@@ -89,17 +163,25 @@ class TextBlocks:
     def _whole_lines(self, data: bytes, skipping: bool) -> tuple[bytes, bool, bytes]:
         """Split into (the unfinished last line, whether it is being skipped, the lines before)."""
         if skipping:
-            _, feed, data = data.partition(b"\n")
-            if not feed:
+            if b"\n" not in data:
+                self._offset += len(data)
                 return b"", True, b""
-            self._line += 1
+            data = self._after_line(data)
         end = data.rfind(b"\n") + 1
         whole, rest = data[:end], data[end:]
         if len(rest) <= MAX_RECORD_BYTES:
             return rest, False, whole
         line = self._line + whole.count(b"\n")
         self._log.reject(line, rest, _too_long())
+        self._behind = len(rest)
         return b"", True, whole
+
+    def _after_line(self, data: bytes) -> bytes:
+        """Return what follows the rest of a line that is left out."""
+        rest = data.partition(b"\n")[2]
+        self._offset += len(data) - len(rest)
+        self._line += 1
+        return rest
 
     def _without_cut_line(self, data: bytes) -> bytes:
         end = data.rfind(b"\n") + 1
@@ -108,11 +190,17 @@ class TextBlocks:
             self._log.reject(line, data[end:], "the file ends in the middle of this line")
         return data[:end]
 
-    def _block(self, data: bytes, *, last: bool) -> TextBlock:
-        data = self._mend_returns(self._decoded(data))
+    def _block(self, raw: bytes, *, last: bool) -> TextBlock:
+        encoding = self._encoding
+        data = self._mend_returns(self._decoded(raw))
         feeds = count_byte(np.frombuffer(data, np.uint8), 10)
-        block = TextBlock(data, self._line, feeds, last)
+        origin = None
+        if self._addressed:
+            span = TextSpan(self._offset, len(raw), len(data), self._line, encoding, last)
+            origin = Origin((span,))
+        block = TextBlock(data, self._line, feeds, last, origin)
         self._line += feeds
+        self._offset += len(raw)
         return block
 
     def _utf8_chunks(self) -> Iterator[bytes]:
@@ -125,6 +213,7 @@ class TextBlocks:
             self._encoding = self._decide(first[: first.rfind(b"\n") + 1])
         mac = b"\r" in first and b"\n" not in first
         if mac:
+            self._addressed = False
             self._log.note("mixed_line_ends", "lines end with a carriage return alone")
         rest = (self._plain(chunk) for chunk in chunks)
         for chunk in itertools.chain(_cut_up(first, self._size), rest):
@@ -138,10 +227,12 @@ class TextBlocks:
     def _without_mark(self, first: bytes) -> bytes:
         if first.startswith(codecs.BOM_UTF8):
             self._log.note("byte_order_mark", "the file begins with a UTF-8 byte order mark")
+            self._offset = len(codecs.BOM_UTF8)
             return first[len(codecs.BOM_UTF8) :]
         if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             self._log.note("byte_order_mark", "the file begins with a UTF-16 byte order mark")
             self._log.note("encoding", "the file is UTF-16")
+            self._addressed = False
             self._utf16 = codecs.getincrementaldecoder("utf-16")("replace")
         return first
 
@@ -150,6 +241,7 @@ class TextBlocks:
         try:
             with self._path.open("rb", buffering=0) as file:
                 if files.is_gzip(self._path):
+                    self._addressed = False
                     yield from self._unpacked(file)
                     return
                 size = HEAD_BYTES
