@@ -43,6 +43,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help="Hold rows to the bundle's schema, too.",
 )
 @click.option("--environment", help="Of the schema. Default: serving, if it has that.")
+@click.option(
+    "--engine", metavar="ENGINE", help="Where rows are answered: local, local:4, ray, spark, ..."
+)
 @click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes to work in.")
 @click.option(
     "--memory",
@@ -95,6 +98,7 @@ def command(
       gristmill predict bundles/spam later.csv a.csv --keep id --quarantine b.csv
       gristmill predict bundles/digits scans/ answers.jsonl
       gristmill predict bundles/large later.parquet answers.parquet --memory 2GB
+      gristmill predict bundles/spam /shared/logs answers --engine ray://head:10001
 
     \b
     Exit codes:
@@ -148,6 +152,7 @@ def _predict(
     *,
     schema_check: str,
     environment: str | None,
+    engine: str | None,
     workers: int,
     batch_rows: int | None,
     part_rows: int | None,
@@ -163,8 +168,9 @@ def _predict(
         options["warn_only"] = schema_check == "warn"
     place = str(data) if not data.exists() else data
     with keeping.opener() as opener, ExitStack() as opened:
-        if workers > 1:
-            options["engine"] = opened.enter_context(open_engine("local", workers=workers))
+        if engine or workers > 1:
+            many = workers if workers > 1 else None
+            options["engine"] = opened.enter_context(open_engine(engine or "local", workers=many))
         return predict_table(bundle, place, out, opener=opener, **options)
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from gristmill.data.pieces import Piece
 from gristmill.data.read_log import ReadLog, ReadNote
-from gristmill.data.stream import PART_ROWS, open_stream
+from gristmill.data.stream import PART_ROWS, TableStream, open_stream
 from gristmill.data.table import TableLike
 from gristmill.data.table_layout import TableLayout
 
@@ -147,16 +147,20 @@ def file_parts(
         UsageError: as `open_stream`.
     """
     stream = open_stream(data, kinds=kinds, rows=rows, judged=judged)
+    parts = tuple(parts_of(stream, rows, exact=exact))
+    return TableParts(stream.name, parts, stream.layout, stream.log)
+
+
+def parts_of(stream: TableStream, rows: int, *, exact: bool = False) -> Iterator[FilePart]:
+    """Yield the parts of a stream one by one, while it is looked through; as `file_parts`."""
     pieces = stream.pieces()
-    runs = _exact_runs(pieces, rows) if exact else _runs(pieces, rows)
-    parts, start = list[FilePart](), 0
-    for number, run in enumerate(runs):
+    start = number = 0
+    for run in _exact_runs(pieces, rows) if exact else _runs(pieces, rows):
         height = sum(piece.rows for piece in run)
-        parts.append(FilePart(number, start, height, stream.layout, tuple(run)))
-        start += height
-    if not parts:
-        parts.append(FilePart(0, 0, 0, stream.layout, ()))
-    return TableParts(stream.name, tuple(parts), stream.layout, stream.log)
+        yield FilePart(number, start, height, stream.layout, tuple(run))
+        start, number = start + height, number + 1
+    if number == 0:
+        yield FilePart(0, 0, 0, stream.layout, ())
 
 
 def _runs(pieces: Iterable[Piece], rows: int) -> Iterator[list[Piece]]:

@@ -20,6 +20,7 @@ class Inline(Mapping):
     """Runs work in the calling thread, one item at a time."""
 
     name = "inline"
+    shares_files = True
     parallelism = 1
 
     def attempts(

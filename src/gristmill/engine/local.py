@@ -39,6 +39,7 @@ class LocalProcesses(Mapping):
     """
 
     name = "local"
+    shares_files = True
 
     def __init__(self, workers: int | None = None) -> None:
         self.parallelism = len(allowed_processors()) if workers is None else workers

@@ -14,7 +14,13 @@ R = TypeVar("R")
 
 
 class Mapping(Closing, ABC):
-    """A base of engines: whoever can attempt items can map them."""
+    """A base of engines: whoever can attempt items can map them.
+
+    Attributes:
+        shares_files: see `Engine`.
+    """
+
+    shares_files = False
 
     @abstractmethod
     def attempts(

@@ -34,10 +34,12 @@ class Engine(Protocol):
     Attributes:
         name: its kind: `local`, `inline`, `ray` or `spark`.
         parallelism: how many items are worked on at once.
+        shares_files: whether its workers run on this machine, and so see the same files.
     """
 
     name: str
     parallelism: int
+    shares_files: bool
 
     def attempts(
         self, fn: Callable[[T], R], items: Iterable[T], /

@@ -119,8 +119,7 @@ def test_rows_of_a_text_file_are_told_beforehand(tmp_path: Path) -> None:
     source = open_source(tmp_path / "a.csv", TEXT)
     assert source.rows == 3
     (part,) = source.parts(10, lambda number: True)
-    assert part.frame is not None
-    assert part.frame["row_id"].to_list() == [5, 7, 9]
+    assert part.read()["row_id"].to_list() == [5, 7, 9]
     (tmp_path / "b.csv").write_text("text,row_id\nx,5\ny,5\n")
     with pytest.raises(DataError, match="column 'row_id' has value 5 more than once"):
         open_source(tmp_path / "b.csv", TEXT)

@@ -29,8 +29,7 @@ VALUE = st.one_of(
 
 def read(path: Path) -> ReadRows:
     source = open_source(path, FIELDS)
-    frame = next(iter(source.parts(1000, lambda _: True))).frame
-    assert frame is not None
+    frame = next(iter(source.parts(1000, lambda _: True))).read()
     return RowReader(FIELDS, path.parent, is_text=source.is_text)(frame)
 
 

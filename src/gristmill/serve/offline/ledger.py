@@ -2,6 +2,7 @@
 
     .answers.parquet.parts/
       lock                       held by the run that works here
+      seen                       a token of this run: who reads the same sees this disk
       3f2a91c077aa01bc/          the job: bundle, data and options
         00000000.json            part 0 is finished: its rows, and size and CRC of its files
         00000000.answers         a part's bytes, as they will stand in the output
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping
@@ -28,6 +30,7 @@ from gristmill.core.atomic import naming
 from gristmill.core.errors import DataError, ServeError
 
 _LOCK = "lock"
+_SEEN = "seen"
 _DRAFT = ".draft"
 _DONE = ".json"
 ANSWERS = "answers"
@@ -52,6 +55,7 @@ class PartRecord(msgspec.Struct, frozen=True):
         labels: how many rows got each label.
         files: by kind, `answers` and perhaps `bad`.
         columns: names of the answers' columns.
+        ids: the type of the row ids.
     """
 
     rows: int
@@ -61,6 +65,7 @@ class PartRecord(msgspec.Struct, frozen=True):
     labels: dict[str, int]
     files: dict[str, Stored]
     columns: tuple[str, ...] = ()
+    ids: str = ""
 
 
 class Ledger:
@@ -68,10 +73,18 @@ class Ledger:
 
     Args:
         folder: of the job alone.
+        token: what the run that holds it has written beside it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, token: str = "") -> None:
+        self.folder, self.token = folder, token
+
+    def is_seen(self) -> bool:
+        """Tell whether this machine sees the folder, and not another one of the same name."""
+        try:
+            return (self.folder.parent / _SEEN).read_text() == self.token
+        except OSError:
+            return False
 
     def store(
         self, number: int, files: Mapping[str, bytes], record: PartRecord, *, sync: bool = False
@@ -148,8 +161,8 @@ class Ledger:
         return self.folder / f"{number:08d}{_DONE}"
 
     def _write(self, target: Path, data: bytes, *, sync: bool = False) -> None:
-        # A worker of a killed run may still be at the same part: no two share a draft.
-        draft = target.with_name(f"{target.name}.{os.getpid()}{_DRAFT}")
+        # A worker of a killed run, here or elsewhere, may still be at it: no two share a draft.
+        draft = target.with_name(f"{target.name}.{secrets.token_hex(8)}{_DRAFT}")
         try:
             with naming(target, draft):
                 with draft.open("wb") as file:
@@ -189,7 +202,9 @@ def opened_ledger(out: Path, job: str) -> Iterator[Ledger]:
         folder.mkdir(exist_ok=True)
         for draft in folder.glob(f"*{_DRAFT}*"):
             _remove(draft)
-        yield Ledger(folder)
+        token = secrets.token_hex(16)
+        (work / _SEEN).write_text(token)
+        yield Ledger(folder, token)
         shutil.rmtree(work)
 
 

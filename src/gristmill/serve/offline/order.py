@@ -11,6 +11,7 @@ from gristmill.core.fingerprint import fingerprint
 from gristmill.core.quantities import parse_bytes
 from gristmill.serve.offline.answered_part import Guard
 from gristmill.serve.offline.answering import class_columns
+from gristmill.serve.offline.bundle_place import BundlePlace, SentBundle
 from gristmill.serve.offline.ledger import Ledger, PartRecord
 from gristmill.serve.offline.opening import Input, open_source
 from gristmill.serve.offline.output import Output
@@ -22,6 +23,9 @@ from gristmill.serve.offline.source import Source
 from gristmill.serve.offline.summary import PredictionSummary
 from gristmill.serve.offline.text_source import TextSource
 from gristmill.store.bundle import WEIGHTS, Bundle
+
+_MOST_RUN_PARTS = 4
+_RUNS_PER_WORKER = 4
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,26 @@ class Order:
                wishes.on_bad, set_aside, wishes.batch_rows, self.part_rows, guarded)  # fmt: skip
         return fingerprint(job)
 
-    def writer(self, ledger: Ledger, opener: Opener) -> PartWriter:
-        """Return what answers parts and keeps them in a ledger."""
+    def run_parts(self, workers: int) -> int:
+        """Return how many parts a worker reads in one go, so that all of so many have enough to do.
+
+        What reads a row group for one part has unpacked it for those beside it.
+        """
+        parts = max(self.source.rows or 0, 1) // self.part_rows
+        return max(1, min(_MOST_RUN_PARTS, parts // (_RUNS_PER_WORKER * workers)))
+
+    def writer(self, ledger: Ledger, opener: Opener, *, send_bundle: bool) -> PartWriter:
+        """Return what answers parts and keeps them in a ledger.
+
+        Args:
+            ledger: where they are kept.
+            opener: opens the bundle.
+            send_bundle: whether workers may not see the bundle's folder.
+        """
         wishes = self.wishes
+        place = SentBundle if send_bundle else BundlePlace
         return PartWriter(
-            bundle=self.bundle.folder.absolute(),
-            bundle_mark=self.bundle.fingerprint,
+            bundle=place(self.bundle.folder.absolute(), self.bundle.fingerprint),
             input_mark=self.mark,
             ledger=ledger,
             output=self.output,

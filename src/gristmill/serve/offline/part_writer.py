@@ -16,6 +16,7 @@ from gristmill.core.errors import BundleError, DataError, FindingsError
 from gristmill.data.table import ROW_ID
 from gristmill.serve.offline.answered_part import Answered, Guard, answer_part
 from gristmill.serve.offline.answering import by_class
+from gristmill.serve.offline.bundle_place import BundlePlace
 from gristmill.serve.offline.ledger import ANSWERS, BAD, Ledger, PartRecord
 from gristmill.serve.offline.output import Output, flat
 from gristmill.serve.offline.quarantine import bad_rows
@@ -38,8 +39,7 @@ class PartWriter:
     """Answers parts; holds paths, words and functions only, so that it can be sent.
 
     Attributes:
-        bundle: the bundle's folder.
-        bundle_mark: its fingerprint, which must not change while the job lasts.
+        bundle: where the bundle is; its fingerprint must not change while the job lasts.
         input_mark: fingerprint of the data.
         ledger: where finished parts are kept.
         output: how answers are written.
@@ -54,8 +54,7 @@ class PartWriter:
         opener: opens the bundle.
     """
 
-    bundle: Path
-    bundle_mark: str
+    bundle: BundlePlace
     input_mark: str
     ledger: Ledger
     output: Output
@@ -77,7 +76,7 @@ class PartWriter:
             BundleError: the bundle is damaged, or another one now.
         """
         with _opening:
-            return _opened(self.opener, self.bundle, self.bundle_mark)
+            return _opened(self.opener, self.bundle.folder, self.bundle.mark)
 
     def __call__(self, part: Part) -> PartRecord:
         """Answer a part, write its file, and return what it holds.
@@ -87,18 +86,15 @@ class PartWriter:
             DataError: the disk refuses.
             ServeError: the model can't be computed.
         """
-        return self.stored(part.number, self.answered(part))
+        return self.stored(part.number, *self.packed(self.answered(part.read())))
 
-    def answered(self, part: Part) -> Answered:
-        """Return a part's answers; the rest is for another thread.
+    def answered(self, frame: pl.DataFrame) -> Answered:
+        """Return the answers to a part's rows.
 
         Raises:
             FindingsError: as `__call__`.
             ServeError: as `__call__`.
         """
-        frame = part.frame
-        if frame is None:
-            raise ValueError("expected a part that is wanted")
         runner = self.runner
         reader = RowReader(runner.inputs, self.folder, is_text=self.is_text)
         found = answer_part(
@@ -114,12 +110,8 @@ class PartWriter:
             )
         return found
 
-    def stored(self, number: int, found: Answered) -> PartRecord:
-        """Write what `answered` returned.
-
-        Raises:
-            DataError: as `__call__`.
-        """
+    def packed(self, found: Answered) -> tuple[dict[str, bytes], PartRecord]:
+        """Return what `answered` returned as bytes by kind, and the record of it."""
         table = self._table(found)
         files = {ANSWERS: self.output.encode(table)}
         if self.quarantine and found.reasons:
@@ -135,7 +127,16 @@ class PartWriter:
             labels=dict(labels.value_counts(sort=True).iter_rows()),
             files={},
             columns=tuple(table.columns),
+            ids=str(table[ROW_ID].dtype),
         )
+        return files, record
+
+    def stored(self, number: int, files: dict[str, bytes], record: PartRecord) -> PartRecord:
+        """Write what `packed` returned.
+
+        Raises:
+            DataError: as `__call__`.
+        """
         try:
             return self.ledger.store(number, files, record, sync=self.output.is_folder)
         except OSError as error:
@@ -147,7 +148,7 @@ class PartWriter:
 
     def _table(self, found: Answered) -> pl.DataFrame:
         frame, rows = found.frame, found.frame.height
-        prefix = f"p{self.bundle_mark[:8]}-{self.input_mark[:8]}-"
+        prefix = f"p{self.bundle.mark[:8]}-{self.input_mark[:8]}-"
         ids = frame.select(pl.format(prefix + "{}", ROW_ID).alias(PREDICTION_ID)).to_series()
         answers = found.answers
         if not self.output.nested:

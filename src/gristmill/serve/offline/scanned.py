@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from dataclasses import dataclass
+from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +12,9 @@ import polars as pl
 
 from gristmill.core.errors import DataError
 from gristmill.data.formats import format_of, scan_binary
+from gristmill.data.pieces import check_seen
 from gristmill.data.table import ROW_ID
-from gristmill.serve.offline.source import SAMPLE_ROWS, Part, Wanted, numbered
+from gristmill.serve.offline.source import SAMPLE_ROWS, HeldRows, Part, Run, Wanted, numbered
 from gristmill.serve.offline.whole_files import file_mark
 
 
@@ -71,11 +73,24 @@ class ScannedSource:
             if not is_wanted:
                 yield from (Part(cut.number, None) for cut in cuts)
                 continue
-            frames = self._frames(file, cuts[0].start, sum(cut.rows for cut in cuts), size)
+            start, rows = cuts[0].start, sum(cut.rows for cut in cuts)
+            frames = _frames(self._scan(file), self._files[file], start, rows, size)
             for cut, frame in zip(cuts, frames, strict=True):
-                if frame.height != cut.rows:
-                    raise _damaged(self._files[file], f"rows are missing after {cut.start}")
-                yield Part(cut.number, numbered(frame, starts[file] + cut.start))
+                yield Part(cut.number, HeldRows(numbered(frame, starts[file] + cut.start)))
+
+    def runs(self, size: int, wanted: Wanted, longest: int) -> Iterator[Run]:
+        """Yield the parts that are wanted, unread; a run lies in one file."""
+        starts = [sum(self._lengths[:file]) for file in range(len(self._files))]
+        for (file, is_wanted), cuts in groupby(
+            self._cuts(size), lambda cut: (cut.file, wanted(cut.number))
+        ):
+            while is_wanted and (run := list(islice(cuts, longest))):
+                start = run[0].start
+                rows = sum(cut.rows for cut in run)
+                names = tuple(self._scan(file).collect_schema())
+                path = self._files[file].absolute()
+                unread = ScannedRows(path, names, start, rows, size, starts[file] + start)
+                yield Run(tuple(cut.number for cut in run), unread)
 
     def ids(self) -> Iterator[pl.Series]:
         """Yield the data's own row ids, some at a time."""
@@ -83,7 +98,7 @@ class ScannedSource:
             if ROW_ID not in scan.collect_schema():
                 raise DataError(f"expected a column {ROW_ID!r}, as in other files, found none",
                                 where=str(self._files[file]))  # fmt: skip
-            for batch in self._batches(scan.select(ROW_ID), 1 << 20, self._files[file]):
+            for batch in _batches(scan.select(ROW_ID), 1 << 20, self._files[file]):
                 yield batch[ROW_ID]
 
     def _cuts(self, size: int) -> Iterator[_Cut]:
@@ -101,20 +116,57 @@ class ScannedSource:
             return scan
         return scan.select(name for name in scan.collect_schema() if name in self._chosen)
 
-    def _frames(self, file: int, start: int, rows: int, size: int) -> Iterator[pl.DataFrame]:
-        lazy = self._scan(file)
-        if rows == 0:
-            yield _read(lazy.head(0), self._files[file])
-            return
-        batches = self._batches(lazy.slice(start, rows), size, self._files[file])
-        yield from recut(batches, size)
 
-    @staticmethod
-    def _batches(lazy: pl.LazyFrame, size: int, file: Path) -> Iterator[pl.DataFrame]:
-        try:
-            yield from lazy.collect_batches(chunk_size=size, maintain_order=True)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise _damaged(file, error) from error
+@dataclass(frozen=True)
+class ScannedRows:
+    """Rows of a file, in parts.
+
+    Attributes:
+        path: the file.
+        names: the columns that are read.
+        start: the first row in the file.
+        rows: how many.
+        size: rows of each part; the last may have fewer.
+        first: number of the first row in the whole table.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    start: int
+    rows: int
+    size: int
+    first: int
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """Yield the rows of each part."""
+        check_seen(self.path)
+        lazy = scan_binary(self.path, format_of(self.path)).select(self.names)
+        first = self.first
+        for frame in _frames(lazy, self.path, self.start, self.rows, self.size):
+            yield numbered(frame, first)
+            first += frame.height
+
+
+def _frames(
+    lazy: pl.LazyFrame, file: Path, start: int, rows: int, size: int
+) -> Iterator[pl.DataFrame]:
+    """Yield rows of a file as frames of `size` rows; the last may have fewer."""
+    if rows == 0:
+        yield _read(lazy.head(0), file)
+        return
+    found = 0
+    for frame in recut(_batches(lazy.slice(start, rows), size, file), size):
+        found += frame.height
+        yield frame
+    if found != rows:
+        raise _damaged(file, f"rows are missing after {start + found}")
+
+
+def _batches(lazy: pl.LazyFrame, size: int, file: Path) -> Iterator[pl.DataFrame]:
+    try:
+        yield from lazy.collect_batches(chunk_size=size, maintain_order=True)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _damaged(file, error) from error
 
 
 def recut(frames: Iterable[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:

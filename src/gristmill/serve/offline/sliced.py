@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,8 +13,17 @@ from numpy.typing import NDArray
 
 from gristmill.core.errors import DataError
 from gristmill.core.fingerprint import fingerprint
+from gristmill.data.pieces import check_seen
 from gristmill.data.table import ROW_ID
-from gristmill.serve.offline.source import SAMPLE_ROWS, Part, Wanted, numbered
+from gristmill.serve.offline.source import (
+    SAMPLE_ROWS,
+    HeldRows,
+    Part,
+    Run,
+    Unread,
+    Wanted,
+    numbered,
+)
 from gristmill.serve.offline.whole_files import file_mark
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm")
@@ -32,6 +42,9 @@ class Sliceable(Protocol):
 
     def slice(self, start: int, rows: int) -> pl.DataFrame:
         """Return some rows."""
+
+    def unread(self, start: int, rows: int) -> Unread:
+        """Return them unread, where they are not in memory anyway."""
 
     def mark(self) -> str:
         """Return the fingerprint of the data."""
@@ -57,8 +70,13 @@ class SlicedSource:
     def parts(self, size: int, wanted: Wanted) -> Iterator[Part]:
         """Yield all parts."""
         for number, start in enumerate(range(0, max(self.rows, 1), size)):
-            found = numbered(self._data.slice(start, size), start) if wanted(number) else None
-            yield Part(number, found)
+            yield Part(number, self._data.unread(start, size) if wanted(number) else None)
+
+    def runs(self, size: int, wanted: Wanted, longest: int) -> Iterator[Run]:
+        """Yield the parts that are wanted, one a run."""
+        for number, rows in self.parts(size, wanted):
+            if rows is not None:
+                yield Run((number,), rows)
 
 
 class FrameRows:
@@ -72,6 +90,10 @@ class FrameRows:
     def slice(self, start: int, rows: int) -> pl.DataFrame:
         """Return some rows."""
         return self.frame.slice(start, rows)
+
+    def unread(self, start: int, rows: int) -> Unread:
+        """Return them as they are."""
+        return HeldRows(numbered(self.slice(start, rows), start))
 
     def mark(self) -> str:
         """Return the fingerprint of the frame."""
@@ -103,9 +125,35 @@ class ArrayRows:
         """Return some rows."""
         return pl.DataFrame([tensor_series(self._column, self._array[start : start + rows])])
 
+    def unread(self, start: int, rows: int) -> Unread:
+        """Return where they are in the file."""
+        return MappedRows(self._path.absolute(), self._column, start, rows)
+
     def mark(self) -> str:
         """Return the fingerprint of the file's bytes."""
         return file_mark([self._path])
+
+
+@dataclass(frozen=True)
+class MappedRows:
+    """Rows of a `.npy` file.
+
+    Attributes:
+        path: the file.
+        column: its name as a column.
+        start: the first of them.
+        rows: how many, if there are so many.
+    """
+
+    path: Path
+    column: str
+    start: int
+    rows: int
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """Yield them as one part."""
+        check_seen(self.path)
+        yield numbered(ArrayRows(self.path, self.column).slice(self.start, self.rows), self.start)
 
 
 class ImageRows:
@@ -128,6 +176,10 @@ class ImageRows:
             {ROW_ID: names, self._column: paths},
             schema={ROW_ID: pl.String, self._column: pl.String},
         )
+
+    def unread(self, start: int, rows: int) -> Unread:
+        """Return their paths: pixels are read where they are answered."""
+        return HeldRows(numbered(self.slice(start, rows), start))
 
     def mark(self) -> str:
         """Return the fingerprint of the names, sizes and times of change of all files."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import polars as pl
@@ -16,16 +17,60 @@ Wanted = Callable[[int], bool]
 SAMPLE_ROWS = 256
 
 
+class Unread(Protocol):
+    """Rows of some parts, read where they are answered; can be sent to other processes."""
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """Yield the rows of each part, `row_id` first.
+
+        Raises:
+            DataError: the data is damaged, or is not seen from here.
+        """
+
+
 class Part(NamedTuple):
     """A run of rows, the unit that is done or not.
 
     Attributes:
         number: from 0.
-        frame: the rows, `row_id` first; None where the part is not wanted.
+        rows: the part's; None where it is not wanted.
     """
 
     number: int
-    frame: pl.DataFrame | None
+    rows: Unread | None
+
+    def read(self) -> pl.DataFrame:
+        """Return the rows of a part that is wanted, `row_id` first.
+
+        Raises:
+            DataError: the data is damaged.
+        """
+        if self.rows is None:
+            raise ValueError("expected a part that is wanted")
+        return next(self.rows.frames())
+
+
+class Run(NamedTuple):
+    """Parts that lie one behind another and are read in one go.
+
+    Attributes:
+        numbers: of the parts.
+        rows: of each of them.
+    """
+
+    numbers: tuple[int, ...]
+    rows: Unread
+
+
+@dataclass(frozen=True)
+class HeldRows:
+    """Rows of one part that travel as they are: those of tables in memory."""
+
+    frame: pl.DataFrame
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """Yield the rows."""
+        yield self.frame
 
 
 class Source(Protocol):
@@ -54,6 +99,18 @@ class Source(Protocol):
 
         Raises:
             DataError: the data is damaged, or row ids are missing or not of one type.
+        """
+
+    def runs(self, size: int, wanted: Wanted, longest: int) -> Iterator[Run]:
+        """Yield the same parts, those that are wanted, unread.
+
+        Args:
+            size: as above.
+            wanted: as above.
+            longest: most parts of a run.
+
+        Raises:
+            DataError: as above, as far as it is seen without reading all of the data.
         """
 
 

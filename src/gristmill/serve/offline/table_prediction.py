@@ -7,7 +7,7 @@ goes on after the parts that it finished; the output appears whole or not at all
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import chain
@@ -18,15 +18,16 @@ from gristmill.core.atomic import naming
 from gristmill.core.errors import DataError
 from gristmill.core.progress import task
 from gristmill.data.formats import write_table
+from gristmill.engine.current import chosen_engine
 from gristmill.engine.protocol import Engine
 from gristmill.serve.offline.answered_part import Guard
 from gristmill.serve.offline.ledger import ANSWERS, BAD, Ledger, PartRecord, opened_ledger
+from gristmill.serve.offline.on_engine import Failures, answered_on_engine
 from gristmill.serve.offline.opening import Input
 from gristmill.serve.offline.order import Order, Wishes, checked_order
 from gristmill.serve.offline.output import Output
 from gristmill.serve.offline.part_writer import DISK_FIX, OnBad, Opener, PartWriter, open_bundle
 from gristmill.serve.offline.quarantine import write_quarantine
-from gristmill.serve.offline.source import Part
 from gristmill.serve.offline.summary import PredictionSummary
 from gristmill.serve.offline.text_source import TextSource
 from gristmill.serve.offline.threaded import answered_in_threads
@@ -52,7 +53,7 @@ def predict_table(
     memory: int | str = MEMORY,
     guard: Guard | None = None,
     warn_only: bool = False,
-    engine: Engine | None = None,
+    engine: Engine | str | None = None,
     opener: Opener | None = None,
 ) -> PredictionSummary:
     """Answer every row of a table and write the answers.
@@ -77,8 +78,11 @@ def predict_table(
         memory: bytes, or text such as `"2GB"`, for rows under way, the model and Python apart.
         guard: a further check: takes rows, returns what is wrong with some by their place.
         warn_only: whether such rows are answered all the same, with the reason in `warning`.
-        engine: where parts are answered; by default here. Takes `part_rows` for each of its
-            workers.
+        engine: where parts are answered, as `open_engine` takes it; by default the current engine,
+            if there is one, else a few threads of this process. Workers read the rows of files
+            themselves, take `part_rows` each, and keep the model from part to part. Where they do
+            not see the bundle, it is sent to them; where they do not see the output's folder,
+            answers come back.
         opener: makes a runner of the bundle's folder, in each worker; by default `open_runner`.
 
     Raises:
@@ -86,15 +90,20 @@ def predict_table(
         DataError: the data can't be read or lacks a column, or the output can't be written.
         FindingsError: a row is bad, and `on_bad` is `fail`.
         UsageError: a number is below 1, or a name would make the output replace something else.
-        ServeError: another run is writing the same output, or the model can't be computed.
+        ServeError: another run is writing the same output, or the model can't be computed. On an
+            engine parts that fail do not stop the others: all are told at the end.
     """
     began = time.monotonic()
     wishes = Wishes(tuple(keep), on_bad, batch_rows, part_rows, memory, guard, warn_only)
     order = checked_order(bundle, data, Path(out), quarantine, wishes)
-    with opened_ledger(order.output.path, order.fingerprint()) as ledger:
-        writer = order.writer(ledger, opener or open_bundle)
+    with (
+        chosen_engine(engine) as chosen,
+        opened_ledger(order.output.path, order.fingerprint()) as ledger,
+    ):
+        send_bundle = chosen is not None and not chosen.shares_files
+        writer = order.writer(ledger, opener or open_bundle, send_bundle=send_bundle)
         with written_behind(partial(_join, order, ledger)) as join:
-            resumed, records = _run(order, writer, engine, join)
+            resumed, records = _run(order, writer, chosen, join)
             if order.quarantine is not None:
                 _write_bad(order, order.quarantine, ledger, records)
     return order.summary(records, resumed, time.monotonic() - began)
@@ -109,36 +118,61 @@ def _run(
     """
     found = writer.ledger.records()
     resumed = sum(record.rows for record in found.values())
-    numbers: list[int] = []
+    failures, records = Failures(), list[PartRecord]()
 
-    def missing() -> Generator[Part]:
-        for part in order.source.parts(order.part_rows, lambda number: number not in found):
-            numbers.append(part.number)
-            if part.frame is not None:
-                yield part
+    def take(record: PartRecord) -> None:
+        if records and record.ids != records[0].ids:
+            raise _other_ids(records, record)
+        join((len(records), record))
+        records.append(record)
 
-    records: list[PartRecord] = []
     with ExitStack() as opened:
         progress = opened.enter_context(task("predict", order.source.rows))
-        parts = opened.enter_context(closing(missing()))
-        done = engine.map(writer, parts) if engine else answered_in_threads(writer, parts)
-        opened.callback(_close, done)
         progress.advance(resumed)
-        for fresh in chain(done, [None]):  # then come those found behind the last fresh one
-            while len(records) < len(numbers) and numbers[len(records)] in found:
-                records.append(found[numbers[len(records)]])
-                join((len(records) - 1, records[-1]))
-            if fresh is not None:
-                records.append(fresh)
-                join((len(records) - 1, fresh))
-                progress.advance(fresh.rows)
+        done = _fresh(order, writer, engine, found, failures)
+        for number, record in opened.enter_context(closing(done)):
+            progress.advance(record.rows)
+            if not failures.found:
+                while len(records) < number:
+                    take(found[len(records)])
+                take(record)
+    if failures.found:
+        raise failures.error()
+    while len(records) in found:
+        take(found[len(records)])
     return resumed, records
 
 
-def _close(results: Iterator[PartRecord]) -> None:
-    """Stop work that is under way, if there is any."""
-    if isinstance(results, Generator):
-        results.close()
+def _fresh(
+    order: Order,
+    writer: PartWriter,
+    engine: Engine | None,
+    found: Mapping[int, PartRecord],
+    failures: Failures,
+) -> Generator[_Done]:
+    """Yield the parts that were missing, in order, as soon as they are written."""
+
+    def is_missing(number: int) -> bool:
+        return number not in found
+
+    if engine is None:
+        parts = order.source.parts(order.part_rows, is_missing)
+        with closing(answered_in_threads(writer, parts)) as answered:
+            yield from answered
+        return
+    runs = order.source.runs(order.part_rows, is_missing, order.run_parts(engine.parallelism))
+    with closing(answered_on_engine(engine, writer, runs, failures)) as answered:
+        yield from answered
+
+
+def _other_ids(records: Sequence[PartRecord], record: PartRecord) -> DataError:
+    start = sum(each.rows for each in records)
+    return DataError(
+        f"column 'row_id' has whole numbers or texts first ({records[0].ids}), and then others "
+        f"({record.ids})",
+        where=f"rows {start} to {start + record.rows}",
+        fix="make all ids whole numbers, or all of them texts",
+    )
 
 
 def _join(order: Order, ledger: Ledger, done: Iterator[_Done]) -> None:

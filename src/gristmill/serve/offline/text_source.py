@@ -6,6 +6,7 @@ A line that is no row at all ends the run, unless it may be set aside.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -13,14 +14,26 @@ import polars as pl
 
 from gristmill.core.errors import DataError
 from gristmill.core.progress import current
+from gristmill.data.file_part import FilePart, parts_of
 from gristmill.data.formats import format_of
 from gristmill.data.read_log import REJECTS_SCHEMA
 from gristmill.data.stream import TableStream, open_stream
 from gristmill.data.table import ROW_ID
-from gristmill.serve.offline.source import SAMPLE_ROWS, Part, Wanted, numbered
+from gristmill.serve.offline.source import SAMPLE_ROWS, Part, Run, Wanted, numbered
 from gristmill.serve.offline.whole_files import count_lines, file_mark
 
 _ID_ROWS = 1 << 16
+
+
+@dataclass(frozen=True)
+class CutRows:
+    """Rows of text files, cut at records."""
+
+    part: FilePart
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """Yield them as one part."""
+        yield numbered(self.part.read(), self.part.start)
 
 
 class TextSource:
@@ -84,21 +97,18 @@ class TextSource:
 
     def parts(self, size: int, wanted: Wanted) -> Iterator[Part]:
         """Yield all parts; those that are not wanted are read as well, to find the next."""
-        stream, start = self._cut_at(size), 0
-        dtype: pl.DataType | None = None
-        for number, frame in enumerate(stream.parts()):
+        stream = self._cut_at(size)
+        for part in parts_of(stream, size, exact=True):
             self._check_lines(stream)
-            dtype = dtype or frame.schema[ROW_ID]
-            if frame.schema[ROW_ID] != dtype:
-                raise DataError(
-                    f"column {ROW_ID!r} has whole numbers first, and then others",
-                    where=f"{stream.name}, rows {start} to {start + frame.height}",
-                    fix="make all ids whole numbers, or all of them texts",
-                )
-            yield Part(number, numbered(frame, start) if wanted(number) else None)
-            start += frame.height
+            yield Part(part.number, CutRows(part) if wanted(part.number) else None)
         self._check_lines(stream)
         self._check_end(stream)
+
+    def runs(self, size: int, wanted: Wanted, longest: int) -> Iterator[Run]:
+        """Yield the parts that are wanted, one a run; others are looked through, too."""
+        for number, rows in self.parts(size, wanted):
+            if rows is not None:
+                yield Run((number,), rows)
 
     def ids(self) -> Iterator[pl.Series]:
         """Yield the data's own row ids, some at a time."""

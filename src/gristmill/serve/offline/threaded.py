@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from gristmill.core.processes.place import allowed_processors
@@ -15,8 +15,11 @@ _MOST_THREADS = 4
 _AHEAD = 1
 
 
-def answered_in_threads(writer: PartWriter, parts: Iterator[Part]) -> Iterator[PartRecord]:
-    """Answer parts; yield the record of each, in order, once it is written.
+def answered_in_threads(
+    writer: PartWriter, parts: Iterator[Part]
+) -> Generator[tuple[int, PartRecord], None, None]:
+    """Answer the parts that are wanted; yield the number and record of each, in order, once it is
+    written.
 
     What models and tables are computed with lets go of the interpreter, so that threads are as good
     as processes for all but tokenizing. A part is done by one thread from beginning to end, and
@@ -24,11 +27,18 @@ def answered_in_threads(writer: PartWriter, parts: Iterator[Part]) -> Iterator[P
     are still finished.
     """
     threads = min(len(allowed_processors()), _MOST_THREADS)
-    under_way: deque[Future[PartRecord]] = deque()
+    under_way: deque[tuple[int, Future[PartRecord]]] = deque()
+
+    def first() -> tuple[int, PartRecord]:
+        number, future = under_way.popleft()
+        return number, future.result()
+
     with ThreadPoolExecutor(threads, "gristmill-predict") as pool:
         for part in parts:
-            under_way.append(pool.submit(writer, part))
-            while len(under_way) > threads + _AHEAD or (under_way and under_way[0].done()):
-                yield under_way.popleft().result()
+            if part.rows is None:
+                continue
+            under_way.append((part.number, pool.submit(writer, part)))
+            while len(under_way) > threads + _AHEAD or (under_way and under_way[0][1].done()):
+                yield first()
         while under_way:
-            yield under_way.popleft().result()
+            yield first()

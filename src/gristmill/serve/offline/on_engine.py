@@ -1,0 +1,145 @@
+"""Parts answered by an engine's workers, and kept in the ledger, whether they see it or not.
+
+A part that fails does not stop the others: its reason is kept, and told when all are done.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gristmill.core.errors import FindingsError, GristmillError, StepError
+from gristmill.engine.failures import as_ours
+from gristmill.engine.protocol import Engine
+from gristmill.serve.offline.ledger import PartRecord
+from gristmill.serve.offline.part_writer import PartWriter
+from gristmill.serve.offline.source import Run
+
+_MOST_FAILED = 20
+_FIX = "run the same command again: finished parts are kept, and only the others are done"
+
+
+class Finished(NamedTuple):
+    """A part that a worker is done with.
+
+    Attributes:
+        number: of the part.
+        result: what it holds, or why it failed.
+        files: bytes by kind, where the worker could not write them itself.
+    """
+
+    number: int
+    result: PartRecord | GristmillError
+    files: dict[str, bytes] | None = None
+
+
+@dataclass(frozen=True)
+class RunAnswerer:
+    """Answers the parts of a run; what an engine sends to its workers.
+
+    The model is loaded once a process, by the writer. Where the ledger is not seen, answers go back
+    as bytes.
+    """
+
+    writer: PartWriter
+
+    def __call__(self, run: Run) -> list[Finished]:
+        """Return what came of each part, in order.
+
+        Raises:
+            FindingsError: a row is bad, and bad rows are to end the job.
+            DataError: the disk refuses.
+        """
+        frames, done = run.rows.frames(), list[Finished]()
+        is_seen = self.writer.ledger.is_seen()
+        for number in run.numbers:
+            try:
+                frame = next(frames)
+            except Exception as error:  # then none of the run's other parts can be read
+                ours = as_ours(error, _place(number))
+                return done + [Finished(each, ours) for each in run.numbers[len(done) :]]
+            try:
+                files, record = self.writer.packed(self.writer.answered(frame))
+            except FindingsError:
+                raise
+            except Exception as error:  # told with the others
+                done.append(Finished(number, as_ours(error, _place(number))))
+                continue
+            if is_seen:
+                done.append(Finished(number, self.writer.stored(number, files, record)))
+            else:
+                done.append(Finished(number, record, files))
+        return done
+
+
+@dataclass
+class Failures:
+    """Parts that failed, and why."""
+
+    found: list[tuple[int, GristmillError]] = field(default_factory=list)
+
+    def add(self, number: int, error: GristmillError) -> None:
+        """Note a part.
+
+        Raises:
+            GristmillError: there are so many that the others would hardly do better.
+        """
+        self.found.append((number, error))
+        if len(self.found) == _MOST_FAILED:
+            raise self.error()
+
+    def error(self) -> GristmillError:
+        """Return what to tell of all of them; of the kind of the first."""
+        number, first = self.found[0]
+        count = f"{len(self.found)} parts" if len(self.found) > 1 else "1 part"
+        mend = f"{first.fix}; then " if first.fix else ""
+        return type(first)(
+            f"{count} could not be answered; the first, part {number}: {first.message}",
+            where=first.where,
+            fix=mend + _FIX,
+        )
+
+
+def answered_on_engine(
+    engine: Engine, writer: PartWriter, runs: Iterable[Run], failures: Failures
+) -> Generator[tuple[int, PartRecord], None, None]:
+    """Yield the number and record of each part that was answered, in order, once it is written.
+
+    Args:
+        engine: where.
+        writer: answers and keeps parts.
+        runs: of parts that are wanted.
+        failures: hears of the others.
+
+    Raises:
+        FindingsError: a row is bad, and bad rows are to end the job.
+        DataError: the disk refuses.
+        GristmillError: too many parts fail.
+    """
+    under_way: deque[Run] = deque()
+
+    def noted() -> Iterator[Run]:
+        for run in runs:
+            under_way.append(run)
+            yield run
+
+    with closing(engine.attempts(RunAnswerer(writer), noted())) as outcomes:
+        for outcome in outcomes:
+            run, error = under_way.popleft(), outcome.error
+            if error is not None and not isinstance(error, StepError):
+                outcome.get()  # of no single part: all others would end alike
+            done = outcome.get() if error is None else [Finished(at, error) for at in run.numbers]
+            for number, result, files in done:
+                if isinstance(result, GristmillError):
+                    failures.add(number, result)
+                elif files is None:
+                    yield number, result
+                else:
+                    yield number, writer.stored(number, files, result)
+
+
+def _place(number: int) -> str:
+    return f"part {number}"

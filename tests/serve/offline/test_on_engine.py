@@ -1,0 +1,203 @@
+"""Batch prediction on engines: the same bytes, whoever answers, dies or fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from gristmill.core.errors import DataError, FindingsError, GristmillError
+from gristmill.engine import Engine
+from gristmill.engine.inline import Inline
+from gristmill.serve.offline import on_engine
+from gristmill.serve.offline.ledger import Ledger, kept_rows
+from gristmill.serve.offline.opening import Input
+from gristmill.serve.offline.table_prediction import predict_table
+from gristmill.serve.runners.opening import open_runner
+from gristmill.serve.runners.rows import Rows
+from gristmill.serve.runners.runner import Runner
+from gristmill.store.bundle import Bundle
+
+Tables = Callable[[int], pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Dying:
+    """Opens a bundle in a process that dies, unless another has died before."""
+
+    mark: Path
+
+    def __call__(self, folder: Path) -> Runner:
+        try:
+            self.mark.touch(exist_ok=False)
+        except FileExistsError:
+            return open_runner(folder)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+@dataclass(frozen=True)
+class Refusing:
+    """Opens a bundle whose model refuses a batch with one of these words, while they are there."""
+
+    words: Path
+
+    def __call__(self, folder: Path) -> Runner:
+        runner, words = open_runner(folder), self.words
+        real = type(runner).__call__
+
+        class Refuses(type(runner)):
+            def __call__(self, rows: Rows) -> Rows:
+                bad = words.read_text().split()
+                for text in map(str, rows["text"]):  # type: ignore[arg-type]
+                    if text.split()[-1] in bad:
+                        raise ZeroDivisionError(text)
+                return real(self, rows)  # type: ignore[no-any-return]
+
+        runner.__class__ = Refuses
+        return runner
+
+
+def test_the_same_bytes_on_every_engine(
+    any_engine: Engine, bundle: Bundle, tmp_path: Path, table_of: Tables
+) -> None:
+    table = table_of(300).with_columns(
+        pl.when(pl.int_range(300) % 50 != 7).then("text").alias("text"), other=pl.lit(1)
+    )
+    table.write_parquet(tmp_path / "data.parquet", row_group_size=70)
+    table.write_csv(tmp_path / "data.csv")
+    sources: dict[str, Input] = {
+        "parquet": tmp_path / "data.parquet",
+        "csv": tmp_path / "data.csv",
+        "frame": table,
+    }
+    for name, data in sources.items():
+        here, there = tmp_path / f"here_{name}", tmp_path / f"there_{name}"
+        for out, engine in ((here, None), (there, any_engine)):
+            summary = predict_table(bundle, data, out, part_rows=16, engine=engine,
+                                    quarantine=out.with_suffix(".jsonl"))  # fmt: skip
+            assert (summary.rows, summary.bad, summary.resumed) == (300, 6, 0)
+        for one, two in zip(sorted(here.iterdir()), sorted(there.iterdir()), strict=True):
+            assert one.name == two.name
+            assert one.read_bytes() == two.read_bytes()
+        assert here.with_suffix(".jsonl").read_bytes() == there.with_suffix(".jsonl").read_bytes()
+
+
+def test_a_worker_that_dies_costs_no_row(
+    any_engine: Engine, bundle: Bundle, tmp_path: Path, table_of: Tables
+) -> None:
+    table_of(200).write_parquet(tmp_path / "data.parquet")
+    whole, out = tmp_path / "whole.parquet", tmp_path / "out.parquet"
+    predict_table(bundle, tmp_path / "data.parquet", whole, part_rows=16)
+    predict_table(bundle, tmp_path / "data.parquet", out, part_rows=16, engine=any_engine,
+                  opener=Dying(tmp_path / "died"))  # fmt: skip
+    assert (tmp_path / "died").exists()
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_a_part_that_fails_is_told_and_the_others_are_kept(
+    any_engine: Engine, bundle: Bundle, tmp_path: Path, table_of: Tables
+) -> None:
+    table_of(200).write_parquet(tmp_path / "data.parquet")
+    words, out = tmp_path / "words", tmp_path / "out.parquet"
+    words.write_text("33 90 95")
+    arguments = (bundle, tmp_path / "data.parquet", out)
+    opener = Refusing(words)
+    with pytest.raises(
+        GristmillError, match="2 parts could not be answered; the first, part 2: Zero"
+    ):
+        predict_table(*arguments, part_rows=16, engine=any_engine, opener=opener)
+    assert not out.exists()
+    assert kept_rows(out) == 200 - 2 * 16
+    words.write_text("")
+    summary = predict_table(*arguments, part_rows=16, engine=any_engine, opener=opener)
+    assert (summary.rows, summary.resumed) == (200, 200 - 2 * 16)
+    assert pl.read_parquet(out)["row_id"].to_list() == list(range(200))
+
+
+def test_workers_that_do_not_see_the_output_send_answers_back(
+    bundle: Bundle, tmp_path: Path, table_of: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = (bundle, table_of(100))
+    whole, out = tmp_path / "whole.csv", tmp_path / "out.csv"
+    predict_table(*arguments, whole, part_rows=16, quarantine=tmp_path / "a.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "is_seen", lambda self: False)
+        summary = predict_table(*arguments, out, part_rows=16, engine="inline",
+                                quarantine=tmp_path / "b.csv")  # fmt: skip
+    assert summary.rows == 100
+    assert out.read_bytes() == whole.read_bytes()
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_a_ledger_is_seen_by_its_token_alone(tmp_path: Path) -> None:
+    (tmp_path / "seen").write_text("of this run")
+    assert Ledger(tmp_path / "job", "of this run").is_seen()
+    assert not Ledger(tmp_path / "job", "of another").is_seen()
+    assert not Ledger(tmp_path / "no" / "job", "of this run").is_seen()
+
+
+def test_a_file_that_is_gone_fails_its_parts_only(
+    bundle: Bundle, tmp_path: Path, table_of: Tables
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for number in range(3):
+        table_of(40).write_parquet(data / f"{number}.parquet")
+
+    class Removing(Inline):
+        def attempts(self, fn, items):  # type: ignore[no-untyped-def]
+            for number, outcome in enumerate(super().attempts(fn, items)):
+                if number == 0:
+                    (data / "1.parquet").unlink()
+                yield outcome
+
+    with pytest.raises(DataError) as caught:
+        predict_table(bundle, data, tmp_path / "out.csv", part_rows=20, engine=Removing())
+    assert caught.value.message.startswith("2 parts could not be answered; the first, part 2: the")
+    assert str(caught.value.where) == str(data / "1.parquet")
+    assert kept_rows(tmp_path / "out.csv") == 80
+
+
+def test_so_many_failures_end_the_job(
+    bundle: Bundle, tmp_path: Path, table_of: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_engine, "_MOST_FAILED", 3)
+    (tmp_path / "words").write_text(" ".join(map(str, range(100))))
+    with pytest.raises(GristmillError, match="3 parts could not be answered"):
+        predict_table(bundle, table_of(100), tmp_path / "out.csv", part_rows=10, engine="inline",
+                      opener=Refusing(tmp_path / "words"))  # fmt: skip
+
+
+def test_a_bad_row_ends_the_job_where_that_is_asked(bundle: Bundle, tmp_path: Path) -> None:
+    table = pl.DataFrame({"text": ["a", None, "b"]})
+    with pytest.raises(FindingsError, match="1 rows of this part are bad"):
+        predict_table(bundle, table, tmp_path / "out.csv", on_bad="fail", engine="inline")
+
+
+def test_ids_of_another_kind_are_refused(bundle: Bundle, tmp_path: Path) -> None:
+    rows = "".join(f"{row if row < 1990 else f'x{row}'},text\n" for row in range(2000))
+    (tmp_path / "data.csv").write_text(f"row_id,text\n{rows}")
+    for engine in (None, "inline"):
+        with pytest.raises(DataError, match="column 'row_id' has whole numbers or texts first"):
+            predict_table(bundle, tmp_path / "data.csv", tmp_path / "out.csv", part_rows=100,
+                          engine=engine)  # fmt: skip
+
+
+def test_a_run_on_one_engine_is_finished_by_another(
+    bundle: Bundle, tmp_path: Path, table_of: Tables
+) -> None:
+    table_of(200).write_csv(tmp_path / "data.csv")
+    words, out = tmp_path / "words", tmp_path / "out.csv"
+    words.write_text("33")
+    arguments = (bundle, tmp_path / "data.csv", out)
+    with pytest.raises(GristmillError, match="1 part could not be answered"):
+        predict_table(*arguments, part_rows=16, engine="inline", opener=Refusing(words))
+    assert predict_table(*arguments, part_rows=16).resumed == 184
+    predict_table(*arguments[:2], tmp_path / "whole.csv", part_rows=16)
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
