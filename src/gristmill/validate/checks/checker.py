@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gristmill.core.errors import UsageError
 from gristmill.core.progress import task
+from gristmill.engine.current import chosen_engine
 from gristmill.validate.checks.collect import Collector
 from gristmill.validate.checks.inspection import Inspection
 from gristmill.validate.checks.report import Report
 from gristmill.validate.checks.shifts import add_shifts
-from gristmill.validate.checks.subject import Checkable, TypedStream, profile_typed
+from gristmill.validate.checks.subject import Checkable, PartTyper, TypedStream, profile_typed
+from gristmill.validate.parts import map_runs
 from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.schemas.schema import Schema
 from gristmill.validate.statistics.statistics import Statistics
 
 if TYPE_CHECKING:
+    from gristmill.data.file_part import FilePart
+    from gristmill.engine.protocol import Engine
     from gristmill.validate.drifts.comparators import Measures, Role
 
 
@@ -30,6 +36,7 @@ def check(
     serving: Checkable | None = None,
     now: dt.datetime | None = None,
     tfdv_measures: Measures | None = None,
+    engine: Engine | str | None = None,
 ) -> Report:
     """Check a table, or its statistics, against a schema, in one pass and bounded memory.
 
@@ -41,6 +48,11 @@ def check(
     of a table (exact up to 16.7 million different rows, a lower bound beyond), and at most one
     bit per row for each reason (5 million rows are listed for a reason at most).
 
+    On an engine, workers read and check parts; the report is the one of one process, row by row
+    (its statistics as `profile` says). Keys and duplicates, which take all rows together, are
+    hashed by workers and compared here, 12 bytes a row. Rules in SQL need the whole table in one
+    place: for them it is read once more, here.
+
     Args:
         data: a data frame, a path, paths that are one table together, or statistics.
         baseline: what distributions are compared with; None compares none.
@@ -48,6 +60,8 @@ def check(
         serving: what a model is served with, compared by each `skew_comparator` of the schema.
         now: the time of the check, for `max_age`; the clock's when not given. Without a time zone
             it is taken as UTC.
+        engine: where parts are checked: an open engine or the name of one; None for the current
+            engine, if there is one, else this process.
         tfdv_measures: computes TFDV's own figures, where the schema compares by those.
 
     Raises:
@@ -56,14 +70,17 @@ def check(
             that cannot be read.
     """
     active = schema.active(environment)
-    inspection = Inspection(schema, active, environment, _utc(now))
-    before = None if baseline is None else profile_typed(baseline, schema, "baseline")
-    served = None if serving is None else profile_typed(serving, schema, "serving")
-    source = None
-    if isinstance(data, Statistics):
-        inspection.recall(data)
-    else:
-        source = _inspect(inspection, TypedStream(data, schema))
+    fresh = partial(Inspection, schema, active, environment, _utc(now))
+    inspection = fresh()
+    with chosen_engine(engine) as where:
+        before = None if baseline is None else profile_typed(baseline, schema, "baseline", where)
+        served = None if serving is None else profile_typed(serving, schema, "serving", where)
+        source = None
+        if isinstance(data, Statistics):
+            inspection.recall(data)
+        else:
+            source = TypedStream(data, schema)
+            _inspect(inspection, fresh, source, where)
     found = Collector(schema)
     if source is not None:
         inspection.judge_reading(found, source.source)
@@ -73,12 +90,49 @@ def check(
     return _report(found, current, before, source)
 
 
-def _inspect(inspection: Inspection, stream: TypedStream) -> TypedStream:
+def _inspect(
+    inspection: Inspection,
+    fresh: Callable[[], Inspection],
+    stream: TypedStream,
+    engine: Engine | None,
+) -> None:
     with task("check", None, "rows") as work:
-        for part in stream.parts():
-            inspection.observe(part, stream.source.name)
-            work.advance(part.part.rows)
-    return stream
+        if engine is None:
+            for part in stream.parts():
+                inspection.observe(part, stream.source.name)
+                work.advance(part.part.rows)
+            return
+        inspector = _Inspector(fresh, stream.typer, stream.source.name)
+        for seen, parts, rows in map_runs(engine, inspector.run, stream.source, stream.rows):
+            inspection.merge(seen, parts)
+            work.advance(rows)
+    if inspection.needs_whole_table:
+        with task("collect rows for rules in SQL", None, "rows") as work:
+            for part in stream.again():
+                inspection.keep(part)
+                work.advance(part.part.rows)
+    if wanted := inspection.wanted_parts:
+        inspection.show_examples(stream.again(wanted))
+
+
+@dataclass(frozen=True)
+class _Inspector:
+    """Inspects runs of parts; travels to workers.
+
+    Attributes:
+        fresh: makes an inspection that has seen nothing.
+    """
+
+    fresh: Callable[[], Inspection]
+    typer: PartTyper
+    name: str
+
+    def run(self, parts: list[FilePart]) -> Inspection:
+        """Look at some parts that follow one another."""
+        found = self.fresh()
+        for part in parts:
+            found.look(self.typer.typed(part.number, part.read()), self.name)
+        return found
 
 
 def _compare(

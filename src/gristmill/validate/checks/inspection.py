@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gristmill.data.stream import TableStream
 from gristmill.validate.checks.collect import Collector
@@ -121,6 +121,28 @@ class Inspection:
             if isinstance(rule, UniqueKey)
         ]
         return [*unique, self._key, self._duplicates]
+
+    def show_examples(self, parts: Iterable[TypedPart]) -> None:
+        """Give keys that repeat, found where rows were not at hand, their values.
+
+        Args:
+            parts: all parts of the table, or those of `wanted_parts`.
+        """
+        found: dict[tuple[int, int, int], object] = {}
+        for part in parts:
+            for rule, keys in enumerate(self.key_rules):
+                number = part.part.number
+                places = [place for at, place in keys.repeated.unshown() if at == number]
+                if places:
+                    values = keys.values_at(part, places)
+                    found |= {(rule, number, p): v for p, v in zip(places, values, strict=True)}
+        for rule, keys in enumerate(self.key_rules):
+            keys.repeated.show([found[rule, *place] for place in keys.repeated.unshown()])
+
+    @property
+    def wanted_parts(self) -> set[int]:
+        """The numbers of the parts that `show_examples` needs."""
+        return {number for keys in self.key_rules for number, _ in keys.repeated.unshown()}
 
     def recall(self, statistics: Statistics) -> None:
         """Take statistics in place of rows; rules over several columns cannot be checked so."""

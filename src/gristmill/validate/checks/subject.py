@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
 
@@ -15,10 +15,16 @@ from gristmill.data.table import ROW_ID, TableLike
 from gristmill.validate.checks.cells import Cells
 from gristmill.validate.checks.places import Part
 from gristmill.validate.kinds import KINDS, cast
-from gristmill.validate.merge_tree import added_up
+from gristmill.validate.merge_tree import MergeTree, added_up
+from gristmill.validate.parts import map_runs, table_parts
+from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.schemas.schema import Schema
 from gristmill.validate.statistics.profiler import profile_partition
 from gristmill.validate.statistics.statistics import Statistics
+
+if TYPE_CHECKING:
+    from gristmill.data.file_part import FilePart
+    from gristmill.engine.protocol import Engine
 
 Checkable: TypeAlias = TableLike | Sequence[str | Path] | Statistics
 """What can be checked: a table, files that are one table together, or statistics alone."""
@@ -46,6 +52,34 @@ def schema_kinds(schema: Schema) -> dict[str, str]:
     return {name: spec.type for name, spec in schema.features.items() if spec.type != "any"}
 
 
+@dataclass(frozen=True)
+class PartTyper:
+    """Casts the cells of any part of a table, in any process.
+
+    Attributes:
+        features: what the schema says of columns.
+        guessed: the kinds of the columns that it does not know.
+    """
+
+    features: Mapping[str, FeatureSpec]
+    guessed: Mapping[str, str]
+
+    def typed(self, number: int, frame: pl.DataFrame) -> TypedPart:
+        """Read a part as its schema says."""
+        ids = frame[ROW_ID]
+        part = Part.of(number, ids)
+        cells: dict[str, Cells] = {}
+        columns: dict[str, pl.Series] = {}
+        for column in frame.drop(ROW_ID).iter_columns():
+            spec = self.features.get(column.name)
+            if spec is None:
+                columns[column.name] = _as_guessed(column, self.guessed)
+                continue
+            cells[column.name] = Cells(column, spec, part)
+            columns[column.name] = cells[column.name].rebuilt()
+        return TypedPart(part, cells, pl.DataFrame(columns), ids)
+
+
 class TypedStream:
     """A table in typed parts; at least one part, which is empty where the table is."""
 
@@ -55,42 +89,56 @@ class TypedStream:
         schema: Schema,
         rows: int | None = None,
     ) -> None:
-        size = PART_ROWS if rows is None else rows
-        self.source: TableStream = open_stream(data, kinds=schema_kinds(schema), rows=size)
-        self._features = schema.features
-        known = [*schema.features]
+        self.rows = PART_ROWS if rows is None else rows
+        self.source: TableStream = open_stream(data, kinds=schema_kinds(schema), rows=self.rows)
         self.columns = [name for name in self.source.columns if name != ROW_ID]
-        self._guessed = {
-            name: kind for name, kind in self.source.kinds.items() if name not in known
-        }
+        guessed = {n: kind for n, kind in self.source.kinds.items() if n not in schema.features}
+        self.typer = PartTyper(schema.features, guessed)
 
     def parts(self) -> Iterator[TypedPart]:
         """Yield the parts in order."""
         number = 0
         for frame in self.source.parts():
-            yield self._typed(number, frame)
+            yield self.typer.typed(number, frame)
             number += 1
         if not number:
             empty = dict.fromkeys(self.columns, pl.String)
-            yield self._typed(0, pl.DataFrame(schema={ROW_ID: pl.Int64, **empty}))
+            yield self.typer.typed(0, pl.DataFrame(schema={ROW_ID: pl.Int64, **empty}))
 
-    def _typed(self, number: int, frame: pl.DataFrame) -> TypedPart:
-        ids = frame[ROW_ID]
-        part = Part.of(number, ids)
-        cells: dict[str, Cells] = {}
-        columns: dict[str, pl.Series] = {}
-        for column in frame.drop(ROW_ID).iter_columns():
-            spec = self._features.get(column.name)
-            if spec is None:
-                columns[column.name] = _as_guessed(column, self._guessed)
+    def again(self, numbers: Container[int] | None = None) -> Iterator[TypedPart]:
+        """Yield the parts once more, cut as engines get them; the log stays as it is.
+
+        Args:
+            numbers: of the parts that are wanted; None for all.
+        """
+        for part in table_parts(self.source.cut_at(self.rows), self.rows):
+            if numbers is not None and part.number not in numbers:
                 continue
-            cells[column.name] = Cells(column, spec, part)
-            columns[column.name] = cells[column.name].rebuilt()
-        return TypedPart(part, cells, pl.DataFrame(columns), ids)
+            yield self.typer.typed(part.number, part.read())
 
 
-def profile_typed(data: Checkable, schema: Schema, name: str | None = None) -> Statistics:
+@dataclass(frozen=True)
+class _Profiler:
+    """Profiles runs of parts whose cells are cast; travels to workers."""
+
+    typer: PartTyper
+    name: str
+
+    def part(self, part: TypedPart) -> Statistics:
+        return profile_partition(part.frame, self.name)
+
+    def run(self, parts: list[FilePart]) -> Statistics | None:
+        states = (self.part(self.typer.typed(part.number, part.read())) for part in parts)
+        return added_up(states, operator.add)
+
+
+def profile_typed(
+    data: Checkable, schema: Schema, name: str | None = None, engine: Engine | None = None
+) -> Statistics:
     """Profile a table whose cells are cast to the types of a schema; pass statistics through.
+
+    Args:
+        engine: where parts are profiled; None for this process.
 
     Raises:
         DataError: the data cannot be read.
@@ -98,8 +146,16 @@ def profile_typed(data: Checkable, schema: Schema, name: str | None = None) -> S
     if isinstance(data, Statistics):
         return data
     stream = TypedStream(data, schema)
-    states = (profile_partition(p.frame, name or stream.source.name) for p in stream.parts())
-    total = added_up(states, operator.add)
+    profiler = _Profiler(stream.typer, name or stream.source.name)
+    tree = MergeTree[Statistics](operator.add)
+    if engine is None:
+        for part in stream.parts():
+            tree.push(profiler.part(part))
+    else:
+        for state, parts, _ in map_runs(engine, profiler.run, stream.source, stream.rows):
+            if state is not None:
+                tree.push(state, parts)
+    total = tree.total()
     return total if total is not None else profile_partition(pl.DataFrame(), name or "data")
 
 

@@ -18,6 +18,7 @@ from gristmill.validate.schemas.table_spec import RuleSpec, TableSpec
 if TYPE_CHECKING:
     import datetime as dt
 
+    from gristmill.engine.protocol import Engine
     from gristmill.validate.checks.report import Report
     from gristmill.validate.checks.subject import Checkable
     from gristmill.validate.drifts.comparators import Measures
@@ -120,6 +121,7 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         serving: Checkable | None = None,
         now: dt.datetime | None = None,
         tfdv_measures: Measures | None = None,
+        engine: Engine | str | None = None,
     ) -> Report:
         """Check a table, or its statistics, and report what is wrong.
 
@@ -135,6 +137,7 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
             serving=serving,
             now=now,
             tfdv_measures=tfdv_measures,
+            engine=engine,
         )
 
     def active(self, environment: str | None = None) -> dict[str, FeatureSpec]:
