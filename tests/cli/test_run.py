@@ -62,6 +62,41 @@ def test_settings_targets_and_force(project):
     assert "setting factor: 5 -> 2" in project("run").out
 
 
+ELEMENTS = """
+from gristmill import step
+
+@step
+def numbers():
+    return [1, 2, 3, 2]
+
+@step(each="numbers")
+def halves(number):
+    return 2 // (number - 3)
+"""
+
+
+def test_elements_are_counted_on_any_engine(project):
+    project.write("pipeline.py", ELEMENTS)
+    answer = project("run", "--engine", "local:2")
+    assert answer.code == 6
+    assert answer.err == (
+        "error: step 'halves': 1 of 4 elements failed; element 2: pipeline.py:10: "
+        "ZeroDivisionError: integer division or modulo by zero\n"
+        "  fix: correct the cause and run again: the other 3 are kept\n"
+    )
+    project.edit("pipeline.py", "[1, 2, 3, 2]", "[1, 2, 4]")
+    assert re.search(r"\+ halves   .*, 1 of 3 elements ran\n", project("run").out)
+    project.edit("pipeline.py", "[1, 2, 4]", "[1, 2]")
+    told = project("run", "--json").json
+    assert told["steps"][1]["elements"] == {"all": 2, "ran": 0, "failed": {}}
+
+
+def test_an_engine_that_there_is_not(project):
+    answer = project("run", "--engine", "sprak")
+    assert answer.code == 2
+    assert answer.err.startswith("error: unknown engine 'sprak'\n  fix: use 'local', 'local:4'")
+
+
 def test_json(project):
     told = project("run", "--json").json
     assert set(told) == {"run", "steps", "error"}

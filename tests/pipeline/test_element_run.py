@@ -235,3 +235,49 @@ def test_every_engine_gives_the_same(project: Any, any_engine: Engine) -> None:
     assert sorted(called(project)) == ["one", "three", "two"]
     assert result.load("joined") == "ONEONE! TWOTWO! THREETHREE! TWOTWO!"
     assert here != result.executions["joined"].output
+
+
+def test_an_element_that_kills_its_worker_costs_no_other(project: Any) -> None:
+    deadly = HELPERS.replace("raise ValueError", "os.kill(os.getpid(), 9) # ")
+    project.write(helpers="import os\n" + deadly)
+    result = project.run(engine="local:2", settings={"words": {"text": "one bad two"}})
+    assert result.error is not None
+    assert "1 of 3 elements failed; element 1: " in result.error.message
+    assert "the worker process was killed" in result.error.message
+    calls = called(project)
+    assert sorted(set(calls)) == ["bad", "one", "two"]
+    assert (calls.count("one"), calls.count("two")) == (1, 1)
+    assert tally(result)["ran"] == 2
+
+
+ENGINES = """
+from gristmill import step
+from gristmill.engine import current_engine
+
+@step
+def kind():
+    engine = current_engine()
+    return None if engine is None else [engine.name, engine.parallelism]
+"""
+
+
+def test_steps_find_the_engine_of_the_run_and_no_key_knows_of_it(user: Any) -> None:
+    user.write(pipeline=ENGINES)
+    assert user.value("kind") is None
+    assert user.value("kind", engine="local:3") is None  # up to date, whatever the engine
+    assert user.value("kind", engine="local:3", force=["kind"]) == ["local", 3]
+    (user.root / "gristmill.toml").write_text('engine = "inline"\n')
+    assert user.value("kind", force=["kind"]) == ["inline", 1]
+    assert user.value("kind", engine="local:2", force=["kind"]) == ["local", 2]
+
+
+def test_an_engine_is_opened_only_where_a_step_runs(user: Any, statuses: Shown) -> None:
+    user.write(pipeline=ENGINES)
+    nobody = "ray://127.0.0.1:1"
+    pytest.importorskip("ray", reason="needs Ray: pip install 'gristmill[ray]'")
+    with pytest.raises(UsageError, match="cannot join the Ray cluster"):
+        user.run(engine=nobody)
+    user.run()
+    assert statuses(user.run(engine=nobody)) == {"kind": "cached"}
+    with pytest.raises(UsageError, match="unknown engine 'sprak'"):
+        user.run(engine="sprak")

@@ -33,6 +33,7 @@ COMMANDS = {
     "promote": "Make a version of a model the one that answers.",
     "rollback": "Make the version before the live one answer again.",
     "replay": "Say what other policies would have lost on logged predictions.",
+    "engines": "List the engines that work can run on, or try one.",
     "datasets": "List the example data sets, or fetch one.",
 }
 

@@ -93,16 +93,21 @@ def open_engine(
     return SparkEngine(name.address, workers=workers, code=code)
 
 
+def is_installed(kind: str) -> bool:
+    """Say whether the package of an engine is installed, without loading it."""
+    package = _PACKAGES.get(kind)
+    return package is None or importlib.util.find_spec(package) is not None
+
+
 def check_installed(kind: str) -> None:
     """Check that the package of an engine is installed, without loading it.
 
     Raises:
         UsageError: it is not; says which extra to install.
     """
-    package = _PACKAGES.get(kind)
-    if package is not None and importlib.util.find_spec(package) is None:
+    if not is_installed(kind):
         raise UsageError(
-            f"the engine {kind!r} needs {package}, which is not installed",
+            f"the engine {kind!r} needs {_PACKAGES[kind]}, which is not installed",
             fix=f"pip install 'gristmill[{kind}]', or use 'local'",
         )
 
