@@ -168,8 +168,7 @@ def _fresh(
 def _other_ids(records: Sequence[PartRecord], record: PartRecord) -> DataError:
     start = sum(each.rows for each in records)
     return DataError(
-        f"column 'row_id' has whole numbers or texts first ({records[0].ids}), and then others "
-        f"({record.ids})",
+        f"expected row ids of one type, found {records[0].ids} and {record.ids}",
         where=f"rows {start} to {start + record.rows}",
         fix="make all ids whole numbers, or all of them texts",
     )
