@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gristmill.label.exchange.wrench import write_wrench as write_wrench
     from gristmill.label.explain import Explanation as Explanation
     from gristmill.label.functions.application import apply as apply
+    from gristmill.label.functions.application import apply_in_parts as apply_in_parts
     from gristmill.label.functions.expressions import keywords as keywords
     from gristmill.label.functions.expressions import lookup as lookup
     from gristmill.label.functions.expressions import pattern as pattern
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from gristmill.label.labels import Labels as Labels
     from gristmill.label.models.dawid_skene import DawidSkene as DawidSkene
     from gristmill.label.models.label_model import LabelModel as LabelModel
+    from gristmill.label.models.label_parts import predict_in_parts as predict_in_parts
     from gristmill.label.models.majority import MajorityVote as MajorityVote
     from gristmill.label.models.matrix_completion import MatrixCompletion as MatrixCompletion
     from gristmill.label.models.triplets import Triplets as Triplets
@@ -83,6 +85,7 @@ if TYPE_CHECKING:
     from gristmill.label.versions.comparison import compare as compare
     from gristmill.label.versions.version import LabelVersion as LabelVersion
     from gristmill.label.vote import ABSTAIN as ABSTAIN
+    from gristmill.label.vote_parts import VoteParts as VoteParts
     from gristmill.label.votes import Votes as Votes
     from gristmill.label.votes import stack as stack
 
@@ -120,10 +123,12 @@ _EXPORTS = {
     "TransformationFunction": "augmenting.transformation",
     "Triplets": "models.triplets",
     "VoteCache": "functions.vote_cache",
+    "VoteParts": "vote_parts",
     "Votes": "votes",
     "WeightedVote": "models.weighted",
     "analyze": "analysis.summary",
     "apply": "functions.application",
+    "apply_in_parts": "functions.application",
     "apply_multilabel": "multilabel.functions",
     "apply_spans": "spans.functions",
     "augment": "augmenting.augmentation",
@@ -141,6 +146,7 @@ _EXPORTS = {
     "lookup": "functions.expressions",
     "multilabel_function": "multilabel.functions",
     "pattern": "functions.expressions",
+    "predict_in_parts": "models.label_parts",
     "preprocessor": "functions.preprocess",
     "read_npz": "exchange.arrays",
     "read_wrench": "exchange.wrench",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
@@ -17,11 +17,10 @@ from gristmill.label.annotators import Consensus, consensus
 from gristmill.label.codes import BadVoteError, VoteCodes, describe_classes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from narwhals.typing import IntoFrame
 
     from gristmill.label.vote import Vote
+    from gristmill.label.vote_parts import VoteParts
     from gristmill.label.votes import Votes
 
 Gold: TypeAlias = Union["Mapping[int, Vote]", "Mapping[str, Vote]", "IntoFrame"]
@@ -81,12 +80,64 @@ def read_gold(gold: Gold | None, votes: Votes) -> GoldRows:
         LabelError: a label is outside the classes, a row id is not among the votes', or one row
             has two labels that differ, from one annotator or from unknown ones.
     """
-    told = _read({} if gold is None else gold, votes)
+    return _settled(_read({} if gold is None else gold, votes), votes, [votes])
+
+
+@dataclass(frozen=True, eq=False)
+class GoldInParts:
+    """The rows with gold, out of votes in parts.
+
+    Attributes:
+        votes: on these rows, in the order of the parts.
+        gold: what gold says of them.
+        places: of each part that has some: its votes' fingerprint, and int64 positions among them.
+    """
+
+    votes: Votes
+    gold: GoldRows
+    places: tuple[tuple[str, NDArray[np.int64]], ...]
+
+
+def read_gold_in_parts(gold: Gold | None, parts: VoteParts) -> GoldInParts:
+    """Return the rows with gold out of all parts, of which one is in memory at a time.
+
+    What gold says of them is what `read_gold` of all votes at once would say.
+
+    Raises:
+        LabelError: as `read_gold`.
+    """
+    from gristmill.label.votes import stack
+
+    gold = {} if gold is None else gold
+    ids = _keys(list(gold)) if isinstance(gold, Mapping) else _frame(gold)[ROW_ID]
+    some: list[Votes] = []
+    places: list[tuple[str, NDArray[np.int64]]] = []
+    for votes in parts.votes() if len(ids) else ():
+        found = np.unique(_positions(ids, votes.row_ids))
+        rows = found[found >= 0]
+        if len(rows):
+            some.append(_only(votes, rows))
+            places.append((votes.__fingerprint__(), rows))
+    together = stack(some or [_only(parts[0].read(), np.empty(0, np.int64))])
+    told = _read(gold, together, rows=sum(parts.rows))
+    return GoldInParts(together, _settled(told, together, parts.votes()), tuple(places))
+
+
+def _only(votes: Votes, rows: NDArray[np.int64]) -> Votes:
+    """Return the votes on some rows, without what is said of silent cells."""
+    from gristmill.label.votes import no_silence
+
+    matrix, row_ids = votes.matrix[rows], votes.row_ids.gather(rows)
+    return replace(votes, matrix=matrix, row_ids=row_ids, silent=no_silence())
+
+
+def _settled(told: _Told, votes: Votes, everything: Iterable[Votes]) -> GoldRows:
+    """Say what gold means for rows whose votes are given, among those of all rows."""
     found = _settle(told, votes)
     won = found.codes >= 0
     rows, counts = found.rows[won], found.probs[won]
     if told.picked and len(rows):
-        counts = counts * _stands_for(votes.matrix, rows)
+        counts = counts * _stands_for(votes.matrix[rows], everything)
     codes = np.full(len(votes), UNKNOWN, np.int64)
     codes[rows] = found.codes[won]
     weights = np.zeros(len(votes))
@@ -113,7 +164,8 @@ class _Told(NamedTuple):
     picked: bool
 
 
-def _read(gold: Any, votes: Votes) -> _Told:
+def _read(gold: Any, votes: Votes, rows: int | None = None) -> _Told:
+    """Read gold for rows of votes, which may be some out of `rows` that were voted on."""
     if isinstance(gold, Mapping):
         frame, ids = pl.DataFrame(), _keys(list(gold))
         codes = _codes(_values(list(gold.values())), ids, votes.classes)
@@ -122,16 +174,17 @@ def _read(gold: Any, votes: Votes) -> _Told:
         ids = frame[ROW_ID]
         codes = _codes(frame[LABEL], ids, votes.classes)
     given = np.flatnonzero(codes >= 0)
-    rows = _positions(ids, votes.row_ids)[given]
-    if (rows < 0).any():
-        stranger = ids[int(given[(rows < 0).argmax()])]
+    places = _positions(ids, votes.row_ids)[given]
+    if (places < 0).any():
+        stranger = ids[int(given[(places < 0).argmax()])]
+        among = len(votes) if rows is None else rows
         raise LabelError(
-            f"gold labels row {stranger!r}, which is not among the {len(votes)} rows voted on",
+            f"gold labels row {stranger!r}, which is not among the {among} rows voted on",
             fix="gold must use the row ids of the table that the votes are about",
         )
     names, annotators = _annotators(frame, given)
     picked = DRAWN in frame.columns and bool((frame[DRAWN].gather(given) == WORTH).any())
-    return _Told(rows, codes[given], annotators, names, picked)
+    return _Told(places, codes[given], annotators, names, picked)
 
 
 def _frame(gold: Any) -> pl.DataFrame:
@@ -260,16 +313,22 @@ def _first_answers(told: _Told, votes: Votes) -> NDArray[np.int64]:
     return np.asarray(first)
 
 
-def _stands_for(matrix: NDArray[np.integer], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def _stands_for(matrix: NDArray[np.integer], everything: Iterable[Votes]) -> NDArray[np.float64]:
     """Return how many rows each gold row stands for, in those that the mean one does: float64[g].
 
     These are the rows with the same votes, shared among the gold rows that have them.
+
+    Args:
+        matrix: int[g, m], the votes on the gold rows.
+        everything: the votes on all rows.
     """
     from gristmill.label.matrices import hash_rows
 
-    keys = hash_rows(matrix)
-    kinds, of_row, told = np.unique(keys[rows], return_inverse=True, return_counts=True)
-    place = np.minimum(np.searchsorted(kinds, keys), len(kinds) - 1)
-    there = np.bincount(place[kinds[place] == keys], minlength=len(kinds))
+    kinds, of_row, told = np.unique(hash_rows(matrix), return_inverse=True, return_counts=True)
+    there = np.zeros(len(kinds), np.int64)
+    for votes in everything:
+        keys = hash_rows(votes.matrix)
+        place = np.minimum(np.searchsorted(kinds, keys), len(kinds) - 1)
+        there += np.bincount(place[kinds[place] == keys], minlength=len(kinds))
     stands = (there / told)[of_row.ravel()]
     return np.asarray(np.clip(stands / stands.mean(), _LEAST, _MOST))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gristmill.core.atomic import atomic_folder
 from gristmill.core.errors import LabelError
 from gristmill.data.partition import PARTITION_ROWS
 from gristmill.engine.current import chosen_engine
@@ -14,6 +17,8 @@ from gristmill.label.functions.gathering import GatheredVotes
 from gristmill.label.functions.partitions import Application
 from gristmill.label.functions.row_source import RowsLike, open_source
 from gristmill.label.functions.vote_cache import VoteCache
+from gristmill.label.functions.written_votes import WrittenVotes
+from gristmill.label.vote_parts import VoteParts, is_replaceable
 from gristmill.label.votes import Votes, check_names
 from gristmill.store.project import current_project
 
@@ -77,6 +82,49 @@ def apply(
         job.run(opened, votes)
     classes = job.codes.classes
     return Votes(votes.matrix, row_ids, job.names, job.marks, classes, votes.silent(), job.notes)
+
+
+def apply_in_parts(
+    functions: Iterable[LabelingFunction],
+    table: RowsLike,
+    folder: Path | str,
+    *,
+    classes: Sequence[str] | int,
+    on_error: OnError | None = None,
+    engine: Engine | str | None = None,
+    cache: VoteCache | None = None,
+    partition_rows: int = PARTITION_ROWS,
+) -> VoteParts:
+    """Ask every labelling function about every row, and leave the votes on disk.
+
+    As `apply`, for tables of which not even the votes fit into memory: those of a partition are
+    written as they come. Of all rows nothing is kept; where the table has row ids of its own, eight
+    bytes a row, and for an expression that looks at other rows the columns that it reads.
+
+    Args:
+        functions, table, classes, on_error, engine, cache, partition_rows: as `apply`.
+        folder: where the votes are to be; it appears whole or not at all, and takes the place of
+            votes that were there.
+
+    Returns:
+        The votes of each partition, in order; what `LabelModel.fit` and `predict_in_parts` take.
+
+    Raises:
+        LabelError, DataError, StepError: as `apply`; the folder holds something else.
+    """
+    target = Path(folder).absolute()
+    if target.exists() and not is_replaceable(target):
+        raise LabelError(
+            "expected a folder of votes in parts, or none, found something else",
+            where=str(target),
+            fix="name a folder that does not exist yet",
+        )
+    with chosen_engine(engine) as opened, atomic_folder(target) as draft:
+        job = prepared(functions, table, classes, on_error, opened, cache, partition_rows)
+        votes = WrittenVotes(draft, job)
+        job.run(opened, votes)
+        votes.finish()
+    return replace(VoteParts.load(target), notes=job.notes)
 
 
 def prepared(

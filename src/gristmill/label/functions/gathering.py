@@ -28,10 +28,14 @@ class GatheredVotes:
         self._failures = Failures()
 
     def add(self, part: RowPart, columns: Sequence[Column]) -> None:
-        """Take the votes of all functions on some rows."""
+        """Take the votes of all functions on a partition."""
+        self.put(part.start, columns)
+
+    def put(self, start: int, columns: Sequence[Column]) -> None:
+        """Take the votes of all functions on the rows that begin at `start`."""
         for index, column in enumerate(columns):
-            self.matrix[part.start : part.start + part.rows, index] = column.codes
-            self._failures.add(part.start, index, column.failures)
+            self.matrix[start : start + len(column.codes), index] = column.codes
+            self._failures.add(start, index, column.failures)
 
     def silent(self) -> pl.DataFrame:
         """Return where functions failed; see `Votes.silent`."""

@@ -116,7 +116,7 @@ class StoredPart:
     def row_ids(self) -> pl.Series:
         """See `RowPart`."""
         if self.part.layout.own_ids is None:
-            return _numbers(self.start, self.rows)
+            return numbers(self.start, self.rows)
         return self.part.read([])[ROW_ID]
 
     def mark(self) -> object | None:
@@ -158,11 +158,11 @@ class TextPart:
         frame = self.text.read_text().select(casts(kinds))
         if ROW_ID in kinds:
             return frame.select(ROW_ID, *(name for name in kinds if name != ROW_ID))
-        return frame.insert_column(0, _numbers(self.start, self.rows))
+        return frame.insert_column(0, numbers(self.start, self.rows))
 
     def row_ids(self) -> pl.Series:
         """See `RowPart`."""
-        return self.read([])[ROW_ID] if ROW_ID in self.kinds else _numbers(self.start, self.rows)
+        return self.read([])[ROW_ID] if ROW_ID in self.kinds else numbers(self.start, self.rows)
 
     def mark(self) -> object | None:
         """See `RowPart`."""
@@ -190,7 +190,8 @@ def _rows_from(start: int, rows: int) -> str:
     return f"rows {start} to {start + rows}"
 
 
-def _numbers(start: int, rows: int) -> pl.Series:
+def numbers(start: int, rows: int) -> pl.Series:
+    """Return the ids of rows that have none of their own: their places in the table, int64."""
     import polars as pl
 
     return pl.int_range(start, start + rows, eager=True).alias(ROW_ID)

@@ -227,6 +227,16 @@ class AdditiveModel(ABC):
             scoring=fitted.scoring.of_sources(rows),
         )
 
+    def without_votes(self) -> Self:
+        """Return a model that has learned the same, and has forgotten from what.
+
+        Raises:
+            LabelError: the model is not fitted.
+        """
+        model = type(self)(self.classes, **self._options())
+        model._fitted = self.fitted
+        return model
+
     def describe(self) -> dict[str, object]:
         """Return a JSON-able summary: settings, class balance, and figures of the fit."""
         told: dict[str, object] = {
@@ -276,10 +286,12 @@ class AdditiveModel(ABC):
 
     def _check_classes(self, votes: Votes) -> None:
         require_votes(votes)
-        if votes.classes != self.classes:
+        self._check_named(votes.classes)
+
+    def _check_named(self, classes: tuple[str, ...]) -> None:
+        if classes != self.classes:
             raise LabelError(
-                f"the model is for classes {list(self.classes)}, "
-                f"these votes are on {list(votes.classes)}"
+                f"the model is for classes {list(self.classes)}, these votes are on {list(classes)}"
             )
 
 

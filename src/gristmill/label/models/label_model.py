@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 import numpy as np
 import polars as pl
 
 from gristmill.core.errors import LabelError
+from gristmill.engine.current import chosen_engine
 from gristmill.label.explain import Scoring
 from gristmill.label.gold import Gold
 from gristmill.label.models.additive import (
@@ -29,7 +30,11 @@ from gristmill.label.models.gold_update import GoldVotes, Option, Pool, pool
 from gristmill.label.models.influence import influence
 from gristmill.label.models.problem import Problem
 from gristmill.label.models.seen import Seen
+from gristmill.label.vote_parts import VoteParts
 from gristmill.label.votes import Votes
+
+if TYPE_CHECKING:
+    from gristmill.engine.protocol import Engine
 
 
 class LabelModel(AdditiveModel):
@@ -110,20 +115,37 @@ class LabelModel(AdditiveModel):
         """
         return msgspec.json.decode(self.fitted.findings, type=Findings)
 
-    def fit(self, votes: Votes, gold: Gold | None = None) -> Self:
+    def fit(
+        self,
+        votes: Votes | VoteParts,
+        gold: Gold | None = None,
+        *,
+        engine: Engine | str | None = None,
+    ) -> Self:
         """Learn how far each source is to be believed.
 
         Args:
-            votes: int[n, m] of any number of sources.
+            votes: int[n, m] of any number of sources; or in parts on disk (`apply_in_parts`), from
+                which the same is learned.
             gold: row id -> class, or a frame with `row_id` and `label`; of any number of rows. With
                 a column `annotator`, rows may have several labels that differ.
+            engine: counts the votes of parts, and adds the counts up in a tree: an engine, or its
+                name; default is the current engine if there is one, else this process. Votes in
+                memory are counted here.
 
         Raises:
             LabelError: no rows, no source voted at all, the votes have other classes, or gold does
                 not fit the votes.
+            StepError: workers died again and again.
         """
-        self._check_classes(votes)
-        self._seen, self._fitted = Seen.of(votes, gold), None
+        if isinstance(votes, VoteParts):
+            self._check_named(votes.classes)
+            with chosen_engine(engine) as opened:
+                seen = Seen.of_parts(votes, gold, opened)
+        else:
+            self._check_classes(votes)
+            seen = Seen.of(votes, gold)
+        self._seen, self._fitted = seen, None
         _ = self.fitted
         return self
 

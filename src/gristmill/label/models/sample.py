@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gristmill.label.matrices import MULTIPLIER, hash_rows
 from gristmill.label.models.patterns import Patterns
+from gristmill.label.vote_parts import VotePart
 from gristmill.label.votes import Votes
 
 _MOST_ROWS = 65_536
@@ -59,6 +60,11 @@ class VoteSample:
         chosen = _smallest(keys, most)
         patterns, counts = _count_blocks(matrix, most)
         return cls(classes, len(matrix), patterns, counts, matrix[chosen], keys[chosen])
+
+    @classmethod
+    def of_part(cls, part: VotePart) -> Self:
+        """Remember the votes on one partition, read here."""
+        return cls.of(part.read())
 
     @property
     def sources(self) -> int:

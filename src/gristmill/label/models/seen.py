@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gristmill.core.errors import LabelError
-from gristmill.label.gold import Gold, read_gold
+from gristmill.engine.inline import Inline
+from gristmill.engine.tree import map_merge
+from gristmill.label.gold import Gold, GoldInParts, read_gold, read_gold_in_parts
 from gristmill.label.models.additive import GoldPart
 from gristmill.label.models.gold_update import GoldVotes
 from gristmill.label.models.sample import VoteSample
+from gristmill.label.vote_parts import VoteParts
 from gristmill.label.votes import Votes
+
+if TYPE_CHECKING:
+    from gristmill.engine.protocol import Engine
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,27 @@ class Seen:
             votes.names, votes.fingerprints, VoteSample.of(votes), on_gold, ids, (part,)
         ).ordered()
 
+    @staticmethod
+    def of_parts(parts: VoteParts, gold: Gold | None, engine: Engine | None) -> Seen:
+        """See the votes of all parts, and gold for rows among them.
+
+        What is remembered of each part is worked out and merged by the engine's workers, in a tree,
+        and is what all votes at once would have left. Here are only votes on rows with gold.
+
+        Raises:
+            LabelError: there are no parts, or gold does not fit the votes.
+        """
+        here = engine or Inline()
+        sample = map_merge(here, VoteSample.of_part, VoteSample.merge, parts)
+        if sample is None:
+            raise LabelError("expected votes on at least one row, found none")
+        found = read_gold_in_parts(gold, parts)
+        codes, rows = found.gold.codes, np.flatnonzero(found.gold.codes >= 0)
+        on_gold = GoldVotes(found.votes.matrix[rows], codes[rows], found.gold.weights[rows])
+        ids = tuple(found.votes.row_ids.gather(rows).to_list())
+        names, marks = parts.names, parts.fingerprints
+        return Seen(names, marks, sample, on_gold, ids, _by_part(found)).ordered()
+
     def join(self, other: Seen) -> Seen:
         """Return what both have seen.
 
@@ -84,3 +112,14 @@ class Seen:
         ids = tuple(self.gold_ids[row] for row in order)
         parts = tuple(sorted(self.parts, key=lambda part: (part.votes, part.rows)))
         return Seen(self.names, self.fingerprints, self.sample, self.gold[chosen], ids, parts)
+
+
+def _by_part(found: GoldInParts) -> tuple[GoldPart, ...]:
+    """Return the gold of each part that has some; of none, as of all votes without gold."""
+    parts, start = list[GoldPart](), 0
+    for mark, rows in found.places:
+        codes = found.gold.codes[start : start + len(rows)]
+        start += len(rows)
+        if (told := codes >= 0).any():
+            parts.append(GoldPart(mark, tuple(rows[told].tolist()), tuple(codes[told].tolist())))
+    return tuple(parts) or (GoldPart("", (), ()),)
