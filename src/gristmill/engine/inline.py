@@ -36,7 +36,14 @@ class Inline(Mapping):
                 outcome = Outcome(error=error)
             yield outcome
 
-    def workers(self, n: int, factory: Callable[[int], object], /) -> list[Actor]:
+    def workers(
+        self,
+        n: int,
+        factory: Callable[[int], object],
+        /,
+        *,
+        cpus: float | None = None,
+    ) -> list[Actor]:
         """See `Engine.workers`. A call has run when `call` returns."""
         check_count(n)
         where = name_of(factory)

@@ -54,7 +54,14 @@ class LocalProcesses(Mapping):
         """See `Engine.attempts`. At most two items a worker are taken ahead of the outcomes."""
         return self._attempts(name_of(fn), sendable(fn), iter(items))
 
-    def workers(self, n: int, factory: Callable[[int], object], /) -> list[Actor]:
+    def workers(
+        self,
+        n: int,
+        factory: Callable[[int], object],
+        /,
+        *,
+        cpus: float | None = None,
+    ) -> list[Actor]:
         """See `Engine.workers`. The actors are processes beside those of `map`."""
         check_count(n)
         sendable(factory)

@@ -65,8 +65,16 @@ class Engine(Protocol):
                 yielded first; what is under way then ends.
         """
 
-    def workers(self, n: int, factory: Callable[[int], object], /) -> list[Actor]:
+    def workers(
+        self, n: int, factory: Callable[[int], object], /, *, cpus: float | None = None
+    ) -> list[Actor]:
         """Start `n` actors around `factory(0)`, ..., `factory(n - 1)`.
+
+        Args:
+            n: how many.
+            factory: makes the object of a rank, where it lives.
+            cpus: processors that a cluster keeps for each until all are closed; None keeps none.
+                One machine keeps none in any case.
 
         Raises:
             UsageError: `n` is less than 1, the factory cannot be sent, or the engine has no actors.

@@ -160,7 +160,7 @@ class Stateless:
 
     name, parallelism = "stateless", 3
 
-    def workers(self, n, factory):
+    def workers(self, n, factory, *, cpus=None):
         raise UsageError("no workers that keep state")
 
 

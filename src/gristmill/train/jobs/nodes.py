@@ -60,7 +60,7 @@ class Nodes(Closing):
         self._engine = open_engine(self._given)
         try:
             count = self._engine.parallelism if self._count is None else self._count
-            self._actors = self._engine.workers(count, Foreman)
+            self._actors = self._engine.workers(count, Foreman, cpus=1)
             self.facts = [each.call("facts").result() for each in self._actors]
             for each in self.facts:
                 _check_reachable(each.address)
@@ -128,7 +128,7 @@ class Nodes(Closing):
         found = next((each for each in others if _answers(each.address)), None)
         if found is None:
             current().say("no node answers any more: asking the engine for another")
-            (actor,) = self._engine.workers(1, Foreman)
+            (actor,) = self._engine.workers(1, Foreman, cpus=1)
             self._actors.append(actor)
             found = actor.call("facts").result()
         self.facts[rank] = found
