@@ -106,16 +106,10 @@ class Cells:
         hit = self._row_of.filter(mask).unique()
         return pl.int_range(self.rows, eager=True).is_in(hit.implode())
 
-    def rows_of_values(self) -> NDArray[np.uint32] | None:
-        """The row of each cell that has a value of the right type: uint32[present].
-
-        None where every row has just one.
-        """
-        if self.complete:
-            return None
-        present = self.values.is_not_null()
-        rows = present.arg_true() if self._row_of is None else self._row_of.filter(present)
-        return rows.cast(pl.UInt32).to_numpy()
+    @property
+    def row_of_cells(self) -> NDArray[np.uint32] | None:
+        """The row of each cell: uint32[cells]; None where every row has just one."""
+        return None if self._row_of is None else self._row_of.cast(pl.UInt32).to_numpy()
 
     def rebuilt(self) -> pl.Series:
         """The column with its cells conformed, for statistics."""

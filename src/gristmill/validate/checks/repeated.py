@@ -41,14 +41,21 @@ class HashedKeys:
     of_again: Places
 
     @classmethod
-    def of(cls, hashes: NDArray[np.uint64]) -> Self:
-        """Sort the hashes of a part (uint64[n]); places count from its start."""
+    def of(cls, hashes: NDArray[np.uint64], places: Places | None = None) -> Self:
+        """Sort the hashes of a part.
+
+        Args:
+            hashes: of its keys: uint64[n].
+            places: where each lies, ascending: uint32[n]; None where all lie in a row.
+        """
         unique, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
         later = np.ones(len(hashes), dtype=bool)
         later[first] = False
         again = np.flatnonzero(later)
-        return cls(unique, first.astype(np.uint32), again.astype(np.uint32),
-                   inverse[again].astype(np.uint32))  # fmt: skip
+        of_again = inverse[again].astype(np.uint32)
+        if places is None:
+            return cls(unique, first.astype(np.uint32), again.astype(np.uint32), of_again)
+        return cls(unique, places[first], places[again], of_again)
 
 
 class Memory:
@@ -104,6 +111,15 @@ class Memory:
         while len(self._runs) > 1 and 2 * len(self._runs[-1]) > len(self._runs[-2]):
             two = np.concatenate([self._runs.pop(), self._runs.pop()])
             self._runs.append(np.sort(two, kind="stable"))
+
+
+def hashed_keys(frame: pl.DataFrame) -> HashedKeys:
+    """Hash the rows of one part as keys; a row with a missing cell has none, as in SQL."""
+    complete = ~frame.select(pl.any_horizontal(pl.all().is_null())).to_series()
+    if complete.all():
+        return HashedKeys.of(row_hashes(frame))
+    places = complete.arg_true().cast(pl.UInt32).to_numpy()
+    return HashedKeys.of(row_hashes(frame.filter(complete)), places)
 
 
 def row_hashes(frame: pl.DataFrame) -> NDArray[np.uint64]:

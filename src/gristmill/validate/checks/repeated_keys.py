@@ -26,8 +26,8 @@ class PartKeys:
 
     Attributes:
         keys: their hashes, with the places of keys in the part.
-        rows: the row of the key at each place: uint32[n]; None where every row has one key.
         total: of how many cells or rows a finding speaks.
+        rows: the row of each place: uint32[n]; None where the places are rows.
     """
 
     part: Part

@@ -10,7 +10,7 @@ import polars as pl
 
 from gristmill.validate.chance import beyond_chance, upper_share
 from gristmill.validate.checks.places import Part
-from gristmill.validate.checks.repeated import HashedKeys, row_hashes
+from gristmill.validate.checks.repeated import HashedKeys, hashed_keys, row_hashes
 from gristmill.validate.checks.repeated_keys import PartKeys, RepeatedKeys
 from gristmill.validate.checks.rule import Draft
 from gristmill.validate.checks.seen import Seen, shown
@@ -93,16 +93,11 @@ class CompoundKey:
         """Look at one part."""
         if not self._key or self._absent(frame.columns):
             return
-        keys = frame.select(self._key)
-        complete = _complete(keys)
-        rows = None if complete.all() else complete.arg_true().cast(pl.UInt32).to_numpy()
-        hashed = HashedKeys.of(row_hashes(keys.filter(complete)))
-        self.repeated.take(PartKeys(part, hashed, part.rows, rows))
+        self.repeated.take(PartKeys(part, hashed_keys(frame.select(self._key)), part.rows))
 
     def values_at(self, part: TypedPart, places: list[int]) -> list[object]:
         """The keys at places of a part, spelled."""
-        keys = part.frame.select(self._key)
-        return [_spelled(row) for row in keys.filter(_complete(keys))[places].iter_rows()]
+        return [_spelled(row) for row in part.frame.select(self._key)[places].iter_rows()]
 
     def judge(self, columns: Sequence[str]) -> Iterator[Draft]:
         """Yield a finding where keys repeat, or where a key column is not there."""
@@ -122,11 +117,6 @@ class CompoundKey:
 
     def _absent(self, columns: Sequence[str]) -> list[str]:
         return [name for name in self._key if name not in columns]
-
-
-def _complete(keys: pl.DataFrame) -> pl.Series:
-    """Which rows have a whole key (Boolean[n])."""
-    return ~keys.select(pl.any_horizontal(pl.all().is_null())).to_series()
 
 
 def _spelled(row: tuple[object, ...]) -> str:

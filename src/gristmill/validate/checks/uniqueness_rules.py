@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from gristmill.validate.checks.cells import Cells
 from gristmill.validate.checks.range_rules import ENOUGH_TO_VARY
-from gristmill.validate.checks.repeated import HashedKeys, row_hashes
+from gristmill.validate.checks.repeated import hashed_keys
 from gristmill.validate.checks.repeated_keys import PartKeys, RepeatedKeys
 from gristmill.validate.checks.rule import Draft, Rule, Whole
 from gristmill.validate.checks.seen import Seen, shown
@@ -29,8 +29,8 @@ class UniqueKey(Rule):
         self.repeated = RepeatedKeys()
 
     def _observe(self, cells: Cells, part: Feature) -> None:
-        keys = HashedKeys.of(row_hashes(cells.values.drop_nulls().to_frame()))
-        self.repeated.take(PartKeys(cells.part, keys, cells.present, cells.rows_of_values()))
+        keys = hashed_keys(cells.values.to_frame())
+        self.repeated.take(PartKeys(cells.part, keys, cells.present, cells.row_of_cells))
 
     def merge(self, later: Self) -> None:
         """See `Rule.merge`."""
@@ -38,8 +38,7 @@ class UniqueKey(Rule):
 
     def values_at(self, part: TypedPart, places: list[int]) -> list[object]:
         """The keys at places of a part, as they came."""
-        cells = part.cells[self.name]
-        return cells.raw.filter(cells.values.is_not_null()).gather(places).to_list()
+        return part.cells[self.name].raw.gather(places).to_list()
 
     def _figures(self, feature: Feature) -> Seen:
         distinct = feature.distinct_count

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import polars as pl
 
 from gristmill.core.progress import task
-from gristmill.data.stream import PART_ROWS, open_stream
+from gristmill.data.stream import PART_ROWS, TableStream, open_stream
 from gristmill.data.table import ROW_ID, TableLike
+from gristmill.engine.current import chosen_engine
 from gristmill.validate.checks.cells import conformed, read_as_missing
 from gristmill.validate.checks.expression_rules import ExpressionRule, applies
 from gristmill.validate.checks.reading import check_reading
-from gristmill.validate.checks.repeated import Memory, row_hashes
+from gristmill.validate.checks.repeated import HashedKeys, Memory, hashed_keys
 from gristmill.validate.checks.report import REASONS, no_unreadable
 from gristmill.validate.checks.subject import schema_kinds
+from gristmill.validate.parts import map_runs, table_parts
 from gristmill.validate.rows.limits import RARE, Limits, table_limits
 from gristmill.validate.rows.masks import column_masks
 from gristmill.validate.schemas.schema import Schema
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gristmill.data.file_part import FilePart
+    from gristmill.engine.protocol import Engine
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,7 @@ def check_rows(
     *,
     environment: str | None = None,
     rare: float = RARE,
+    engine: Engine | str | None = None,
 ) -> RowCheck:
     """Check every row of a table on its own; nothing in the data ends it.
 
@@ -69,12 +80,16 @@ def check_rows(
         data: a data frame, a path, or paths.
         environment: one of the schema's environments; None holds rows to every feature.
         rare: limits that tolerate more than this share are not held against single rows.
+        engine: where rows are checked: an open engine or the name of one; None for the current
+            engine, if there is one, else this process. Where keys may not repeat, their columns are
+            read first, and compared here.
 
     Raises:
         DataError: nothing of the data can be read.
         UsageError: the schema knows no such environment.
     """
-    parts = list(iter_row_checks(schema, data, environment=environment, rare=rare))
+    given = {"environment": environment, "rare": rare, "engine": engine}
+    parts = list(iter_row_checks(schema, data, **given))  # type: ignore[arg-type]
     good = pl.concat([part.good for part in parts], how="diagonal_relaxed")
     bad = pl.concat([part.bad for part in parts], how="diagonal_relaxed")
     return RowCheck(good, bad, parts[-1].unreadable, parts[-1].notes)
@@ -87,26 +102,24 @@ def iter_row_checks(
     environment: str | None = None,
     rare: float = RARE,
     rows: int = PART_ROWS,
+    engine: Engine | str | None = None,
 ) -> Iterator[RowCheck]:
     """Check rows as `check_rows` does, yielding part by part; at least one part.
 
     What cannot be read is known at the end: the last part has all of it in `unreadable`, and what
     was mended while reading, and rules that could not be applied, in `notes`.
     """
-    limits = table_limits(schema, environment, rare)
-    stream = open_stream(data, kinds=schema_kinds(schema), rows=rows)
-    judge = _Judge(schema, limits, stream.columns, environment, rare)
-    checked: RowCheck | None = None
+    splitter = RowSplitter.of(schema, data, environment, rare, rows)
+    last: RowCheck | None = None
     with task("check rows", None, "rows") as work:
-        for part in stream.parts():
-            if checked is not None:
-                yield checked
-            checked = judge.split(part)
-            work.advance(part.height)
-    last = checked if checked is not None else judge.split(_no_rows(stream.columns))
-    drafts = check_reading(stream.unreadable, stream.unreadable_count, stream.notes, judge.rows)
-    notes = [*(draft.message for draft in drafts if draft.code != "unreadable_row"), *judge.notes]
-    yield replace(last, unreadable=stream.unreadable, notes=tuple(notes))
+        for checked in splitter.each(_itself, engine):
+            if last is not None:
+                yield last
+            last = replace(checked, notes=())
+            work.advance(checked.rows)
+    if last is None:
+        last = splitter.judge.split(_no_rows(splitter.stream.columns), [])
+    yield replace(last, unreadable=splitter.stream.unreadable, notes=splitter.notes)
 
 
 def typed(part: pl.DataFrame, schema: Schema) -> pl.DataFrame:
@@ -119,42 +132,51 @@ def typed(part: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     )
 
 
-class _Judge:
-    """Splits parts into good and bad rows; remembers the keys of earlier parts."""
+@dataclass(frozen=True)
+class Judge:
+    """Splits parts into good and bad rows; travels to workers.
 
-    def __init__(
-        self,
-        schema: Schema,
-        limits: Mapping[str, Limits],
-        columns: Sequence[str],
-        environment: str | None,
-        rare: float,
-    ) -> None:
-        self.schema, self.limits, self.rows = schema, limits, 0
-        unique = [name for name in limits if schema.features[name].unique]
-        self.keys = [(f"duplicate_key: {name}", [name], Memory()) for name in unique]
-        if schema.table.key:
-            self.keys.append(("duplicate_key", list(schema.table.key), Memory()))
-        self.rules = [
-            ExpressionRule(name, rule, columns)
-            for name, rule in schema.rules.items()
-            if rule.holds and rule.max_broken <= rare and applies(rule, environment)
-        ]
+    Attributes:
+        limits: column -> what its cells are held to.
+        rules: what rows are held to.
+        columns: those of the table.
+    """
 
-    @property
-    def notes(self) -> list[str]:
-        """Rules that cannot be applied, and why."""
-        return [f"{rule} {rule.problem}" for rule in self.rules if rule.problem]
+    schema: Schema
+    limits: Mapping[str, Limits]
+    rules: tuple[ExpressionRule, ...]
+    columns: tuple[str, ...]
 
-    def split(self, part: pl.DataFrame) -> RowCheck:
-        self.rows += part.height
+    @cached_property
+    def keys(self) -> list[tuple[str, list[str]]]:
+        """The keys that may not repeat: the reason that is given, and the columns."""
+        unique = [name for name in self.limits if self.schema.features[name].unique]
+        keys = [(f"duplicate_key: {name}", [name]) for name in unique]
+        if self.schema.table.key:
+            keys.append(("duplicate_key", list(self.schema.table.key)))
+        return [(reason, key) for reason, key in keys if {*key} <= {*self.columns}]
+
+    def keyed(self, cells: pl.DataFrame) -> list[HashedKeys]:
+        """Hash the keys of a part, its cells cast."""
+        return [hashed_keys(cells.select(columns)) for _, columns in self.keys]
+
+    def split(self, part: pl.DataFrame, repeated: Sequence[NDArray[np.uint32]]) -> RowCheck:
+        """Split one part.
+
+        Args:
+            part: the rows as they came.
+            repeated: for each of `keys`, the rows whose key was there before: uint32[k].
+        """
         cells = typed(part, self.schema)
-        masks = [*self._cells(part), *self._keys(cells), *self._rules(cells)]
+        again = zip(self.keys, repeated, strict=False)
+        keys = [(reason, _mask(rows, part.height)) for (reason, _), rows in again if len(rows)]
+        masks = [*self._cells(part), *keys, *self._rules(cells)]
+        notes = tuple(f"{rule} {rule.problem}" for rule in self.rules if rule.problem)
         if not masks:
-            return RowCheck(cells, part.clear().with_columns(_no_reasons()))
+            return RowCheck(cells, part.clear().with_columns(_no_reasons()), notes=notes)
         hit = pl.Series(np.logical_or.reduce([mask.to_numpy() for _, mask in masks]))
         reasons = _reasons(masks, hit)
-        return RowCheck(cells.filter(~hit), part.filter(hit).with_columns(reasons))
+        return RowCheck(cells.filter(~hit), part.filter(hit).with_columns(reasons), notes=notes)
 
     def _cells(self, part: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
         for name, limits in self.limits.items():
@@ -162,23 +184,139 @@ class _Judge:
                 for code, mask in column_masks(part[name], self.schema.features[name], limits):
                     yield f"{code}: {name}", mask
 
-    def _keys(self, typed: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
-        for reason, columns, memory in self.keys:
-            if not all(name in typed.columns for name in columns):
-                continue
-            keys = typed.select(columns)
-            complete = ~keys.select(pl.any_horizontal(pl.all().is_null())).to_series()
-            again = memory.seen_before(row_hashes(keys.filter(complete)))
-            if again.any():
-                mask = np.zeros(typed.height, dtype=bool)
-                mask[complete.to_numpy()] = again
-                yield reason, pl.Series(mask)
-
     def _rules(self, typed: pl.DataFrame) -> Iterator[tuple[str, pl.Series]]:
         for rule in self.rules:
             broken = rule.broken(typed)
             if broken is not None and broken.any():
                 yield f"rule_broken: {rule.name}", broken
+
+
+class SplitPart(Protocol):
+    """What is known of a part whose rows are split."""
+
+    @property
+    def rows(self) -> int:
+        """How many it has."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Rules that could not be applied, in words."""
+
+
+P = TypeVar("P", bound=SplitPart)
+
+
+class RowSplitter:
+    """Splits the parts of one table, here or on an engine.
+
+    Attributes:
+        stream: the table.
+        judge: what every row is held to.
+        rows: the most rows of a part.
+        checked: how many rows were checked so far.
+    """
+
+    def __init__(self, stream: TableStream, judge: Judge, rows: int) -> None:
+        self.stream, self.judge, self.rows, self.checked = stream, judge, rows, 0
+        self._problems: dict[str, None] = {}
+        self._memories = [Memory() for _ in judge.keys]
+
+    @classmethod
+    def of(
+        cls,
+        schema: Schema,
+        data: TableLike | Sequence[str | Path],
+        environment: str | None,
+        rare: float,
+        rows: int = PART_ROWS,
+    ) -> RowSplitter:
+        """Open a table; see `check_rows` for the arguments.
+
+        Raises:
+            DataError: nothing of the data can be read.
+            UsageError: the schema knows no such environment.
+        """
+        limits = table_limits(schema, environment, rare)
+        stream = open_stream(data, kinds=schema_kinds(schema), rows=rows)
+        rules = tuple(
+            ExpressionRule(name, rule, stream.columns)
+            for name, rule in schema.rules.items()
+            if rule.holds and rule.max_broken <= rare and applies(rule, environment)
+        )
+        return cls(stream, Judge(schema, limits, rules, tuple(stream.columns)), rows)
+
+    def each(
+        self, finish: Callable[[int, RowCheck], P], engine: Engine | str | None
+    ) -> Iterator[P]:
+        """Yield what `finish(number, split part)` makes of each part, in order.
+
+        Args:
+            finish: runs where the part was split; travels to workers.
+            engine: see `check_rows`.
+        """
+        with chosen_engine(engine) as where:
+            for part in self._finished(finish, where):
+                self.checked += part.rows
+                self._problems |= dict.fromkeys(part.notes)
+                yield part
+
+    def _finished(self, finish: Callable[[int, RowCheck], P], engine: Engine | None) -> Iterator[P]:
+        if engine is not None:
+            yield from engine.map(partial(_split_part, self.judge, finish), self._items(engine))
+            return
+        for number, part in enumerate(self.stream.parts()):
+            repeated = self._repeated(self.judge.keyed(typed(part, self.judge.schema)))
+            yield finish(number, self.judge.split(part, repeated))
+
+    def _items(self, engine: Engine) -> Iterator[_Item]:
+        """Yield the parts with the rows whose keys were there before."""
+        parts = table_parts(self.stream, self.rows)
+        if not self.judge.keys:
+            yield from ((part, []) for part in parts)
+            return
+        with task("compare keys", None, "rows") as work:
+            hashed = map_runs(engine, partial(_hash_keys, self.judge), self.stream, self.rows)
+            repeated: list[list[NDArray[np.uint32]]] = []
+            for run, _, rows in hashed:
+                repeated += map(self._repeated, run)
+                work.advance(rows)
+        yield from zip(parts, repeated, strict=True)
+
+    def _repeated(self, keys: list[HashedKeys]) -> list[NDArray[np.uint32]]:
+        return [memory.repeats(k)[0] for memory, k in zip(self._memories, keys, strict=True)]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was mended while reading, and rules that could not be applied, in words."""
+        stream = self.stream
+        drafts = check_reading(
+            stream.unreadable, stream.unreadable_count, stream.notes, self.checked
+        )
+        mended = [draft.message for draft in drafts if draft.code != "unreadable_row"]
+        return (*mended, *self._problems)
+
+
+_Item: TypeAlias = "tuple[FilePart, list[NDArray[np.uint32]]]"
+
+
+def _split_part(judge: Judge, finish: Callable[[int, RowCheck], P], item: _Item) -> P:
+    part, repeated = item
+    return finish(part.number, judge.split(part.read(), repeated))
+
+
+def _hash_keys(judge: Judge, parts: list[FilePart]) -> list[list[HashedKeys]]:
+    columns = list(dict.fromkeys(name for _, key in judge.keys for name in key))
+    return [judge.keyed(typed(part.read(columns), judge.schema)) for part in parts]
+
+
+def _itself(_number: int, checked: RowCheck) -> RowCheck:
+    return checked
+
+
+def _mask(rows: NDArray[np.uint32], height: int) -> pl.Series:
+    mask = np.zeros(height, dtype=bool)
+    mask[rows] = True
+    return pl.Series(mask, dtype=pl.Boolean)
 
 
 def _no_rows(columns: Sequence[str]) -> pl.DataFrame:

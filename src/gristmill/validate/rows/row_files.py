@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import secrets
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from gristmill.core.atomic import atomic_file
 from gristmill.core.errors import DataError
+from gristmill.core.progress import task
 from gristmill.data.formats import format_of, write_table
+from gristmill.data.pieces import check_seen
+from gristmill.data.table import TableLike
 from gristmill.validate.checks.report import REASONS
-from gristmill.validate.rows.row_check import RowCheck
+from gristmill.validate.rows.limits import RARE
+from gristmill.validate.rows.row_check import RowCheck, RowSplitter
+from gristmill.validate.schemas.schema import Schema
+
+if TYPE_CHECKING:
+    from gristmill.engine.protocol import Engine
 
 _SINKS: dict[str, Callable[[pl.LazyFrame, Path], object]] = {
     "csv": lambda lazy, path: lazy.sink_csv(path),
@@ -55,26 +65,74 @@ def write_rows(parts: Iterable[RowCheck], good: Path | None, bad: Path | None) -
     Raises:
         DataError: a format cannot be told from its name, or the disk refuses.
     """
-    targets = {path: _Target(path) for path in (good, bad) if path is not None}
-    counts = {"good": 0, "bad": 0}
+    last: list[RowCheck] = []
+
+    def written(writer: _PartWriter) -> Iterator[_Written]:
+        for number, part in enumerate(parts):
+            last[:] = [part]
+            yield writer.write(number, part)
+
+    def seen() -> tuple[pl.DataFrame, tuple[str, ...]]:
+        return (last[0].unreadable, last[0].notes) if last else (pl.DataFrame(), ())
+
+    return _put_together(good, bad, written, seen)
+
+
+def split_rows(
+    schema: Schema,
+    data: TableLike | Sequence[str | Path],
+    good: Path | None,
+    bad: Path | None,
+    *,
+    environment: str | None = None,
+    rare: float = RARE,
+    engine: Engine | str | None = None,
+) -> RowFiles:
+    """Check rows as `check_rows` does, and write them as `write_rows` does.
+
+    On an engine, workers write the rows of a part, each part whole or not at all, to a folder
+    beside the files; here they are only put together, in order.
+
+    Raises:
+        DataError: nothing of the data can be read, a format cannot be told from its name, the disk
+            refuses, or workers are on machines that do not see the folder.
+        UsageError: the schema knows no such environment.
+    """
+    splitter = RowSplitter.of(schema, data, environment, rare)
+
+    def written(writer: _PartWriter) -> Iterator[_Written]:
+        with task("check rows", None, "rows") as work:
+            for part in splitter.each(writer.write, engine):
+                work.advance(part.good + part.bad)
+                yield part
+
+    return _put_together(good, bad, written,
+                         lambda: (splitter.stream.unreadable, splitter.notes))  # fmt: skip
+
+
+def _put_together(
+    good: Path | None,
+    bad: Path | None,
+    written: Callable[[_PartWriter], Iterator[_Written]],
+    seen: Callable[[], tuple[pl.DataFrame, tuple[str, ...]]],
+) -> RowFiles:
+    """Let parts be written and join them; `seen` then tells unreadable lines, and notes."""
+    targets = {name: _Target(path) for name, path in (("good", good), ("bad", bad)) if path}
+    counts, parts = {"good": 0, "bad": 0}, 0
     reasons: dict[str, int] = {}
-    last: RowCheck | None = None
     with tempfile.TemporaryDirectory(dir=_beside(targets), prefix=".rows-") as folder:
-        for number, last in enumerate(parts):
-            counts["good"] += last.good.height
-            counts["bad"] += last.bad.height
-            for reason, rows in last.counts().items():
+        for part in written(_PartWriter(Path(folder), targets)):
+            parts += 1
+            counts["good"] += part.good
+            counts["bad"] += part.bad
+            for reason, rows in part.reasons.items():
                 reasons[reason] = reasons.get(reason, 0) + rows
-            for path, frame in ((good, last.good), (bad, last.bad)):
-                if path is not None:
-                    targets[path].add(frame, Path(folder), number)
-        for target in targets.values():
-            target.finish()
-    lines = pl.DataFrame() if last is None else last.unreadable
+        for name, target in targets.items():
+            target.join([_place(Path(folder), number, name) for number in range(parts)])
+    lines, notes = seen()
     ranked = dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0])))
     return RowFiles(**counts, unreadable=lines.height, reasons=ranked,
-                    unreadable_file=_write_lines(lines, bad),
-                    notes=() if last is None else last.notes)  # fmt: skip
+                    unreadable_file=_write_lines(lines, bad), notes=notes)  # fmt: skip
 
 
 def refuse_unwritable(*targets: Path | None) -> None:
@@ -88,6 +146,46 @@ def refuse_unwritable(*targets: Path | None) -> None:
             _Target(path)
 
 
+@dataclass(frozen=True)
+class _Written:
+    """What came of a part whose rows are written.
+
+    Attributes:
+        good, bad: how many rows went where.
+        reasons: how many rows each reason was given for.
+        notes: rules that could not be applied, in words.
+    """
+
+    good: int
+    bad: int
+    reasons: dict[str, int]
+    notes: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """How many rows the part has."""
+        return self.good + self.bad
+
+
+@dataclass(frozen=True)
+class _PartWriter:
+    """Writes the rows of single parts, as Parquet, into one folder; travels to workers."""
+
+    folder: Path
+    targets: Mapping[str, _Target]
+
+    def write(self, number: int, checked: RowCheck) -> _Written:
+        """Write one part; written again, it is the same."""
+        check_seen(self.folder)
+        for name, target in self.targets.items():
+            target.write(getattr(checked, name), _place(self.folder, number, name))
+        return _Written(checked.good.height, checked.bad.height, checked.counts(), checked.notes)
+
+
+def _place(folder: Path, number: int, name: str) -> Path:
+    return folder / f"{number:06d}-{name}.parquet"
+
+
 class _Target:
     """One file under way: its parts lie as Parquet until all are there."""
 
@@ -98,16 +196,18 @@ class _Target:
                 where=str(path),
                 fix="leave .gz away, or use Parquet, which is compressed",
             )
-        self.path, self.format = path, format_of(path)
-        self.parts: list[Path] = []
+        self.path, self.format = path.absolute(), format_of(path)
 
-    def add(self, frame: pl.DataFrame, folder: Path, number: int) -> None:
-        place = folder / f"{len(self.parts):06d}-{self.path.name}-{number}.parquet"
-        self._guarded(lambda: self._flat(frame).write_parquet(place))
-        self.parts.append(place)
+    def write(self, frame: pl.DataFrame, place: Path) -> None:
+        """Write a part's rows to their place, whole or not at all."""
+        # Another worker may have begun it and died; nothing of this outlives the machine.
+        draft = place.with_name(f".{place.name}.{secrets.token_hex(6)}")
+        self._guarded(lambda: self._flat(frame).write_parquet(draft))
+        draft.replace(place)
 
-    def finish(self) -> None:
-        lazy = pl.concat([pl.scan_parquet(part) for part in self.parts], how="diagonal_relaxed")
+    def join(self, parts: list[Path]) -> None:
+        """Make the file of its parts."""
+        lazy = pl.concat([pl.scan_parquet(part) for part in parts], how="diagonal_relaxed")
         with atomic_file(self.path) as draft:
             self._guarded(lambda: _SINKS[self.format](lazy, draft))
 
@@ -127,9 +227,9 @@ class _Target:
             ) from error
 
 
-def _beside(targets: dict[Path, _Target]) -> Path | None:
+def _beside(targets: Mapping[str, _Target]) -> Path | None:
     """The folder of the first target, so that files are moved within one disk."""
-    return next((path.absolute().parent for path in targets), None)
+    return next((target.path.parent for target in targets.values()), None)
 
 
 def _write_lines(lines: pl.DataFrame, bad: Path | None) -> Path | None:
