@@ -1,0 +1,217 @@
+"""What engines cost beside a loop over `multiprocessing` that one would write by hand, how
+labelling and profiling grow from one worker to two, and what a driver needs of memory.
+
+Loop and engine do the same partitions in turns, both warm; a partition is a second of processor
+time, or nothing at all. `--large GB` makes a Parquet input of that size with 200 row groups,
+profiles, labels and predicts it on two local processes, and tells the memory of the driver, a
+process of its own for each stage. Ray and Spark are measured where they are installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from claims import Claim, as_text, claim, must, write
+from gristmill import label
+from gristmill.engine import Engine, open_engine
+from gristmill.engine.installations import installations
+from gristmill.validate import profile
+
+PROCESSES = 2
+OVERHEAD = {"local": "<= 5", "ray": "<= 10", "spark": "<= 30"}
+GROUPS = 200
+STAGES = ("profile", "label", "predict")
+WORDS = ("free", "call", "prize", "win", "stop", "cash", "lol", "sorry", "home", "love")
+
+
+def measure(options: argparse.Namespace) -> Iterator[Claim]:
+    ready = {each.engine for each in installations() if each.ready}
+    for name in [name for name in OVERHEAD if name in ready and name in options.engines]:
+        with open_engine(name, workers=PROCESSES) as engine:
+            yield from overhead_claims(engine, options.quick)
+    if "local" in options.engines:
+        yield from scaling_claims(options.quick)
+    if options.large:
+        yield from large_claims(options.large, options.folder)
+
+
+def burn(seconds: float) -> float:
+    """Use the processor for so many seconds; being interrupted does not count."""
+    end = time.thread_time() + seconds
+    total = 0.0
+    while time.thread_time() < end:
+        total += sum(range(1000))
+    return total
+
+
+def nothing(number: int) -> int:
+    """Be a partition that is done at once."""
+    return number
+
+
+def overhead_claims(engine: Engine, quick: bool) -> Iterator[Claim]:
+    """Compare an engine with the loop at long partitions and at empty ones."""
+    seconds, each, times = (0.2, 4, 2) if quick else (1.0, 5, 5)
+    empty = (200 if quick else 2000) if engine.name == "local" else (50 if quick else 200)
+    long = [seconds] * (each * PROCESSES)
+    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
+        loops: list[tuple[Callable[[], object], Callable[[], object]]] = [
+            (lambda: list(pool.imap(burn, long)), lambda: list(engine.map(burn, long))),
+            (
+                lambda: list(pool.imap(nothing, range(empty))),
+                lambda: list(engine.map(nothing, range(empty))),
+            ),
+        ]
+        (by_hand, ours), (hand_empty, ours_empty) = [in_turns(*both, times) for both in loops]
+    over = [100 * (mine / theirs - 1) for mine, theirs in zip(ours, by_hand, strict=True)]
+    how = (
+        f"{len(long)} partitions of {seconds} s of processor time on {PROCESSES} processes, warm; "
+        f"the loop {statistics.median(by_hand):.2f} s; median of {times} in turns"
+    )
+    yield claim(
+        f"{engine.name}: time over a loop's", statistics.median(over), "%", how,
+        goal=OVERHEAD[engine.name],
+    )  # fmt: skip
+    mine, theirs = (1000 * statistics.median(took) / empty for took in (ours_empty, hand_empty))
+    yield claim(
+        f"{engine.name}: an empty partition", mine, "ms",
+        f"{empty} partitions on {PROCESSES} processes, warm; median of {times} in turns",
+        goal="<= 2" if engine.name == "local" else None, peer=theirs, more_is_better=False,
+    )  # fmt: skip
+
+
+def in_turns(
+    one: Callable[[], object], other: Callable[[], object], times: int
+) -> tuple[list[float], list[float]]:
+    """Return the seconds of both, after a round that warms up."""
+    took: tuple[list[float], list[float]] = ([], [])
+    for number in range(times + 1):
+        for work, seconds in zip((one, other), took, strict=True):
+            began = time.perf_counter()
+            work()
+            if number:
+                seconds.append(time.perf_counter() - began)
+    return took
+
+
+def scaling_claims(quick: bool) -> Iterator[Claim]:
+    """Label and profile a Parquet file on one process, then on two."""
+    rows, times = (200_000, 1) if quick else (1_600_000, 3)
+    functions = [keyword(word) for word in WORDS]
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "messages.parquet"
+        messages(rows, 0).write_parquet(file, row_group_size=rows // 16)
+        jobs: dict[str, Callable[[Engine], object]] = {
+            "labelling": lambda engine: label.apply(
+                functions, file, classes=2, engine=engine, partition_rows=rows // 16
+            ),
+            "profiling": lambda engine: profile(file, engine=engine, partition_rows=rows // 16),
+        }
+        with open_engine("local:1") as one, open_engine("local:2") as two:
+            for name, job in jobs.items():
+                alone, both = in_turns(lambda: job(one), lambda: job(two), times)  # noqa: B023
+                ratio = statistics.median(a / b for a, b in zip(alone, both, strict=True))
+                how = (
+                    f"{rows:,} messages in 16 row groups; on one process "
+                    f"{statistics.median(alone):.2f} s; median of {times} in turns, "
+                    f"{os.cpu_count()} processors"
+                )
+                yield claim(f"{name} on 2 workers over 1", ratio, "x", how, goal=">= 1.85")
+
+
+def keyword(word: str) -> label.LabelingFunction:
+    """Return a labelling function of one row that looks for a word."""
+    return label.LabelingFunction(word, has_word, resources={"word": word})
+
+
+def has_word(row: Any, word: str) -> int | None:
+    """Vote 1 where a message has the word."""
+    return 1 if word in row.text.split() else None
+
+
+def messages(rows: int, seed: int) -> pl.DataFrame:
+    """Return texts, categories and numbers that nothing compresses well."""
+    draw = np.random.default_rng(seed)
+    vocabulary = np.array([*WORDS, *(f"word{number}" for number in range(2000))])
+    picked = vocabulary[draw.integers(0, len(vocabulary), (rows, 12))]
+    texts = [" ".join(words) for words in picked]
+    numbers = {f"x{number}": draw.normal(size=rows) for number in range(8)}
+    places = draw.integers(0, 50, rows).astype(str)
+    return pl.DataFrame({"text": texts, "place": places, **numbers})
+
+
+def large_claims(gigabytes: float, folder: Path | None) -> Iterator[Claim]:
+    """Run each stage over a large input, in a process of its own."""
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        file = Path(place) / "large.parquet"
+        began = time.perf_counter()
+        rows = make_large(file, gigabytes)
+        size, made = file.stat().st_size / 1e9, time.perf_counter() - began
+        for stage in STAGES:
+            job = Path(__file__).with_name("engines_large.py")
+            told = must([sys.executable, job, stage, file, Path(place) / stage])
+            seconds, driver, workers = (float(each) for each in told.stdout.split()[-3:])
+            how = (
+                f"{size:.1f} GB of Parquet, {rows:,} rows in {GROUPS} row groups (made in "
+                f"{made:.0f} s), local:{PROCESSES}; took {seconds:.0f} s, the largest worker "
+                f"{workers:.2f} GB"
+            )
+            yield claim(f"{stage}: peak memory of the driver", driver, "GB", how, goal="<= 2")
+
+
+def make_large(file: Path, gigabytes: float) -> int:
+    """Write a Parquet file of about that size, a row group at a time; return its rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    few = messages(20_000, 0).to_arrow()
+    rows = max(1000, int(gigabytes * 1e9 / GROUPS / (few.nbytes / few.num_rows)))
+    base = messages(rows, 1)
+    with pq.ParquetWriter(
+        file, base.to_arrow().schema, compression="none", use_dictionary=False
+    ) as out:
+        for number in range(GROUPS):
+            draw = np.random.default_rng(number)
+            fresh = {f"x{at}": draw.normal(size=rows) for at in range(8)}
+            # Texts are those of the first group in another order: making them takes the longest.
+            texts = base["text"].gather(draw.permutation(rows))
+            group = base.with_columns(texts, **{name: pl.Series(x) for name, x in fresh.items()})
+            out.write_table(pa.table(group.to_arrow()), row_group_size=rows)
+    return rows * GROUPS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; see `claims.main`."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="a quick look")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the claims here")
+    parser.add_argument("--engines", nargs="+", choices=OVERHEAD, default=list(OVERHEAD))
+    parser.add_argument("--large", type=float, default=0.0, metavar="GB", help="of input")
+    parser.add_argument("--folder", type=Path, help="where the large input may lie for a while")
+    options = parser.parse_args(arguments)
+    found = list(measure(options))
+    if options.quick:
+        found = [msgspec.structs.replace(each, how=f"{each.how}; quick run") for each in found]
+    print(as_text(found))
+    if options.json:
+        write(found, options.json)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
