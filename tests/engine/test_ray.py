@@ -104,6 +104,8 @@ def test_one_process_joins_one_cluster(engine, ray_cluster):
     with open_engine("ray") as second:
         assert second.nodes() == engine.nodes()
     assert list(engine.map(abs, [-1])) == [1]
+    with pytest.raises(UsageError, match="code is sent when it joins"):
+        open_engine("ray", code=Path(__file__).parent)
 
 
 def test_a_cluster_that_is_not_there(tmp_path):

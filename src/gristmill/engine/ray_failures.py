@@ -43,21 +43,26 @@ def lost(error: Exception, where: str) -> StepError:
 
 def not_connected(error: Exception, address: str) -> UsageError:
     """Return the error for a cluster that cannot be joined."""
-    said = str(error)
+    said = _chain(error)
     if "ersion mismatch" in said:
         return UsageError(
-            f"the cluster {address} has other versions than this process: {_flat(said)}",
+            f"the cluster {address} has other versions than this process: {_flat(str(error))}",
             fix="use the same Python and the same Ray here and on all nodes",
         )
-    if "unauthenticated" in said.lower() or type(error).__name__ == "AuthenticationError":
+    if "InvalidAuthToken" in said or "AuthenticationError" in said:
         return UsageError(
-            f"the cluster {address} refused this process: {_first_line(error)}",
-            fix="copy the cluster's token to this machine: ~/.ray/auth_token, or RAY_AUTH_TOKEN",
+            f"the Ray cluster {address} asks for a token that this process did not show",
+            fix="copy the head's ~/.ray/auth_token to this machine and set RAY_AUTH_MODE=token",
+        )
+    if "Method not found" in said:
+        return UsageError(
+            f"what answers at {address} is not the head of a Ray cluster",
+            fix="ray:HOST:6379 is the head's own port, ray://HOST:10001 that of Ray Client",
         )
     return UsageError(
         f"cannot join the Ray cluster {address}: {_first_line(error)}",
-        fix="check that it runs (`ray status` on its head) and can be reached from here; "
-        "`ray` alone starts one on this machine",
+        fix="check that it runs (`ray status` on its head), can be reached from here and, if it "
+        "asks for a token, that RAY_AUTH_MODE=token is set; `ray` alone starts one here",
     )
 
 
@@ -77,6 +82,15 @@ def _actor_death(said: str) -> str:
     if "unavailable" in said:
         return "the worker process cannot be reached"
     return "the worker process died"
+
+
+def _chain(error: BaseException | None) -> str:
+    """Return what an error and all that led to it say."""
+    said = []
+    while error is not None:
+        said.append(f"{type(error).__name__}: {error}")
+        error = error.__cause__ or error.__context__
+    return "\n".join(said)
 
 
 def _first_line(error: Exception) -> str:

@@ -22,6 +22,8 @@ _DRIVER_SETTINGS = {
     # Without it Ray tries for ever what ends its worker by taking too much memory.
     "RAY_task_oom_retries": "2",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Who answers, but not as a cluster's head, does so the third time as well.
+    "RAY_NUM_REDIS_GET_RETRIES": "3",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 _ANSWER_SECONDS = 10.0
@@ -34,6 +36,7 @@ class _Connection:
     """What this module opened, and how many engines use it."""
 
     address: str
+    code: Path | None
     engines: int = 0
 
 
@@ -60,18 +63,27 @@ class Session:
         self, address: str | None, *, processors: int | None = None, code: Path | None = None
     ) -> None:
         global _open
-        import ray
 
-        with _lock:
+        # Some of the settings are read when Ray is loaded, some when it connects.
+        with _lock, _environment(_DRIVER_SETTINGS):
+            import ray
+
             if _open is None and not ray.is_initialized():
                 where = address or os.environ.get("RAY_ADDRESS") or "local"
                 _connect(where, processors, code)
-                _open = _Connection(where)
+                _open = _Connection(where, code)
             elif _open is not None and address not in (None, _open.address):
                 raise UsageError(
                     f"this process is connected to the Ray cluster {_open.address} "
                     f"and cannot join {address} as well",
                     fix="close the engine that uses it first",
+                )
+            elif code is not None and (_open is None or code != _open.code):
+                raise UsageError(
+                    "this process has joined Ray already, and code is sent when it joins",
+                    where=str(code),
+                    fix='close the other engine, or pass runtime_env={"working_dir": ...} to '
+                    "your own ray.init",
                 )
             self._connection = _open
             self.on_this_machine = _open is not None and _open.address == "local"
@@ -103,9 +115,8 @@ def _connect(address: str, processors: int | None, code: Path | None) -> None:
         options["runtime_env"] = {"working_dir": str(code), "excludes": _NOT_SENT}
     try:
         _check_reachable(address)
-        with _environment(_DRIVER_SETTINGS):
-            _divert_messages()
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        _divert_messages()
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except Exception as error:  # Ray raises anything from ConnectionError to RuntimeError
         ray.shutdown()
         raise not_connected(error, address) from error
