@@ -12,6 +12,7 @@ from gristmill.cli.subcommands import CommandWithSubcommands
 from gristmill.cli.validate_options import (
     PLACE,
     data_argument,
+    engine_option,
     known_statistics,
     new_folder,
     page_option,
@@ -21,6 +22,7 @@ from gristmill.cli.validate_options import (
 from gristmill.cli.validate_output import reading_notes, say_notes
 
 if TYPE_CHECKING:
+    from gristmill.engine.protocol import Engine
     from gristmill.validate.statistics.statistics import Statistics
 
 SUBCOMMANDS = {
@@ -53,6 +55,7 @@ SUBCOMMANDS = {
 )
 @click.option("--weight", help="The column that weighs the rows.")
 @click.option("--cross-features", is_flag=True, help="Also covariances and correlations.")
+@engine_option
 @page_option
 @json_option
 def command(
@@ -62,6 +65,7 @@ def command(
     slices: tuple[str, ...],
     weight: str | None,
     cross_features: bool,
+    engine: str | None,
     page: Path | None,
     as_json: bool,
 ) -> None:
@@ -75,6 +79,7 @@ def command(
       gristmill validate train.csv
       gristmill validate 2024-*.parquet -o year --page year.html
       gristmill validate train.csv --slice payment_type --slice 'fare > 20'
+      gristmill validate 2024-*.parquet --engine local:4
       gristmill validate infer train.csv
       gristmill validate check later.csv --baseline train.csv
 
@@ -84,10 +89,13 @@ def command(
       2  wrong call
       5  the data cannot be read at all
     """
+    from gristmill.engine.current import chosen_engine
+
     refuse_filled(output)
     refuse_overwriting(data, page)
-    statistics, notes = _statistics(data, slices, weight, cross_features)
-    beside = None if baseline is None else _statistics((baseline,), (), None, False)[0]
+    with chosen_engine(engine) as where:
+        statistics, notes = _statistics(data, slices, weight, cross_features, where)
+        beside = None if baseline is None else _statistics((baseline,), (), None, False, where)[0]
     payload = statistics.describe() | {"notes": notes}
     emit(payload, as_json, lambda: _show(statistics, beside, notes))
     if output is not None:
@@ -104,7 +112,11 @@ def command(
 
 
 def _statistics(
-    data: tuple[Path, ...], slices: tuple[str, ...], weight: str | None, cross_features: bool
+    data: tuple[Path, ...],
+    slices: tuple[str, ...],
+    weight: str | None,
+    cross_features: bool,
+    engine: Engine | None,
 ) -> tuple[Statistics, list[str]]:
     """Profile files, or add up kept statistics; with notes on what had to be mended."""
     from gristmill.data.stream import open_stream
@@ -119,7 +131,7 @@ def _statistics(
         name = files[0].name if len(files) == 1 else f"{files[0].name} and {len(files) - 1} more"
         stream = open_stream(files)
         parts.append(profile_stream(stream, name=name, slices=list(slices) or None, weight=weight,
-                                    cross_features=cross_features))  # fmt: skip
+                                    cross_features=cross_features, engine=engine))  # fmt: skip
         notes = reading_notes(stream, parts[-1].rows)
     total = parts[0]
     for part in parts[1:]:

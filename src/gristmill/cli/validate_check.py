@@ -13,6 +13,7 @@ from gristmill.cli.validate_options import (
     FILE,
     PLACE,
     data_argument,
+    engine_option,
     environment_option,
     known_statistics,
     new_folder,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 @click.option("--junit", type=FILE, metavar="FILE.xml", help="Also write JUnit XML, for CI.")
 @click.option("--good", type=FILE, help="Write the rows that no finding names, typed, here.")
 @click.option("--bad", type=FILE, help="Write the rows that a finding names, with reasons, here.")
+@engine_option
 @json_option
 def command(
     data: tuple[Path, ...],
@@ -61,6 +63,7 @@ def command(
     junit: Path | None,
     good: Path | None,
     bad: Path | None,
+    engine: str | None,
     as_json: bool,
 ) -> None:
     """Check DATA against its schema, and its distributions against a baseline.
@@ -96,6 +99,7 @@ def command(
         environment=environment,
         now=now,
         tfdv_measures=_tfdv_measures(schema),
+        engine=engine,
     )
     # The verdict first: a disk that is full must not take it away.
     emit(report.describe(), as_json, lambda: show_report(report, saved_as=output))

@@ -13,6 +13,7 @@ from gristmill.cli.validate_options import (
     PLACE,
     SCHEMA_FILE,
     data_argument,
+    engine_option,
     new_folder,
     refuse_filled,
     refuse_overwriting,
@@ -30,9 +31,15 @@ from gristmill.core.errors import DataError, UsageError
 @click.option(
     "--statistics", type=PLACE, metavar="FOLDER", help="Keep the statistics, as a baseline."
 )
+@engine_option
 @json_option
 def command(
-    data: tuple[Path, ...], output: Path, force: bool, statistics: Path | None, as_json: bool
+    data: tuple[Path, ...],
+    output: Path,
+    force: bool,
+    statistics: Path | None,
+    engine: str | None,
+    as_json: bool,
 ) -> None:
     """Infer what DATA must look like from a clean sample, and write it as a text file.
 
@@ -63,7 +70,7 @@ def command(
             fix="write to another file with -o, compare with `gristmill validate diff`, or --force",
         )
     stream = open_stream(list(data))
-    figures = profile_stream(stream)
+    figures = profile_stream(stream, engine=engine)
     if not figures.rows:
         raise DataError(
             "expected rows to infer a schema from, found none",

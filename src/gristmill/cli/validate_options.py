@@ -48,6 +48,16 @@ def environment_option(function: F) -> F:
     return option(function)
 
 
+def engine_option(function: F) -> F:
+    """Add `--engine`."""
+    option = click.option(
+        "--engine",
+        metavar="ENGINE",
+        help="Where the parts of the data are read and worked on: local, local:4, ray, spark, ...",
+    )
+    return option(function)
+
+
 def page_option(function: F) -> F:
     """Add `--page`."""
     option = click.option("--page", type=FILE, metavar="FILE.html", help="Also write a page.")

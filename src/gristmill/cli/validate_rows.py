@@ -11,6 +11,7 @@ from gristmill.cli.output import HELP, emit, json_option, say, table
 from gristmill.cli.validate_options import (
     FILE,
     data_argument,
+    engine_option,
     environment_option,
     refuse_overwriting,
     schema_option,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Hold each row to limits that the schema lets at most this share break.",
 )
+@engine_option
 @json_option
 def command(
     data: tuple[Path, ...],
@@ -42,6 +44,7 @@ def command(
     good: Path | None,
     bad: Path | None,
     rare: float,
+    engine: str | None,
     as_json: bool,
 ) -> None:
     """Check every row of DATA on its own, and part the good from the bad.
@@ -60,15 +63,13 @@ def command(
       2  wrong call, or a schema that cannot be read
       5  the data cannot be read at all, or the files not be written
     """
-    from gristmill.validate.rows.row_check import iter_row_checks
-    from gristmill.validate.rows.row_files import refuse_unwritable, write_rows
+    from gristmill.validate.rows.row_files import refuse_unwritable, split_rows
     from gristmill.validate.schemas.schema import Schema
 
     schema = Schema.read(schema_file)
     refuse_overwriting([*data, schema_file], good, bad)
     refuse_unwritable(good, bad)
-    checks = iter_row_checks(schema, data, environment=environment, rare=rare)
-    written = write_rows(checks, good, bad)
+    written = split_rows(schema, data, good, bad, environment=environment, rare=rare, engine=engine)
     emit(written, as_json, lambda: _show(written, good, bad))
 
 

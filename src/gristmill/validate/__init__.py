@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gristmill.validate.rows.row_check import RowCheck as RowCheck
     from gristmill.validate.rows.row_check import check_rows as check_rows
     from gristmill.validate.rows.row_check import iter_row_checks as iter_row_checks
+    from gristmill.validate.rows.row_files import split_rows as split_rows
     from gristmill.validate.rows.row_files import write_rows as write_rows
     from gristmill.validate.rows.set_aside import quarantine as quarantine
     from gristmill.validate.schemas.acceptance import Acceptance as Acceptance
@@ -124,6 +125,7 @@ _EXPORTS = {
     "read_version": "schemas.versions",
     "save_version": "schemas.versions",
     "skew_by_join": "drifts.skew",
+    "split_rows": "rows.row_files",
     "to_junit": "checks.junit",
     "versions_of": "schemas.versions",
     "write_rows": "rows.row_files",
