@@ -65,6 +65,20 @@ def test_json_for_machines(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     ]
 
 
+def test_an_engine_gives_the_labels_of_one_process(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(folder, RULES, "rules_on_engine")
+    label("rules_on_engine.py", "data.csv", "-o", "here.parquet")
+    assert (
+        label("rules_on_engine.py", "data.csv", "-o", "there.parquet", "--engine", "local:1") == 0
+    )
+    assert pl.read_parquet("there.parquet").equals(pl.read_parquet("here.parquet"))
+    capsys.readouterr()
+    assert label("rules_on_engine.py", "data.csv", "-o", "x.parquet", "--engine", "cloud") == 2
+    assert "unknown engine 'cloud'" in capsys.readouterr().err
+
+
 def test_gold_and_classes_from_the_command(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

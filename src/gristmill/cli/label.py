@@ -47,6 +47,7 @@ def command(
     model: str,
     on_error: Literal["raise", "abstain"] | None,
     cache: Path | None,
+    engine: str | None,
     page: Path | None,
     as_json: bool,
 ) -> None:
@@ -63,6 +64,7 @@ def command(
       gristmill label rules.py messages.csv -o labels.parquet --classes ham,spam
       gristmill label rules.py messages.csv -o labels.parquet --gold experts.csv
       gristmill label rules.py messages.csv -o labels-2
+      gristmill label rules.py /shared/messages.parquet -o labels --engine ray://head:10001
       gristmill label review rules.py messages.csv
       gristmill label diff labels-1 labels-2
 
@@ -81,7 +83,7 @@ def command(
         raise click.UsageError(f"there is no file {functions}")
     check_output(output)
     inputs = read_inputs(
-        functions, data, classes=classes, gold=gold, on_error=on_error, cache=cache
+        functions, data, classes=classes, gold=gold, on_error=on_error, cache=cache, engine=engine
     )
     estimator, labels = fitted(inputs, model)
     learned = estimator if isinstance(estimator, LabelModel) else None

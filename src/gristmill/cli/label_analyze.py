@@ -15,6 +15,8 @@ from gristmill.core.errors import UsageError
 if TYPE_CHECKING:
     import polars as pl
 
+_APPLYING = ("--classes", "--on-error", "--cache", "--engine")
+
 
 @click.command("analyze", context_settings=HELP)
 @click.argument("what", type=click.Path(path_type=Path))
@@ -29,6 +31,7 @@ def command(
     gold: Path | None,
     on_error: Literal["raise", "abstain"] | None,
     cache: Path | None,
+    engine: str | None,
     page: Path | None,
     as_json: bool,
 ) -> None:
@@ -60,7 +63,8 @@ def command(
 
     stored = stored_labels(what)
     if stored is not None:
-        _refuse_options(what, {"--classes": classes, "--on-error": on_error, "--cache": cache})
+        options: list[object] = [classes, on_error, cache, engine]
+        _refuse_options(what, dict(zip(_APPLYING, options, strict=True)))
     if data is None and (stored is None or page is not None):
         purpose = f"to apply {what} to" if stored is None else "to show on the page"
         raise UsageError(
@@ -68,7 +72,9 @@ def command(
         )
     frame: pl.DataFrame | None
     if stored is None and data is not None:
-        inputs = read_inputs(what, data, classes=classes, gold=gold, on_error=on_error, cache=cache)
+        inputs = read_inputs(
+            what, data, classes=classes, gold=gold, on_error=on_error, cache=cache, engine=engine
+        )
         votes, known, frame = inputs.votes, inputs.gold, inputs.frame
     elif stored is not None:
         votes = labels_of(stored).votes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -55,8 +56,11 @@ def read_inputs(
     gold: Path | None,
     on_error: Literal["raise", "abstain"] | None,
     cache: Path | None,
+    engine: str | None,
 ) -> Inputs:
     """Read the files that a command names, and apply the functions to the rows.
+
+    An engine's workers read the rows themselves; its machines are sent the folder of the functions.
 
     Raises:
         UsageError: there is no file of functions, or its code is wrong.
@@ -65,6 +69,7 @@ def read_inputs(
     from gristmill.cli.about import about
     from gristmill.data.formats import read_table, require_rows
     from gristmill.data.table import with_row_id
+    from gristmill.engine.opening import open_engine
     from gristmill.label.functions.application import apply
     from gristmill.label.gold import gold_codes
     from gristmill.pipeline.load import import_file
@@ -74,13 +79,18 @@ def read_inputs(
     module = import_file(functions.resolve())
     with about(data):
         frame = with_row_id(require_rows(read_table(data), str(data)))
-    votes = apply(
-        functions_in(module, functions),
-        frame,
-        classes=classes_of(classes, module, functions),
-        on_error=on_error,
-        cache=vote_cache(cache),
-    )
+    with ExitStack() as stack:
+        opened = None
+        if engine is not None:
+            opened = stack.enter_context(open_engine(engine, code=functions.resolve().parent))
+        votes = apply(
+            functions_in(module, functions),
+            frame if opened is None else data,
+            classes=classes_of(classes, module, functions),
+            on_error=on_error,
+            engine=opened,
+            cache=vote_cache(cache),
+        )
     known = None if gold is None else read_gold(gold, frame)
     with about(gold or data):
         gold_codes(known, votes)

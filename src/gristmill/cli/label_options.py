@@ -35,7 +35,7 @@ def page_option(function: F) -> F:
 
 
 def input_options(function: F) -> F:
-    """Add `--classes`, `--gold`, `--on-error` and `--cache`."""
+    """Add `--classes`, `--gold`, `--on-error`, `--cache` and `--engine`."""
     folder = click.Path(path_type=Path)
     options = [
         click.option("--classes", help="Class names in order, as ham,spam; default: CLASSES."),
@@ -54,6 +54,11 @@ def input_options(function: F) -> F:
             "--cache",
             type=folder,
             help="Folder to keep votes in. [default: the project's, where there is one]",
+        ),
+        click.option(
+            "--engine",
+            metavar="ENGINE",
+            help="Where rows are read and voted on: local, local:4, ray, spark, ...",
         ),
     ]
     for option in reversed(options):

@@ -77,6 +77,7 @@ def command(
     model: str,
     on_error: Literal["raise", "abstain"] | None,
     cache: Path | None,
+    engine: str | None,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -110,7 +111,7 @@ def command(
     who = check_annotator(annotator if annotator is not None else _login())
     known = Answers.load(answers) if answers.exists() else Answers(())
     inputs = read_inputs(
-        functions, data, classes=classes, gold=gold, on_error=on_error, cache=cache
+        functions, data, classes=classes, gold=gold, on_error=on_error, cache=cache, engine=engine
     )
     inputs = _with_answers(inputs, known, answers)
     _, labels = fitted(inputs, model)
