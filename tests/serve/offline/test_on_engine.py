@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import pickle
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,14 +17,15 @@ import pytest
 from numpy.typing import NDArray
 
 from gristmill.core.errors import DataError, FindingsError, GristmillError
+from gristmill.data import text_blocks
 from gristmill.engine import Engine
 from gristmill.engine.inline import Inline
 from gristmill.serve.offline import on_engine
 from gristmill.serve.offline.ledger import Ledger, kept_rows
-from gristmill.serve.offline.opening import Input
+from gristmill.serve.offline.opening import Input, open_source
 from gristmill.serve.offline.table_prediction import predict_table
 from gristmill.serve.runners.rows import Rows
-from gristmill.store.bundle import Bundle
+from gristmill.store.bundle import Bundle, Field
 
 Tables = Callable[[int], pl.DataFrame]
 
@@ -100,6 +103,38 @@ def test_the_same_bytes_on_every_engine(
             assert one.name == two.name
             assert one.read_bytes() == two.read_bytes()
         assert here.with_suffix(".jsonl").read_bytes() == there.with_suffix(".jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "jsonl", "arrow", "npy"])
+def test_parts_are_those_of_a_run_without_an_engine(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_blocks, "BLOCK_BYTES", 2000)
+    odd = pl.Series("x", [f"{row}" if row % 311 else f"0{row}" for row in range(1000)])
+    table = pl.DataFrame({"x": odd, "text": [f"a {row}" * (row % 7) for row in range(1000)]})
+    path = tmp_path / f"data.{suffix}"
+    if suffix == "npy":
+        np.save(path, np.arange(3000.0).reshape(1000, 3))
+        fields = [Field("x", "tensor", dtype="float64", shape=[3])]
+    else:
+        fields = [Field("x", "int"), Field("text", "string")]
+        if suffix == "arrow":
+            table.write_ipc_stream(path)
+        elif suffix == "jsonl":
+            table.write_ndjson(path)
+        else:
+            data = table.write_csv().encode()
+            path.write_bytes(gzip.compress(data) if suffix == "csv.gz" else data)
+    source = open_source(path, fields)
+    whole = dict(source.parts(64, lambda number: number % 3 != 1))
+    assert len(whole) == 16
+    for run in source.runs(64, lambda number: number % 3 != 1, 4):
+        for number, frame in zip(run.numbers, pickle.loads(pickle.dumps(run.rows)).frames(),
+                                 strict=True):  # fmt: skip
+            rows = whole.pop(number)
+            assert rows is not None
+            assert frame.equals(next(rows.frames()))
+    assert set(whole.values()) == {None}
 
 
 def test_a_worker_that_dies_costs_no_row(

@@ -170,18 +170,30 @@ def _batches(lazy: pl.LazyFrame, size: int, file: Path) -> Iterator[pl.DataFrame
 
 
 def recut(frames: Iterable[pl.DataFrame], size: int) -> Iterator[pl.DataFrame]:
-    """Yield the rows of all frames as frames of `size` rows; the last may have fewer."""
+    """Yield the rows of all frames as frames of `size` rows; the last may have fewer.
+
+    Without any row, one of the frames is yielded. A column has a type that holds the cells of all
+    rows of a frame, and no others.
+    """
     held: list[pl.DataFrame] = []
-    height = 0
+    room, empty, found = size, None, False
     for frame in frames:
-        held.append(frame)
-        height += frame.height
-        while height >= size:
-            whole = pl.concat(held) if len(held) > 1 else held[0]
-            yield whole[:size]
-            held, height = [whole[size:]], height - size
-    if height:
-        yield pl.concat(held)
+        empty, start = frame[:0], 0
+        while start < frame.height:
+            piece = frame[start : start + room]
+            held.append(piece)
+            start, room = start + piece.height, room - piece.height
+            if room == 0:
+                yield _joined(held)
+                held, room, found = [], size, True
+    if held:
+        yield _joined(held)
+    elif empty is not None and not found:
+        yield empty
+
+
+def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat(frames, how="vertical_relaxed") if len(frames) > 1 else frames[0]
 
 
 def _read(lazy: pl.LazyFrame, file: Path) -> pl.DataFrame:

@@ -15,11 +15,13 @@ import polars as pl
 from gristmill.core.errors import DataError
 from gristmill.core.progress import current
 from gristmill.data.file_part import FilePart, parts_of
+from gristmill.data.files import is_gzip
 from gristmill.data.formats import format_of
 from gristmill.data.read_log import REJECTS_SCHEMA
 from gristmill.data.stream import TableStream, open_stream
 from gristmill.data.table import ROW_ID
-from gristmill.serve.offline.source import SAMPLE_ROWS, Part, Run, Wanted, numbered
+from gristmill.serve.offline.scanned import recut
+from gristmill.serve.offline.source import SAMPLE_ROWS, HeldRows, Part, Run, Wanted, numbered
 from gristmill.serve.offline.whole_files import count_lines, file_mark
 
 _ID_ROWS = 1 << 16
@@ -97,18 +99,32 @@ class TextSource:
 
     def parts(self, size: int, wanted: Wanted) -> Iterator[Part]:
         """Yield all parts; those that are not wanted are read as well, to find the next."""
-        stream = self._cut_at(size)
-        for part in parts_of(stream, size, exact=True):
+        stream, start = self._cut_at(size), 0
+        for number, frame in enumerate(recut(stream.parts(), size)):
             self._check_lines(stream)
-            yield Part(part.number, CutRows(part) if wanted(part.number) else None)
+            yield Part(number, HeldRows(numbered(frame, start)) if wanted(number) else None)
+            start += frame.height
         self._check_lines(stream)
         self._check_end(stream)
 
     def runs(self, size: int, wanted: Wanted, longest: int) -> Iterator[Run]:
-        """Yield the parts that are wanted, one a run; others are looked through, too."""
-        for number, rows in self.parts(size, wanted):
-            if rows is not None:
-                yield Run((number,), rows)
+        """Yield the parts that are wanted, one a run.
+
+        Files are looked through here, to find where rows begin, and read where they are answered;
+        what can only be read from its beginning is read here alone.
+        """
+        if not self.is_text or any(map(is_gzip, self._files)):
+            for number, rows in self.parts(size, wanted):
+                if rows is not None:
+                    yield Run((number,), rows)
+            return
+        stream = self._cut_at(size)
+        for part in parts_of(stream, size, exact=True):
+            self._check_lines(stream)
+            if wanted(part.number):
+                yield Run((part.number,), CutRows(part))
+        self._check_lines(stream)
+        self._check_end(stream)
 
     def ids(self) -> Iterator[pl.Series]:
         """Yield the data's own row ids, some at a time."""
