@@ -72,7 +72,7 @@ clean:
 	@touch $@
 
 .venv/engines.done: .venv/dev.done
-	$(PIP) --editable '.[dev,ray,spark,s3]'
+	$(PIP) --editable '.[dev,ray,spark,s3]' 'ray[serve]'
 	@touch $@
 
 .venv/docs.done: .venv/dev.done
