@@ -1,0 +1,114 @@
+"""Training on a real Ray cluster beside training here: the same weights, trials and decisions."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+from tests.clusters import RAY
+from torch import nn
+
+from gristmill import train
+from gristmill.engine import open_engine
+from gristmill.train.hunt.halving import halving
+from gristmill.train.hunt.hunt import Hunt
+from gristmill.train.hunt.running import run_trials
+from gristmill.train.jobs.training_run import TrainingRun
+
+pytestmark = RAY
+ROWS = 240
+
+
+def build(width=16):
+    return nn.Sequential(
+        nn.Linear(8, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(0.1), nn.Linear(width, 2)
+    )
+
+
+@pytest.fixture(scope="module")
+def rows():
+    draws = np.random.default_rng(0)
+    inputs = draws.normal(size=(ROWS, 8)).astype(np.float32)
+    return inputs, (inputs[:, :3].sum(axis=1) > 0).astype(np.int64)
+
+
+@pytest.fixture(scope="module")
+def engine(ray_cluster):
+    with open_engine(f"ray:{ray_cluster.address}") as engine:
+        yield engine
+
+
+def same(one, other):
+    first, second = one.module().state_dict(), other.module().state_dict()
+    return all(torch.equal(each, second[name]) for name, each in first.items())
+
+
+def test_a_search(engine, rows, tmp_path):
+    space = train.Space(lr=train.log_uniform(1e-4, 1e-1), width=[8, 16])
+    settings = {
+        "loss": "cross_entropy", "metric": "accuracy", "pruner": "halving",
+        "trials": 4, "epochs": 4, "seed": 2, "batch_size": 32, "memory": "1GB",
+    }  # fmt: skip
+    there, here = (
+        train.search(build, space, rows, folder=tmp_path / name, devices=2, engine=each, **settings)
+        for name, each in (("there", engine), ("here", "local"))
+    )
+    there.run(), here.run()
+    assert there.trials.drop("seconds").equals(here.trials.drop("seconds"))
+    assert there.curves.equals(here.curves)
+    assert same(there.best, here.best)
+
+
+@pytest.mark.parametrize("how", [{"replicas": 2}, {"partitions": 2}], ids=["replicas", "hopping"])
+def test_a_node_is_lost(how, ray_cluster, engine, rows, tmp_path, monkeypatch):
+    settings = {
+        "loss": "cross_entropy", "epochs": 3, "seed": 1, "batch_size": 32, "micro_batches": 2, **how
+    }  # fmt: skip
+    extra = ray_cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+    ray_cluster.wait_for_nodes()
+    on_step = TrainingRun.on_step
+
+    def losing(run, trial, step):
+        on_step(run, trial, step)
+        if not lost:
+            places = [each.node for each in run._nodes._actors]
+            assert extra.node_id in places
+            lost.append(extra)
+            ray_cluster.remove_node(extra, allow_graceful=False)
+
+    lost = []
+    monkeypatch.setattr(TrainingRun, "on_step", losing)
+    there = train.fit(build, rows, folder=tmp_path / "there", engine=engine, devices=3, **settings)
+    assert lost
+    here = train.fit(build, rows, folder=tmp_path / "here", devices=1, **settings)
+    assert same(there, here)
+
+
+class Climb:
+    """A made-up model whose state is one number a unit, and whose value is their sum."""
+
+    def __init__(self, settings):
+        self._slope, self._steps = settings["slope"], []
+
+    def advance(self):
+        self._steps.append(self._slope)
+        return sum(self._steps)
+
+    def save(self, folder):
+        np.save(folder / "steps.npy", np.array(self._steps))
+
+    def load(self, folder):
+        self._steps = np.load(folder / "steps.npy").tolist()
+
+
+def test_trials_of_any_objective(engine, tmp_path):
+    space = train.Space(slope=[0.1, 0.2, 0.3, 0.4])
+    rules = functools.partial(halving, most=4, eta=2)
+    with Hunt(rules, 4, space, sampler="grid", folder=tmp_path) as hunt:
+        run_trials(hunt, Climb, tmp_path, engine=engine, workers=2)
+    assert hunt.settings(hunt.best.number) == {"slope": 0.4}
+    assert hunt.best.curve[4] == pytest.approx(1.6)
+    kept = np.load(tmp_path / f"trial-{hunt.best.number:04d}" / "steps.npy")
+    assert kept.tolist() == [0.4] * 4
