@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from gristmill.data.table import ROW_ID
@@ -121,11 +121,10 @@ class StoredPart:
 
     def mark(self) -> object | None:
         """See `RowPart`."""
-        states = [file_state(where) for where in {piece.where for piece in self.part.pieces}]
+        states = [file_state(piece.where) for piece in self.part.pieces]
         if not all(states):
             return None
-        runs = [str(piece) for piece in self.part.pieces]
-        return [states, runs, self.start, self.part.layout]
+        return [states, list(self.part.pieces), self.start, self.part.layout]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +176,7 @@ def file_state(path: str) -> object | None:
     moment ago, since a second write within one tick of the clock would look the same.
     """
     try:
-        found = Path(path).stat()
+        found = os.stat(path)  # noqa: PTH116 - of no name there is a Path, but no file
     except OSError:
         return None
     changed = max(found.st_mtime, found.st_ctime)
