@@ -10,7 +10,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from tests.clusters import any_engine as any_engine
 from tests.clusters import ray_cluster as ray_cluster
+from tests.clusters import spark_engine as spark_engine
 from tests.clusters import spark_master as spark_master
+from tests.s3_server import s3_process as s3_process
+from tests.s3_server import s3_server as s3_server
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There are as many of these processes as cores: further threads would wait for one another.

@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import BinaryIO
 
 import polars as pl
@@ -23,6 +22,7 @@ from gristmill.data.formats import scan_binary
 from gristmill.data.frame_source import FrameSource
 from gristmill.data.pieces import HeldRows, Piece
 from gristmill.data.read_log import ReadLog
+from gristmill.data.remote_path import AnyPath
 
 _MAGIC = b"ARROW1\0\0"
 _CONTINUES = b"\xff\xff\xff\xff"
@@ -34,7 +34,7 @@ _MAX_METADATA = 1 << 28
 class ArrowSource:
     """An Arrow IPC stream, or what is left of a file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: AnyPath) -> None:
         self._path = path
         self.where = path.name
         try:
@@ -90,7 +90,7 @@ class ArrowSource:
         )
 
 
-def open_arrow(path: Path, rows: int) -> ArrowSource | FrameSource:
+def open_arrow(path: AnyPath, rows: int) -> ArrowSource | FrameSource:
     """Open an Arrow file by its footer, or a stream, or a file whose footer is lost.
 
     Raises:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
-from pathlib import Path
 
 import polars as pl
 
@@ -17,6 +16,7 @@ from gristmill.data.csv_reader import CsvReader
 from gristmill.data.csv_record_reader import ReadRecord, RecordReader
 from gristmill.data.pieces import Piece
 from gristmill.data.read_log import ReadLog
+from gristmill.data.remote_path import AnyPath
 from gristmill.data.text_blocks import TextBlock, TextBlocks
 from gristmill.data.text_pieces import CountedBlock, text_pieces
 from gristmill.data.typed_cells import CellParser
@@ -30,7 +30,7 @@ _FIRST_LINES = 100
 class CsvSource:
     """A CSV or TSV file; `columns` are its names, made unique."""
 
-    def __init__(self, path: Path, delimiter: str, block_bytes: int | None = None) -> None:
+    def __init__(self, path: AnyPath, delimiter: str, block_bytes: int | None = None) -> None:
         self._path, self._given = path, delimiter
         self.where = path.name
         self._block_bytes = block_bytes or text_blocks.BLOCK_BYTES
@@ -79,7 +79,7 @@ class CsvSource:
 class _Run:
     """One pass over a file, its header read."""
 
-    def __init__(self, path: Path, delimiter: str, log: ReadLog, block_bytes: int) -> None:
+    def __init__(self, path: AnyPath, delimiter: str, log: ReadLog, block_bytes: int) -> None:
         blocks = iter(TextBlocks(path, log, block_bytes))
         block, record, start = _header(blocks, delimiter, str(path), log)
         self.delimiter = _delimiter(block, start, delimiter)

@@ -18,6 +18,7 @@ from gristmill.data import cell_types, files
 from gristmill.data.csv_layout import Layout, clean_layout
 from gristmill.data.csv_records import Record, field_count_problem, records
 from gristmill.data.read_log import REJECTS_SCHEMA
+from gristmill.data.remote_path import AnyPath
 
 _SUSPECTS = {";": "a semicolon", "\t": "a tab", "|": "a bar", ",": "a comma"}
 _HEADER_BYTES = 1 << 20
@@ -38,7 +39,7 @@ class Dialect:
             )
 
 
-def read_csv(path: Path, dialect: Dialect, *, as_text: bool = False) -> pl.DataFrame:
+def read_csv(path: AnyPath, dialect: Dialect, *, as_text: bool = False) -> pl.DataFrame:
     """Read a whole file; the first bad record is an error that names its line.
 
     Raises:
@@ -54,7 +55,7 @@ def read_csv(path: Path, dialect: Dialect, *, as_text: bool = False) -> pl.DataF
 
 
 def read_csv_with_rejects(
-    path: Path, dialect: Dialect, *, as_text: bool = False
+    path: AnyPath, dialect: Dialect, *, as_text: bool = False
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Read a whole file, setting bad records aside: (good rows, rejects[line, text, reason])."""
     where = str(path)
@@ -74,7 +75,12 @@ class CsvParts:
     """
 
     def __init__(
-        self, path: Path, dialect: Dialect, names: list[str], span: tuple[int, int], layout: Layout
+        self,
+        path: Path,
+        dialect: Dialect,
+        names: list[str],
+        span: tuple[int, int],
+        layout: Layout,
     ) -> None:
         self.dialect, self.names = dialect, names
         self._path, self._span, self._layout = path, span, layout
@@ -85,8 +91,10 @@ class CsvParts:
         return self._layout.rows
 
     @classmethod
-    def open(cls, path: Path, dialect: Dialect, rows: int) -> CsvParts | None:
+    def open(cls, path: AnyPath, dialect: Dialect, rows: int) -> CsvParts | None:
         """Scan the file once for the places where its parts begin."""
+        if not isinstance(path, Path):
+            return None
         if files.is_gzip(path) or files.known_encoding(dialect.encoding) != "utf-8":
             return None
         data = np.memmap(path, dtype=np.uint8, mode="r")

@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 
 from gristmill.core.errors import DataError, UsageError
+from gristmill.data.remote_path import AnyPath, RemotePath, is_url
 
 BAD_LINE_FIX = (
     "correct the line, or set bad rows aside with `gristmill validate rows`, "
@@ -45,12 +46,29 @@ def existing_file(path: Path | str) -> Path:
     return path
 
 
-def unreadable(path: Path, error: OSError) -> DataError:
+def located(path: AnyPath | str) -> AnyPath:
+    """Return the path of a readable file that is not empty, on this machine or behind a URL.
+
+    Raises:
+        DataError: as `existing_file`; or the store of the URL does not answer, or denies access.
+        UsageError: nothing is installed that reads such URLs.
+    """
+    if isinstance(path, Path) or not is_url(path):
+        return existing_file(str(path))
+    if str(path).startswith("file://"):
+        return existing_file(str(path).removeprefix("file://"))
+    remote = RemotePath(str(path))
+    if remote.stat().st_size == 0:
+        raise DataError("the file is empty (0 bytes)", where=str(path), fix="check what wrote it")
+    return remote
+
+
+def unreadable(path: AnyPath, error: OSError) -> DataError:
     """Return the error for a file that the system refuses to read."""
     return DataError(f"the file cannot be read: {error.strerror or error}", where=str(path))
 
 
-def is_gzip(path: Path) -> bool:
+def is_gzip(path: AnyPath) -> bool:
     """Tell whether the file is gzip, by its first bytes and not by its name."""
     try:
         with path.open("rb") as file:
@@ -59,7 +77,7 @@ def is_gzip(path: Path) -> bool:
         raise unreadable(path, error) from error
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: AnyPath) -> bytes:
     """Return the file's bytes, unpacked if it is gzip.
 
     Raises:
@@ -71,7 +89,7 @@ def read_bytes(path: Path) -> bytes:
         except OSError as error:
             raise unreadable(path, error) from error
     try:
-        with gzip.open(path) as file:
+        with path.open("rb") as packed, gzip.open(packed) as file:
             return file.read()
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(

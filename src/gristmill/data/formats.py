@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal, TypeAlias
 
 import polars as pl
@@ -17,9 +17,10 @@ from gristmill.core.atomic import write_atomic
 from gristmill.core.errors import DataError, UsageError
 from gristmill.data.cell_types import casts
 from gristmill.data.csv_table import CsvParts, Dialect, read_csv, read_csv_with_rejects
-from gristmill.data.files import existing_file
+from gristmill.data.files import located
 from gristmill.data.json_lines import read_json_lines, read_json_lines_with_rejects
 from gristmill.data.read_log import REJECTS_SCHEMA
+from gristmill.data.remote_path import AnyPath, is_store_error, polars_source, store_error
 
 Format: TypeAlias = Literal["csv", "tsv", "jsonl", "parquet", "arrow"]
 
@@ -39,7 +40,7 @@ _BINARY: dict[Format, bytes] = {"parquet": b"PAR1", "arrow": b"ARROW1"}
 _PART_ROWS = 50_000
 
 
-def format_of(path: Path, given: str | None = None) -> Format:
+def format_of(path: AnyPath, given: str | None = None) -> Format:
     """Return the format of a file: the one given, or the one its name says.
 
     Raises:
@@ -52,7 +53,7 @@ def format_of(path: Path, given: str | None = None) -> Format:
                 return known
         raise UsageError(f"unknown format {given!r}", fix=f"use one of {', '.join(_known())}")
     name = path.name.lower().removesuffix(".gz")
-    suffix = Path(name).suffix
+    suffix = PurePath(name).suffix
     if suffix not in _SUFFIXES:
         raise DataError(
             f"cannot tell the format from the suffix {suffix!r}",
@@ -63,7 +64,7 @@ def format_of(path: Path, given: str | None = None) -> Format:
 
 
 def read_table(
-    path: str | Path,
+    path: str | AnyPath,
     *,
     format: str | None = None,  # noqa: A002 - the word that people look for
     delimiter: str | None = None,
@@ -89,7 +90,7 @@ def read_table(
             fields. Says file, line and what to do.
         UsageError: an unknown format or encoding, or a delimiter that is not one character.
     """
-    path = existing_file(path)
+    path = located(path)
     kind = format_of(path, format)
     if kind in _BINARY:
         return _read_binary(path, kind)
@@ -99,7 +100,7 @@ def read_table(
 
 
 def read_table_with_rejects(
-    path: str | Path,
+    path: str | AnyPath,
     *,
     format: str | None = None,  # noqa: A002
     delimiter: str | None = None,
@@ -116,7 +117,7 @@ def read_table_with_rejects(
     Raises:
         DataError: nothing of the file can be read: as `read_table`, rows apart.
     """
-    path = existing_file(path)
+    path = located(path)
     kind = format_of(path, format)
     if kind in _BINARY:
         return _read_binary(path, kind), pl.DataFrame(schema=REJECTS_SCHEMA)
@@ -126,7 +127,7 @@ def read_table_with_rejects(
     return read_csv_with_rejects(path, dialect, as_text=columns_as_text)
 
 
-def scan_table(path: str | Path) -> pl.LazyFrame:
+def scan_table(path: str | AnyPath) -> pl.LazyFrame:
     """Return a lazy frame over a file, with the types that `read_table` would give.
 
     Parquet, Arrow and plain UTF-8 CSV stay on disk until collected; a CSV file is read once here to
@@ -135,7 +136,7 @@ def scan_table(path: str | Path) -> pl.LazyFrame:
     Raises:
         DataError: as `read_table`.
     """
-    path = existing_file(path)
+    path = located(path)
     kind = format_of(path)
     if kind in _BINARY:
         return scan_binary(path, kind)
@@ -144,11 +145,11 @@ def scan_table(path: str | Path) -> pl.LazyFrame:
         return read_table(path).lazy()
     schema = dict.fromkeys(parts.names, pl.String)
     found = parts.kinds()
-    text = pl.scan_csv(path, schema=schema, separator=parts.dialect.delimiter)
+    text = pl.scan_csv(str(path), schema=schema, separator=parts.dialect.delimiter)
     return text.with_columns(pl.when(pl.all() != "").then(pl.all())).with_columns(casts(found))
 
 
-def read_partitions(path: str | Path, rows: int = _PART_ROWS) -> Iterator[pl.DataFrame]:
+def read_partitions(path: str | AnyPath, rows: int = _PART_ROWS) -> Iterator[pl.DataFrame]:
     """Yield a file as frames of `rows` rows (the last may be shorter), with one set of types.
 
     No more than a part is in memory for Parquet, Arrow and plain UTF-8 CSV; other files are
@@ -160,7 +161,7 @@ def read_partitions(path: str | Path, rows: int = _PART_ROWS) -> Iterator[pl.Dat
     """
     if rows < 1:
         raise UsageError(f"expected at least 1 row per partition, found {rows}")
-    path = existing_file(path)
+    path = located(path)
     kind = format_of(path)
     parts = None if kind in _BINARY else _parts(path, kind, rows)
     if parts is not None:
@@ -230,13 +231,13 @@ def _dialect(kind: Format, delimiter: str | None, encoding: str) -> Dialect:
     return Dialect(delimiter or ("\t" if kind == "tsv" else ","), encoding)
 
 
-def _parts(path: Path, kind: Format, rows: int) -> CsvParts | None:
+def _parts(path: AnyPath, kind: Format, rows: int) -> CsvParts | None:
     if kind not in ("csv", "tsv"):
         return None
     return CsvParts.open(path, _dialect(kind, None, "utf-8"), rows)
 
 
-def scan_binary(path: Path, kind: Format) -> pl.LazyFrame:
+def scan_binary(path: AnyPath, kind: Format) -> pl.LazyFrame:
     """Return a lazy frame over a Parquet or Arrow file whose beginning and schema were checked.
 
     Raises:
@@ -251,7 +252,8 @@ def scan_binary(path: Path, kind: Format) -> pl.LazyFrame:
             where=str(path),
             fix="pass format= if the name is wrong, or write the file again",
         )
-    lazy = pl.scan_parquet(path) if kind == "parquet" else pl.scan_ipc(path)
+    scan = pl.scan_parquet if kind == "parquet" else pl.scan_ipc
+    lazy = scan(**polars_source(path))
     try:
         lazy.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -259,14 +261,16 @@ def scan_binary(path: Path, kind: Format) -> pl.LazyFrame:
     return lazy
 
 
-def _read_binary(path: Path, kind: Format) -> pl.DataFrame:
+def _read_binary(path: AnyPath, kind: Format) -> pl.DataFrame:
     try:
         return scan_binary(path, kind).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _damaged(path, kind, error) from error
 
 
-def _damaged(path: Path, kind: Format, error: Exception) -> DataError:
+def _damaged(path: AnyPath, kind: Format, error: Exception) -> DataError:
+    if is_store_error(error):
+        return store_error(str(path), error)
     first = str(error).splitlines()[0] if str(error) else type(error).__name__
     return DataError(
         f"the {kind} data is damaged: {first}", where=str(path), fix="write the file again"

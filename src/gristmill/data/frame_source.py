@@ -13,6 +13,7 @@ from gristmill.data.formats import scan_binary
 from gristmill.data.parquet_groups import RowGroup, row_groups
 from gristmill.data.pieces import Binary, HeldRows, Piece, RowRange
 from gristmill.data.read_log import ReadLog
+from gristmill.data.remote_path import AnyPath, RemotePath, is_store_error, store_error
 from gristmill.data.table import TableLike, to_polars
 
 
@@ -20,17 +21,19 @@ class FrameSource:
     """A lazy frame with known types, collected slice by slice."""
 
     def __init__(
-        self, lazy: pl.LazyFrame, rows: int, path: Path | None = None, kind: Binary = "parquet"
+        self, lazy: pl.LazyFrame, rows: int, path: AnyPath | None = None, kind: Binary = "parquet"
     ) -> None:
         self._lazy, self._rows, self._path, self._format = lazy, rows, path, kind
         self.where = path.name if path else ""
         self.schema = lazy.collect_schema()
 
     @classmethod
-    def of(cls, data: TableLike, rows: int) -> FrameSource:
+    def of(cls, data: TableLike | RemotePath, rows: int) -> FrameSource:
         """Open a frame, or the Parquet file at a path."""
-        if isinstance(data, str | Path):
-            return cls(scan_binary(Path(data), "parquet"), rows, Path(data))
+        if isinstance(data, str):
+            data = Path(data)
+        if isinstance(data, Path | RemotePath):
+            return cls(scan_binary(data, "parquet"), rows, data)
         if isinstance(data, pl.LazyFrame):
             return cls(data, rows)
         return cls(to_polars(data).lazy(), rows)
@@ -51,6 +54,8 @@ class FrameSource:
             try:
                 frame = self._lazy.slice(start, self._rows).collect(engine="streaming")
             except (pl.exceptions.PolarsError, OSError) as error:
+                if is_store_error(error):
+                    raise store_error(str(self._path), error) from error
                 if self._path is None or start == 0:
                     raise DataError(
                         f"the data cannot be read: {_first_line(error)}",
@@ -77,7 +82,7 @@ class FrameSource:
             start += group.rows
 
 
-def _groups(path: Path, kind: Binary, lazy: pl.LazyFrame) -> list[RowGroup]:
+def _groups(path: AnyPath, kind: Binary, lazy: pl.LazyFrame) -> list[RowGroup]:
     if kind != "parquet":
         rows = int(lazy.select(pl.len()).collect().item())
         return [RowGroup(rows, path.stat().st_size)] if rows else []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import polars as pl
@@ -12,13 +11,14 @@ import polars as pl
 from gristmill.core.errors import DataError
 from gristmill.data import files
 from gristmill.data.read_log import REJECTS_SCHEMA
+from gristmill.data.remote_path import AnyPath
 
 _DECODE = msgspec.json.Decoder().decode
 _SCALARS = {str, int, float, bool}
 _NUMBERS = {int, float}
 
 
-def read_json_lines(path: Path, encoding: str, *, as_text: bool = False) -> pl.DataFrame:
+def read_json_lines(path: AnyPath, encoding: str, *, as_text: bool = False) -> pl.DataFrame:
     """Read a file; the first bad line is an error that names it.
 
     Raises:
@@ -38,7 +38,7 @@ def read_json_lines(path: Path, encoding: str, *, as_text: bool = False) -> pl.D
 
 
 def read_json_lines_with_rejects(
-    path: Path, *, as_text: bool = False
+    path: AnyPath, *, as_text: bool = False
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Read a UTF-8 file, setting bad lines aside: (good rows, rejects[line, text, reason])."""
     rows, rejects = {}, []

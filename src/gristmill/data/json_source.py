@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from pathlib import Path
 
 import polars as pl
 
@@ -13,6 +12,7 @@ from gristmill.data.column_kinds import decided_kind
 from gristmill.data.json_reader import JsonReader, Row, objects, rows_of, shape_of
 from gristmill.data.pieces import Piece
 from gristmill.data.read_log import ReadLog
+from gristmill.data.remote_path import AnyPath
 from gristmill.data.text_blocks import BLOCK_BYTES, TextBlocks
 from gristmill.data.text_pieces import CountedBlock, text_pieces
 
@@ -33,7 +33,7 @@ class JsonSource:
     """
 
     def __init__(
-        self, path: Path, block_bytes: int = BLOCK_BYTES, *, judged: Sequence[str] = ()
+        self, path: AnyPath, block_bytes: int = BLOCK_BYTES, *, judged: Sequence[str] = ()
     ) -> None:
         self._path, self._block_bytes, self.judged = path, block_bytes, judged
         self.where = path.name

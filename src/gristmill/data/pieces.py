@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal, Protocol, Self
 
 import polars as pl
@@ -13,6 +12,7 @@ import polars as pl
 from gristmill.core.errors import DataError
 from gristmill.data.formats import scan_binary
 from gristmill.data.read_log import ReadLog
+from gristmill.data.remote_path import AnyPath, is_store_error, store_error
 
 Binary = Literal["parquet", "arrow"]
 
@@ -66,7 +66,7 @@ class RowRange:
         size: about how many bytes, uncompressed.
     """
 
-    path: Path
+    path: AnyPath
     format: Binary
     start: int
     rows: int
@@ -97,6 +97,8 @@ class RowRange:
         try:
             found = lazy.slice(self.start, self.rows).collect(engine="streaming")
         except (pl.exceptions.PolarsError, OSError) as error:
+            if is_store_error(error):
+                raise store_error(self._place, error) from error
             raise DataError(
                 f"the data cannot be read: {(str(error) or type(error).__name__).splitlines()[0]}",
                 where=self._place,
@@ -141,7 +143,7 @@ class HeldRows:
         return self.held
 
 
-def check_seen(path: Path) -> None:
+def check_seen(path: AnyPath) -> None:
     """Check that this machine has a file that another one has cut into parts.
 
     Raises:

@@ -15,10 +15,11 @@ from typing import Protocol
 import polars as pl
 
 from gristmill.core.errors import DataError, UsageError
-from gristmill.data.files import existing_file
+from gristmill.data.files import located
 from gristmill.data.part_cutter import PartCutter
 from gristmill.data.pieces import Piece
 from gristmill.data.read_log import ReadLog, ReadNote
+from gristmill.data.remote_path import AnyPath, RemotePath, is_url
 from gristmill.data.table import ROW_ID, TableLike
 from gristmill.data.table_layout import TableLayout
 
@@ -158,9 +159,10 @@ def open_stream(
     """Open a table as a stream of parts.
 
     Args:
-        data: a file (CSV, TSV, JSON Lines, Parquet, Arrow; text perhaps gzipped), a glob pattern,
-            a list of them (joined by the names of their columns; a column that a file lacks is null
-            there), or a Polars, pandas, Arrow or other frame that narwhals knows.
+        data: a file (CSV, TSV, JSON Lines, Parquet, Arrow; text perhaps gzipped), the URL of one
+            (`s3://bucket/name.parquet`), a glob pattern, a list of them (joined by the names of
+            their columns; a column that a file lacks is null there), or a Polars, pandas, Arrow or
+            other frame that narwhals knows.
         kinds: column -> kind, where it is known; else told by the type, or for text files the kind
             that at least 95 % of the cells fit in the first 2 MiB. Columns of codes with leading
             zeros are strings.
@@ -187,19 +189,34 @@ def open_stream(
     return TableStream(paths[0].name, sources, rows, kinds)
 
 
-def _paths(path: str | Path) -> list[Path]:
-    plain = Path(path).expanduser()
+def _paths(path: str | AnyPath) -> list[AnyPath]:
+    if is_url(path) and not str(path).startswith("file://"):
+        return _remote_paths(RemotePath(str(path)))
+    plain = Path(str(path).removeprefix("file://")).expanduser()
     if plain.exists() or not glob.has_magic(str(path)):
-        return [existing_file(plain)]
+        return [located(plain)]
     found = sorted(Path(name) for name in glob.iglob(str(plain), recursive=True))  # noqa: PTH207
     if not found:
-        raise DataError(
-            "no file fits the pattern", where=str(path), fix="check the pattern and the folder"
-        )
-    return [existing_file(file) for file in found]
+        raise _nothing_fits(path)
+    return [located(file) for file in found]
 
 
-def _source(path: Path, rows: int, judged: Sequence[str]) -> Source:
+def _remote_paths(path: RemotePath) -> list[AnyPath]:
+    if not glob.has_magic(path.url):
+        return [located(path)]
+    found = path.glob()
+    if not found:
+        raise _nothing_fits(path)
+    return [located(file) for file in found]
+
+
+def _nothing_fits(path: str | AnyPath) -> DataError:
+    return DataError(
+        "no file fits the pattern", where=str(path), fix="check the pattern and the folder"
+    )
+
+
+def _source(path: AnyPath, rows: int, judged: Sequence[str]) -> Source:
     from gristmill.data.csv_source import CsvSource
     from gristmill.data.formats import format_of
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import codecs
-import io
 import itertools
 import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gristmill.data import files
 from gristmill.data.read_log import ReadLog
+from gristmill.data.remote_path import AnyPath
 
 BLOCK_BYTES = 1 << 23
 HEAD_BYTES = 1 << 22
@@ -110,7 +110,7 @@ class TextBlocks:
     (Windows Latin-1); otherwise each bad byte becomes U+FFFD, and the row is kept.
     """
 
-    def __init__(self, path: Path, log: ReadLog, block_bytes: int = BLOCK_BYTES) -> None:
+    def __init__(self, path: AnyPath, log: ReadLog, block_bytes: int = BLOCK_BYTES) -> None:
         self._path, self._log, self._size = path, log, block_bytes
         self._encoding = "ascii"
         self._utf16: codecs.IncrementalDecoder | None = None
@@ -251,7 +251,7 @@ class TextBlocks:
         except OSError as error:
             raise files.unreadable(self._path, error) from error
 
-    def _unpacked(self, file: io.RawIOBase) -> Iterator[bytes]:
+    def _unpacked(self, file: BinaryIO) -> Iterator[bytes]:
         unpacker, packed, size = zlib.decompressobj(31), b"", HEAD_BYTES
         try:
             while packed or (packed := file.read(_PACKED_BYTES) or b""):
@@ -337,7 +337,7 @@ def _on_lines_without_quotes(
     return ~np.isin(np.searchsorted(ends, places), quoted)
 
 
-def _to_line_end(file: io.RawIOBase, size: int) -> int:
+def _to_line_end(file: BinaryIO, size: int) -> int:
     """Return a size near the one given after which a line ends, so that no block is copied."""
     at = file.tell()
     file.seek(at + size)

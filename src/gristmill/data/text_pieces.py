@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol, Self
 
 import polars as pl
 
 from gristmill.data.pieces import Piece, changed, check_seen
 from gristmill.data.read_log import ReadLog
+from gristmill.data.remote_path import AnyPath
 from gristmill.data.text_blocks import Origin, TextBlock, TextBlocks
 
 
@@ -59,7 +59,7 @@ class BlockRows:
         rows: how many are.
     """
 
-    path: Path
+    path: AnyPath
     reader: BlockReader
     origin: Origin
     total: int
@@ -105,7 +105,7 @@ class WholeText:
         rows: how many are.
     """
 
-    path: Path
+    path: AnyPath
     source: TextSource
     total: int
     size: int
@@ -138,7 +138,7 @@ class WholeText:
 
 
 def text_pieces(
-    path: Path, reader: BlockReader, source: TextSource, blocks: Iterable[CountedBlock]
+    path: AnyPath, reader: BlockReader, source: TextSource, blocks: Iterable[CountedBlock]
 ) -> Iterator[Piece]:
     """Yield a piece a block, or one for all blocks that cannot be read by themselves."""
     rows = size = 0
