@@ -16,7 +16,7 @@ from gristmill.engine import Engine, LocalProcesses
 from gristmill.engine.current import using_engine
 from gristmill.engine.inline import Inline
 from gristmill.engine.outcome import Outcome
-from gristmill.label.functions import row_parts
+from gristmill.label.functions import file_state
 from gristmill.label.functions.application import apply
 from gristmill.label.functions.function import LabelingFunction
 from gristmill.label.functions.row_parts import StoredPart
@@ -122,7 +122,7 @@ def test_a_file_whose_votes_are_known_is_not_read(
     tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    monkeypatch.setattr(row_parts, "_SETTLED_SECONDS", -60.0)
+    monkeypatch.setattr(file_state, "_SETTLED_SECONDS", -60.0)
     plain = StoredPart.read
     monkeypatch.setattr(StoredPart, "read", lambda part, *_: read.append(part.start) or plain(part))
 
@@ -144,6 +144,6 @@ def test_a_file_whose_votes_are_known_is_not_read(
 def test_a_file_written_a_moment_ago_is_known_by_its_content_alone(
     tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch, young: bool
 ) -> None:
-    monkeypatch.setattr(row_parts, "_SETTLED_SECONDS", 60.0 if young else -60.0)
+    monkeypatch.setattr(file_state, "_SETTLED_SECONDS", 60.0 if young else -60.0)
     apply([engine_rules.odd], parquet, classes=2, cache=VoteCache(tmp_path / "votes"))
     assert (tmp_path / "votes" / "known").exists() is not young

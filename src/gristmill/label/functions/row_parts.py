@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -16,10 +14,6 @@ if TYPE_CHECKING:
     from gristmill.data.cell_types import Kind
     from gristmill.data.csv_table import CsvPart
     from gristmill.data.file_part import FilePart
-
-_SETTLED_SECONDS = 2.0
-"""Since when a file must not have been written for its times to tell one content from another; the
-clocks of file systems are coarse (Git calls younger files "racily clean")."""
 
 
 class RowPart(Protocol):
@@ -88,9 +82,15 @@ class HeldPart:
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
-    """Rows of Parquet and Arrow files, or of whatever else `file_parts` cuts."""
+    """Rows of Parquet and Arrow files, or of whatever else `file_parts` cuts.
+
+    Attributes:
+        part: the rows.
+        state: what the content of the files that they are in is known by; None where nothing tells.
+    """
 
     part: FilePart
+    state: object | None
 
     @property
     def start(self) -> int:
@@ -121,10 +121,7 @@ class StoredPart:
 
     def mark(self) -> object | None:
         """See `RowPart`."""
-        states = [file_state(piece.where) for piece in self.part.pieces]
-        if not all(states):
-            return None
-        return [states, list(self.part.pieces), self.start, self.part.layout]
+        return self.state and [self.state, self.part.pieces, self.start, self.part.layout]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +133,14 @@ class TextPart:
         rows: how many there are.
         text: where they stand.
         kinds: the type of each column.
+        state: what the file's content is known by; None where nothing tells.
     """
 
     start: int
     rows: int
     text: CsvPart
     kinds: Mapping[str, Kind]
+    state: object | None
 
     @property
     def where(self) -> str:
@@ -165,24 +164,7 @@ class TextPart:
 
     def mark(self) -> object | None:
         """See `RowPart`."""
-        state = file_state(str(self.text.path))
-        return state and [state, self.text, self.start, self.kinds]
-
-
-def file_state(path: str) -> object | None:
-    """Return what a file's content is known by: its name, number, size, and when it was changed.
-
-    None where that does not tell: of what is no file of this machine, and of one that was written a
-    moment ago, since a second write within one tick of the clock would look the same.
-    """
-    try:
-        found = os.stat(path)  # noqa: PTH116 - of no name there is a Path, but no file
-    except OSError:
-        return None
-    changed = max(found.st_mtime, found.st_ctime)
-    if time.time() - changed < _SETTLED_SECONDS:
-        return None
-    return [path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+        return self.state and [self.state, self.text, self.start, self.kinds]
 
 
 def _rows_from(start: int, rows: int) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
 from gristmill.data.table import ROW_ID, TableLike, as_table, with_row_id
+from gristmill.label.functions.file_state import file_state
 from gristmill.label.functions.row_parts import HeldPart, RowPart, StoredPart, TextPart
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from gristmill.data.cell_types import Kind
     from gristmill.data.csv_table import CsvPart, CsvParts
+    from gristmill.data.file_part import FilePart
     from gristmill.engine.protocol import Engine
 
 RowsLike: TypeAlias = TableLike | Sequence[str | Path]
@@ -78,9 +80,15 @@ def open_source(table: RowsLike, partition_rows: int, engine: Engine | None = No
 def _stored(files: RowsLike, partition_rows: int) -> FileRows:
     from gristmill.data.file_part import file_parts
 
-    return FileRows(
-        [StoredPart(each) for each in file_parts(files, rows=partition_rows, exact=True)]
-    )
+    parts = file_parts(files, rows=partition_rows, exact=True)
+    names = {piece.where for part in parts for piece in part.pieces}
+    states = {name: file_state(name) for name in names}
+
+    def state_of(part: FilePart) -> object | None:
+        found = [states[piece.where] for piece in part.pieces]
+        return found if all(found) else None
+
+    return FileRows([StoredPart(part, state_of(part)) for part in parts])
 
 
 class FrameRows:
@@ -144,7 +152,8 @@ def _text_parts(text: CsvParts, partition_rows: int, engine: Engine | None) -> l
     kinds = reduce(join_kinds, found)
     starts = range(0, max(text.rows, 1), partition_rows)
     heights = (min(partition_rows, text.rows - start) for start in starts)
-    return [TextPart(*each, kinds) for each in zip(starts, heights, parts, strict=True)]
+    state = file_state(str(parts[0].path))
+    return [TextPart(*each, kinds, state) for each in zip(starts, heights, parts, strict=True)]
 
 
 def _kinds(part: CsvPart) -> dict[str, Kind]:
