@@ -22,7 +22,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 @click.command("predict", context_settings=HELP)
 @click.argument("bundle", type=_PLACE)
-@click.argument("data", type=_PLACE)
+@click.argument("data", type=str)
 @click.argument("output", type=_PLACE, required=False)
 @click.option("--out", "-o", type=_PLACE, help="OUTPUT, named so.")
 @click.option("--keep", multiple=True, metavar="COLUMN", help="Pass a column of DATA through.")
@@ -61,7 +61,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @json_option
 def command(
     bundle: Path,
-    data: Path,
+    data: str,
     output: Path | None,
     out: Path | None,
     explain: bool,
@@ -98,7 +98,7 @@ def command(
       gristmill predict bundles/spam later.csv a.csv --keep id --quarantine b.csv
       gristmill predict bundles/digits scans/ answers.jsonl
       gristmill predict bundles/large later.parquet answers.parquet --memory 2GB
-      gristmill predict bundles/spam /shared/logs answers --engine ray://head:10001
+      gristmill predict bundles/spam s3://logs/may answers --engine ray
 
     \b
     Exit codes:
@@ -131,7 +131,7 @@ def command(
 
         raise FindingsError(
             f"{summary.bad} of {summary.rows} rows broke the bundle's signature",
-            where=str(data),
+            where=data,
             fix=f"see the column 'error' of {target}, or --quarantine",
         )
 
@@ -146,7 +146,7 @@ def _target(output: Path | None, out: Path | None) -> Path:
 
 def _predict(
     bundle: Bundle,
-    data: Path,
+    data: str,
     out: Path,
     keeping: Keeping,
     *,
@@ -166,7 +166,7 @@ def _predict(
     if schema_check != "off":
         options["guard"] = _guard(bundle, environment)
         options["warn_only"] = schema_check == "warn"
-    place = str(data) if not data.exists() else data
+    place = Path(data) if Path(data).exists() else data
     with keeping.opener() as opener, ExitStack() as opened:
         if engine or workers > 1:
             many = workers if workers > 1 else None

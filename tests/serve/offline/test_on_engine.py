@@ -6,6 +6,7 @@ import gzip
 import os
 import pickle
 import signal
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,18 @@ class Dying:
             return Plain(folder)
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
+
+
+@dataclass(frozen=True)
+class Noting:
+    """Opens a bundle, and notes in which process."""
+
+    log: Path
+
+    def __call__(self, folder: Path) -> Plain:
+        with self.log.open("a") as log:
+            log.write(f"{socket.gethostname()} {os.getpid()}\n")
+        return Plain(folder)
 
 
 @dataclass(frozen=True)
@@ -135,6 +148,19 @@ def test_parts_are_those_of_a_run_without_an_engine(
             assert rows is not None
             assert frame.equals(next(rows.frames()))
     assert set(whole.values()) == {None}
+
+
+def test_a_process_loads_the_model_once(
+    any_engine: Engine, bundle: Bundle, tmp_path: Path, table_of: Tables
+) -> None:
+    table_of(480).write_parquet(tmp_path / "data.parquet")
+    opener = Noting(tmp_path / "log")
+    summary = predict_table(bundle, tmp_path / "data.parquet", tmp_path / "out.parquet",
+                            part_rows=16, engine=any_engine, opener=opener)  # fmt: skip
+    assert summary.rows == 480
+    processes = opener.log.read_text().splitlines()
+    assert len(processes) == len(set(processes))
+    assert len(processes) < 480 // 16
 
 
 def test_a_worker_that_dies_costs_no_row(

@@ -28,6 +28,12 @@ def test_a_name_tells_the_format(tmp_path: Path) -> None:
             Output.of(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["s3://bucket/answers", "gs://bucket/answers.parquet"])
+def test_a_url_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="expected a place on this machine for the answers"):
+        Output.of(Path(name))
+
+
 def test_other_things_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UsageError, match="expected a file to write, found a folder"):

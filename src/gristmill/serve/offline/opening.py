@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gristmill.core.errors import DataError, UsageError
-from gristmill.data.files import existing_file
+from gristmill.data.files import existing_file, located
 from gristmill.data.formats import format_of
+from gristmill.data.remote_path import AnyPath, RemotePath, is_url
 from gristmill.data.table import ROW_ID, TableLike, to_polars, with_row_id
 from gristmill.serve.offline.scanned import ScannedSource
 from gristmill.serve.offline.sliced import ArrayRows, FrameRows, ImageRows, SlicedSource, images_in
@@ -59,12 +60,15 @@ def open_source(data: Input, fields: Sequence[Field], *, lenient: bool = False) 
     return _open_tables(files, fields, lenient)
 
 
-def files_of(place: str | Path) -> list[Path]:
+def files_of(place: str | Path) -> list[AnyPath]:
     """Return the tables that a file, a folder or a pattern names, in the order of their paths.
 
     Raises:
-        DataError: there is none, or the file is empty or missing.
+        DataError: there is none, or the file is empty or missing, or a store does not answer.
+        UsageError: nothing is installed that reads such URLs.
     """
+    if is_url(place):
+        return _remote_files(RemotePath(str(place)))
     path = Path(place).expanduser()
     if path.is_dir():
         found = sorted(entry for entry in path.rglob("*") if _is_table(entry))
@@ -83,9 +87,22 @@ def files_of(place: str | Path) -> list[Path]:
     return [file for entry in found for file in files_of(entry)]
 
 
+def _remote_files(path: RemotePath) -> list[AnyPath]:
+    if not glob.has_magic(path.url) and _has_format(path):
+        return [located(path)]
+    folder = RemotePath(f"{path.url.rstrip('/')}/*")
+    found = path.glob() if glob.has_magic(path.url) else folder.glob()
+    tables = [file for file in found if not file.name.startswith((".", "_")) and _has_format(file)]
+    if not tables:
+        raise DataError("expected tables there, found none", where=path.url, fix="check the URL")
+    return [located(file) for file in tables]
+
+
 def _is_table(path: Path) -> bool:
-    if path.name.startswith((".", "_")) or not path.is_file():
-        return False
+    return not path.name.startswith((".", "_")) and path.is_file() and _has_format(path)
+
+
+def _has_format(path: AnyPath) -> bool:
     try:
         format_of(path)
     except DataError:
@@ -93,20 +110,24 @@ def _is_table(path: Path) -> bool:
     return True
 
 
-def _open_array(files: Sequence[Path], fields: Sequence[Field]) -> Source:
+def _open_array(files: Sequence[AnyPath], fields: Sequence[Field]) -> Source:
     wanted = [field for field in fields if field.required]
+    file = files[0]
+    if isinstance(file, RemotePath):
+        raise UsageError("expected a .npy file on this machine, found one behind a URL",
+                         where=file.url, fix="fetch it, or write a Parquet file")  # fmt: skip
     if len(files) != 1 or len(wanted) != 1:
         names = ", ".join(field.name for field in wanted) or "none"
         raise UsageError(
             f"expected one .npy file for a model of one field, found {len(files)} files "
             f"and the fields {names}",
-            where=str(files[0]),
+            where=str(file),
             fix="write the columns of several fields as one Parquet file",
         )
-    return SlicedSource(ArrayRows(files[0], wanted[0].name))
+    return SlicedSource(ArrayRows(file, wanted[0].name))
 
 
-def _open_tables(files: Sequence[Path], fields: Sequence[Field], lenient: bool) -> Source:
+def _open_tables(files: Sequence[AnyPath], fields: Sequence[Field], lenient: bool) -> Source:
     formats = {file: _format(file) for file in files}
     streams = [file for file in files if _is_stream(file, formats[file])]
     if streams and len(streams) < len(files):
@@ -128,14 +149,14 @@ def _open_tables(files: Sequence[Path], fields: Sequence[Field], lenient: bool) 
     return text
 
 
-def _format(file: Path) -> str:
+def _format(file: AnyPath) -> str:
     try:
         return format_of(file)
     except DataError as error:
         raise DataError(error.message, where=error.where, fix=_FORMATS) from error
 
 
-def _is_stream(file: Path, kind: str) -> bool:
+def _is_stream(file: AnyPath, kind: str) -> bool:
     """Tell whether a file can only be read from its beginning."""
     if kind != "arrow":
         return kind != "parquet"

@@ -40,6 +40,7 @@ _COMPRESSION: Literal["snappy"] = (
 )
 _GROUP_ROWS = 1 << 16
 _SYNC_BYTES = 1 << 25
+_URL = re.compile(r"\w+:/")  # a path has lost one of two slashes
 _PART_NAME = re.compile(r"part-\d{8}\.parquet")
 
 
@@ -64,6 +65,12 @@ class Output:
         Raises:
             UsageError: the ending is not known, or something is there that must not be replaced.
         """
+        if _URL.match(str(path)):
+            raise UsageError(
+                "expected a place on this machine for the answers, found a URL",
+                where=str(path),
+                fix="write them to a folder, and copy that to the store",
+            )
         gzipped = path.suffix.lower() == ".gz"
         suffix = Path(path.stem).suffix if gzipped else path.suffix
         found = _SUFFIXES.get(suffix.lower())

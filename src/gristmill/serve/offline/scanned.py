@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
-from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
@@ -13,6 +12,7 @@ import polars as pl
 from gristmill.core.errors import DataError
 from gristmill.data.formats import format_of, scan_binary
 from gristmill.data.pieces import check_seen
+from gristmill.data.remote_path import AnyPath
 from gristmill.data.table import ROW_ID
 from gristmill.serve.offline.source import SAMPLE_ROWS, HeldRows, Part, Run, Wanted, numbered
 from gristmill.serve.offline.whole_files import file_mark
@@ -39,7 +39,7 @@ class ScannedSource:
 
     is_text = False
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[AnyPath]) -> None:
         self._files = files
         self._scans = [scan_binary(file, format_of(file)) for file in files]
         self._lengths = [
@@ -130,7 +130,7 @@ class ScannedRows:
         first: number of the first row in the whole table.
     """
 
-    path: Path
+    path: AnyPath
     names: tuple[str, ...]
     start: int
     rows: int
@@ -148,7 +148,7 @@ class ScannedRows:
 
 
 def _frames(
-    lazy: pl.LazyFrame, file: Path, start: int, rows: int, size: int
+    lazy: pl.LazyFrame, file: AnyPath, start: int, rows: int, size: int
 ) -> Iterator[pl.DataFrame]:
     """Yield rows of a file as frames of `size` rows; the last may have fewer."""
     if rows == 0:
@@ -162,7 +162,7 @@ def _frames(
         raise _damaged(file, f"rows are missing after {start + found}")
 
 
-def _batches(lazy: pl.LazyFrame, size: int, file: Path) -> Iterator[pl.DataFrame]:
+def _batches(lazy: pl.LazyFrame, size: int, file: AnyPath) -> Iterator[pl.DataFrame]:
     try:
         yield from lazy.collect_batches(chunk_size=size, maintain_order=True)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -196,13 +196,13 @@ def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(frames, how="vertical_relaxed") if len(frames) > 1 else frames[0]
 
 
-def _read(lazy: pl.LazyFrame, file: Path) -> pl.DataFrame:
+def _read(lazy: pl.LazyFrame, file: AnyPath) -> pl.DataFrame:
     try:
         return lazy.collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _damaged(file, error) from error
 
 
-def _damaged(file: Path, error: object) -> DataError:
+def _damaged(file: AnyPath, error: object) -> DataError:
     first = (str(error) or type(error).__name__).splitlines()[0]
     return DataError(f"the data is damaged: {first}", where=str(file), fix="write it again")

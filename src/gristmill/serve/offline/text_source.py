@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import polars as pl
 
@@ -18,6 +17,7 @@ from gristmill.data.file_part import FilePart, parts_of
 from gristmill.data.files import is_gzip
 from gristmill.data.formats import format_of
 from gristmill.data.read_log import REJECTS_SCHEMA
+from gristmill.data.remote_path import AnyPath, RemotePath
 from gristmill.data.stream import TableStream, open_stream
 from gristmill.data.table import ROW_ID
 from gristmill.serve.offline.scanned import recut
@@ -58,7 +58,7 @@ class TextSource:
 
     def __init__(
         self,
-        files: Sequence[Path],
+        files: Sequence[AnyPath],
         kinds: Mapping[str, str],
         *,
         is_text: bool = True,
@@ -77,7 +77,7 @@ class TextSource:
     def rows(self) -> int | None:
         """How many lines there are, headers apart: the rows, unless cells hold line feeds.
 
-        None of an Arrow stream, and where a file cannot be read to its end.
+        None of an Arrow stream, of a file behind a URL, and where one cannot be read to its end.
         """
         formats = [format_of(file) for file in self._files]
         if "arrow" in formats:
@@ -132,7 +132,7 @@ class TextSource:
             yield frame[ROW_ID]
 
     def _open(self, rows: int) -> TableStream:
-        files = list(self._files)
+        files = [str(file) if isinstance(file, RemotePath) else file for file in self._files]
         return open_stream(files, kinds=self._kinds, rows=rows, judged=self._judged)
 
     def _cut_at(self, rows: int) -> TableStream:
