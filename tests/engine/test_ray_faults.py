@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,7 @@ from types import ModuleType
 import pytest
 from tests.clusters import RAY
 
-from gristmill.core.errors import StepError
+from gristmill.core.errors import StepError, UsageError
 from gristmill.engine import open_engine
 
 pytestmark = RAY
@@ -129,6 +130,23 @@ def test_leaving_early_ends_the_tasks(engine, jobs, tmp_path, wait_until, is_run
     results.close()
     asleep = pids(tmp_path) - {int(name.split(".")[2]) for name in begun(tmp_path, 0)}
     wait_until(lambda: not any(is_running(pid) for pid in asleep))
+
+
+def test_closing_from_another_thread_ends_the_wait(engine, jobs, tmp_path, ray_cluster, wait_until):
+    second = open_engine(f"ray:{ray_cluster.address}", workers=2)
+    outcomes = second.attempts(jobs.slow, [(tmp_path, i, 600) for i in range(3)])
+    found = []
+    thread = threading.Thread(target=lambda: found.extend(outcomes))
+    thread.start()
+    wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
+    second.close()
+    thread.join(60)
+    assert {outcome.error.message for outcome in found} == {
+        "the work was cancelled: its engine was closed"
+    }
+    with pytest.raises(UsageError, match="the engine is closed"):
+        second.map(abs, [1])
+    assert list(engine.map(abs, [-1])) == [1]
 
 
 JOB = """

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gristmill.core.errors import StepError
+from gristmill.core.errors import StepError, UsageError
 from gristmill.core.processes.place import thread_limits
 from gristmill.engine.failures import check_count, name_of, not_sendable
 from gristmill.engine.mapping import Mapping
 from gristmill.engine.outcome import Outcome
 from gristmill.engine.protocol import Actor
 from gristmill.engine.ray_actor import RayActor
-from gristmill.engine.ray_failures import lost, not_importable
+from gristmill.engine.ray_failures import cancelled, lost, not_importable
 from gristmill.engine.ray_session import Session
 from gristmill.engine.ray_tasks import Hosted, Work, run_item, versions_here
 from gristmill.engine.remote_attempt import unpacked
@@ -107,6 +107,7 @@ class RayEngine(Mapping):
         """See `Engine.attempts`. At most two items a worker are taken ahead of the outcomes."""
         import ray
 
+        self._check_open()
         work = Work(uuid.uuid4().hex, [ray.put(_sendable(fn))], list(sys.path))
         return self._attempts(name_of(fn), work, iter(items))
 
@@ -136,6 +137,7 @@ class RayEngine(Mapping):
                 no room for so many for two minutes.
         """
         check_count(n)
+        self._check_open()
         payload = _sendable(factory)
         group = _Group(n, cpus, gpus)
         self._groups.append(group)
@@ -175,6 +177,11 @@ class RayEngine(Mapping):
             job.cancel()
             if job in self._jobs:
                 self._jobs.remove(job)
+
+    def _check_open(self) -> None:
+        # Ray would start a cluster of its own for who asks it anything without a connection.
+        if self._closed:
+            raise UsageError("the engine is closed", fix="open another with open_engine")
 
     def _check_versions(self) -> None:
         import ray
@@ -221,7 +228,7 @@ class _Job:
         self.busy: dict[Any, int] = {}
         self.done: dict[int, Any] = {}
         self.taken = self.given = 0
-        self.more = True
+        self.more, self.cancelled = True, False
         self._waiting = threading.Lock()
 
     def outcomes(self) -> Iterator[Outcome[Any]]:
@@ -241,7 +248,9 @@ class _Job:
         """End the tasks; whoever waits for an outcome, in any thread, gets an error."""
         import ray
 
-        self.more = False
+        if self.cancelled:
+            return
+        self.more, self.cancelled = False, True
         for reference in list(self.busy):
             ray.cancel(reference, force=True)
         with self._waiting:  # a connection must not end under who uses it
@@ -274,8 +283,10 @@ class _Job:
         """Wait for a task; its result stays in Ray's object store until its turn."""
         import ray
 
+        ready = list(self.busy)
         with self._waiting:
-            ready, _ = ray.wait(list(self.busy), num_returns=1, fetch_local=False)
+            if not self.cancelled:
+                ready, _ = ray.wait(ready, num_returns=1, fetch_local=False)
         for reference in ready:
             self.done[self.busy.pop(reference)] = reference
 
@@ -287,6 +298,8 @@ class _Job:
         where = self._place(self.given)
         try:
             with self._waiting:
+                if self.cancelled:
+                    return Outcome(error=cancelled(where))
                 message = ray.get(result)
         except Exception as error:
             return Outcome(error=lost(error, where))

@@ -16,7 +16,7 @@ def lost(error: Exception, where: str) -> StepError:
     from ray import exceptions as of_ray
 
     if isinstance(error, of_ray.TaskCancelledError):
-        return StepError("the work was cancelled: its engine was closed", where=where)
+        return cancelled(where)
     for kind, message, fix in (
         (
             of_ray.OutOfMemoryError,
@@ -39,6 +39,11 @@ def lost(error: Exception, where: str) -> StepError:
         if isinstance(error, kind):
             return WorkerDiedError(message, where=where, fix=fix)
     return StepError(f"Ray could not run it: {_first_line(error)}", where=where)
+
+
+def cancelled(where: str) -> StepError:
+    """Return the error for work that was ended with its engine."""
+    return StepError("the work was cancelled: its engine was closed", where=where)
 
 
 def not_connected(error: Exception, address: str) -> UsageError:
