@@ -105,3 +105,40 @@ class Counter:
 
     def echo(self, value):
         return value
+
+
+def die_at_first(folder_and_number):
+    """Note each try in a file of the item's own, and die in the first of them."""
+    folder, number = folder_and_number
+    tries = Path(folder) / str(number)
+    with tries.open("a") as file:
+        file.write("x")
+    if number % 3 == 0 and tries.stat().st_size == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def note_and_wait(folder_and_number):
+    folder, number = folder_and_number
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(0.02)
+    return number
+
+
+def large(x):
+    return bytes(x)
+
+
+class OnlyThere:
+    """A value that workers can send and nobody can read."""
+
+    def __reduce__(self):
+        return _unreadable, ()
+
+
+def _unreadable():
+    raise LookupError("nothing to read")
+
+
+def only_there(x):
+    return OnlyThere() if x == 1 else x

@@ -13,6 +13,8 @@ import pytest
 
 from gristmill.core.errors import StepError, UsageError
 from gristmill.engine import LocalProcesses
+from gristmill.engine.failures import WorkerDiedError
+from gristmill.engine.worker import Worker, sendable
 
 
 def test_work_runs_in_other_processes_that_stay(local, jobs):
@@ -40,6 +42,61 @@ def test_a_killed_worker_names_the_item_and_the_engine_goes_on(local, jobs):
         "  fix: if memory ran out, use fewer workers or smaller partitions"
     )
     assert list(local.map(jobs.double, range(6))) == [0, 2, 4, 6, 8, 10]
+
+
+def test_the_death_of_a_worker_is_tried_again(local, jobs, tmp_path):
+    items = [(str(tmp_path), number) for number in range(12)]
+    assert list(local.map(jobs.die_at_first, items)) == list(range(12))
+    tries = {int(path.name): path.stat().st_size for path in tmp_path.iterdir()}
+    assert tries == {number: 2 if number % 3 == 0 else 1 for number in range(12)}
+
+
+def test_an_item_that_always_kills_is_told_and_the_others_are_kept(local, jobs):
+    outcomes = list(local.attempts(jobs.kill_on_two, range(6)))
+    assert [outcome.value for outcome in outcomes] == [0, 1, None, 3, 4, 5]
+    assert str(outcomes[2].error).startswith("kill_on_two, item 2: the worker process was killed")
+
+
+def test_processes_killed_from_outside_lose_no_item_and_repeat_none(jobs, tmp_path):
+    items = [(str(tmp_path), number) for number in range(60)]
+    found, killed = [], set()
+    with LocalProcesses(2) as engine:
+        for value in engine.map(jobs.note_and_wait, items):
+            found.append(value)
+            pids = {int(path.name) for path in tmp_path.iterdir()} - killed
+            if value in (10, 30) and pids:
+                killed.add(victim := min(pids))
+                os.kill(victim, signal.SIGKILL)
+    assert killed
+    assert found == list(range(60))
+
+
+def test_a_worker_that_died_while_idle_is_replaced(jobs):
+    with LocalProcesses(1) as engine:
+        (pid,) = engine.map(jobs.pid, [1])
+        os.kill(pid, signal.SIGKILL)
+        (other,) = engine.map(jobs.pid, [1])
+    assert other != pid
+
+
+def test_a_death_in_the_middle_of_a_message_is_a_death(jobs):
+    worker = Worker()
+    worker.load(sendable(jobs.large))
+    worker.receive("here").get()
+    worker.call(None, 100_000_000)
+    worker.connection.poll(60)
+    worker.kill()
+    outcome = worker.receive("here")
+    worker.stop()
+    assert isinstance(outcome.error, WorkerDiedError)
+
+
+def test_a_result_that_cannot_be_read(local, jobs):
+    outcomes = list(local.attempts(jobs.only_there, range(3)))
+    assert [outcome.ok for outcome in outcomes] == [True, False, True]
+    assert str(outcomes[1].error) == (
+        "only_there, item 1: the result cannot be read: nothing to read"
+    )
 
 
 def test_a_worker_that_ends_by_itself(local, jobs):

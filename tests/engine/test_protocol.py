@@ -67,6 +67,25 @@ def test_a_function_that_wants_to_exit(engine, jobs):
         list(engine.map(jobs.leave, [1]))
 
 
+def test_a_failed_item_does_not_stop_the_others(engine, jobs):
+    outcomes = list(engine.attempts(jobs.fail_on_three, range(6)))
+    assert [outcome.value for outcome in outcomes] == [0, 1, 2, None, 4, 5]
+    assert [outcome.ok for outcome in outcomes] == [True, True, True, False, True, True]
+    assert str(outcomes[3].error) == "fail_on_three, item 3: ValueError: three is too many"
+    with pytest.raises(StepError, match="three is too many"):
+        outcomes[3].get()
+
+
+def test_attempts_are_lazy(engine, jobs):
+    taken = []
+    outcomes = engine.attempts(jobs.double, (taken.append(i) or i for i in range(1000)))
+    assert taken == []
+    assert next(outcomes).get() == 0
+    assert len(taken) <= 1 + 2 * engine.parallelism
+    outcomes.close()
+    assert list(engine.map(jobs.double, [4])) == [8]
+
+
 def test_an_error_of_the_items_is_the_callers_own(engine, jobs):
     def items():
         yield 1
@@ -76,16 +95,16 @@ def test_an_error_of_the_items_is_the_callers_own(engine, jobs):
         list(engine.map(jobs.double, items()))
 
 
-def test_actors_keep_their_state_and_order(engine, jobs):
-    actors = engine.workers(2, jobs.Counter)
+def test_actors_keep_their_state_and_order(hosting, jobs):
+    actors = hosting.workers(2, jobs.Counter)
     futures = [actors[0].call("add", amount) for amount in (1, 2, 3)]
     assert [future.result() for future in futures] == [1, 3, 6]
     assert actors[1].call("add", 10).result() == 10
     assert [actor.call("where").result()[0] for actor in actors] == [0, 1]
 
 
-def test_actor_errors(engine, jobs):
-    (actor,) = engine.workers(1, jobs.Counter)
+def test_actor_errors(hosting, jobs):
+    (actor,) = hosting.workers(1, jobs.Counter)
     with pytest.raises(StepError, match="worker 0, fail: KeyError: 'gone'"):
         actor.call("fail").result()
     with pytest.raises(DataError, match="bad cell"):
@@ -95,19 +114,19 @@ def test_actor_errors(engine, jobs):
     assert actor.call("add", 1).result() == 1
 
 
-def test_a_factory_that_fails(engine, jobs):
+def test_a_factory_that_fails(hosting, jobs):
     with pytest.raises(StepError, match="Counter, worker 5: ValueError: no five"):
-        engine.workers(6, jobs.Counter)
+        hosting.workers(6, jobs.Counter)
 
 
-def test_a_closed_actor(engine, jobs):
-    (actor,) = engine.workers(1, jobs.Counter)
+def test_a_closed_actor(hosting, jobs):
+    (actor,) = hosting.workers(1, jobs.Counter)
     actor.close()
     actor.close()
     with pytest.raises(StepError, match="worker 0, add: the worker is closed"):
         actor.call("add", 1).result()
 
 
-def test_at_least_one_worker(engine, jobs):
+def test_at_least_one_worker(hosting, jobs):
     with pytest.raises(UsageError, match="expected at least 1 worker, found 0"):
-        engine.workers(0, jobs.Counter)
+        hosting.workers(0, jobs.Counter)
