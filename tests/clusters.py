@@ -18,7 +18,7 @@ RAY = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
 """The marks of a test that uses `ray_cluster`: one process has the cluster and all of its tests."""
 
 SPARK = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
-"""The marks of a test that uses `spark_master`."""
+"""The marks of a test that uses `spark_master` or `spark_engine`."""
 
 _STORE_BYTES = 100 * 2**20
 _SOON = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
@@ -44,7 +44,7 @@ def ray_cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def spark_master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkCluster]:
-    """A Spark master with two workers of two processors each; nothing is connected to it.
+    """A Spark master with two workers; nothing is connected to it.
 
     Tests that take a worker away add one afterwards.
     """
@@ -62,6 +62,13 @@ def spark_master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkClus
         cluster.close()
 
 
+@pytest.fixture(scope="session")
+def spark_engine(spark_master: SparkCluster) -> Iterator[Engine]:
+    """An engine on `spark_master`; while it is open, others join its connection in no time."""
+    with open_engine(spark_master.url) as engine:
+        yield engine
+
+
 @pytest.fixture(
     scope="session",
     params=["local", pytest.param("ray", marks=RAY), pytest.param("spark", marks=SPARK)],
@@ -73,6 +80,7 @@ def any_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     if name == "ray":
         name, workers = f"ray:{request.getfixturevalue('ray_cluster').address}", 4
     elif name == "spark":
+        request.getfixturevalue("spark_engine")
         name, workers = request.getfixturevalue("spark_master").url, None
     with open_engine(name, workers=workers) as engine:
         yield engine

@@ -10,8 +10,11 @@ import time
 from pathlib import Path
 
 _SMALL = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+_CORES = 3
 _SETTINGS = {
+    "spark.cores.max": "4",  # two processors are left for a second application
     "spark.driver.extraJavaOptions": _SMALL,
+    "spark.driver.maxResultSize": "16m",
     "spark.executor.extraJavaOptions": _SMALL,
     "spark.executor.memory": "512m",
     "spark.ui.enabled": "false",
@@ -22,19 +25,20 @@ _PATIENCE_SECONDS = 120.0
 class SparkCluster:
     """A master and its workers, each a process with its log in a folder.
 
+    An application gets four processors, two of each of two workers.
+
     Args:
         folder: where logs, settings and work of the cluster go.
-        cores: of each worker.
 
     Attributes:
         url: what `open_engine` joins.
         environment: the variables with which a driver takes little memory.
     """
 
-    def __init__(self, folder: Path, cores: int = 2) -> None:
+    def __init__(self, folder: Path) -> None:
         from pyspark.find_spark_home import _find_spark_home
 
-        self._folder, self._cores = folder, cores
+        self._folder = folder
         self._start_script = Path(_find_spark_home(), "bin", "spark-class")
         settings = folder / "conf"
         settings.mkdir()
@@ -52,7 +56,7 @@ class SparkCluster:
         """Start workers, and wait until the master knows them."""
         names = [f"worker-{len(self.workers) + i}" for i in range(n)]
         for name in names:
-            options = ("--cores", str(self._cores), "--memory", "1g", "--work-dir")
+            options = ("--cores", str(_CORES), "--memory", "1g", "--work-dir")
             work = str(self._folder / f"{name}-work")
             self.workers.append(self._started(name, "worker.Worker", *options, work, self.url))
         for name in names:

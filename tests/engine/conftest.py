@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tests.clusters import RAY
+from tests.clusters import RAY, SPARK
 
 from gristmill.engine import open_engine
 
@@ -22,13 +22,31 @@ def jobs() -> ModuleType:
     return importlib.import_module("engine_jobs")
 
 
-@pytest.fixture(scope="module", params=["inline", "local", pytest.param("ray", marks=RAY)])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "inline",
+        "local",
+        pytest.param("ray", marks=RAY),
+        pytest.param("spark", marks=SPARK),
+    ],
+)
 def engine(request, jobs):
     name = request.param
     if name == "ray":
         name = f"ray:{request.getfixturevalue('ray_cluster').address}"
+    elif name == "spark":
+        request.getfixturevalue("spark_engine")
     with open_engine(name, workers=2) as engine:
         yield engine
+
+
+@pytest.fixture
+def hosting(engine):
+    """An engine that has actors."""
+    if engine.name == "spark":
+        pytest.skip("Spark has no actors")
+    return engine
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from gristmill.core.errors import UsageError
 from gristmill.core.quantities import format_bytes
 
 _NOT_SENT = frozenset({"__pycache__", "node_modules", "venv"})
-_MOST_BYTES = 100 * 2**20
+_MOST_BYTES = 100_000_000
 _BEGINNING = (1980, 1, 1, 0, 0, 0)
 
 
@@ -26,7 +26,7 @@ def archived(folder: Path, target: Path) -> Path:
         target: where the archive goes.
 
     Raises:
-        UsageError: there is no such folder, or it holds more than 100 MiB.
+        UsageError: there is no such folder, or it holds more than 100 MB.
     """
     if not folder.is_dir():
         raise UsageError("there is no such folder of code", where=str(folder))

@@ -66,8 +66,8 @@ class SparkEngine(Mapping):
             self._threads = int(self._context.getConf().get("spark.task.cpus", "1"))
             self._code = () if code is None else (self._sent(code),)
             self._result_bytes = _result_bytes(self._context)
-            if not is_here(self._context.master):
-                self._check_versions()
+            if self._session.is_new and not is_here(self._context.master):
+                self.check_versions()
             self.parallelism = self._slots()
         except BaseException:
             self._session.leave()
@@ -83,7 +83,9 @@ class SparkEngine(Mapping):
             raise not_sendable(fn, str(error)) from error
         return self._attempts(name_of(fn), payload, iter(items))
 
-    def workers(self, n: int, factory: Callable[[int], object], /) -> NoReturn:
+    def workers(
+        self, n: int, factory: Callable[[int], object], /, *, cpus: float | None = None
+    ) -> NoReturn:
         """Refuse: what Spark runs keeps no state.
 
         Raises:
@@ -94,6 +96,20 @@ class SparkEngine(Mapping):
             where="engine spark",
             fix="use engine 'local' or 'ray' for this; what maps over data runs on Spark",
         )
+
+    def check_versions(self) -> None:
+        """Ask all workers what they have installed; done when the connection is new.
+
+        Raises:
+            UsageError: they cannot tell, or have another Python or another gristmill.
+        """
+        tasks = self._slots()
+        spread = self._context.parallelize(range(tasks), tasks)
+        try:
+            found = dict(spread.mapPartitions(versions_here).collect())
+        except Exception as error:  # Py4J's, with a Java stack trace
+            raise not_fitting(error, self._context.pythonExec) from error
+        check_workers(self.name, found, "install the same versions on all machines")
 
     def close(self) -> None:
         """End all jobs now, and a Spark that was started for them."""
@@ -146,15 +162,6 @@ class SparkEngine(Mapping):
         executors: Any = self._context._jsc.sc().statusStore().executorList(True)
         cores: int = sum(executors.apply(i).totalCores() for i in range(executors.size()))
         return max(1, cores // self._threads)
-
-    def _check_versions(self) -> None:
-        tasks = self._slots()
-        spread = self._context.parallelize(range(tasks), tasks)
-        try:
-            found = dict(spread.mapPartitions(versions_here).collect())
-        except Exception as error:  # Py4J's, with a Java stack trace
-            raise not_fitting(error, self._context.pythonExec) from error
-        check_workers(self.name, found, "install the same versions on all machines")
 
 
 def _result_bytes(context: SparkContext) -> int:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ class Session:
 
     Attributes:
         context: Spark's own handle.
+        is_new: whether no other engine of this process has used the connection before.
 
     Raises:
         UsageError: Java is missing, the master does not answer or has no room, or this process is
@@ -79,6 +81,7 @@ class Session:
                 )
             self.context = active
             self._connection = _open if _open is not None and _open.context is active else None
+            self.is_new = self._connection is None or self._connection.engines == 0
             if self._connection is not None:
                 self._connection.engines += 1
 
@@ -100,12 +103,14 @@ def _connect(master: str | None, processors: int | None) -> _Connection:
 
     started = SparkContext._gateway is None and "PYSPARK_GATEWAY_PORT" not in os.environ
     if started:
-        _check_java()
+        check_java()
     if master is not None and master.startswith("spark://"):
         _check_answers(master)
     log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as Java writes to it
     try:
-        with _interrupts_kept():
+        with _interrupts_kept(), warnings.catch_warnings():
+            # pyspark loads its own helpers for tests, which warn of pandas that nobody here uses.
+            warnings.simplefilter("ignore", FutureWarning)
             context = _start(master, processors, log)
     except Exception as error:  # Spark raises anything from its own errors to Java's
         said = _tail(log)
@@ -190,7 +195,12 @@ def _end_java() -> None:
         process.wait()
 
 
-def _check_java() -> None:
+def check_java() -> None:
+    """Check that Spark will find Java.
+
+    Raises:
+        UsageError: it will not.
+    """
     home = os.environ.get("JAVA_HOME")
     if home and not Path(home, "bin", "java").exists():
         raise UsageError(
