@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from tests.label.functions import engine_rules
 from tests.label.functions.engine_rules import CLASSES, FUNCTIONS
+from tests.s3_server import S3Server
 
 from gristmill.core.errors import LabelError, StepError
 from gristmill.engine import Engine, LocalProcesses
@@ -147,3 +148,17 @@ def test_a_file_written_a_moment_ago_is_known_by_its_content_alone(
     monkeypatch.setattr(file_state, "_SETTLED_SECONDS", 60.0 if young else -60.0)
     apply([engine_rules.odd], parquet, classes=2, cache=VoteCache(tmp_path / "votes"))
     assert (tmp_path / "votes" / "known").exists() is not young
+
+
+@pytest.mark.s3
+@pytest.mark.xdist_group("s3")
+def test_an_object_is_voted_on_where_it_is_read(tmp_path: Path, s3_server: S3Server) -> None:
+    TABLE.write_parquet(tmp_path / "t.parquet", row_group_size=5)
+    url = s3_server.put("mill/labelled/t.parquet", tmp_path / "t.parquet")
+    options: dict[str, Any] = {"classes": CLASSES, "partition_rows": 5}
+    with LocalProcesses(1) as engine:
+        found = apply(FUNCTIONS, url, engine=engine, cache=VoteCache(tmp_path / "v"), **options)
+    assert found == apply(FUNCTIONS, TABLE, classes=CLASSES)
+    known = [each for each in FUNCTIONS if each.name != "divides"]  # it failed, so it is asked anew
+    again = apply(known, url, engine=Mortal(), cache=VoteCache(tmp_path / "v"), **options)
+    assert again.notes == ("0 of 5 columns recomputed",)
