@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.s3_server import S3Server
 
 from gristmill.core.errors import DataError, UsageError
 from gristmill.engine import Engine
 from gristmill.pipeline.running import RunResult
 from gristmill.pipeline.steps import step
+from gristmill.store.parcels import Parcel
 from gristmill.store.project import Project
 from gristmill.store.runs import RunLog
 
@@ -281,3 +284,27 @@ def test_an_engine_is_opened_only_where_a_step_runs(user: Any, statuses: Shown) 
     assert statuses(user.run(engine=nobody)) == {"kind": "cached"}
     with pytest.raises(UsageError, match="unknown engine 'sprak'"):
         user.run(engine="sprak")
+
+
+@pytest.mark.s3
+@pytest.mark.xdist_group("s3")
+def test_large_results_go_to_a_store_that_workers_reach(
+    user: Any, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.write(
+        pipeline="import os\nimport numpy as np\nfrom gristmill import step\n"
+        "@step\ndef sizes():\n    return [10, 100_000, 200_000]\n"
+        "@step(each='sizes')\ndef ones(size):\n    return np.ones(size)\n"
+        "@step(each='ones')\ndef sums(array):\n    return float(array.sum())\n"
+    )
+    (user.root / "gristmill.toml").write_text('artifacts = "s3://mill/elements"\n')
+    written: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(Parcel, "lay_out", lambda self, folder: written.append(self.codec))
+        result = user.run(engine="local:2")
+    assert result.error is None
+    assert result.load("sums") == [10.0, 100_000.0, 200_000.0]
+    assert written == []  # this process has laid out none of the arrays
+    with Project(user.root) as project:
+        shutil.rmtree(project.home / "cache")
+        assert [len(array) for array in result.load("ones")] == [10, 100_000, 200_000]

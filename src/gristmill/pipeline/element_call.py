@@ -16,17 +16,29 @@ from gristmill.core.scratch import Scratch
 from gristmill.pipeline.context import working_in
 from gristmill.pipeline.graph import AnyStep
 from gristmill.pipeline.load import user_place
-from gristmill.store.codecs import Encoded
+from gristmill.store.artifacts import check_files, open_artifacts
+from gristmill.store.codecs import Encoded, decode
+from gristmill.store.gathered import Member
+from gristmill.store.packs import is_small
 from gristmill.store.parcels import Parcel, pack
+from gristmill.store.runs import Artifact
 
 
 @dataclass(frozen=True, slots=True)
 class ElementAnswer:
-    """What a call gave: the result as bytes, what it is, and the seconds that it took."""
+    """What a call gave, and the seconds that it took.
 
-    parcel: Parcel
-    encoded: Encoded
+    Attributes:
+        seconds: of the function.
+        encoded: what the result is.
+        parcel: the result as bytes; None where the worker has stored it.
+        artifact: what it was stored as; None where it comes as bytes.
+    """
+
     seconds: float
+    encoded: Encoded
+    parcel: Parcel | None = None
+    artifact: Artifact | None = None
 
 
 @dataclass(frozen=True)
@@ -40,15 +52,20 @@ class ElementCall:
         element: the parameter that receives the element.
         settings: name -> value.
         whole: name -> what the step takes whole.
+        store: URL of a store that workers reach, too; empty where the driver alone has one.
     """
 
     function: StepPlace | Callable[..., Any]
     element: str
     settings: Mapping[str, object]
     whole: Mapping[str, Parcel]
+    store: str = ""
 
-    def __call__(self, item: Parcel) -> ElementAnswer:
-        """Return the result as bytes.
+    def __call__(self, item: Parcel | Member) -> ElementAnswer:
+        """Return the result, as bytes unless it is large and there is a store to put it into.
+
+        Args:
+            item: the element, as bytes or as where it is in the store.
 
         Raises:
             GristmillError: what the function raised, with the line of the user's file.
@@ -56,7 +73,7 @@ class ElementCall:
         function = self.function.find() if isinstance(self.function, StepPlace) else self.function
         with Scratch() as scratch:
             values = {name: parcel.unpack(scratch) for name, parcel in self.whole.items()}
-            values[self.element] = item.unpack(scratch)
+            values[self.element] = self._element(item, scratch)
             began = time.perf_counter()
             try:
                 with working_in(functools.cache(scratch.folder)):
@@ -65,7 +82,24 @@ class ElementCall:
                 raise placed(error, function) from error
             seconds = time.perf_counter() - began
             parcel, encoded = pack(result)
-            return ElementAnswer(parcel, encoded, seconds)
+            if not self.store or is_small(parcel):
+                return ElementAnswer(seconds, encoded, parcel=parcel)
+            return ElementAnswer(seconds, encoded, artifact=self._stored(parcel, encoded, scratch))
+
+    def _element(self, item: Parcel | Member, scratch: Scratch) -> object:
+        if isinstance(item, Parcel):
+            return item.unpack(scratch)
+        folder = open_artifacts(self.store, scratch.folder()).get(item.artifact)
+        check_files(folder.parent, item.artifact)
+        return decode(item.codec, folder)
+
+    def _stored(self, parcel: Parcel, encoded: Encoded, scratch: Scratch) -> Artifact:
+        """Put a result into the store from here: the driver then hears of it, and no more."""
+        folder = scratch.folder()
+        parcel.lay_out(folder)
+        store = open_artifacts(self.store, scratch.folder())
+        digest, bytes_ = store.put(folder, encoded.codec)
+        return Artifact(digest, encoded.kind, encoded.codec, bytes_, encoded.rows, encoded.summary)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import cast
 
 from gristmill.core.errors import GristmillError
 from gristmill.core.progress import task
@@ -13,6 +14,8 @@ from gristmill.engine.current import current_engine
 from gristmill.engine.inline import Inline
 from gristmill.pipeline.element_call import ElementAnswer, ElementCall, sent
 from gristmill.pipeline.keys import StepKey
+from gristmill.store.artifacts import shared_url
+from gristmill.store.codecs import Encoded
 from gristmill.store.element_log import ElementLog
 from gristmill.store.elements import Element, Elements, elements_of
 from gristmill.store.gathered import Gathered, Member
@@ -81,12 +84,15 @@ class ElementRun:
         """Call all that is missing, on the engine of the run or right here."""
         engine = current_engine() or Inline()
         whole = {name: self._parcel(name) for name in self.step.whole}
-        call = ElementCall(sent(self.step), self.step.element, dict(self.key.settings), whole)
-        parcels = (element.parcel() for element in missing.values())
+        settings = dict(self.key.settings)
+        # Large values go to and from a store that workers reach, not through this process.
+        store = shared_url(self.log.project.settings.artifacts)
+        call = ElementCall(sent(self.step), self.step.element, settings, whole, store)
+        items = (_item(element, store) for element in missing.values())
         with (
             _Writer(self.log, self.results) as writer,
             task(self.step.name, len(missing), "elements") as work,
-            closing(engine.attempts(call, parcels)) as outcomes,
+            closing(engine.attempts(call, items)) as outcomes,
         ):
             first: GristmillError | None = None
             for (key, element), outcome in zip(missing.items(), outcomes, strict=True):
@@ -142,11 +148,14 @@ class _Writer:
 
     def add(self, key: str, answer: ElementAnswer) -> None:
         """Take a result in."""
-        if is_small(answer.parcel):
-            self._small[key] = answer.parcel
-            self._bytes += answer.parcel.bytes_
+        parcel = answer.parcel
+        if parcel is None:
+            self._large[key] = cast("Artifact", answer.artifact)
+        elif is_small(parcel):
+            self._small[key] = parcel
+            self._bytes += parcel.bytes_
         else:
-            self._large[key] = self._kept(answer)
+            self._large[key] = self._kept(parcel, answer.encoded)
         self._seconds += answer.seconds
         waiting = len(self._small) + len(self._large)
         if self._seconds > _SECONDS_AT_RISK or self._bytes > _PACK_BYTES or waiting >= _MOST:
@@ -169,16 +178,22 @@ class _Writer:
         self.written |= members
         self._small, self._large, self._seconds, self._bytes = {}, {}, 0.0, 0
 
-    def _kept(self, answer: ElementAnswer) -> Artifact:
+    def _kept(self, parcel: Parcel, encoded: Encoded) -> Artifact:
         with self.log.draft() as folder:
-            answer.parcel.lay_out(folder)
-            return self.log.put(folder, answer.encoded)
+            parcel.lay_out(folder)
+            return self.log.put(folder, encoded)
 
     def __enter__(self) -> _Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.write()
+
+
+def _item(element: Element, store: str) -> Parcel | Member:
+    """Return an element as bytes, or as where it is if workers can read it there."""
+    member = element.member
+    return member if store and member and member.number is None else element.parcel()
 
 
 def _reason(error: GristmillError) -> str:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from gristmill.core.atomic import atomic_folder
-from gristmill.core.errors import StoreError
+from gristmill.core.errors import StoreError, UsageError
 from gristmill.core.fingerprint import fingerprint, fingerprint_file
 
 INDEX = "artifact.json"
@@ -68,6 +68,11 @@ def open_artifacts(location: Path | str, cache: Path) -> Artifacts:
     if isinstance(location, Path) or scheme in ("", "file"):
         return LocalArtifacts(Path(urlsplit(str(location)).path if scheme else location))
     return RemoteArtifacts(str(location), cache)
+
+
+def shared_url(location: str) -> str:
+    """Return the location if it is a URL that other machines reach as well, else nothing."""
+    return "" if urlsplit(location).scheme in ("", "file", "memory") else location
 
 
 def index_of(folder: Path, codec: str) -> dict[str, Any]:
@@ -176,13 +181,13 @@ class RemoteArtifacts:
     """Artifacts under a URL, through fsspec, with local copies of what was read or written."""
 
     def __init__(self, url: str, cache: Path) -> None:
-        import fsspec
+        from gristmill.data.remote_path import file_system
 
         try:
-            self.files, self.root = fsspec.core.url_to_fs(url)
-        except (ValueError, ImportError) as error:
+            self.files, self.root = file_system(url)
+        except UsageError as error:
             raise StoreError(
-                f"artifacts cannot be kept at {url!r}: {error}",
+                f"artifacts cannot be kept at {url!r}: {error.message}",
                 fix="correct `artifacts` in gristmill.toml, or install what the message names",
             ) from error
         self.copies = LocalArtifacts(cache)

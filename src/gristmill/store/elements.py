@@ -19,7 +19,7 @@ from gristmill.core.errors import UsageError
 from gristmill.core.fingerprint import fingerprint, fingerprint_file
 from gristmill.store.artifacts import index_of
 from gristmill.store.codecs import GROUP_INDEX, LIST_INDEX, TABLE_FILE, VALUE_FILE
-from gristmill.store.gathered import GATHERED, Gathered, Members, read_gathered
+from gristmill.store.gathered import GATHERED, Gathered, Member, Members, read_gathered
 from gristmill.store.parcels import Parcel, pack, pack_files
 
 if TYPE_CHECKING:
@@ -38,11 +38,13 @@ class Element:
         name: what messages call it: its number, or its name in a dict or folder.
         digest: of the artifact that it is, or would be.
         parcel: reads it.
+        member: where it lies, if it was stored by itself.
     """
 
     name: str
     digest: str
     parcel: Callable[[], Parcel]
+    member: Member | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ def _of_gathered(log: RunLog, gathered: Gathered) -> Elements:
             str(at) if names is None else names[at],
             member.digest,
             partial(reader.parcel, member),
+            member,
         )
         for at, member in enumerate(gathered.members)
     ]
