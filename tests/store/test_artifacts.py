@@ -121,6 +121,6 @@ def test_a_damaged_index_is_found(tmp_path: Path, index: str) -> None:
 
 def test_a_url_of_no_known_kind(tmp_path: Path) -> None:
     with pytest.raises(
-        StoreError, match="artifacts cannot be kept at 'foo://bar': .* Protocol not"
+        StoreError, match=r"artifacts cannot be kept at 'foo://bar': .* Protocol not"
     ):
         open_artifacts("foo://bar", tmp_path)
