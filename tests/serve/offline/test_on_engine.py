@@ -7,6 +7,9 @@ import os
 import pickle
 import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +32,7 @@ from gristmill.serve.runners.rows import Rows
 from gristmill.store.bundle import Bundle, Field
 
 Tables = Callable[[int], pl.DataFrame]
+PATIENCE_SECONDS = 60.0
 
 
 class Plain:
@@ -81,6 +85,14 @@ class Noting:
         with self.log.open("a") as log:
             log.write(f"{socket.gethostname()} {os.getpid()}\n")
         return Plain(folder)
+
+
+class Slow(Plain):
+    """Takes its time, so that whoever waits for it can be killed."""
+
+    def __call__(self, rows: Rows) -> Rows:
+        time.sleep(0.05)
+        return super().__call__(rows)
 
 
 @dataclass(frozen=True)
@@ -173,6 +185,31 @@ def test_a_worker_that_dies_costs_no_row(
                   opener=Dying(tmp_path / "died"))  # fmt: skip
     assert (tmp_path / "died").exists()
     assert out.read_bytes() == whole.read_bytes()
+
+
+def test_what_a_killed_run_on_an_engine_has_done_is_kept(
+    bundle: Bundle, tmp_path: Path, table_of: Tables
+) -> None:
+    data, out = tmp_path / "data.csv", tmp_path / "out.csv"
+    table_of(640).write_csv(data)
+    code = (
+        "from tests.serve.offline.test_on_engine import Slow, predict_table\n"
+        f"predict_table({str(bundle.folder)!r}, {str(data)!r}, {str(out)!r}, part_rows=16, "
+        "engine='local:2', opener=Slow)"
+    )
+    root = Path(__file__).parents[3]
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=root, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + PATIENCE_SECONDS
+    while kept_rows(out) < 48 and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not out.exists()
+    summary = predict_table(bundle, data, out, part_rows=16, opener=Slow)
+    assert summary.rows == 640
+    assert summary.resumed >= 48
+    predict_table(bundle, data, tmp_path / "whole.csv", part_rows=16, opener=Plain)
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
 def test_a_part_that_fails_is_told_and_the_others_are_kept(
