@@ -12,7 +12,7 @@ from tests.label.functions import engine_rules
 from tests.label.functions.engine_rules import CLASSES, FUNCTIONS
 from tests.s3_server import S3Server
 
-from gristmill.core.errors import LabelError, StepError
+from gristmill.core.errors import DataError, LabelError, StepError
 from gristmill.engine import Engine, LocalProcesses
 from gristmill.engine.current import using_engine
 from gristmill.engine.inline import Inline
@@ -148,6 +148,41 @@ def test_a_file_written_a_moment_ago_is_known_by_its_content_alone(
     monkeypatch.setattr(file_state, "_SETTLED_SECONDS", 60.0 if young else -60.0)
     apply([engine_rules.odd], parquet, classes=2, cache=VoteCache(tmp_path / "votes"))
     assert (tmp_path / "votes" / "known").exists() is not young
+
+
+class Forgetful(VoteCache):
+    """A cache that is emptied by somebody else after it was asked for the first time."""
+
+    asked = 0
+
+    def get(self, partition: str, rows: int) -> dict[str, Any]:
+        self.asked += 1
+        return super().get(partition, rows) if self.asked == 1 else {}
+
+
+def test_votes_that_vanish_from_the_cache_meanwhile_are_asked_again(
+    tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_state, "_SETTLED_SECONDS", -60.0)
+    votes = [
+        apply([engine_rules.odd], parquet, classes=CLASSES, cache=cache)
+        for cache in (None, VoteCache(tmp_path / "votes"), Forgetful(tmp_path / "votes"))
+    ]
+    assert votes[0] == votes[1] == votes[2]
+    assert votes[2].notes[0].startswith("1 of 1 columns computed")
+
+
+def test_a_file_written_while_it_is_voted_on_is_refused(
+    tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gristmill.label.functions import row_source
+
+    monkeypatch.setattr(row_source, "file_state", lambda path: "as it was when the work began")
+    cache = VoteCache(tmp_path / "votes")
+    apply([engine_rules.odd], parquet, classes=CLASSES, cache=cache)
+    TABLE.with_columns(pl.col("n") + 1).write_parquet(parquet, row_group_size=5)
+    with pytest.raises(DataError, match="the rows are others than when the work began"):
+        apply([engine_rules.odd, engine_rules.has_letter], parquet, classes=CLASSES, cache=cache)
 
 
 @pytest.mark.s3
