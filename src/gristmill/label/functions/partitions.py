@@ -238,7 +238,7 @@ class Application:
         parted = {index: each for index, each in voted.items() if index not in self.whole}
         computed = {index: each for index, each in parted.items() if index not in reused}
         self._store(key, computed)
-        if self.cache is not None and asked.mark and not asked.key:
+        if self.cache is not None and key and asked.mark and not asked.key:
             self.cache.note(asked.mark, key)
         self._count(computed, reused)
         return voted
