@@ -17,8 +17,7 @@ import pytest
 from gristmill.core.errors import BundleError, UsageError
 from gristmill.data.features import HashedNgrams
 from gristmill.engine import open_engine
-from gristmill.serve import running_server
-from gristmill.serve.ray_serve import ray_serve_app
+from gristmill.serve import ray_serve_app, running_server
 from gristmill.store.bundle import Bundle, Field, Signature, write_bundle
 from gristmill.store.graph import GraphSpec, Input, Items, Node, Ref
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gristmill.serve.online.cache import AnswerCache as AnswerCache
     from gristmill.serve.online.model_endpoint import ModelEndpoint as ModelEndpoint
     from gristmill.serve.protocol import Limits as Limits
+    from gristmill.serve.ray_serve import ray_serve_app as ray_serve_app
     from gristmill.serve.refusal import Refusal as Refusal
     from gristmill.serve.routing.canary import Canary as Canary
     from gristmill.serve.routing.ensemble import Ensemble as Ensemble
@@ -79,6 +80,7 @@ _EXPORTS = {
     "open_runner": "runners.opening",
     "policy_named": "selection.kinds",
     "predict_table": "offline.table_prediction",
+    "ray_serve_app": "ray_serve",
     "running_server": "server.process",
     "serve": "server.lifecycle",
 }
