@@ -16,7 +16,7 @@ from gristmill.engine.outcome import Outcome
 from gristmill.engine.spark_code import archived
 from gristmill.engine.spark_failures import not_fitting
 from gristmill.engine.spark_jobs import Jobs
-from gristmill.engine.spark_session import Session, is_here
+from gristmill.engine.spark_session import Session
 from gristmill.engine.spark_tasks import Place, dumps, versions_here
 from gristmill.engine.versions import check_workers
 
@@ -66,7 +66,7 @@ class SparkEngine(Mapping):
             self._threads = int(self._context.getConf().get("spark.task.cpus", "1"))
             self._code = () if code is None else (self._sent(code),)
             self._result_bytes = _result_bytes(self._context)
-            if self._session.is_new and not is_here(self._context.master):
+            if self._session.is_unknown:
                 self.check_versions()
             self.parallelism = self._slots()
         except BaseException:

@@ -121,7 +121,9 @@ def _reason(said: str) -> str:
 
 
 def _essence(said: str) -> str:
-    """Return the line of a Java stack trace that says most."""
+    """Return the line of a Java stack trace, with Python's perhaps inside it, that says most."""
+    if raised := re.search(r"Traceback \(most recent call last\):\n(?:[ ].*\n)*(\S.*)", said):
+        return _short([raised[1]])
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     return _short(causes[-1:] or lines[1:2] or lines[:1])

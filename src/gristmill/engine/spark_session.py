@@ -56,7 +56,7 @@ class Session:
 
     Attributes:
         context: Spark's own handle.
-        is_new: whether no other engine of this process has used the connection before.
+        is_unknown: whether workers may have other versions than this process, and nobody has asked.
 
     Raises:
         UsageError: Java is missing, the master does not answer or has no room, or this process is
@@ -81,8 +81,11 @@ class Session:
                 )
             self.context = active
             self._connection = _open if _open is not None and _open.context is active else None
-            self.is_new = self._connection is None or self._connection.engines == 0
-            if self._connection is not None:
+            if self._connection is None:
+                self.is_unknown = True
+                _choose_python(active)
+            else:
+                self.is_unknown = not self._connection.engines and not is_here(active.master)
                 self._connection.engines += 1
 
     def leave(self) -> None:
@@ -148,9 +151,17 @@ def _start(master: str | None, processors: int | None, log: IO[bytes]) -> SparkC
     for name, value in _settings(conf.get("spark.master") or "", processors).items():
         conf.setIfMissing(name, value)
     context = SparkContext(conf=conf)
-    if "PYSPARK_PYTHON" not in os.environ:
-        context.pythonExec = conf.get("spark.pyspark.python") or sys.executable
+    _choose_python(context)
     return context
+
+
+def _choose_python(context: SparkContext) -> None:
+    """Have workers run our Python; Spark's own choice is any `python3`.
+
+    What PYSPARK_PYTHON or spark.pyspark.python names stays.
+    """
+    if "PYSPARK_PYTHON" not in os.environ and context.pythonExec == "python3":
+        context.pythonExec = context.getConf().get("spark.pyspark.python") or sys.executable
 
 
 def _settings(master: str, processors: int | None) -> dict[str, str]:
