@@ -11,15 +11,19 @@ import os
 import signal
 
 import msgspec
+import numpy as np
 import pytest
 
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.engine import Inline, LocalProcesses, using_engine
+from gristmill.train.feeds.arrays import Arrays
+from gristmill.train.feeds.hopping import PartitionedFeed
 from gristmill.train.jobs import nodes as nodes_module
 from gristmill.train.jobs.nodes import Nodes, placed
 from gristmill.train.jobs.relay import Address
 from gristmill.train.jobs.resources import Resources
 from gristmill.train.jobs.training_run import TrainingRun
+from gristmill.train.jobs.trial_spec import TrialSpec
 
 CASES = {
     # grain, model, cuts, more of the trial
@@ -80,6 +84,24 @@ def test_a_trial_equals_the_plain_loop(trials, run, case):
         assert run.figures(number)[spec.steps] == trials.expected_figures(spec)
     assert min(timeline.traffic.up, timeline.traffic.down) > 0
     run.retire(number, forget=True)
+
+
+def test_trials_hop_to_the_nodes_of_their_rows(trials, run):
+    like = trials.trial("tied", steps=12, micro_batches=2)
+    draw = np.random.default_rng(0)
+    parts = [
+        Arrays(draw.normal(size=(rows, 8)).astype("float32"), targets=draw.integers(0, 3, rows))
+        for rows in (24, 16)
+    ]
+    spec = TrialSpec(
+        like.build, PartitionedFeed(parts, 8, 1, 0), like.objective, like.optimizer, 12, 2
+    )
+    number, timeline = train(run, spec, *trials.planned(spec, "tied", (), (), "step"))
+    assert trials.differences(run, number, spec) == []
+    mine = [each for each in timeline if each.task.trial == number]
+    assert {each.device for each in mine} == {0, 1}
+    for each in mine:
+        assert each.device == spec.feed.visit_of(each.task.step).partition
 
 
 def test_what_a_node_keeps_does_not_go_there_again(trials, run):

@@ -120,7 +120,7 @@ class Resources:
         room = self.memory - int(_SLACK * sum(each.record_bytes for each in prepared)) // count
 
         def fits(shape: TrialShape) -> bool:
-            if shape.spilled or not _worth(shape):
+            if shape.spilled or not _worth(shape) or not self._carries(shape):
                 return False
             in_flight = shape.in_flight or shape.micro_batches
             if in_flight <= count:  # a device then holds what one alone would hold
@@ -129,6 +129,16 @@ class Resources:
             return kept + shape.weight_bytes <= room  # gradients take as much as weights at most
 
         return Molding(fits=fits, dispatch_seconds=_DISPATCH_SECONDS)
+
+    def _carries(self, shape: TrialShape) -> bool:
+        """Say whether what a step of a spread trial changes comes back while it computes.
+
+        On one machine nothing moves; nodes send back all weights and optimiser state each step.
+        """
+        if self._nodes is None or self.tier is None:
+            return True
+        changed = sum(each.weight_bytes + each.state_bytes for each in shape.stages)
+        return changed / self.tier.down <= shape.step_seconds
 
     def machine(self, prepared: Sequence[Prepared]) -> Machine:
         """Return the devices as the simulator knows them; for `prepared` see `pool_bytes`."""
