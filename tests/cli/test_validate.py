@@ -161,6 +161,12 @@ def test_rows_are_parted(say: Say) -> None:
     assert json.loads(say("rows bad.csv --json"))["reasons"] == {"wrong_type: hour": 1}
 
 
+def test_commands_say_the_same_on_an_engine(say: Say) -> None:
+    for command, code in (("later.csv", 0), ("check bad.csv", 3), ("rows bad.csv --json", 0)):
+        assert say(f"{command} --engine inline", code) == say(command, code)
+    assert "unknown engine 'cloud'" in say("rows bad.csv --engine cloud", 2)
+
+
 def test_rules_that_cannot_be_applied_to_rows_are_told(say: Say) -> None:
     rules = '[rules.a]\nholds = "hour > none"\n[rules.b]\nholds = "odd(hour)"\n'
     Path("schema.toml").write_text(Path("schema.toml").read_text() + rules)

@@ -59,7 +59,7 @@ SUBCOMMANDS = {
 @page_option
 @json_option
 def command(
-    data: tuple[Path, ...],
+    data: tuple[Path | str, ...],
     output: Path | None,
     baseline: Path | None,
     slices: tuple[str, ...],
@@ -112,7 +112,7 @@ def command(
 
 
 def _statistics(
-    data: tuple[Path, ...],
+    data: tuple[Path | str, ...],
     slices: tuple[str, ...],
     weight: str | None,
     cross_features: bool,
@@ -123,12 +123,14 @@ def _statistics(
     from gristmill.validate.statistics.profiler import profile_stream
     from gristmill.validate.statistics.statistics import Statistics
 
-    kept = [known_statistics(place) for place in data if place.is_dir()]
+    kept = [known_statistics(place) for place in data]
     parts = [part for part in kept if isinstance(part, Statistics)]
-    files = [place for place in data if not place.is_dir()]
+    files = [known for known in kept if not isinstance(known, Statistics)]
     notes: list[str] = []
     if files:
-        name = files[0].name if len(files) == 1 else f"{files[0].name} and {len(files) - 1} more"
+        name = str(files[0]).rstrip("/").rpartition("/")[2]
+        if len(files) > 1:
+            name = f"{name} and {len(files) - 1} more"
         stream = open_stream(files)
         parts.append(profile_stream(stream, name=name, slices=list(slices) or None, weight=weight,
                                     cross_features=cross_features, engine=engine))  # fmt: skip

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @engine_option
 @json_option
 def command(
-    data: tuple[Path, ...],
+    data: tuple[Path | str, ...],
     schema_file: Path,
     environment: str | None,
     baseline: Path | None,
@@ -120,7 +120,7 @@ def command(
         )
 
 
-def _subject(data: tuple[Path, ...]) -> Statistics | list[Path]:
+def _subject(data: tuple[Path | str, ...]) -> Statistics | list[Path | str]:
     """Kept statistics, or files that are one table together."""
     from gristmill.validate.statistics.statistics import Statistics
 
@@ -139,7 +139,11 @@ def _tfdv_measures(schema: Schema) -> Measures | None:
 
 
 def _set_aside(
-    data: tuple[Path, ...], schema: Schema, report: Report, good: Path | None, bad: Path | None
+    data: tuple[Path | str, ...],
+    schema: Schema,
+    report: Report,
+    good: Path | None,
+    bad: Path | None,
 ) -> None:
     if good is None and bad is None:
         return

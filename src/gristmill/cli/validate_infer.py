@@ -34,7 +34,7 @@ from gristmill.core.errors import DataError, UsageError
 @engine_option
 @json_option
 def command(
-    data: tuple[Path, ...],
+    data: tuple[Path | str, ...],
     output: Path,
     force: bool,
     statistics: Path | None,

@@ -21,9 +21,16 @@ PLACE = click.Path(path_type=Path)
 SCHEMA_FILE = "schema.toml"
 
 
+def _places(
+    _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
+) -> tuple[Path | str, ...]:
+    """Paths as paths; URLs of files in object stores as they are."""
+    return tuple(text if "://" in text else Path(text) for text in given)
+
+
 def data_argument(function: F) -> F:
-    """Add the argument DATA: one file, or several that are read as one table."""
-    argument = click.argument("data", type=PLACE, nargs=-1, required=True)
+    """Add the argument DATA: one file or URL, or several that are read as one table."""
+    argument = click.argument("data", type=str, nargs=-1, required=True, callback=_places)
     return argument(function)
 
 
@@ -64,13 +71,13 @@ def page_option(function: F) -> F:
     return option(function)
 
 
-def known_statistics(place: Path) -> Statistics | Path:
-    """Statistics that were saved in a folder, or the path of a table to be read.
+def known_statistics(place: Path | str) -> Statistics | Path | str:
+    """Statistics that were saved in a folder, or the path or URL of a table to be read.
 
     Raises:
         DataError: the folder holds no statistics, or damaged ones.
     """
-    if not place.is_dir():
+    if isinstance(place, str) or not place.is_dir():
         return place
     from gristmill.validate.statistics.statistics import Statistics
 
@@ -114,13 +121,13 @@ def new_folder(folder: Path) -> Iterator[Path]:
         refuse_filled(folder)
 
 
-def refuse_overwriting(data: Sequence[Path], *outputs: Path | None) -> None:
+def refuse_overwriting(data: Sequence[Path | str], *outputs: Path | None) -> None:
     """Refuse outputs that are one file, or that are the data; before the work is done.
 
     Raises:
         UsageError: two of the paths are the same file.
     """
-    known = {path.resolve(): "is read" for path in data}
+    known = {path.resolve(): "is read" for path in data if isinstance(path, Path)}
     for path in outputs:
         if path is None:
             continue

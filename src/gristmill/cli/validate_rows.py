@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @engine_option
 @json_option
 def command(
-    data: tuple[Path, ...],
+    data: tuple[Path | str, ...],
     schema_file: Path,
     environment: str | None,
     good: Path | None,

@@ -7,7 +7,7 @@ import pytest
 
 from gristmill.core.errors import DataError
 from gristmill.validate.rows.row_check import iter_row_checks
-from gristmill.validate.rows.row_files import write_rows
+from gristmill.validate.rows.row_files import refuse_unwritable, write_rows
 from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.schemas.schema import Schema
 
@@ -40,3 +40,8 @@ def test_unreadable_lines_lie_beside_the_bad_rows(tmp_path: Path) -> None:
 def test_a_name_without_a_format_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot tell the format"):
         write_rows(iter([]), tmp_path / "good.doc", None)
+
+
+def test_a_url_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(DataError, match="found a URL"):
+        refuse_unwritable(Path("s3://bucket/good.csv"))

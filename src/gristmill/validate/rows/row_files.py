@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +33,9 @@ _SINKS: dict[str, Callable[[pl.LazyFrame, Path], object]] = {
     "parquet": lambda lazy, path: lazy.sink_parquet(path),
     "arrow": lambda lazy, path: lazy.sink_ipc(path, compression="zstd"),
 }
+
+
+_URL = re.compile(r"\w{2,}:/")
 
 
 @dataclass(frozen=True)
@@ -195,6 +199,12 @@ class _Target:
                 "rows are not written gzipped",
                 where=str(path),
                 fix="leave .gz away, or use Parquet, which is compressed",
+            )
+        if _URL.match(str(path)):
+            raise DataError(
+                "rows are written to files, found a URL",
+                where=str(path),
+                fix="write them to a folder that this machine and all workers see",
             )
         self.path, self.format = path.absolute(), format_of(path)
 
