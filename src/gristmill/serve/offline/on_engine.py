@@ -5,6 +5,7 @@ A part that fails does not stop the others: its reason is kept, and told when al
 
 from __future__ import annotations
 
+import traceback
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 from gristmill.core.errors import FindingsError, GristmillError, StepError
 from gristmill.engine.failures import as_ours
+from gristmill.engine.outcome import Outcome, RemoteTraceback
 from gristmill.engine.protocol import Engine
 from gristmill.serve.offline.ledger import PartRecord
 from gristmill.serve.offline.part_writer import PartWriter
@@ -27,12 +29,12 @@ class Finished(NamedTuple):
 
     Attributes:
         number: of the part.
-        result: what it holds, or why it failed.
+        outcome: what it holds, or why it failed.
         files: bytes by kind, where the worker could not write them itself.
     """
 
     number: int
-    result: PartRecord | GristmillError
+    outcome: Outcome[PartRecord]
     files: dict[str, bytes] | None = None
 
 
@@ -59,19 +61,19 @@ class RunAnswerer:
             try:
                 frame = next(frames)
             except Exception as error:  # then none of the run's other parts can be read
-                ours = as_ours(error, _place(number))
-                return done + [Finished(each, ours) for each in run.numbers[len(done) :]]
+                failed = _failed(error, number)
+                return done + [Finished(each, failed) for each in run.numbers[len(done) :]]
             try:
                 files, record = self.writer.packed(self.writer.answered(frame))
             except FindingsError:
                 raise
             except Exception as error:  # told with the others
-                done.append(Finished(number, as_ours(error, _place(number))))
+                done.append(Finished(number, _failed(error, number)))
                 continue
             if is_seen:
-                done.append(Finished(number, self.writer.stored(number, files, record)))
+                done.append(Finished(number, Outcome(self.writer.stored(number, files, record))))
             else:
-                done.append(Finished(number, record, files))
+                done.append(Finished(number, Outcome(record), files))
         return done
 
 
@@ -79,28 +81,35 @@ class RunAnswerer:
 class Failures:
     """Parts that failed, and why."""
 
-    found: list[tuple[int, GristmillError]] = field(default_factory=list)
+    found: list[tuple[int, GristmillError, str]] = field(default_factory=list)
 
-    def add(self, number: int, error: GristmillError) -> None:
+    def add(self, number: int, error: GristmillError, trace: str) -> None:
         """Note a part.
 
         Raises:
             GristmillError: there are so many that the others would hardly do better.
         """
-        self.found.append((number, error))
+        self.found.append((number, error, trace))
         if len(self.found) == _MOST_FAILED:
-            raise self.error()
+            self.tell()
 
-    def error(self) -> GristmillError:
-        """Return what to tell of all of them; of the kind of the first."""
-        number, first = self.found[0]
+    def tell(self) -> None:
+        """Raise one error for all of them, if there are any.
+
+        Raises:
+            GristmillError: of the kind of the first, with its worker's traceback as the cause.
+        """
+        if not self.found:
+            return
+        number, first, trace = self.found[0]
         count = f"{len(self.found)} parts" if len(self.found) > 1 else "1 part"
         mend = f"{first.fix}; then " if first.fix else ""
-        return type(first)(
+        error = type(first)(
             f"{count} could not be answered; the first, part {number}: {first.message}",
             where=first.where,
             fix=mend + _FIX,
         )
+        raise error from (RemoteTraceback(trace) if trace else None)
 
 
 def answered_on_engine(
@@ -131,15 +140,16 @@ def answered_on_engine(
             run, error = under_way.popleft(), outcome.error
             if error is not None and not isinstance(error, StepError):
                 outcome.get()  # of no single part: all others would end alike
-            done = outcome.get() if error is None else [Finished(at, error) for at in run.numbers]
-            for number, result, files in done:
-                if isinstance(result, GristmillError):
-                    failures.add(number, result)
+            lost = [Finished(number, Outcome(error=error)) for number in run.numbers]
+            for number, part, files in lost if error is not None else outcome.get():
+                if part.error is not None:
+                    failures.add(number, part.error, part.trace)
                 elif files is None:
-                    yield number, result
+                    yield number, part.get()
                 else:
-                    yield number, writer.stored(number, files, result)
+                    yield number, writer.stored(number, files, part.get())
 
 
-def _place(number: int) -> str:
-    return f"part {number}"
+def _failed(error: Exception, number: int) -> Outcome[PartRecord]:
+    trace = "".join(traceback.format_exception(error))
+    return Outcome(error=as_ours(error, f"part {number}"), trace=trace)

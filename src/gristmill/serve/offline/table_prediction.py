@@ -136,8 +136,7 @@ def _run(
                 while len(records) < number:
                     take(found[len(records)])
                 take(record)
-    if failures.found:
-        raise failures.error()
+    failures.tell()
     while len(records) in found:
         take(found[len(records)])
     return resumed, records
