@@ -40,11 +40,20 @@ def test_the_tree_of_a_step(project):
 def test_json_has_the_code_of_every_step(project):
     project("run")
     told = project("lineage", "total", "--json").json
-    origin = told["origin"]
-    assert (origin["name"], origin["step"]) == ("total", "total")
-    scaled = origin["inputs"][0]
+    total, scaled, numbers = told["artifacts"]
+    assert (total["name"], total["step"]) == ("total", "total")
     assert "helpers.scale" in scaled["code"]["parts"]
-    assert scaled["inputs"][0]["inputs"] == []
+    assert scaled["relatives"] == [numbers["artifact"]]
+    assert numbers["relatives"] == []
+
+
+def test_the_other_way(project):
+    project("run")
+    lines = project("lineage", "numbers", "--down").out.splitlines()
+    names = [line.split()[0] for line in lines if "step " not in line]
+    assert names == ["numbers", "numbers", "scaled", "total"]
+    told = project("lineage", "numbers", "--down", "--json").json
+    assert (told["direction"], len(told["artifacts"])) == ("down", 3)
 
 
 def test_an_artifact_by_its_first_digits(project):
@@ -70,8 +79,8 @@ def test_a_row_of_a_table(tables):
 def test_what_appears_twice_is_drawn_once(tables):
     out = tables("lineage", "labels").out
     assert out.count("(see above)") == 1
-    text = tables("lineage", "labels", "--json").out
-    assert text.count('"repeated": true') == 1
+    told = tables("lineage", "labels", "--json").json["artifacts"]
+    assert len({one["artifact"] for one in told}) == len(told)
 
 
 @pytest.mark.parametrize("name", ["nothing", "labels/70", "p0-0-0"])

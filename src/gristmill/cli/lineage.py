@@ -13,14 +13,19 @@ from gristmill.core.quantities import format_count
 
 if TYPE_CHECKING:
     from gristmill.store.identity import Reference
-    from gristmill.store.lineage import Origin
+    from gristmill.store.lineage import Relative
     from gristmill.store.runs import RunLog
+
+
+_DEEPEST = 16
+"""Levels that are drawn by indentation; beyond that the level is a number."""
 
 
 @click.command("lineage", context_settings=HELP)
 @click.argument("id_", metavar="ID")
+@click.option("--down", is_flag=True, help="The other way: all that was made from it.")
 @json_option
-def command(id_: str, as_json: bool) -> None:
+def command(id_: str, down: bool, as_json: bool) -> None:
     """Trace a prediction, a label, a bundle or any artifact back to its data.
 
     \b
@@ -32,19 +37,25 @@ def command(id_: str, as_json: bool) -> None:
 
     The tree goes from the result to what it was made from, step by step, with the run and the code
     that made each; votes list their labelling functions with the fingerprints of their sources.
+    With --down it goes from there to all that was made from it.
     """
     from gristmill.store.identity import resolve
-    from gristmill.store.lineage import trace
+    from gristmill.store.lineage import ancestors, descendants
     from gristmill.store.project import find_project
     from gristmill.store.runs import RunLog
 
     with find_project() as project:
         log = RunLog(project)
         reference = resolve(log, id_)
-        origin = trace(log, reference.artifact.digest)
+        kin = (descendants if down else ancestors)(log, reference.artifact.digest)
         about = list(_about_row(log, reference, id_)) if reference.row is not None else []
-        payload = {"id": id_, "about": about, "origin": _as_data(origin, set())}
-        emit(payload, as_json, lambda: _show(id_, about, origin))
+        payload = {
+            "id": id_,
+            "about": about,
+            "direction": "down" if down else "up",
+            "artifacts": [_as_data(one) for _, one in _once(kin)],
+        }
+        emit(payload, as_json, lambda: _show(id_, about, kin))
 
 
 def _about_row(log: RunLog, reference: Reference, id_: str) -> Iterator[str]:
@@ -95,40 +106,59 @@ def _table_row(frame: Any, row: str) -> Iterator[str]:
         yield f"{name}: {value!s:.200}"
 
 
-def _show(id_: str, about: list[str], origin: Origin) -> None:
+def _show(id_: str, about: list[str], kin: Relative) -> None:
     say(id_)
     for line in about:
         say(f"  {line}")
-    for line in _tree(origin, "", set()):
+    for line in _tree(kin):
         say(line)
 
 
-def _tree(origin: Origin, indent: str, seen: set[str]) -> Iterator[str]:
+def _once(kin: Relative) -> Iterator[tuple[int, Relative]]:
+    """Yield everyone once, with the distance by the way that leads there first."""
+    seen: set[str] = set()
+    for depth, one, repeated in _walk(kin, seen):
+        if not repeated:
+            yield depth, one
+
+
+def _walk(kin: Relative, seen: set[str]) -> Iterator[tuple[int, Relative, bool]]:
+    """Yield everyone with the distance, and whether they came before; then not their relatives."""
+    waiting = [(0, kin)]
+    while waiting:
+        depth, one = waiting.pop()
+        repeated = one.artifact.digest in seen
+        yield depth, one, repeated
+        if not repeated:
+            seen.add(one.artifact.digest)
+            waiting += [(depth + 1, each) for each in reversed(one.relatives)]
+
+
+def _tree(kin: Relative) -> Iterator[str]:
     """Yield the lines of the tree; what appeared before is named, not drawn again."""
-    digest = origin.artifact.digest
-    if digest in seen:
-        yield f"{indent}{origin.name}  {digest[:12]}  (see above)"
-        return
-    seen.add(digest)
-    yield f"{indent}{origin.name}  {digest[:12]}  {_what(origin)}"
-    for line in _details(origin):
-        yield f"{indent}    {line}"
-    for inner in origin.inputs:
-        yield from _tree(inner, indent + "  ", seen)
+    for depth, one, repeated in _walk(kin, set()):
+        indent = "  " * min(depth, _DEEPEST) + (f"[{depth}] " if depth > _DEEPEST else "")
+        line = f"{indent}{one.name}  {one.artifact.digest[:12]}  "
+        if repeated:
+            yield f"{line}(see above)"
+            continue
+        yield line + _what(one)
+        for detail in _details(one):
+            yield f"{indent}    {detail}"
 
 
-def _what(origin: Origin) -> str:
-    artifact = origin.artifact
+def _what(one: Relative) -> str:
+    artifact = one.artifact
     rows = f", {format_count(artifact.rows)} rows" if artifact.rows is not None else ""
     return f"{artifact.kind}{rows}"
 
 
-def _details(origin: Origin) -> Iterator[str]:
-    if origin.execution is not None:
-        count = len(origin.execution.reach.get("parts", {}))
+def _details(one: Relative) -> Iterator[str]:
+    if one.execution is not None:
+        count = len(one.execution.reach.get("parts", {}))
         code = "1 part of code" if count == 1 else f"{count} parts of code"
-        yield f"step {origin.execution.step}, run {origin.execution.run}, {code}"
-    summary = origin.artifact.summary
+        yield f"step {one.execution.step}, run {one.execution.run}, {code}"
+    summary = one.artifact.summary
     for source in summary.get("sources") or []:
         if isinstance(source, dict) and "fingerprint" in source:
             yield f"- {source['name']:<18} {str(source['fingerprint'])[:12]}{_share(source)}"
@@ -136,7 +166,7 @@ def _details(origin: Origin) -> Iterator[str]:
     if isinstance(metrics, dict) and metrics:
         figures = [f"{name} {value:.3f}" for name, value in metrics.items() if _is_figure(value)]
         yield ", ".join(figures[:6])
-    if origin.artifact.kind == "verdict":
+    if one.artifact.kind == "verdict":
         yield f"{summary['verdict']}: {'; '.join(summary.get('reasons', []))}"
 
 
@@ -149,13 +179,10 @@ def _is_figure(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _as_data(origin: Origin, seen: set[str]) -> dict[str, Any]:
-    artifact, execution = origin.artifact, origin.execution
-    data: dict[str, Any] = {"name": origin.name, "artifact": artifact.digest, "kind": artifact.kind}
-    if artifact.digest in seen:
-        return data | {"repeated": True}
-    seen.add(artifact.digest)
+def _as_data(one: Relative) -> dict[str, Any]:
+    artifact, execution = one.artifact, one.execution
+    data: dict[str, Any] = {"name": one.name, "artifact": artifact.digest, "kind": artifact.kind}
     data |= {"rows": artifact.rows, "summary": artifact.summary}
     if execution is not None:
         data |= {"step": execution.step, "run": execution.run, "code": execution.reach}
-    return data | {"inputs": [_as_data(inner, seen) for inner in origin.inputs]}
+    return data | {"relatives": [each.artifact.digest for each in one.relatives]}

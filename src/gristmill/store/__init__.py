@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from gristmill.store.bundle import Bundle as Bundle
     from gristmill.store.codecs import Storable as Storable
     from gristmill.store.decision import Decision as Decision
-    from gristmill.store.lineage import Origin as Origin
-    from gristmill.store.lineage import trace as trace
+    from gristmill.store.lineage import Relative as Relative
+    from gristmill.store.lineage import ancestors as ancestors
+    from gristmill.store.lineage import descendants as descendants
     from gristmill.store.project import Project as Project
     from gristmill.store.project import current_project as current_project
     from gristmill.store.project import find_project as find_project
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "Bundle": "bundle",
     "Decision": "decision",
-    "Origin": "lineage",
     "Project": "project",
     "Registry": "registry",
+    "Relative": "lineage",
     "RunLog": "runs",
     "Storable": "codecs",
+    "ancestors": "lineage",
     "current_project": "project",
+    "descendants": "lineage",
     "find_project": "project",
-    "trace": "lineage",
 }
 __getattr__, __dir__, __all__ = lazy_exports(__name__, _EXPORTS)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from sqlalchemy import ColumnElement, insert, select, update
 
 from gristmill.core.atomic import naming
@@ -23,7 +24,7 @@ from gristmill.store.gathered import GATHERED, Members, read_gathered
 from gristmill.store.tables import artifacts, executions, links, runs
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, RowMapping
+    from sqlalchemy import Connection, Row, RowMapping
 
     from gristmill.store.project import Project
 
@@ -164,11 +165,17 @@ class RunLog:
         """
         query = select(artifacts).where(artifacts.c.digest.startswith(prefix, autoescape=True))
         with self._database.read() as connection:
-            found = connection.execute(query.limit(2)).mappings().all()
+            found = connection.execute(query.limit(2)).all()
         if len(found) != 1:
             problem = "no artifact begins" if not found else "several artifacts begin"
             raise UsageError(f"{problem} with {prefix!r}", fix="give more digits, or list `runs`")
         return _artifact(found[0])
+
+    def artifacts(self, wanted: ColumnElement[bool]) -> list[Artifact]:
+        """Return the artifacts that a condition on the table picks, in any order."""
+        query = select(artifacts).where(wanted)
+        with self._database.read() as connection:
+            return [_artifact(row) for row in connection.execute(query).all()]
 
     def record(self, execution: Execution, pipeline: str) -> int:
         """Write down one execution with its inputs and its output; return its id."""
@@ -211,8 +218,8 @@ class RunLog:
             .limit(limit)
         )
         with self._database.read() as connection:
-            rows = connection.execute(query).mappings().all()
-        return [_execution(row, {("output", OUTPUT): row[OUTPUT]}) for row in rows]
+            rows = connection.execute(query).all()
+        return [_execution(row, {("output", OUTPUT): row.result}) for row in rows]
 
     def verdicts(self) -> dict[str, str]:
         """Return what each stored verdict of a gate says, by the verdict's digest."""
@@ -257,9 +264,9 @@ class RunLog:
         """Return the executions that a condition on the table picks, newest first."""
         query = select(executions).where(wanted).order_by(executions.c.id.desc()).limit(limit)
         with self._database.read() as connection:
-            rows = connection.execute(query).mappings().all()
-            ties = _ties(connection, [int(row["id"]) for row in rows])
-        return [_execution(row, ties.get(int(row["id"]), {})) for row in rows]
+            rows = connection.execute(query).all()
+            ties = _ties(connection, [row.id for row in rows])
+        return [_execution(row, ties.get(row.id, {})) for row in rows]
 
 
 def _artifact_row(artifact: Artifact) -> dict[str, Any]:
@@ -283,11 +290,10 @@ def note_artifacts(connection: Connection, kept: Sequence[Artifact]) -> None:
         connection.execute(known, [fresh[digest] for digest in sorted(fresh)])
 
 
-def _artifact(row: RowMapping) -> Artifact:
+def _artifact(row: Row[Any]) -> Artifact:
     return Artifact(
-        row["digest"], row["kind"], row["codec"], row["bytes"], row["rows"],
-        json.loads(row["summary"]),
-    )  # fmt: skip
+        row.digest, row.kind, row.codec, row.bytes, row.rows, msgspec.json.decode(row.summary)
+    )
 
 
 def _record(connection: Connection, execution: Execution, pipeline: str) -> int:
@@ -322,26 +328,27 @@ def _links(number: int, execution: Execution) -> list[dict[str, Any]]:
 
 
 def _ties(connection: Connection, numbers: Sequence[int]) -> dict[int, dict[tuple[str, str], str]]:
+    """Return what these executions read and wrote, by their number."""
     found: dict[int, dict[tuple[str, str], str]] = {}
-    if numbers:
-        query = select(links).where(links.c.execution.in_(numbers))
-        for row in connection.execute(query).mappings():
-            found.setdefault(row["execution"], {})[row["role"], row["name"]] = row["artifact"]
+    columns = links.c.execution, links.c.role, links.c.name, links.c.artifact
+    query = select(*columns).where(links.c.execution.in_(numbers))
+    for execution, role, name, artifact in connection.execute(query).all():
+        found.setdefault(execution, {})[role, name] = artifact
     return found
 
 
-def _execution(row: RowMapping, ties: Mapping[tuple[str, str], str]) -> Execution:
+def _execution(row: Row[Any], ties: Mapping[tuple[str, str], str]) -> Execution:
     return Execution(
-        id=row["id"],
-        run=row["run"],
-        step=row["step"],
-        key=row["key"],
-        status=row["status"],
-        why=row["why"],
-        reach=json.loads(row["reach"]),
-        started=row["started"],
-        seconds=row["seconds"],
-        message=row["message"],
+        id=row.id,
+        run=row.run,
+        step=row.step,
+        key=row.key,
+        status=row.status,
+        why=row.why,
+        reach=msgspec.json.decode(row.reach),
+        started=row.started,
+        seconds=row.seconds,
+        message=row.message,
         inputs={name: digest for (role, name), digest in ties.items() if role == "input"},
         output=ties.get(("output", OUTPUT)),
     )
