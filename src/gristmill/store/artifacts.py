@@ -190,6 +190,7 @@ class RemoteArtifacts:
                 f"artifacts cannot be kept at {url!r}: {error.message}",
                 fix="correct `artifacts` in gristmill.toml, or install what the message names",
             ) from error
+        self.url = url
         self.copies = LocalArtifacts(cache)
 
     def put(self, folder: Path, codec: str) -> tuple[str, int]:
@@ -197,10 +198,12 @@ class RemoteArtifacts:
         digest, bytes_ = self.copies.put(folder, codec)
         if not self._is_uploaded(digest):
             source = self.copies.place(digest)
-            for name in _names(json.loads((source / INDEX).read_bytes())):
-                target = f"{self._place(digest)}/{name}"
-                self.files.makedirs(target.rpartition("/")[0], exist_ok=True)
-                self.files.put_file(str(source / name), target)
+            names = _names(json.loads((source / INDEX).read_bytes()))
+            with self._asked():
+                for name in names:
+                    target = f"{self._place(digest)}/{name}"
+                    self.files.makedirs(target.rpartition("/")[0], exist_ok=True)
+                    self.files.put_file(str(source / name), target)
         return digest, bytes_
 
     def get(self, digest: str) -> Path:
@@ -221,20 +224,24 @@ class RemoteArtifacts:
 
     def stored(self) -> Iterator[Stored]:
         """See `Artifacts`."""
-        shelves = self.files.ls(self.root, detail=False) if self.files.exists(self.root) else []
+        with self._asked():
+            shelves = self.files.ls(self.root, detail=False) if self.files.exists(self.root) else []
         for shelf in sorted(shelves):
-            for entry in self.files.ls(shelf, detail=True):
+            with self._asked():
+                entries = self.files.ls(shelf, detail=True)
+            for entry in entries:
                 digest = entry["name"].rstrip("/").rpartition("/")[2]
                 yield Stored(digest, self._written(digest))
 
     def remove(self, digests: Sequence[str]) -> None:
         """See `Artifacts`; the local copies go, too."""
-        for digest in digests:
-            index = f"{self._place(digest)}/{INDEX}"
-            if self.files.exists(index):
-                self.files.rm_file(index)
-            if self.files.exists(self._place(digest)):
-                self.files.rm(self._place(digest), recursive=True)
+        with self._asked():
+            for digest in digests:
+                index = f"{self._place(digest)}/{INDEX}"
+                if self.files.exists(index):
+                    self.files.rm_file(index)
+                if self.files.exists(self._place(digest)):
+                    self.files.rm(self._place(digest), recursive=True)
         self.copies.remove(digests)
 
     def _written(self, digest: str) -> float:
@@ -246,10 +253,25 @@ class RemoteArtifacts:
         return float(found.timestamp())
 
     def _is_uploaded(self, digest: str) -> bool:
-        return bool(self.files.exists(f"{self._place(digest)}/{INDEX}"))
+        with self._asked():
+            return bool(self.files.exists(f"{self._place(digest)}/{INDEX}"))
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Say plainly what the store refuses: each file system has errors of its own."""
+        from gristmill.data.remote_path import store_error
+
+        try:
+            yield
+        except StoreError:
+            raise
+        except Exception as error:
+            told = store_error(self.url, error)
+            raise StoreError(told.message, where=told.where, fix=told.fix) from error
 
     def _download(self, digest: str) -> None:
-        index = json.loads(self.files.cat_file(f"{self._place(digest)}/{INDEX}"))
+        with self._asked():
+            index = json.loads(self.files.cat_file(f"{self._place(digest)}/{INDEX}"))
         place = self.copies.place(digest)
         with atomic_folder(place, replace=place.exists()) as draft:
             (draft / FILES).mkdir()
@@ -258,7 +280,8 @@ class RemoteArtifacts:
                 if not target.is_relative_to(draft.resolve()):
                     raise StoreError(f"artifact {digest[:12]} names a file outside: {name!r}")
                 target.parent.mkdir(parents=True, exist_ok=True)
-                self.files.get_file(f"{self._place(digest)}/{name}", str(target))
+                with self._asked():
+                    self.files.get_file(f"{self._place(digest)}/{name}", str(target))
             check_files(draft, digest)
 
     def _place(self, digest: str) -> str:
