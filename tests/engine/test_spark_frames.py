@@ -18,11 +18,18 @@ def texts(spark_engine):
     return session.createDataFrame(rows, "row_id string, text string").repartition(2)
 
 
-def counted(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.select("row_id", wins=pl.col("text").str.count_matches("win"), more=pl.lit(1))
+@pytest.fixture
+def counted():
+    """A function inside a function travels by value: workers of Spark do not know this module."""
+
+    def counted(rows: pl.DataFrame) -> pl.DataFrame:
+        wins = pl.col("text").str.count_matches("win")
+        return rows.select("row_id", wins=wins, more=pl.lit(1))
+
+    return counted
 
 
-def test_rows_are_mapped_where_they_are(texts):
+def test_rows_are_mapped_where_they_are(texts, counted):
     found = map_frame(counted, texts, "wins long, row_id string")
     assert found.columns == ["wins", "row_id"]
     assert sorted(map(tuple, found.collect())) == [(i, f"r{i}") for i in range(5)]
@@ -40,6 +47,6 @@ def test_rows_may_be_left_out(texts):
         ("row_id date", "does not have the schema's types"),
     ],
 )
-def test_results_that_do_not_fit(texts, schema, message):
+def test_results_that_do_not_fit(texts, counted, schema, message):
     with pytest.raises(Exception, match=message):
         map_frame(counted, texts, schema).collect()

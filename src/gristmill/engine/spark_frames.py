@@ -26,7 +26,7 @@ def map_frame(
 
     Args:
         fn: takes some rows and returns any number of rows with the schema's columns; called once a
-            batch. Travels by cloudpickle.
+            batch. Travels by cloudpickle; modules of your own by the session's `addPyFile`.
         frame: of a Spark session in this process.
         schema: columns and types of the result, also as text: `"row_id string, spam double"`.
 
