@@ -74,9 +74,13 @@ class RayEngine(Mapping):
         if workers is not None:
             check_count(workers)
         self._session = Session(address, processors=workers, code=code)
+        import ray
+
         self._jobs: list[_Job] = []
         self._groups: list[_Group] = []
         self._closed = False
+        # One of each, since every other would be sent to the workers anew.
+        self._run_item, self._hosted = ray.remote(run_item), ray.remote(Hosted)
         self.shares_files = self._session.on_this_machine
         try:
             self._check_versions()
@@ -139,7 +143,7 @@ class RayEngine(Mapping):
         check_count(n)
         self._check_open()
         payload = _sendable(factory)
-        group = _Group(n, cpus, gpus)
+        group = _Group(self._hosted, n, cpus, gpus)
         self._groups.append(group)
         try:
             for built in [
@@ -166,10 +170,27 @@ class RayEngine(Mapping):
     def _attempts(
         self, name: str, work: Work, items: Iterator[Any]
     ) -> Generator[Outcome[Any], None, None]:
-        held = sum(group.cpus for group in self._groups)
-        free = sum(node.cpus for node in self.nodes()) - held
-        # Where all processors are kept for actors, items would wait for them for ever.
-        job = _Job(name, work, items, self.parallelism, cpus=1 if free >= 1 else 0)
+        processors = sum(node.cpus for node in self.nodes())
+        free = processors - sum(group.cpus for group in self._groups)
+        # Tasks that wait in Ray's own queue are begun sooner than those that wait here; it runs as
+        # many at once as there are processors, and of fewer items nothing may wait there.
+        queued = self.parallelism >= free >= 1
+        job = _Job(
+            name,
+            work,
+            items,
+            self._run_item.options(
+                # Where all processors are kept for actors, items would wait for them for ever.
+                num_cpus=1 if free >= 1 else 0,
+                max_retries=_RETRIES,
+                retry_exceptions=False,
+                scheduling_strategy="SPREAD",
+                runtime_env={"env_vars": thread_limits(1)},
+                name=name,
+            ),
+            busy=self.parallelism * (_ITEMS_AHEAD if queued else 1),
+            ahead=self.parallelism * _ITEMS_AHEAD,
+        )
         self._jobs.append(job)
         try:
             yield from job.outcomes()
@@ -212,19 +233,10 @@ class _Job:
     """Attempts under way: references to results, in the order of the items."""
 
     def __init__(
-        self, name: str, work: Work, items: Iterator[Any], limit: int, *, cpus: float
+        self, name: str, work: Work, items: Iterator[Any], task: Any, *, busy: int, ahead: int
     ) -> None:
-        import ray
-
-        self.name, self.work, self.items, self.limit = name, work, items, limit
-        self.task = ray.remote(run_item).options(
-            num_cpus=cpus,
-            max_retries=_RETRIES,
-            retry_exceptions=False,
-            scheduling_strategy="SPREAD",
-            runtime_env={"env_vars": thread_limits(1)},
-            name=name,
-        )
+        self.name, self.work, self.items, self.task = name, work, items, task
+        self.most_busy, self.most_ahead = busy, ahead
         self.busy: dict[Any, int] = {}
         self.done: dict[int, Any] = {}
         self.taken = self.given = 0
@@ -257,13 +269,13 @@ class _Job:
             return
 
     def _hand_out(self) -> None:
-        """Give out items, a few ahead of the results; there are never more tasks than workers."""
+        """Give out items, a few ahead of the results."""
         from ray import cloudpickle
 
         while (
             self.more
-            and len(self.busy) < self.limit
-            and self.taken - self.given < _ITEMS_AHEAD * self.limit
+            and len(self.busy) < self.most_busy
+            and self.taken - self.given < self.most_ahead
         ):
             item = next(self.items, _END)
             if item is _END:
@@ -312,8 +324,7 @@ class _Job:
 class _Group:
     """Actors that were started together, and what is kept for them on the nodes."""
 
-    def __init__(self, n: int, cpus: float | None, gpus: float) -> None:
-        import ray
+    def __init__(self, hosted: Any, n: int, cpus: float | None, gpus: float) -> None:
         from ray.util.placement_group import placement_group
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -331,7 +342,7 @@ class _Group:
                     "num_cpus": cpus or 0,
                     "num_gpus": gpus,
                 }
-            handle = ray.remote(Hosted).options(
+            handle = hosted.options(
                 runtime_env={"env_vars": thread_limits(max(1, int(cpus or 1)))}, **options
             )
             self.actors.append(RayActor(handle.remote(), rank, self._ended))
