@@ -91,6 +91,14 @@ class TestOnACluster:
         wait_until(lambda: not any(map(is_running, pids)))
         assert list(spark.map(jobs.double, [1])) == [2]
 
+    def test_what_a_closed_engine_had_not_done(self, spark, spark_master, jobs):
+        with open_engine(spark_master.url, workers=1) as engine:
+            outcomes = engine.attempts(jobs.double, range(4))
+            assert next(outcomes).value == 0
+            engine.close()
+        errors = [outcome.error for outcome in outcomes if not outcome.ok]
+        assert str(errors[-1]) == "double, item 3: the work was cancelled: its engine was closed"
+
     def test_there_are_no_actors(self, spark, jobs):
         with pytest.raises(UsageError, match="has no workers that keep state") as error:
             spark.workers(2, jobs.Counter)

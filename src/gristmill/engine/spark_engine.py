@@ -159,6 +159,8 @@ class SparkEngine(Mapping):
         """Return how many tasks Spark runs at once; that grows and shrinks with the cluster."""
         if self._workers is not None:
             return self._workers
+        if self._closed:
+            return self.parallelism
         executors: Any = self._context._jsc.sc().statusStore().executorList(True)
         cores: int = sum(executors.apply(i).totalCores() for i in range(executors.size()))
         return max(1, cores // self._threads)

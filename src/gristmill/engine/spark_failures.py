@@ -41,7 +41,7 @@ def lost(error: Exception, where: str) -> StepError:
             fix="use smaller partitions, or raise spark.driver.maxResultSize",
         )
     if "cancelled" in said:
-        return StepError("the work was cancelled: its engine was closed", where=where)
+        return cancelled(where)
     if _is_gone(error, said):
         return StepError(
             "the Spark application has ended",
@@ -49,6 +49,11 @@ def lost(error: Exception, where: str) -> StepError:
             fix="open the engine again; the master's page and log tell why it ended",
         )
     return StepError(f"Spark could not run it: {_essence(said)}", where=where)
+
+
+def cancelled(where: str) -> StepError:
+    """Return the error for work that was under way when its engine was closed."""
+    return StepError("the work was cancelled: its engine was closed", where=where)
 
 
 def not_fitting(error: Exception, python: str) -> UsageError:

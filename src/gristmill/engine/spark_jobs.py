@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gristmill.core.errors import StepError
 from gristmill.engine.outcome import Outcome
 from gristmill.engine.remote_attempt import unpacked
-from gristmill.engine.spark_failures import ExecutorLostError, lost
+from gristmill.engine.spark_failures import ExecutorLostError, cancelled, lost
 from gristmill.engine.spark_tasks import Place, Work, dumps, run_item
 
 if TYPE_CHECKING:
@@ -53,13 +53,13 @@ class Jobs:
         """Have Spark work on an item."""
         where = f"{self._name}, item {self._taken}"
         self._taken += 1
+        if self._ended:
+            return _failed(cancelled(where))
         try:
             message = dumps(item)
         except Exception as error:  # the item's own pickling may raise anything
             said = f"the item cannot be sent to a worker process: {error}"
-            failed: Future[Outcome[Any]] = Future()
-            failed.set_result(Outcome(error=StepError(said, where=where)))
-            return failed
+            return _failed(StepError(said, where=where))
         job = self._threads.submit(self._run, message, where)
         self._started.add(job)
         job.add_done_callback(self._started.discard)
@@ -70,7 +70,7 @@ class Jobs:
         if self._ended:
             return
         self._ended = True
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False)
         while running := set(self._started):
             # A job may be on its way to Spark, which forgets what was cancelled before.
             self._context.cancelJobGroup(self._key)
@@ -89,7 +89,7 @@ class Jobs:
 
     def _tried(self, message: bytes, where: str) -> Outcome[Any]:
         if self._ended:
-            return Outcome(error=StepError("the work was cancelled", where=where))
+            return Outcome(error=cancelled(where))
         item = self._carried(message)
         work = Work(self._key, self._function, item, where, self._place)
         try:
@@ -107,6 +107,12 @@ class Jobs:
         if len(message) < _BROADCAST_BYTES:
             return message
         return self._context.broadcast(message)
+
+
+def _failed(error: StepError) -> Future[Outcome[Any]]:
+    failed: Future[Outcome[Any]] = Future()
+    failed.set_result(Outcome(error=error))
+    return failed
 
 
 @dataclass
