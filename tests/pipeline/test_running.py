@@ -374,3 +374,13 @@ def test_a_damaged_input_is_named(user: Any) -> None:
     assert error.message.startswith(f"its input 'a': {place}: artifact {first[:12]} is damaged")
     shutil.rmtree(place)
     assert user.value("b") == [1]
+
+
+def test_nothing_is_collected_under_a_running_pipeline(project: Any) -> None:
+    project.write(
+        pipeline="from gristmill import step\nfrom gristmill.store import current_project\n"
+        "from gristmill.store.collecting import collect\n"
+        "@step\ndef greedy():\n    collect(current_project(), keep_runs=0, keep_days=0)\n"
+    )
+    result = project.run()
+    assert "a run is going on in this project" in str(result.error)

@@ -19,6 +19,7 @@ from gristmill.pipeline.graph import AnyStep, Pipeline
 from gristmill.pipeline.keys import StepKey
 from gristmill.pipeline.load import user_place
 from gristmill.pipeline.run_engine import RunEngine
+from gristmill.store.collecting import IN_USE
 from gristmill.store.project import Project, using
 from gristmill.store.runs import Execution, RunLog
 
@@ -120,6 +121,7 @@ def run(
     record = _Record(result, pipeline.name, listener)
     with (
         project.lock(f"run-{result.run}"),
+        project.lock(IN_USE, shared=True),
         using(project),
         _finishing(result, record),
         run_engine,
