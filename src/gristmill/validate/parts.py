@@ -9,8 +9,8 @@ from typing import TypeVar
 from gristmill.data.file_part import FilePart, parts_of
 from gristmill.data.pieces import HeldRows
 from gristmill.data.stream import TableStream
+from gristmill.engine.merge_tree import aligned_runs
 from gristmill.engine.protocol import Engine
-from gristmill.validate.merge_tree import aligned_runs
 
 S = TypeVar("S")
 

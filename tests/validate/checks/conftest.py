@@ -9,11 +9,11 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
+from gristmill.engine.merge_tree import aligned_runs
 from gristmill.validate import Finding, Schema
 from gristmill.validate.checks.collect import Collector
 from gristmill.validate.checks.inspection import Inspection
 from gristmill.validate.checks.subject import TypedStream
-from gristmill.validate.merge_tree import aligned_runs
 from gristmill.validate.parts import table_parts
 
 NOW = dt.datetime(2024, 3, 1, 12)

@@ -9,7 +9,7 @@ import numpy as np
 
 from gristmill.core.errors import LabelError
 from gristmill.engine.inline import Inline
-from gristmill.engine.tree import map_merge
+from gristmill.engine.merge_tree import map_merge
 from gristmill.label.gold import Gold, GoldInParts, read_gold, read_gold_in_parts
 from gristmill.label.models.additive import GoldPart
 from gristmill.label.models.gold_update import GoldVotes

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Iterable, Mapping
 
 from gristmill.data.stream import TableStream
+from gristmill.engine.merge_tree import MergeTree
 from gristmill.validate.checks.collect import Collector
 from gristmill.validate.checks.column_rules import ColumnRules
 from gristmill.validate.checks.column_set import check_column_set
@@ -17,7 +18,6 @@ from gristmill.validate.checks.sql_rules import SqlRules
 from gristmill.validate.checks.subject import TypedPart
 from gristmill.validate.checks.table_rules import CompoundKey, Duplicates, check_row_count
 from gristmill.validate.checks.uniqueness_rules import UniqueKey
-from gristmill.validate.merge_tree import MergeTree
 from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.schemas.schema import Schema
 from gristmill.validate.statistics.profiler import profile_partition

@@ -12,10 +12,10 @@ import polars as pl
 
 from gristmill.data.stream import PART_ROWS, TableStream, open_stream
 from gristmill.data.table import ROW_ID, TableLike
+from gristmill.engine.merge_tree import MergeTree, added_up
 from gristmill.validate.checks.cells import Cells
 from gristmill.validate.checks.places import Part
 from gristmill.validate.kinds import KINDS, cast
-from gristmill.validate.merge_tree import MergeTree, added_up
 from gristmill.validate.parts import map_runs, table_parts
 from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.schemas.schema import Schema

@@ -15,8 +15,8 @@ from gristmill.core.progress import task
 from gristmill.data.stream import TableStream, open_stream
 from gristmill.data.table import ROW_ID, TableLike
 from gristmill.engine.current import chosen_engine
+from gristmill.engine.merge_tree import MergeTree, added_up
 from gristmill.validate.kinds import KINDS, Kind
-from gristmill.validate.merge_tree import MergeTree, added_up
 from gristmill.validate.parts import map_runs
 from gristmill.validate.statistics.column import profile_column
 from gristmill.validate.statistics.cross_features import CrossFeatures

@@ -11,8 +11,11 @@ bits as that of one process.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
+
+from gristmill.engine.protocol import Engine
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -91,3 +94,47 @@ def aligned_runs(items: Iterable[T], workers: int) -> Iterator[tuple[int, list[T
             return
         yield length, run
         done += len(run)
+
+
+def map_merge(
+    engine: Engine, state: Callable[[T], S], add: Callable[[S, S], S], items: Iterable[T]
+) -> S | None:
+    """Return the states of all items added up; None where there are none.
+
+    Workers make states and add up those of a run; here are those of runs, one for each bit of the
+    number of items, and what is under way.
+
+    Args:
+        engine: where states are made.
+        state: makes the state of an item; travels to workers.
+        add: adds two states, the earlier one first; travels to workers.
+        items: in order; taken as they are needed.
+
+    Raises:
+        UsageError, StepError: as `Engine.map`.
+    """
+    lengths = list[int]()
+
+    def runs() -> Iterator[list[T]]:
+        for length, run in aligned_runs(items, engine.parallelism):
+            lengths.append(length)
+            yield run
+
+    tree = MergeTree(add)
+    for number, total in enumerate(engine.map(_RunTotal(state, add), runs())):
+        tree.push(total, lengths[number])
+    return tree.total()
+
+
+@dataclass(frozen=True)
+class _RunTotal(Generic[T, S]):
+    """Makes the total of a run; travels to workers."""
+
+    state: Callable[[T], S]
+    add: Callable[[S, S], S]
+
+    def __call__(self, run: list[T]) -> S:
+        tree = MergeTree(self.add)
+        for item in run:
+            tree.push(self.state(item))
+        return cast("S", tree.total())  # there is one: a run has items

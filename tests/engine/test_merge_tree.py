@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import operator
 import pickle
+from collections.abc import Iterator
 from itertools import pairwise
 
 import polars as pl
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gristmill.core.errors import StepError
+from gristmill.engine.inline import Inline
+from gristmill.engine.merge_tree import MergeTree, added_up, aligned_runs, map_merge
 from gristmill.validate import profile
-from gristmill.validate.merge_tree import MergeTree, added_up, aligned_runs
 from gristmill.validate.statistics.profiler import profile_partition
 
 
@@ -89,3 +92,29 @@ def test_sketches_travel_between_processes() -> None:
     assert not before.exact
     assert after.to_bytes() == before.to_bytes()
     assert (after + after).to_bytes() == (before + before).to_bytes()
+
+
+@given(st.integers(0, 600))
+def test_an_engine_adds_up_in_the_same_tree(items: int) -> None:
+    states = [chr(0x4E00 + number) for number in range(items)]
+    assert map_merge(Inline(), str, _pair, states) == added_up(states, _pair)
+
+
+def test_items_are_taken_as_they_are_needed() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(5):
+            taken.append(item)
+            yield item
+
+    def state(item: int) -> int:
+        assert len(taken) <= item + 1
+        return item
+
+    assert map_merge(Inline(), state, operator.add, items()) == 10
+
+
+def test_an_item_that_fails_ends_it() -> None:
+    with pytest.raises(StepError, match="ZeroDivisionError"):
+        map_merge(Inline(), lambda item: str(1 // (item - 3)), _pair, range(9))
