@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gristmill.engine.remote_attempt import extend_import_path, packed_attempt, remembered
+from gristmill.engine.remote_attempt import packed_attempt, remembered
+from gristmill.engine.user_code import follow
 from gristmill.engine.versions import Versions
 
 
@@ -21,11 +22,13 @@ class Work:
         payload: a reference to the pickled function in Ray's object store. In a list: Ray fetches
             what is an argument itself with every task, and what lies in one when it is asked for.
         paths: folders that the driver imports from.
+        code: what `user_code` says there.
     """
 
     key: str
     payload: Sequence[Any]
     paths: Sequence[str]
+    code: Mapping[str, str]
 
 
 def run_item(work: Work, item: bytes, where: str) -> bytes:
@@ -55,7 +58,7 @@ class Hosted:
         """Make `factory(rank)` the object; the outcome has no value."""
 
         def build() -> None:
-            extend_import_path(paths)
+            follow({}, paths)
             self._target = pickle.loads(factory)(rank)  # noqa: S301
 
         return packed_attempt(build, where, _dumps)
@@ -73,7 +76,7 @@ def _function(work: Work) -> Callable[[Any], Any]:
     """Make this process ready for a function, and unpickle it."""
     import ray
 
-    extend_import_path(work.paths)
+    follow(work.code, work.paths)
     function: Callable[[Any], Any] = pickle.loads(ray.get(work.payload[0]))  # noqa: S301
     return function
 

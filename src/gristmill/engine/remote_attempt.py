@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pickle
-import sys
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, cast
 
 from gristmill.core.errors import StepError
@@ -63,8 +61,3 @@ def remembered(key: str, load: Callable[[], Callable[[Any], Any]]) -> Callable[[
         while len(_functions) > _FUNCTIONS_KEPT:
             _functions.popitem(last=False)
     return found
-
-
-def extend_import_path(paths: Iterable[str]) -> None:
-    """Import also from these folders of the driver, where they exist on this machine."""
-    sys.path += [path for path in paths if path not in sys.path and Path(path).exists()]

@@ -18,6 +18,7 @@ from gristmill.engine.spark_failures import not_fitting
 from gristmill.engine.spark_jobs import Jobs
 from gristmill.engine.spark_session import Session
 from gristmill.engine.spark_tasks import Place, dumps, versions_here
+from gristmill.engine.user_code import user_code
 from gristmill.engine.versions import check_workers
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class SparkEngine(Mapping):
     def _attempts(
         self, name: str, payload: bytes, items: Iterator[Any]
     ) -> Generator[Outcome[Any], None, None]:
-        place = Place(tuple(sys.path), self._code, self._threads, self._result_bytes)
+        place = Place(tuple(sys.path), user_code(), self._code, self._threads, self._result_bytes)
         jobs = Jobs(self._partition, name, payload, place, self._workers)
         self._jobs.append(jobs)
         try:

@@ -8,13 +8,14 @@ import pickle
 import platform
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gristmill.core.errors import StepError
 from gristmill.core.processes.place import thread_limits
-from gristmill.engine.remote_attempt import extend_import_path, packed_attempt, remembered
+from gristmill.engine.remote_attempt import packed_attempt, remembered
+from gristmill.engine.user_code import follow
 from gristmill.engine.versions import Versions
 
 if TYPE_CHECKING:
@@ -29,12 +30,14 @@ class Place:
 
     Attributes:
         paths: folders that the driver imports from.
+        modules: what `user_code` says there.
         code: names of Spark archives with the user's modules, that are imported from first.
         threads: of numeric libraries.
         result_bytes: how large a pickled outcome may be.
     """
 
     paths: tuple[str, ...]
+    modules: Mapping[str, str]
     code: tuple[str, ...]
     threads: int
     result_bytes: int
@@ -99,7 +102,7 @@ def _arrived(work: Work) -> Callable[[Any], Any]:
     from pyspark import SparkFiles
 
     os.environ.update(thread_limits(work.place.threads))
-    extend_import_path(work.place.paths)
+    follow(work.place.modules, work.place.paths)
     for folder in map(SparkFiles.get, work.place.code):
         if folder not in sys.path:
             sys.path.insert(0, folder)

@@ -23,6 +23,7 @@ from gristmill.core.errors import GristmillError, StepError
 from gristmill.core.processes.place import THREAD_LIMITS, thread_limits
 from gristmill.engine.failures import as_ours, death, not_sendable
 from gristmill.engine.outcome import Outcome
+from gristmill.engine.user_code import follow, user_code
 
 # Besides a closed pipe: a message that its sender's death cut short is an OSError.
 _GONE = (EOFError, OSError)
@@ -32,9 +33,13 @@ _starting = threading.Lock()
 
 @dataclass
 class _Paths:
-    """Message: where to import from; the owner's may have grown since the process began."""
+    """Message: where to import from, and which modules of the user's the owner has.
+
+    Both may have changed since the process began.
+    """
 
     paths: list[str]
+    code: dict[str, str]
 
 
 @dataclass
@@ -92,7 +97,7 @@ class Worker:
 
     def load(self, payload: bytes) -> None:
         """Hand over the callable that `sendable` pickled; its outcome is to be received."""
-        self._send(bytes(ForkingPickler.dumps(_Paths(sys.path))))
+        self._send(bytes(ForkingPickler.dumps(_Paths(sys.path, user_code()))))
         self._send(payload)
 
     def build(self, factory: Callable[[int], object], rank: int) -> None:
@@ -170,6 +175,7 @@ def serve(connection: Connection) -> None:
             continue
         if isinstance(message, _Paths):
             sys.path[:] = message.paths
+            follow(message.code, ())
             continue
         if isinstance(message, _Target):
             outcome = _attempt(lambda message=message: _made(message))  # type: ignore[misc]

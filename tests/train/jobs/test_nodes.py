@@ -82,7 +82,8 @@ def test_a_trial_equals_the_plain_loop(trials, run, case):
     assert trials.differences(run, number, spec) == []
     if spec.evaluation:
         assert run.figures(number)[spec.steps] == trials.expected_figures(spec)
-    assert min(timeline.traffic.up, timeline.traffic.down) > 0
+    # A node makes the weights itself; those of a trial that stays on one are never sent there.
+    assert timeline.traffic.down > 0
     run.retire(number, forget=True)
 
 
