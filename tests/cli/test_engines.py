@@ -37,7 +37,9 @@ def test_spark_without_java_comes_with_the_package(prompt, monkeypatch, tmp_path
 
 
 def test_an_engine_that_is_tried_answers_from_its_workers(prompt):
-    told = prompt("engines", "local:2", "--json").json
+    answer = prompt("engines", "local:2", "--json")
+    assert answer.code == 0, answer.err
+    told = answer.json
     assert (told["items_at_once"], len(told["hosts"]), told["warnings"]) == (2, 1, [])
     assert prompt("engines", "inline").out.startswith("inline: works, 1 items at once on 1 machine")
 
