@@ -57,10 +57,13 @@ def local(jobs):
 
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], bool]], None]:
-    """Wait for something to become true; fails after a long minute."""
+    """Wait for something to become true; fails after two minutes.
+
+    The last processes of a killed Ray cluster look for its head for one minute.
+    """
 
     def wait_until(done: Callable[[], bool]) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while not done():
             assert time.monotonic() < end, "it never happened"
             time.sleep(0.02)

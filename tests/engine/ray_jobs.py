@@ -17,12 +17,29 @@ def _mark(folder, number):
 
     node = ray.get_runtime_context().get_node_id()
     (Path(folder) / f"{number}.{node}.{os.getpid()}.{uuid.uuid4().hex}").touch()
+    return node
+
+
+def _wait(done):
+    end = time.monotonic() + 120
+    while not done():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
 
 
 def slow(job):
     folder, number, seconds = job
     _mark(folder, number)
     time.sleep(seconds)
+    return number
+
+
+def held(job):
+    """Last until the gate is open, and for ever on a node that it names."""
+    folder, number = job
+    node = _mark(folder, number)
+    gate = Path(folder) / "open"
+    _wait(lambda: gate.exists() and gate.read_text() != node)
     return number
 
 
@@ -46,6 +63,14 @@ def large(job):
     """A result that goes through the object store."""
     folder, number = job
     _mark(folder, number)
+    return np.full(400_000, number)
+
+
+def large_together(job):
+    """A large result; it is made once so many items are begun."""
+    folder, number, together = job
+    _mark(folder, number)
+    _wait(lambda: len(list(Path(folder).iterdir())) >= together)
     return np.full(400_000, number)
 
 

@@ -66,25 +66,42 @@ def test_an_item_that_always_kills_its_worker(engine, jobs, tmp_path):
     assert len(begun(tmp_path, 2)) == 3
 
 
-def test_a_lost_node(engine, jobs, tmp_path, ray_cluster, third_node, wait_until):
-    """Items under way on it and results that it kept are made again by the others."""
+@pytest.fixture
+def wide(ray_cluster, third_node):
+    """An engine that has as many items under way as all three nodes have processors.
+
+    Six items that wait for each other are on all of the nodes, however fast one of these is.
+    """
+    with open_engine(f"ray:{ray_cluster.address}", workers=6) as engine:
+        yield engine
+
+
+def test_a_lost_node(wide, jobs, tmp_path, ray_cluster, third_node, wait_until):
+    """Items under way on it are made again by the others."""
     lost = third_node.node_id
-    outcomes = engine.attempts(jobs.slow, [(tmp_path, i, 0.3) for i in range(16)])
-    first = [next(outcomes)]
-    wait_until(lambda: any(lost in path.name for path in tmp_path.iterdir()))
+    found = []
+    outcomes = wide.attempts(jobs.held, [(tmp_path, i) for i in range(16)])
+    thread = threading.Thread(target=lambda: found.extend(outcomes))
+    thread.start()
+    wait_until(lambda: len(list(tmp_path.iterdir())) >= 6)
+    there = [i for i in range(16) if any(lost in name for name in begun(tmp_path, i))]
+    assert len(there) == 2
     ray_cluster.remove_node(third_node, allow_graceful=False)
-    found = [outcome.get() for outcome in [*first, *outcomes]]
-    assert found == list(range(16))
-    assert len(engine.nodes()) == 2
+    (tmp_path / "gate").write_text(lost)
+    (tmp_path / "gate").rename(tmp_path / "open")
+    thread.join(120)
+    assert [outcome.get() for outcome in found] == list(range(16))
+    assert all(len(begun(tmp_path, i)) > 1 for i in there)
+    wait_until(lambda: len(wide.nodes()) == 2)
 
 
-def test_large_results_of_a_lost_node(engine, jobs, tmp_path, ray_cluster, third_node, wait_until):
+def test_large_results_of_a_lost_node(wide, jobs, tmp_path, ray_cluster, third_node):
     """They lie in the store of the node that made them until it is their turn, or made again."""
     lost = third_node.node_id
-    results = engine.map(jobs.large, [(tmp_path, i) for i in range(1, 9)])
+    results = wide.map(jobs.large_together, [(tmp_path, i, 6) for i in range(1, 9)])
     assert int(next(results)[0]) == 1
-    wait_until(lambda: any(lost in path.name for path in tmp_path.iterdir()))
     there = [i for i in range(2, 9) if any(lost in name for name in begun(tmp_path, i))]
+    assert there
     ray_cluster.remove_node(third_node, allow_graceful=False)
     assert [int(each[0]) for each in results] == list(range(2, 9))
     assert all(len(begun(tmp_path, i)) > 1 for i in there)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from gristmill.core.errors import StepError
 from gristmill.engine.ray_failures import lost
 from gristmill.engine.remote_attempt import unpacked
+
+_FATE_SECONDS = 60.0
+_ASK_AGAIN_SECONDS = 0.5
 
 
 class RayActor:
@@ -68,17 +72,44 @@ class RayActor:
         self._ended()
 
     def _later(self, reference: Any, where: str) -> Future[Any]:
-        return self._receiver.submit(_received, reference, where)
+        return self._receiver.submit(_received, self._handle, reference, where)
 
 
-def _received(reference: Any, where: str) -> Any:
+def _received(handle: Any, reference: Any, where: str) -> Any:
     import ray
+    from ray.exceptions import ActorUnavailableError
 
     try:
         message = ray.get(reference)
+    except ActorUnavailableError as error:
+        raise lost(_fate(handle) or error, where) from None
     except Exception as error:
         raise lost(error, where) from None
     return unpacked(message, where).get()
+
+
+def _fate(handle: Any) -> Exception | None:
+    """Return how an actor that does not answer was lost; None if Ray cannot tell.
+
+    A call fails a second after its connection; that the node is gone, Ray notices later, by the
+    health checks that it fails to answer.
+    """
+    import ray
+    from ray.exceptions import ActorUnavailableError
+
+    end = time.monotonic() + _FATE_SECONDS
+    while (left := end - time.monotonic()) > 0:
+        try:
+            ray.get(handle.place.remote(), timeout=left)
+        except ActorUnavailableError:
+            time.sleep(_ASK_AGAIN_SECONDS)
+        except ray.exceptions.GetTimeoutError:
+            return None
+        except Exception as error:
+            return error
+        else:  # it answers again
+            return None
+    return None
 
 
 def _failed(message: str, where: str) -> Future[Any]:
