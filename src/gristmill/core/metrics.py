@@ -119,6 +119,8 @@ def difference_interval(
     generator = np.random.default_rng(derive_seed(seed, "paired bootstrap"))
     drawn = generator.multinomial(rows, (mirrored if turned else counts) / rows, draws)
     gains = _cell_gain(drawn, metric) * (-1 if turned else 1)
+    if np.array_equal(counts, mirrored):
+        gains = np.concatenate([gains, -gains])  # neither is first: so must be the interval
     low, high = np.quantile(gains, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(_cell_gain(counts[None], metric)[0]), float(low), float(high), level)
 

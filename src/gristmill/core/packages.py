@@ -56,7 +56,8 @@ def package_version(root: str) -> str:
     if root == _OWN_NAME:
         return _own_version()
     version = getattr(sys.modules.get(root), "__version__", None)
-    return version if isinstance(version, str) else _metadata_version(root)
+    # `str`: that of torch is of a class of its own.
+    return str(version) if isinstance(version, str) else _metadata_version(root)
 
 
 def _metadata_version(root: str) -> str:
