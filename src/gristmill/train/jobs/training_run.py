@@ -301,7 +301,8 @@ class TrainingRun(Watcher, Closing):
         running.forget_before(step)
         self._replaced = 0
         due = time.monotonic() - self._committed[trial] >= self._commit_seconds
-        if due and step < running.graph.end:
+        # Of a pipeline the first stage may be at the next step already: then that one is committed.
+        if due and step < running.graph.end and not self._pager.changing(trial):
             self._commit(running, step)
         self._listener.on_step(trial, step)
 

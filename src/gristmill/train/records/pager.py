@@ -248,6 +248,10 @@ class Pager(Closing):
             self._flush(page)
         self._mover.pump()
 
+    def changing(self, trial: int) -> bool:
+        """Say whether a task may be changing a record of a trial."""
+        return any(page.changing for page in self._pages.values() if _belongs(page, trial))
+
     def committing(self, trial: int) -> bool:
         """Say whether a commit of a trial is under way."""
         return trial in self._savings
