@@ -65,6 +65,7 @@ def test_what_the_gate_rejected_is_not_promoted(registered, monkeypatch) -> None
     from gristmill.pipeline.releasing import promotion
     from gristmill.pipeline.releasing.rehearsal import Rehearsal
 
+    monkeypatch.setattr(promotion, "registered_bundle", lambda *_: None)
     monkeypatch.setattr(promotion, "_rehearsed", lambda *_: Rehearsal(1, []))
     answer = registered("promote", "spam", "2")
     assert answer.code == 4

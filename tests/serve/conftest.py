@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 import httpx2
 import numpy as np
 import pytest
 
+from gristmill.data.features import HashedNgrams
 from gristmill.serve.online.endpoint import Answered
 from gristmill.serve.protocol import Limits
 from gristmill.serve.protocols.served import Served
 from gristmill.serve.runners.rows import Ragged, Rows
-from gristmill.store.bundle import Field
+from gristmill.store.bundle import Bundle, Field, Signature, write_bundle
+from gristmill.store.graph import GraphSpec, Input, Items, Node, Ref
 
 FINGERPRINT = "0123456789abcdef0123456789abcdef"
 
@@ -156,3 +160,32 @@ def ask():
         return asyncio.run(run())
 
     return send
+
+
+@pytest.fixture(scope="session")
+def write_toy() -> Callable[..., Bundle]:
+    """Write a bag of words: write_toy(folder, seed)."""
+
+    def write(folder: Path, seed: int = 0) -> Bundle:
+        graph = GraphSpec(
+            inputs=[Input("ids", "int64", [None, None])],
+            weights=["table"],
+            nodes=[
+                Node("rows", "aten.embedding.default", [Ref("table"), Ref("ids"), 0]),
+                Node("sum", "aten.sum.dim_IntList", [Ref("rows"), Items([1])]),
+            ],
+            outputs=["sum"],
+        )
+        table = np.random.default_rng(seed).normal(size=(101, 2)).astype(np.float32)
+        table[0] = 0
+        return write_bundle(
+            folder,
+            name="toy",
+            classes=["ham", "spam"],
+            signature=Signature([Field("text", "string", max_length=50)], []),
+            featurizer=HashedNgrams(buckets=100),
+            graph=graph,
+            weights={"table": table},
+        )
+
+    return write

@@ -11,15 +11,12 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 
 from gristmill.core.errors import BundleError, UsageError
-from gristmill.data.features import HashedNgrams
 from gristmill.engine import open_engine
 from gristmill.serve import ray_serve_app, running_server
-from gristmill.store.bundle import Bundle, Field, Signature, write_bundle
-from gristmill.store.graph import GraphSpec, Input, Items, Node, Ref
+from gristmill.store.bundle import Bundle
 
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
@@ -33,26 +30,8 @@ INFER = {
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    graph = GraphSpec(
-        inputs=[Input("ids", "int64", [None, None])],
-        weights=["table"],
-        nodes=[
-            Node("rows", "aten.embedding.default", [Ref("table"), Ref("ids"), 0]),
-            Node("sum", "aten.sum.dim_IntList", [Ref("rows"), Items([1])]),
-        ],
-        outputs=["sum"],
-    )
-    table = np.random.default_rng(0).normal(size=(101, 2)).astype(np.float32)
-    return write_bundle(
-        tmp_path_factory.mktemp("ray") / "bundle",
-        name="toy",
-        classes=["ham", "spam"],
-        signature=Signature([Field("text", "string", max_length=50)], []),
-        featurizer=HashedNgrams(buckets=100),
-        graph=graph,
-        weights={"table": table},
-    )
+def bundle(write_toy: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return write_toy(tmp_path_factory.mktemp("ray") / "bundle")
 
 
 def asking(port: int) -> Ask:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gristmill.cli.model_options import shown_moment
+from gristmill.cli.model_options import in_place_of
 from gristmill.cli.output import HELP, emit, json_option, say
+from gristmill.core.moments import format_moment
 
 if TYPE_CHECKING:
     from gristmill.store.decision import Decision
@@ -55,11 +56,13 @@ def _print_then(registry: Registry, model: str, at: float, as_json: bool) -> Non
 
 
 def _show_then(named: dict[str, Decision], at: float) -> None:
-    say(f"at {shown_moment(at)}:")
+    say(f"at {format_moment(at)}:")
     if not named:
         say("  no version had a name")
     for alias, entry in sorted(named.items()):
-        say(f"  {alias}: version {entry.version}, since {shown_moment(entry.at)} by {entry.author}")
+        say(
+            f"  {alias}: version {entry.version}, since {format_moment(entry.at)} by {entry.author}"
+        )
         _reasons(entry)
 
 
@@ -67,11 +70,10 @@ def _show(log: list[Decision]) -> None:
     if not log:
         say("nothing was decided yet")
     for entry in log:
-        replaced = "" if entry.replaced is None else f", in place of {entry.replaced}"
         forced = "  FORCED" if entry.forced else ""
         say(
-            f"{shown_moment(entry.at)}  {entry.verdict:<8}  version {entry.version} as "
-            f"{entry.alias}{replaced}  by {entry.author}{forced}"
+            f"{format_moment(entry.at)}  {entry.verdict:<8}  version {entry.version} as "
+            f"{entry.alias}{in_place_of(entry)}  by {entry.author}{forced}"
         )
         _reasons(entry)
 

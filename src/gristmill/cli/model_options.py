@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,17 +28,12 @@ def reason_option(function: F) -> F:
     return click.option("--reason", default="", help="Why, for the log.")(function)
 
 
-def shown_moment(at: float) -> str:
-    """Print a moment in local time."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+def told(moved: Decision) -> str:
+    """Say in a line what an alias names from here on."""
+    forced = " (forced)" if moved.forced else ""
+    return f"{moved.alias} of {moved.model} is version {moved.version}{in_place_of(moved)}{forced}"
 
 
-def told(decision: Decision) -> str:
-    """Say in a line what was decided."""
-    replaced = "" if decision.replaced is None else f", in place of {decision.replaced}"
-    forced = " (forced)" if decision.forced else ""
-    return (
-        f"{decision.alias} of {decision.model} is version {decision.version}{replaced}{forced}"
-        if decision.moved
-        else f"version {decision.version} of {decision.model}: {decision.verdict}"
-    )
+def in_place_of(decision: Decision) -> str:
+    """Say what was replaced, if anything was."""
+    return "" if decision.replaced is None else f", in place of {decision.replaced}"

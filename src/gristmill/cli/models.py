@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gristmill.cli.model_options import shown_moment
 from gristmill.cli.output import HELP, emit, json_option, say, table
+from gristmill.core.moments import format_moment
 
 if TYPE_CHECKING:
     from gristmill.store.project import Project
@@ -58,7 +58,7 @@ def _list(models: list[dict[str, Any]]) -> None:
             item["model"],
             item["versions"],
             ", ".join(f"{alias} {number}" for alias, number in item["aliases"].items()) or "none",
-            "" if item["last"] is None else shown_moment(item["last"]),
+            "" if item["last"] is None else format_moment(item["last"]),
         ]
         for item in models
     ]
@@ -103,7 +103,7 @@ def _show(versions: list[dict[str, Any]]) -> None:
                 item["version"],
                 ", ".join(item["aliases"]),
                 item["verdict"] or "",
-                shown_moment(item["created"]),
+                format_moment(item["created"]),
                 item["artifact"][:12],
                 ", ".join(f"{name} {value:.3f}" for name, value in figures),
             ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gristmill.cli.output import HELP, emit, json_option, say, table
 from gristmill.cli.reasons import brief
+from gristmill.core.moments import format_moment
 from gristmill.core.quantities import format_seconds
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _with_state(log: RunLog, record: RunRecord) -> dict[str, Any]:
         "id": record.id,
         "pipeline": record.pipeline,
         "status": status,
-        "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.started)),
+        "started": format_moment(record.started),
         "seconds": seconds,
         "environment": record.environment,
     }

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gristmill.cli.model_options import shown_moment
 from gristmill.cli.output import HELP, emit, json_option, say
 from gristmill.cli.reasons import split_reasons
+from gristmill.core.moments import format_moment
 from gristmill.core.quantities import format_seconds
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _show(answer: dict[str, Any]) -> None:
         say("  up to date: code, packages, settings and inputs are those of an earlier run")
     if answer["made_by"] is not None and answer["status"] in ("cached", "done"):
         took = format_seconds(answer["seconds"])
-        say(f"  made {shown_moment(answer['made_at'])} by run {answer['made_by']}, in {took}")
+        say(f"  made {format_moment(answer['made_at'])} by run {answer['made_by']}, in {took}")
     say("  it ran because" if answer["status"] in ("cached", "done") else "  because")
     for reason in answer["reasons"]:
         say(f"    - {reason}")

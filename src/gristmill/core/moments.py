@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import time
 
 from gristmill.core.errors import UsageError
 
@@ -42,6 +43,11 @@ def parse_moment(text: str, now: dt.datetime | None = None) -> float:
             fix="write 2026-11-17, '2026-11-17 14:30', yesterday, '3 days ago' or 'last tuesday'",
         ) from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=present.tzinfo)).timestamp()
+
+
+def format_moment(at: float) -> str:
+    """Print seconds since 1970 as local time, to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def _day(words: str, today: dt.date) -> dt.date | None:

@@ -126,8 +126,8 @@ def right_alone(truth: ArrayLike, first: ArrayLike, second: ArrayLike) -> tuple[
 
 
 def _accuracy_gain(truth: ArrayLike, first: ArrayLike, second: ArrayLike, level: float) -> Interval:
-    rows = score_binary(truth, first).rows
-    score_binary(truth, second)
+    rows = len(_columns(truth, first)[0])
+    _columns(truth, second)
     one, two = right_alone(truth, first, second)
     share_one, share_two = (one + 1) / (rows + 2), (two + 1) / (rows + 2)
     centre = share_one - share_two

@@ -46,22 +46,18 @@ class CountedBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class BlockRows:
-    """Rows of one block of a text file.
+class _TextRows:
+    """Some rows of those that are read together, since the types of columns depend on all of them.
 
     Attributes:
         path: the file, absolute.
-        reader: what makes rows of it.
-        origin: where the block is.
-        total: how many rows it has; all are read, since the types of columns depend on all.
-        size: its bytes.
+        total: how many rows are read.
+        size: their bytes, unpacked.
         start: the first row that is wanted.
         rows: how many are.
     """
 
     path: AnyPath
-    reader: BlockReader
-    origin: Origin
     total: int
     size: int
     start: int
@@ -77,6 +73,19 @@ class BlockRows:
     def cut(self, start: int, rows: int) -> Self:
         """See `Piece`."""
         return replace(self, start=self.start + start, rows=rows)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRows(_TextRows):
+    """Rows of one block of a text file.
+
+    Attributes:
+        reader: makes frames of its blocks.
+        origin: where the block is.
+    """
+
+    reader: BlockReader
+    origin: Origin
 
     def frame(
         self, kinds: Mapping[str, str], columns: Sequence[str] | None, log: ReadLog
@@ -91,37 +100,16 @@ class BlockRows:
 
 
 @dataclass(frozen=True, slots=True)
-class WholeText:
+class WholeText(_TextRows):
     """Rows of a text file that is read from its beginning: gzip, UTF-16, old line ends.
 
     A column has the type of its kind where all cells of the file fit, and is String otherwise.
 
     Attributes:
-        path: the file, absolute.
         source: what reads it.
-        total: how many rows it has.
-        size: its bytes, unpacked.
-        start: the first row that is wanted.
-        rows: how many are.
     """
 
-    path: AnyPath
     source: TextSource
-    total: int
-    size: int
-    start: int
-    rows: int
-
-    joins = False
-
-    @property
-    def where(self) -> str:
-        """See `Piece`."""
-        return str(self.path)
-
-    def cut(self, start: int, rows: int) -> Self:
-        """See `Piece`."""
-        return replace(self, start=self.start + start, rows=rows)
 
     def frame(
         self, kinds: Mapping[str, str], columns: Sequence[str] | None, log: ReadLog
@@ -144,11 +132,11 @@ def text_pieces(
     rows = size = 0
     for block in blocks:
         if block.origin and block.rows:
-            yield BlockRows(path, reader, block.origin, block.rows, block.size, 0, block.rows)
+            yield BlockRows(path, block.rows, block.size, 0, block.rows, reader, block.origin)
         else:
             rows, size = rows + block.rows, size + block.size
     if rows:
-        yield WholeText(path, source, rows, size, 0, rows)
+        yield WholeText(path, rows, size, 0, rows, source)
 
 
 def _of_several_types(frames: Sequence[pl.DataFrame]) -> list[str]:

@@ -20,8 +20,7 @@ from gristmill.engine.ray_actor import RayActor
 from gristmill.engine.ray_failures import cancelled, lost, not_importable
 from gristmill.engine.ray_session import Session
 from gristmill.engine.ray_tasks import Hosted, Work, run_item, versions_here
-from gristmill.engine.remote_attempt import unpacked
-from gristmill.engine.user_code import user_code
+from gristmill.engine.remote_attempt import Shipment, unpacked
 from gristmill.engine.versions import Versions, check_workers
 
 T = TypeVar("T")
@@ -113,7 +112,7 @@ class RayEngine(Mapping):
         import ray
 
         self._check_open()
-        work = Work(uuid.uuid4().hex, [ray.put(_sendable(fn))], list(sys.path), user_code())
+        work = Work(uuid.uuid4().hex, [ray.put(Shipment.of(_sendable(fn)))])
         return self._attempts(name_of(fn), work, iter(items))
 
     def workers(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gristmill.engine.remote_attempt import packed_attempt, remembered
+from gristmill.engine.remote_attempt import Shipment, packed_attempt, remembered
 from gristmill.engine.user_code import follow
 from gristmill.engine.versions import Versions
 
@@ -19,16 +19,12 @@ class Work:
 
     Attributes:
         key: names it among all functions of a driver.
-        payload: a reference to the pickled function in Ray's object store. In a list: Ray fetches
-            what is an argument itself with every task, and what lies in one when it is asked for.
-        paths: folders that the driver imports from.
-        code: what `user_code` says there.
+        shipment: a reference to the `Shipment` in Ray's object store. In a list: Ray fetches what
+            is an argument itself with every task, and what lies in one when it is asked for.
     """
 
     key: str
-    payload: Sequence[Any]
-    paths: Sequence[str]
-    code: Mapping[str, str]
+    shipment: Sequence[Any]
 
 
 def run_item(work: Work, item: bytes, where: str) -> bytes:
@@ -73,12 +69,10 @@ class Hosted:
 
 
 def _function(work: Work) -> Callable[[Any], Any]:
-    """Make this process ready for a function, and unpickle it."""
     import ray
 
-    follow(work.code, work.paths)
-    function: Callable[[Any], Any] = pickle.loads(ray.get(work.payload[0]))  # noqa: S301
-    return function
+    shipment: Shipment = ray.get(work.shipment[0])
+    return shipment.unpack()
 
 
 def _dumps(value: Any) -> bytes:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from gristmill.core.errors import StepError
 from gristmill.engine.failures import as_ours
 from gristmill.engine.outcome import Outcome
+from gristmill.engine.user_code import follow, user_code
 
 _FUNCTIONS_KEPT = 8
 _functions: OrderedDict[str, Callable[[Any], Any]] = OrderedDict()
@@ -46,6 +49,32 @@ def unpacked(message: bytes, where: str) -> Outcome[Any]:
         return cast("Outcome[Any]", pickle.loads(message))  # noqa: S301 - of our own workers
     except Exception as error:  # the result's own unpickling may raise anything
         return Outcome(error=StepError(f"the result cannot be read: {error}", where=where))
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """A function on its way to the workers, once for all items.
+
+    Attributes:
+        function: pickled.
+        paths: folders that the driver imports from.
+        code: what `user_code` says there.
+    """
+
+    function: bytes
+    paths: tuple[str, ...]
+    code: Mapping[str, str]
+
+    @staticmethod
+    def of(function: bytes) -> Shipment:
+        """Ship a pickled function with what it takes to import it."""
+        return Shipment(function, tuple(sys.path), user_code())
+
+    def unpack(self) -> Callable[[Any], Any]:
+        """Make this process import what its driver has, and unpickle the function."""
+        follow(self.code, self.paths)
+        function: Callable[[Any], Any] = pickle.loads(self.function)  # noqa: S301 - our driver's
+        return function
 
 
 def remembered(key: str, load: Callable[[], Callable[[Any], Any]]) -> Callable[[Any], Any]:

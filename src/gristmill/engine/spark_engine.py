@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
@@ -13,12 +12,12 @@ from gristmill.core.errors import UsageError
 from gristmill.engine.failures import check_count, name_of, not_sendable
 from gristmill.engine.mapping import Mapping
 from gristmill.engine.outcome import Outcome
+from gristmill.engine.remote_attempt import Shipment
 from gristmill.engine.spark_code import archived
 from gristmill.engine.spark_failures import not_fitting
 from gristmill.engine.spark_jobs import Jobs
 from gristmill.engine.spark_session import Session
 from gristmill.engine.spark_tasks import Place, dumps, versions_here
-from gristmill.engine.user_code import user_code
 from gristmill.engine.versions import check_workers
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class SparkEngine(Mapping):
     ) -> Generator[Outcome[R], None, None]:
         """See `Engine.attempts`. At most two items a processor are taken ahead of the outcomes."""
         try:
-            payload = dumps(fn)
+            payload = dumps(Shipment.of(dumps(fn)))
         except Exception as error:
             raise not_sendable(fn, str(error)) from error
         return self._attempts(name_of(fn), payload, iter(items))
@@ -125,7 +124,7 @@ class SparkEngine(Mapping):
     def _attempts(
         self, name: str, payload: bytes, items: Iterator[Any]
     ) -> Generator[Outcome[Any], None, None]:
-        place = Place(tuple(sys.path), user_code(), self._code, self._threads, self._result_bytes)
+        place = Place(self._code, self._threads, self._result_bytes)
         jobs = Jobs(self._partition, name, payload, place, self._workers)
         self._jobs.append(jobs)
         try:

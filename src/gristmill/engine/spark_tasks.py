@@ -8,14 +8,13 @@ import pickle
 import platform
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gristmill.core.errors import StepError
 from gristmill.core.processes.place import thread_limits
-from gristmill.engine.remote_attempt import packed_attempt, remembered
-from gristmill.engine.user_code import follow
+from gristmill.engine.remote_attempt import Shipment, packed_attempt, remembered
 from gristmill.engine.versions import Versions
 
 if TYPE_CHECKING:
@@ -29,15 +28,11 @@ class Place:
     """What a worker is to find around it.
 
     Attributes:
-        paths: folders that the driver imports from.
-        modules: what `user_code` says there.
         code: names of Spark archives with the user's modules, that are imported from first.
         threads: of numeric libraries.
         result_bytes: how large a pickled outcome may be.
     """
 
-    paths: tuple[str, ...]
-    modules: Mapping[str, str]
     code: tuple[str, ...]
     threads: int
     result_bytes: int
@@ -45,7 +40,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Work:
-    """A function and one item on their way to a worker, both pickled; what is large by broadcast.
+    """A `Shipment` and one item on their way to a worker, both pickled; what is large by broadcast.
 
     Attributes:
         key: names the function among all of a driver.
@@ -102,11 +97,11 @@ def _arrived(work: Work) -> Callable[[Any], Any]:
     from pyspark import SparkFiles
 
     os.environ.update(thread_limits(work.place.threads))
-    follow(work.place.modules, work.place.paths)
     for folder in map(SparkFiles.get, work.place.code):
         if folder not in sys.path:
             sys.path.insert(0, folder)
-    function: Callable[[Any], Any] = pickle.loads(_bytes(work.function))  # noqa: S301
+    shipment: Shipment = pickle.loads(_bytes(work.function))  # noqa: S301
+    function = shipment.unpack()
     # Spark collects garbage after every task: what stays is not to be looked at each time.
     gc.freeze()
     return function

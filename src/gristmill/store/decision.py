@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -54,10 +53,10 @@ def named_at(log: Iterable[Decision], at: float | None = None) -> dict[str, Deci
 
     Args:
         log: the decisions of one model, oldest first.
-        at: the moment that is asked for, in seconds since 1970; by default now.
+        at: the moment that is asked for, in seconds since 1970; by default now, which is after all
+            that is in the log, whatever the clocks of those who wrote it say.
     """
-    moment = time.time() if at is None else at
-    return {entry.alias: entry for entry in log if entry.moved and entry.at <= moment}
+    return {entry.alias: entry for entry in log if entry.moved and (at is None or entry.at <= at)}
 
 
 def earlier_version(log: Iterable[Decision], alias: str = CHAMPION) -> int | None:

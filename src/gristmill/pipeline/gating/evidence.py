@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gristmill.core.errors import DataError
-from gristmill.core.paired import NUMBER_METRICS, figure_of
+from gristmill.core.paired import CLASS_METRICS, NUMBER_METRICS, figure_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,18 +71,27 @@ class Evidence:
 
     def base_rate(self, metric: str) -> str:
         """Say what shares the classes have, and what always answering the same would reach."""
+        if metric in NUMBER_METRICS:
+            always = self.always(metric)
+            figure = figure_of(metric, self.truth, always)
+            return f"base rate: always {always[0]:.4g} gives {metric} {figure:.4g}"
+        share = float((self.truth == self.positive).mean())
+        common = self.always("accuracy")
+        right = float((common == self.truth).mean())
+        return (
+            f"base rate: class {self.positive} is {share:.1%} of {self.rows:,} rows; "
+            f"always answering class {common[0]} is right in {right:.1%}"
+        )
+
+    def always(self, metric: str) -> NDArray[Any]:
+        """Return the best answers of a model that always gives the same."""
         import numpy as np
 
         if metric in NUMBER_METRICS:
-            centre = float(np.mean(self.truth) if metric == "mse" else np.median(self.truth))
-            always = np.full(self.rows, centre)
-            return f"base rate: always {centre:.4g} gives {metric} {self._constant(metric, always)}"
-        share = float((self.truth == self.positive).mean())
-        said = f"base rate: class {self.positive} is {share:.1%} of {self.rows:,} rows"
-        values, counts = np.unique(self.truth, return_counts=True)
-        common = values[counts.argmax()]
-        right = float(counts.max() / self.rows)
-        return f"{said}; always answering class {common} is right in {right:.1%}"
-
-    def _constant(self, metric: str, always: NDArray[Any]) -> str:
-        return f"{figure_of(metric, self.truth, always):.4g}"
+            return np.full(self.rows, (np.mean if metric == "mse" else np.median)(self.truth))
+        if metric == "accuracy":
+            values, counts = np.unique(self.truth, return_counts=True)
+            return np.full(self.rows, values[counts.argmax()])
+        if metric in CLASS_METRICS:
+            return np.full(self.rows, self.positive)
+        return np.full(self.rows, (self.truth == self.positive).mean())

@@ -18,7 +18,7 @@ The worst answer counts, and all reasons that lead to it are given.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gristmill.pipeline.gating.against import rule_against
 from gristmill.pipeline.gating.contender import Contender, broken_requests
@@ -28,8 +28,6 @@ from gristmill.pipeline.gating.slice_votes import slice_votes
 from gristmill.pipeline.gating.verdict import FROM_WORST, Answer, Verdict
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from gristmill.pipeline.gating.evidence import Evidence
 
 _ALWAYS = "always the same answer"
@@ -121,36 +119,13 @@ def _comparisons(
     if not runnable:
         if not incumbents:
             notes.append("the first model: there is none to compare with")
-        yield rule_against(candidate, _constant(rules, evidence), rules, evidence)
+        constant = Contender(_ALWAYS, evidence.always(rules.metric))
+        yield rule_against(candidate, constant, rules, evidence)
     for incumbent in runnable:
         yield rule_against(candidate, incumbent, rules, evidence)
         votes = slice_votes(candidate, incumbent, rules, evidence)
         yield from votes.vetoes
         notes += votes.notes
-
-
-def _constant(rules: Policy, evidence: Evidence) -> Contender:
-    """Return the rival of a first model: the best that always answers the same."""
-    import numpy as np
-
-    from gristmill.core.paired import CLASS_METRICS, NUMBER_METRICS
-
-    answer: float
-    if rules.metric in CLASS_METRICS:
-        values, counts = np.unique(evidence.truth, return_counts=True)
-        answer = evidence.positive if rules.metric != "accuracy" else int(values[counts.argmax()])
-        return Contender(_ALWAYS, _full(evidence, answer).astype(np.int64))
-    if rules.metric in NUMBER_METRICS:
-        centre = np.mean if rules.metric == "mse" else np.median
-        return Contender(_ALWAYS, _full(evidence, float(centre(evidence.truth))))
-    answer = float((evidence.truth == evidence.positive).mean())
-    return Contender(_ALWAYS, _full(evidence, answer))
-
-
-def _full(evidence: Evidence, answer: float) -> NDArray[Any]:
-    import numpy as np
-
-    return np.full(evidence.rows, answer)
 
 
 def _worst(rulings: Sequence[Ruling]) -> Answer:

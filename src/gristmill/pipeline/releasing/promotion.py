@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from gristmill.core.errors import GateError, UsageError
 from gristmill.pipeline.releasing.rehearsal import Rehearsal, rehearse
 from gristmill.pipeline.releasing.stored_request import StoredRequest, made_up_requests
+from gristmill.serve.routing.registry_watcher import registered_bundle
 from gristmill.store.bundle import Bundle
 from gristmill.store.decision import CHAMPION, Decision
 from gristmill.store.project import Project, current_project
@@ -60,8 +60,7 @@ def release(
     version = registry.register(model, RunLog(project).keep(bundle).digest).version
     answer, reasons, evidence = verdict.verdict, list(verdict.reasons), dict(verdict.evidence)
     if verdict.passed:
-        asked = made_up_requests(bundle) if requests is None else requests
-        rehearsal = rehearse(bundle.folder, asked, latency=latency)
+        rehearsal = _rehearsed(bundle, requests, latency)
         evidence["rehearsal"] = msgspec.to_builtins(rehearsal)
         if not rehearsal.passed:
             answer, reasons = "reject", rehearsal.failures
@@ -142,16 +141,12 @@ def _objections(
     objections = []
     if said and said[-1].verdict in _REFUSALS:
         objections.append(f"{said[-1].author} said {said[-1].verdict}: {said[-1].reasons[-1]}")
-    rehearsal = _rehearsed(project, version, requests, latency)
+    rehearsal = _rehearsed(registered_bundle(project, version), requests, latency)
     return objections + rehearsal.failures, {"rehearsal": msgspec.to_builtins(rehearsal)}
 
 
 def _rehearsed(
-    project: Project,
-    version: ModelVersion,
-    requests: Sequence[StoredRequest] | None,
-    latency: float | None,
+    bundle: Bundle, requests: Sequence[StoredRequest] | None, latency: float | None
 ) -> Rehearsal:
-    bundle = Bundle.open(Path(project.artifacts.get(version.artifact)))
     asked = made_up_requests(bundle) if requests is None else requests
     return rehearse(bundle.folder, asked, latency=latency)
