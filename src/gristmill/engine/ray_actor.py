@@ -9,7 +9,7 @@ from typing import Any
 
 from gristmill.core.errors import StepError
 from gristmill.engine.ray_failures import lost
-from gristmill.engine.remote_attempt import unpacked
+from gristmill.engine.remote_attempt import Shipment, unpacked
 
 _FATE_SECONDS = 60.0
 _ASK_AGAIN_SECONDS = 0.5
@@ -42,10 +42,10 @@ class RayActor:
         """Return Ray's reference to where it lives; ready when it has been given a place."""
         return self._handle.place.remote()
 
-    def build(self, factory: bytes, paths: list[str], where: str) -> Future[Any]:
-        """Make what the pickled factory returns for its rank the object that is called."""
+    def build(self, factory: Shipment, where: str) -> Future[Any]:
+        """Make what the factory returns for its rank the object that is called."""
         where = f"{where}, worker {self._rank}"
-        return self._later(self._handle.build.remote(factory, paths, self._rank, where), where)
+        return self._later(self._handle.build.remote(factory, self._rank, where), where)
 
     def call(self, method: str, /, *args: Any) -> Future[Any]:
         """See `Actor.call`."""

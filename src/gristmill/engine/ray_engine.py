@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -142,13 +141,11 @@ class RayEngine(Mapping):
         """
         check_count(n)
         self._check_open()
-        payload = _sendable(factory)
+        shipment = Shipment.of(_sendable(factory))
         group = _Group(self._hosted, n, cpus, gpus)
         self._groups.append(group)
         try:
-            for built in [
-                actor.build(payload, list(sys.path), name_of(factory)) for actor in group.actors
-            ]:
+            for built in [actor.build(shipment, name_of(factory)) for actor in group.actors]:
                 built.result()
         except BaseException:
             group.close()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from gristmill.engine.remote_attempt import Shipment, packed_attempt, remembered
-from gristmill.engine.user_code import follow
 from gristmill.engine.versions import Versions
 
 
@@ -50,12 +49,11 @@ class Hosted:
 
         return ray.get_runtime_context().get_node_id(), os.getpid()
 
-    def build(self, factory: bytes, paths: Sequence[str], rank: int, where: str) -> bytes:
+    def build(self, factory: Shipment, rank: int, where: str) -> bytes:
         """Make `factory(rank)` the object; the outcome has no value."""
 
         def build() -> None:
-            follow({}, paths)
-            self._target = pickle.loads(factory)(rank)  # noqa: S301
+            self._target = factory.unpack()(rank)
 
         return packed_attempt(build, where, _dumps)
 
