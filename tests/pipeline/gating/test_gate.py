@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gristmill.core.errors import DataError, UsageError
 from gristmill.pipeline.gating.contender import Contender
@@ -145,16 +143,19 @@ def test_a_thin_slice_abstains_and_says_so() -> None:
     assert "1 of 3 slices lose no more than 0.05" in notes
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(2, 40))
-def test_equal_models_are_rarely_vetoed_however_many_slices(seed: int, slices: int) -> None:
-    generator = np.random.default_rng(seed)
-    part = generator.integers(0, slices, ROWS)
-    one, two = (TRUTH ^ (generator.random(ROWS) < 0.2) for _ in range(2))
-    found = judge(
-        Contender("new", one), [Contender("old", two)],
-        Evidence(TRUTH, {str(name): part == name for name in range(slices)}), Policy("accuracy"),
-    )  # fmt: skip
-    assert not any(reason.startswith("slice") for reason in found.reasons)
+@pytest.mark.parametrize("slices", [2, 10, 30, 40])
+def test_equal_models_are_rarely_vetoed_however_many_slices(slices: int) -> None:
+    """The level holds for all slices together: about 1 trial in 40 ends in a veto."""
+    generator = np.random.default_rng(slices)
+    vetoed = 0
+    for _ in range(300):
+        part = generator.integers(0, slices, ROWS)
+        one, two = (TRUTH ^ (generator.random(ROWS) < 0.2) for _ in range(2))
+        evidence = Evidence(TRUTH, {str(name): part == name for name in range(slices)})
+        policy = Policy("accuracy", slice_loss=0.0)
+        found = judge(Contender("new", one), [Contender("old", two)], evidence, policy)
+        vetoed += any(reason.startswith("slice") for reason in found.reasons)
+    assert vetoed <= 300 * 0.04
 
 
 @pytest.mark.parametrize("metric", ["auc", "log_loss", "brier", "mae", "mse"])
