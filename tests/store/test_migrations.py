@@ -46,3 +46,13 @@ def test_a_folder_that_is_only_read_is_left_as_it_is(old_project: Path) -> None:
     project = Project(old_project, read_only=True)
     with pytest.raises(StoreError, match="has layout '1'"):
         Registry(project).models()
+
+
+def test_tables_that_are_new_are_made(old_project: Path) -> None:
+    new = ("elements", "enclosures", "monitorings")
+    with sqlite3.connect(old_project / ".gristmill" / "store.db") as raw:
+        for name in new:
+            raw.execute(f"DROP TABLE {name}")
+    with Project(old_project) as project, project.database.read() as connection:
+        for name in new:
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar() == 0

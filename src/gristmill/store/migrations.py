@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, text, update
 
-from gristmill.store.tables import settings
+from gristmill.store.tables import metadata, settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -18,16 +18,12 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
         "ALTER TABLE promotions ADD COLUMN forced INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE promotions ADD COLUMN evidence TEXT NOT NULL DEFAULT '{}'",
     ),
-    "2": (
-        # A server makes tables that are missing when it is opened.
-        "CREATE TABLE IF NOT EXISTS elements ("
-        "key VARCHAR(64) NOT NULL PRIMARY KEY, "
-        "digest VARCHAR(64) NOT NULL, codec VARCHAR(200) NOT NULL, "
-        "artifact VARCHAR(64) NOT NULL REFERENCES artifacts (digest), number INTEGER, "
-        "run VARCHAR(32) NOT NULL, step VARCHAR(200) NOT NULL, created FLOAT NOT NULL)",
-    ),
+    "2": (),  # the table of elements
+    "3": (),  # the tables of enclosures and of monitorings
 }
-"""Layout -> the statements that lead to the next one, on SQLite as on PostgreSQL."""
+"""Layout -> the statements that lead to the next one, on SQLite as on PostgreSQL.
+
+Tables that are new are made as `store.tables` has them, after all statements."""
 
 
 def migrate(connection: Connection) -> str:
@@ -43,4 +39,5 @@ def migrate(connection: Connection) -> str:
             connection.execute(text(statement))
         found = str(int(found) + 1)
         connection.execute(update(settings).where(settings.c.name == "schema").values(value=found))
+    metadata.create_all(connection)
     return found

@@ -2,7 +2,9 @@
 
 runs 1──n executions n──n artifacts        (through `links`: what a step read and wrote)
 elements n──1 artifacts                     (what a step called once per element gave for one)
+runs 1──n enclosures n──1 artifacts         (what is kept beside results: logs, source, changes)
 models 1──n versions, promotions            (the registry: append-only)
+models 1──n monitorings                     (what was found in production, and what was done)
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
-SCHEMA_VERSION = "3"
+SCHEMA_VERSION = "4"
 """Layout of the tables; `store.migrations` brings an older one up to it."""
 
 _AutoKey = BigInteger().with_variant(Integer, "sqlite")
@@ -126,4 +128,28 @@ promotions = Table(
     Column("forced", Integer, nullable=False, server_default="0"),
     Column("evidence", Text, nullable=False, server_default="{}"),  # JSON: what was compared
     Index("promotions_by_model", "model", "id"),
+)
+
+enclosures = Table(
+    "enclosures",
+    metadata,
+    Column("run", String(32), ForeignKey("runs.id"), primary_key=True),
+    Column("step", String(200), primary_key=True),  # empty for what belongs to the whole run
+    Column("role", String(40), primary_key=True),  # log, source, changes
+    Column("artifact", String(64), ForeignKey("artifacts.digest"), nullable=False),
+    Index("enclosures_by_artifact", "artifact"),
+)
+
+monitorings = Table(
+    "monitorings",
+    metadata,
+    Column("id", _AutoKey, primary_key=True, autoincrement=True),
+    Column("model", String(200), nullable=False),
+    Column("version", Integer),
+    Column("at", Float, nullable=False),  # seconds since 1970, UTC
+    Column("action", String(16), nullable=False),  # none, retrain, wait, failed
+    Column("reasons", Text, nullable=False),  # JSON list
+    Column("findings", Text, nullable=False),  # JSON list
+    Column("run", String(32)),  # the run that was started, if any
+    Index("monitorings_by_model", "model", "id"),
 )
