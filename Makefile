@@ -8,7 +8,8 @@
 #                LABEL_SETS=folder adds the label models on the sets in that folder,
 #                TAXI=folder profiles and checks the taxi data there, not made data;
 #                SERVE_PEERS=folder has an environment for each of serving's peers,
-#                VIDEOS="clip clip" has networks watch these videos)
+#                VIDEOS="clip clip" has networks watch these videos,
+#                LARGE=20 runs stages over so many GB on an engine)
 #   make docs    the documentation, as HTML in docs/_build
 #   make clean   remove what the others made
 
@@ -48,6 +49,7 @@ bench: .venv/dev.done
 	  $(BIN)/python benchmarks/$$name.py $(TAXI) $(if $(QUICK),--quick) --json benchmarks/results/$$name.json || exit 1; \
 	done
 	$(BIN)/python benchmarks/validate_findings.py $(if $(TAXI),--folder $(TAXI)) $(if $(QUICK),--quick) --json benchmarks/results/validate_findings.json
+	$(BIN)/python benchmarks/engines.py $(if $(QUICK),--quick) $(if $(LARGE),--large $(LARGE)) --json benchmarks/results/engines.json
 	$(if $(VIDEOS),$(BIN)/python benchmarks/incremental_video.py $(VIDEOS) $(if $(QUICK),--quick) --json benchmarks/results/incremental_video.json)
 	$(BIN)/python benchmarks/table.py
 
