@@ -98,5 +98,5 @@ def test_unknown_name():
     assert str(error.value) == (
         "there is no data set 'sms_span'\n"
         "  fix: did you mean 'sms_spam'? known: acs_employment_2015, acs_employment_2016_2018, "
-        "adult, shakespeare, sms_spam, titanic, us_accidents"
+        "acs_employment_2016_2018_labels, adult, shakespeare, sms_spam, titanic, us_accidents"
     )

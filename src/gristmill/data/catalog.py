@@ -194,6 +194,20 @@ _CATALOG = {
             reader=_read_census,
         ),
         Dataset(
+            name="acs_employment_2016_2018_labels",
+            title="ACS employment: who of 2016 to 2018 was employed, by id",
+            rows=208892,
+            licence="as published by nannyml (Apache-2.0)",
+            origin="US Census Bureau (ACS PUMS), by way of folktables and nannyml",
+            source=WheelMember(
+                "nannyml==0.13.1",
+                _NANNYML,
+                "nannyml/datasets/data/employment_MA_analysis_target.pq",
+                "c306840f0c092bda7608a09e61e7e715ac2b7fb2d17da8062900c3ecd6fdbe30",
+            ),
+            reader=_read_census,
+        ),
+        Dataset(
             name="titanic",
             title="Titanic: passengers of the ship, survived or not",
             rows=891,
