@@ -35,6 +35,11 @@ def test_proposals_are_chosen_by_feature_code_and_number() -> None:
     with pytest.raises(UsageError) as caught:
         chosen(PROPOSALS, numbers=[4])
     assert str(caught.value) == "no proposed edit has the number 4\n  fix: use one of 1, 2, 3"
+    of_table = Proposal(Edit(None, "min_rows", 10, 5), "too_few_rows")
+    with pytest.raises(
+        UsageError, match="no proposed edit has the feature 'x'\n  fix: use one of age"
+    ):
+        chosen([of_table, PROPOSALS[1]], features=["x"])
 
 
 def test_accepting_leaves_a_record_that_grows(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def chosen(
     for what, wanted, there in known:
         odd = next((each for each in wanted if each not in there), None)
         if odd is not None:
-            names = ", ".join(sorted({str(each) for each in there})) or "(none)"
+            names = ", ".join(sorted({str(x) for x in there if x is not None})) or "(none)"
             raise UsageError(f"no proposed edit has the {what} {odd!r}", fix=f"use one of {names}")
     return [
         each
