@@ -22,9 +22,9 @@ from pathlib import Path
 import msgspec
 
 from gristmill.core.errors import GristmillError
+from gristmill.serve.journal.segments import records_of, segment_files
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.selection.log_records import Joined, decode
-from gristmill.serve.selection.segments import records_of, segment_files
 from gristmill.serve.server.process import ServerProcess
 from gristmill.serve.server.settings import Settings
 from gristmill.store.project import Project

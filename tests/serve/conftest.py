@@ -189,3 +189,18 @@ def write_toy() -> Callable[..., Bundle]:
         )
 
     return write
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self):
+        self.now = 1_700_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()

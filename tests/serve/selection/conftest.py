@@ -9,21 +9,6 @@ from gristmill.serve.selection.kinds import policy_named
 from gristmill.serve.selection.policy import Choice, Outcome, choose
 
 
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self):
-        self.now = 1_700_000_000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def open_log(tmp_path, clock):
     """open_log(policy="thompson", members=("a", "b", "c"), options=None, **arguments)."""

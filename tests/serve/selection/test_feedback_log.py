@@ -8,12 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gristmill.core.errors import StoreError, UsageError
+from gristmill.serve.journal.segments import segment_files
 from gristmill.serve.selection.feedback_log import FeedbackLog, LogLimits
 from gristmill.serve.selection.kinds import policy_named
 from gristmill.serve.selection.learner import Learnt
 from gristmill.serve.selection.log_records import Head, encode
 from gristmill.serve.selection.policy import PolicyState
-from gristmill.serve.selection.segments import segment_files
 from gristmill.serve.selection.thompson import Thompson
 
 SERVES = """

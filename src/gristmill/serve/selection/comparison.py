@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gristmill.core.errors import UsageError
+from gristmill.serve.journal.segments import segment_files
 from gristmill.serve.selection.fixed import Fixed
 from gristmill.serve.selection.kinds import AnyPolicy, policy_named
 from gristmill.serve.selection.logged_outcomes import LoggedData, logged_data
 from gristmill.serve.selection.replay import Evaluation, arm_means, replay
-from gristmill.serve.selection.segments import segment_files
 
 _LEARNERS = ("thompson", "exp3", "epsilon_greedy", "hedge")
 _ALWAYS = "always"

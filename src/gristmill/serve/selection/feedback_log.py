@@ -21,6 +21,8 @@ import msgspec
 
 from gristmill.core.closing import Closing
 from gristmill.core.errors import StoreError, UsageError
+from gristmill.serve.journal.prediction_ids import PredictionIds
+from gristmill.serve.journal.segments import Segment, SegmentedLog
 from gristmill.serve.selection.agreement import disagreements
 from gristmill.serve.selection.awaiting import Awaited, Awaiting, JoinStatus
 from gristmill.serve.selection.kinds import AnyPolicy
@@ -36,8 +38,6 @@ from gristmill.serve.selection.log_records import (
 )
 from gristmill.serve.selection.losses import Loss, Said, zero_one
 from gristmill.serve.selection.policy import Choice, Outcome, check_loss
-from gristmill.serve.selection.prediction_ids import PredictionIds
-from gristmill.serve.selection.segments import Segment, SegmentedLog
 
 log = logging.getLogger("gristmill.serve")
 

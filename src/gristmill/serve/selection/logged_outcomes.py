@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 
 from gristmill.core.errors import UsageError
+from gristmill.serve.journal.segments import records_of, segment_files
 from gristmill.serve.selection.log_records import Head, Joined, Predicted, decode
 from gristmill.serve.selection.policy import Outcome
-from gristmill.serve.selection.segments import records_of, segment_files
 
 
 class LoggedOutcome(msgspec.Struct, frozen=True):

@@ -11,13 +11,13 @@ import msgspec
 
 from gristmill.core.errors import GristmillError, UsageError
 from gristmill.core.quantities import parse_seconds
+from gristmill.serve.journal.secret_keys import secret_key
 from gristmill.serve.protocols.served import Served
 from gristmill.serve.routing.canary import Canary
 from gristmill.serve.routing.ensemble import Ensemble
 from gristmill.serve.routing.selected import LABEL, Selected, by_user, no_context
 from gristmill.serve.routing.shadow import Shadow
 from gristmill.serve.selection.feedback_log import FeedbackLog
-from gristmill.serve.selection.secret_keys import secret_key
 from gristmill.serve.server.following import open_followed
 from gristmill.serve.server.opening import Opened, open_endpoint
 from gristmill.serve.server.route_plans import CanaryPlan, EnsemblePlan, SelectionPlan, ShadowPlan

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gristmill.core.errors import StoreError
-from gristmill.serve.selection.prediction_ids import PredictionIds, row_names
+from gristmill.serve.journal.prediction_ids import PredictionIds, row_names
 
 KEY = bytes(range(16))
 

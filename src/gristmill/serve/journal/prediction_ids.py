@@ -15,7 +15,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-from gristmill.serve.selection.secret_keys import secret_key
+from gristmill.serve.journal.secret_keys import secret_key
 
 _TAG_BYTES = 5
 _NAME = re.compile(r"(p[0-9a-z]{0,8}-)([0-9a-f]{10})([0-9a-f]{10})-([0-9]{1,9})", re.ASCII)

@@ -16,7 +16,7 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +48,7 @@ class SegmentedLog(Closing):
         max_bytes: of all segments; the oldest are dropped when one is begun that may not fit.
         max_age: seconds after which a segment is dropped, counted from the start of the next.
         clock: seconds since 1970.
+        what: what the log is, for errors.
 
     Attributes:
         damaged: how many segments held a record with a wrong checksum; the torn end of the newest
@@ -65,14 +66,15 @@ class SegmentedLog(Closing):
         max_bytes: int = 64 << 20,
         max_age: float | None = None,
         clock: Callable[[], float] = time.time,
+        what: str = "feedback log",
     ) -> None:
-        self.folder, self.clock = folder, clock
+        self.folder, self.clock, self.what = folder, clock, what
         self.segment_bytes, self.max_bytes, self.max_age = segment_bytes, max_bytes, max_age
         self.damaged = self.torn = 0
         self._file, self._size = -1, 0
-        self._lock = _locked(folder)
+        self._lock = _locked(folder, what)
         try:
-            self.segments = [Segment(n, began) for n, began in _found(folder)]
+            self.segments = [Segment(n, began) for n, began in _found(folder, what)]
         except BaseException:
             self._lock.close()
             raise
@@ -85,17 +87,20 @@ class SegmentedLog(Closing):
         aged = self.max_age is not None and bool(self.segments)
         return aged and self.clock() - self.segments[-1].began > (self.max_age or 0.0) / _AGES
 
-    def read(self) -> Iterator[tuple[Segment, bytes]]:
+    def read(self, *, newest: bool = False) -> Iterator[tuple[Segment, bytes]]:
         """Yield every sound record with its segment, oldest first, and open the newest to append.
 
         To be read to the end once, before anything is appended. What follows a damaged record in
         the same segment is not read.
+
+        Args:
+            newest: read the newest segment alone.
         """
         self.damaged = self.torn = 0
-        for segment in self.segments:
+        for segment in self.segments[-1:] if newest else self.segments:
             end, size = _HEAD.size, 0
-            for payload in records_of(self._path(segment.number)):
-                end += _FRAME.size + len(payload)
+            for after, payload in records_from(self._path(segment.number)):
+                end = after
                 yield segment, payload
             size = self._path(segment.number).stat().st_size
             if segment is not self.segments[-1]:
@@ -119,7 +124,15 @@ class SegmentedLog(Closing):
         Raises:
             StoreError: it could not be written; the log is as it was before.
         """
-        data = _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
+        self.extend([payload])
+
+    def extend(self, payloads: Sequence[bytes]) -> None:
+        """Append records, all in one write.
+
+        Raises:
+            StoreError: they could not be written; the log is as it was before.
+        """
+        data = b"".join(map(_framed, payloads))
         try:
             written = os.write(self._file, data)
         except OSError as error:
@@ -138,7 +151,7 @@ class SegmentedLog(Closing):
         number = self.segments[-1].number + 1 if self.segments else 1
         began = self.clock()
         path = self._path(number)
-        data = _HEAD.pack(_MAGIC, began) + _FRAME.pack(len(head), zlib.crc32(head)) + head
+        data = _HEAD.pack(_MAGIC, began) + _framed(head)
         draft = path.with_suffix(".new")
         try:
             draft.write_bytes(data)
@@ -186,57 +199,100 @@ class SegmentedLog(Closing):
 
     def _unwritable(self, why: str) -> StoreError:
         return StoreError(
-            f"the feedback log could not be written: {why}",
+            f"the {self.what} could not be written: {why}",
             where=str(self.folder),
             fix="free some space on that disk, or check who owns the folder",
         )
 
 
-def records_of(path: Path) -> Iterator[bytes]:
-    """Yield the sound records of one segment, up to the first that is not."""
+def records_from(path: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Yield the sound records of one segment up to the first that is not, each behind its end.
+
+    Args:
+        path: the segment.
+        start: the end of a record, behind which to begin; 0 for the first record.
+    """
     with path.open("rb") as file:
-        file.seek(_HEAD.size)
+        end = max(start, _HEAD.size)
+        file.seek(end)
         while len(frame := file.read(_FRAME.size)) == _FRAME.size:
             length, checksum = _FRAME.unpack(frame)
             payload = file.read(length) if length <= _MOST_RECORD else b""
             if len(payload) != length or zlib.crc32(payload) != checksum:
                 return
-            yield payload
+            end += _FRAME.size + length
+            yield end, payload
+
+
+def records_of(path: Path) -> Iterator[bytes]:
+    """Yield the sound records of one segment, up to the first that is not."""
+    return (payload for _, payload in records_from(path))
 
 
 def segment_files(folder: Path) -> list[Path]:
     """Return the segments of a log, oldest first; for reading alone."""
-    return [folder / f"{number:08d}.log" for number, _ in _found(folder)]
+    return [path for path, _ in dated_segments(folder)]
 
 
-def _found(folder: Path) -> Iterator[tuple[int, float]]:
+def dated_segments(folder: Path) -> list[tuple[Path, float]]:
+    """Return the segments of a log, oldest first, each with when it was begun."""
+    return [(folder / f"{number:08d}.log", began) for number, began in _found(folder)]
+
+
+def drop_abandoned(folder: Path, max_age: float, now: float) -> None:
+    """Drop what is too old in logs whose writer is gone: those in the folders inside of one.
+
+    Args:
+        folder: holds a folder for each writer's log.
+        max_age: seconds since a segment was written last.
+        now: seconds since 1970.
+    """
+    for place in sorted(folder.glob("*/lock")):
+        try:
+            lock = ProcessLock(place)
+        except (LockHeldError, OSError):
+            continue  # its writer drops by itself
+        with lock:
+            for path in place.parent.glob("*.log"):
+                if now - path.stat().st_mtime > max_age:
+                    path.unlink()
+
+
+def _framed(payload: bytes) -> bytes:
+    return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+def _found(folder: Path, what: str = "feedback log") -> Iterator[tuple[int, float]]:
     for path in sorted(folder.glob("*.log")):
-        with path.open("rb") as file:
-            head = file.read(_HEAD.size)
+        try:
+            with path.open("rb") as file:
+                head = file.read(_HEAD.size)
+        except FileNotFoundError:  # dropped since it was listed, by who writes the log
+            continue
         if len(head) < _HEAD.size:
             # Begun, but not on the disk when the power went: there is nothing in it to keep.
             continue
         if not head.startswith(_MAGIC) or not path.stem.isdigit():
             raise StoreError(
-                "expected a segment of a feedback log, found something else",
+                f"expected a segment of a {what}, found something else",
                 where=str(path),
                 fix="move that file away",
             )
         yield int(path.stem), _HEAD.unpack(head)[1]
 
 
-def _locked(folder: Path) -> ProcessLock:
+def _locked(folder: Path, what: str) -> ProcessLock:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return ProcessLock(folder / "lock")
     except LockHeldError as error:
         raise StoreError(
-            f"the feedback log is written by {error.holder}",
+            f"the {what} is written by {error.holder}",
             where=str(folder),
             fix="give each server a log of its own, or stop the other one",
         ) from error
     except OSError as error:
         raise StoreError(
-            f"the folder of the feedback log cannot be written: {error.strerror or error}",
+            f"the folder of the {what} cannot be written: {error.strerror or error}",
             where=str(folder),
         ) from error

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gristmill.core.errors import StoreError
-from gristmill.serve.selection.segments import SegmentedLog, records_of, segment_files
+from gristmill.serve.journal.segments import SegmentedLog, records_of, segment_files
 
 HOLDS = """
 import sys
 from pathlib import Path
-from gristmill.serve.selection.segments import SegmentedLog
+from gristmill.serve.journal.segments import SegmentedLog
 log = SegmentedLog(Path(sys.argv[1]))
 list(log.read())
 log.begin(b"head")

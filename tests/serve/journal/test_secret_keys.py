@@ -1,7 +1,7 @@
 import pytest
 
 from gristmill.core.errors import StoreError
-from gristmill.serve.selection.secret_keys import KEY_BYTES, secret_key
+from gristmill.serve.journal.secret_keys import KEY_BYTES, secret_key
 
 
 def test_it_is_made_once_and_for_its_owner_alone(tmp_path):
