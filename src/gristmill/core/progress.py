@@ -133,6 +133,11 @@ def current() -> Reporter:
     return _current.get()
 
 
+def is_reporting() -> bool:
+    """Say whether anybody sees what is reported."""
+    return _current.get() is not _QUIET
+
+
 @contextmanager
 def reporting(reporter: Reporter) -> Iterator[Reporter]:
     """Send progress to `reporter` within the block."""

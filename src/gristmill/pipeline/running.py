@@ -19,6 +19,7 @@ from gristmill.pipeline.graph import AnyStep, Pipeline
 from gristmill.pipeline.keys import StepKey
 from gristmill.pipeline.load import user_place
 from gristmill.pipeline.run_engine import RunEngine
+from gristmill.pipeline.step_output import kept_output
 from gristmill.store.collecting import IN_USE
 from gristmill.store.project import Project, using
 from gristmill.store.runs import Execution, RunLog
@@ -245,7 +246,7 @@ class _StepRun:
         draft = self._filled("stopped", why, key, None)
         began = time.perf_counter()
         try:
-            with self.engine.in_force():
+            with self.engine.in_force(), kept_output(self.log, self.result.run, self.step.name):
                 output = self._call(key, force=reasons is not None)
         except (Exception, SystemExit) as error:
             failure = as_step_error(error, self.step, self.pipeline)

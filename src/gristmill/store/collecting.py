@@ -16,7 +16,15 @@ from sqlalchemy import select
 
 from gristmill.core.errors import StoreError, UsageError
 from gristmill.store.gathered import GATHERED, read_gathered
-from gristmill.store.tables import artifacts, elements, executions, links, runs, versions
+from gristmill.store.tables import (
+    artifacts,
+    elements,
+    enclosures,
+    executions,
+    links,
+    runs,
+    versions,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,10 +63,10 @@ class Garbage:
 def find_garbage(project: Project, *, keep_runs: int = 10, keep_days: float = 30.0) -> Garbage:
     """Find what nothing refers to.
 
-    Kept are the inputs and results of the newest `keep_runs` runs of each pipeline, of all runs of
-    the last `keep_days` days and of those that are going on; the bundles of all registered models;
-    what was stored without a run; the members of all these; and whatever was written within the
-    last hour.
+    Kept are the inputs, results and enclosures of the newest `keep_runs` runs of each pipeline, of
+    all runs of the last `keep_days` days and of those that are going on; the bundles of all
+    registered models; what was stored without a run; the members of all these; and whatever was
+    written within the last hour.
 
     Args:
         project: whose artifacts.
@@ -163,10 +171,11 @@ def _wanted(project: Project, kept: set[str]) -> set[str]:
             tied.add(digest)
             if run in kept:
                 wanted.add(digest)
-        for digest, run in connection.execute(select(elements.c.artifact, elements.c.run)):
-            tied.add(digest)
-            if run in kept:
-                wanted.add(digest)
+        for table in (elements, enclosures):
+            for digest, run in connection.execute(select(table.c.artifact, table.c.run)):
+                tied.add(digest)
+                if run in kept:
+                    wanted.add(digest)
         wanted |= set(connection.execute(select(versions.c.artifact)).scalars())
         wanted |= set(connection.execute(select(artifacts.c.digest)).scalars()) - tied
     return wanted
@@ -186,13 +195,17 @@ def _members(project: Project, wanted: set[str]) -> set[str]:
 
 
 def _leftovers(project: Project, now: float) -> Iterator[Path]:
-    """Yield what killed runs left behind: drafts of artifacts, and locks that nobody holds.
+    """Yield what killed runs left behind: drafts of artifacts, output, locks that nobody holds.
 
     The work folders of steps stay: a killed training goes on from there.
     """
     drafts = project.home / "work" / "drafts"
     for path in drafts.iterdir() if drafts.is_dir() else ():
         if path.stat().st_mtime < now - _FRESH_SECONDS:
+            yield path
+    printed = project.home / "work" / "output"
+    for path in printed.iterdir() if printed.is_dir() else ():
+        if path.stat().st_mtime < now - _DAY and not project.is_locked(f"run-{path.name}"):
             yield path
     locks = project.home / "locks"
     for path in locks.glob("step-*") if locks.is_dir() else ():

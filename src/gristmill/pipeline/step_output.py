@@ -1,0 +1,123 @@
+"""What a step prints: shown as ever, and kept with the run.
+
+with kept_output(log, run, step):        where a step runs in this process
+    ...
+
+with step_output(output_folder(project, run, step)):    in a process of the step's own,
+    ...
+keep_output(log, run, step)              and where runs are recorded, once that has ended
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from gristmill.core.progress import LineReporter, current, is_reporting, reporting
+from gristmill.pipeline.provenance.bounded_log import read_bounded_log
+
+if TYPE_CHECKING:
+    from gristmill.store.project import Project
+    from gristmill.store.runs import Artifact, RunLog
+
+LOG_FILE = "log.txt"
+_one = threading.Lock()
+"""Descriptors 1 and 2 belong to the process: one block at a time can have them."""
+
+
+def _renew() -> None:
+    """A forked process has descriptors of its own."""
+    global _one
+    _one = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew)
+
+
+@contextmanager
+def kept_output(log: RunLog, run: str, step: str) -> Iterator[None]:
+    """Show what the block prints as ever and keep it, with the traceback if it fails.
+
+    What is kept of one step is at most 768 KB: its beginning and its end, and a line says how much
+    is missing between them.
+    """
+    try:
+        with step_output(output_folder(log.project, run, step)):
+            yield
+    except BaseException as failure:
+        try:
+            keep_output(log, run, step)
+        except Exception as error:  # the step's own failure is the one to be told
+            failure.add_note(f"its log could not be kept: {error}")
+        raise
+    keep_output(log, run, step)
+
+
+@contextmanager
+def step_output(folder: Path) -> Iterator[None]:
+    """Show what the block prints as ever, and write it into a folder; a failure's traceback, too.
+
+    Python's streams, native code and child processes are heard. In a process where a block is under
+    way already, or in another thread, nothing is written down.
+
+    Args:
+        folder: from `output_folder`; `keep_output` takes it from there.
+    """
+    ours = _one
+    if not ours.acquire(blocking=False):
+        yield
+        return
+    from gristmill.pipeline.provenance.output_capture import captured
+
+    try:
+        with captured(folder) as record:
+            try:
+                # Progress that nobody shows is written down all the same.
+                with reporting(current() if is_reporting() else LineReporter(record)):
+                    yield
+            except BaseException as error:
+                record.writelines(traceback.format_exception(error))
+                raise
+    finally:
+        ours.release()
+
+
+def output_folder(project: Project, run: str, step: str) -> Path:
+    """Return where a step's output is written while it runs."""
+    return project.home / "work" / "output" / run / quote(step, safe="")
+
+
+def keep_output(log: RunLog, run: str, step: str) -> Artifact | None:
+    """Move what a step has printed into the store, and note that it belongs to the run.
+
+    Returns:
+        The artifact of the text; None for a step that printed nothing.
+
+    Raises:
+        StoreError: it cannot be stored.
+        OSError: the disk is full.
+    """
+    from gristmill.store.codecs import Encoded
+    from gristmill.store.enclosures import enclose
+
+    folder = output_folder(log.project, run, step)
+    text, left_out = read_bounded_log(folder)
+    artifact = None
+    if text:
+        with log.draft() as draft:
+            (draft / LOG_FILE).write_text(text)
+            summary = {"characters": len(text), "left_out": left_out}
+            lines = text.count("\n")
+            artifact = log.put(draft, Encoded(f"path:{LOG_FILE}", "log", lines, summary))
+        enclose(log, run, step, "log", artifact)
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # that of the run, once it is empty
+        folder.parent.rmdir()
+    return artifact
