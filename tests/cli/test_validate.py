@@ -167,6 +167,22 @@ def test_commands_say_the_same_on_an_engine(say: Say) -> None:
     assert "unknown engine 'cloud'" in say("rows bad.csv --engine cloud", 2)
 
 
+def test_parts_that_fail_are_left_out_on_request(say: Say) -> None:
+    pl.read_csv("train.csv").write_parquet("broken.parquet")
+    data = Path("broken.parquet").read_bytes()
+    half = len(data) // 2
+    Path("broken.parquet").write_bytes(data[:4] + bytes(half) + data[4 + half :])
+    assert "--skip-failed" in say("train.csv broken.parquet --engine inline", code=5)
+    told = say("train.csv broken.parquet --engine inline --skip-failed -o rest", code=5)
+    assert "note: 1 part with 2,000 rows could not be worked on" in told
+    assert "written: rest" in told
+    told = say("check train.csv broken.parquet --skip-failed", code=3)
+    assert "skipped_part" in told
+    assert "neither good nor bad" in say(
+        "check train.csv broken.parquet --skip-failed --bad x.csv", code=2
+    )
+
+
 def test_rules_that_cannot_be_applied_to_rows_are_told(say: Say) -> None:
     rules = '[rules.a]\nholds = "hour > none"\n[rules.b]\nholds = "odd(hour)"\n'
     Path("schema.toml").write_text(Path("schema.toml").read_text() + rules)

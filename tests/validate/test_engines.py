@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import os
 import signal
 from collections.abc import Callable
@@ -13,7 +14,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gristmill.core.errors import DataError, GristmillError
+from gristmill.core.errors import DataError, GristmillError, UsageError
+from gristmill.data.file_part import FilePart
+from gristmill.data.stream import open_stream
 from gristmill.engine import Engine, LocalProcesses, using_engine
 from gristmill.validate import (
     FeatureSpec,
@@ -23,9 +26,11 @@ from gristmill.validate import (
     Statistics,
     TableSpec,
     profile,
+    quarantine,
     split_rows,
 )
 from gristmill.validate.checks import subject
+from gristmill.validate.parts import FailedParts, map_runs
 from gristmill.validate.rows.row_check import RowCheck, RowSplitter
 
 NOW = dt.datetime(2024, 3, 1)
@@ -130,6 +135,93 @@ def test_a_file_that_workers_cannot_read_is_named(files: list[Path]) -> None:
     with pytest.raises(DataError) as caught:
         profile(files[0], engine="inline")
     assert "orders.parquet" in str(caught.value.where)
+
+
+@pytest.fixture
+def damaged(table: pl.DataFrame, tmp_path: Path) -> Path:
+    """The table in row groups as large as parts, of which the second cannot be read."""
+    path = tmp_path / "damaged.parquet"
+    table.write_parquet(path, row_group_size=ROWS)
+    table[ROWS : 2 * ROWS].write_parquet(alone := io.BytesIO())
+    group = alone.getvalue()[4:204]  # as in the file, wherever that has it
+    data = path.read_bytes()
+    assert data.count(group) == 1
+    path.write_bytes(data.replace(group, bytes(len(group))))
+    return path
+
+
+def test_parts_that_fail_are_left_out_and_told(
+    any_engine: Engine, table: pl.DataFrame, damaged: Path, tmp_path: Path
+) -> None:
+    how = {"partition_rows": ROWS, "on_error": "skip"}
+    alone, shared = profile(damaged, **how), profile(damaged, **how, engine=any_engine)
+    assert _bytes(shared, tmp_path / "two") == _bytes(alone, tmp_path / "one")
+    (left_out,) = shared.skipped
+    assert (left_out.number, left_out.rows) == (1, ROWS)
+    assert left_out.where.endswith("damaged.parquet, rows 200 to 400")
+    assert Statistics.load(tmp_path / "two").skipped == shared.skipped
+    assert shared.describe()["skipped"] == alone.describe()["skipped"]
+
+    rest = profile(pl.concat([table[:ROWS], table[2 * ROWS :]]), partition_rows=ROWS)
+    assert (shared.rows, shared.repeats.to_bytes()) == (rest.rows, rest.repeats.to_bytes())
+    price = shared.features["price"]
+    assert price.distinct.to_bytes() == rest.features["price"].distinct.to_bytes()
+
+    with pytest.raises(DataError, match="the data cannot be read") as caught:
+        profile(damaged, partition_rows=ROWS, engine=any_engine)
+    assert "damaged.parquet, rows 200 to 400" in str(caught.value.where)
+    assert "--skip-failed" in str(caught.value.fix)
+
+
+def test_a_check_without_a_part_finds_that_it_is_left_out(
+    table: pl.DataFrame, damaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subject, "PART_ROWS", ROWS)
+    report = SCHEMA.check(damaged, baseline=damaged, now=NOW, on_error="skip")
+    told = [finding for finding in report.findings if finding.code == "skipped_part"]
+    assert [finding.severity for finding in told] == ["error", "warning"]
+    assert told[0].message.startswith("1 part with 200 rows could not be worked on and is left out")
+    assert (told[0].evidence.count, told[0].evidence.total) == (200, table.height)
+    assert report.exit_code == 3
+    found = {row for row in report.rows["row_id"] if not 200 <= row < 400}
+    assert found == set(report.rows["row_id"])
+    assert 1100 in found  # a key that its first half repeats, on both sides of the gap
+    with pytest.raises(DataError, match="nobody knows which of their rows are good"):
+        quarantine(damaged, report)
+
+
+def test_a_table_of_which_no_part_can_be_read(table: pl.DataFrame, tmp_path: Path) -> None:
+    table.write_parquet(path := tmp_path / "gone.parquet", row_group_size=ROWS)
+    data = path.read_bytes()
+    path.write_bytes(data[:4] + bytes(len(data) // 2) + data[4 + len(data) // 2 :])
+    size = table.height
+    with pytest.raises(DataError, match="cannot be read"):
+        profile(path, partition_rows=size, engine="inline", on_error="skip")
+    with pytest.raises(UsageError, match="on_error 'raise' or 'skip', found 'stop'"):
+        profile(path, on_error="stop")  # type: ignore[arg-type]
+
+
+def _dies_over_nine(parts: list[FilePart]) -> list[int]:
+    if any(part.number == 9 for part in parts):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return [part.number for part in parts]
+
+
+def test_of_a_run_that_kills_its_workers_only_one_part_is_left_out(tmp_path: Path) -> None:
+    pl.DataFrame({"n": range(100)}).write_parquet(path := tmp_path / "n.parquet")
+    failed = FailedParts("skip")
+    with LocalProcesses(1) as engine:
+        # Behind so many workers a run is of two parts.
+        engine.parallelism = 17
+        found = list(map_runs(engine, _dies_over_nine, open_stream(path), 5, failed))
+    assert [state for state, *_ in found] == [
+        *([n, n + 1] for n in range(0, 8, 2)), [8], None, *([n, n + 1] for n in range(10, 20, 2))
+    ]  # fmt: skip
+    assert [parts for _, parts, _ in found] == [2] * 4 + [1, 1] + [2] * 5
+    (left_out,) = failed.skipped
+    assert left_out.where.endswith("n.parquet, rows 45 to 50")
+    assert "SIGKILL" in left_out.reason
+    assert left_out.reason.endswith("in each of 3 tries")
 
 
 def test_wrong_arguments_are_told_by_workers_as_here(table: pl.DataFrame) -> None:

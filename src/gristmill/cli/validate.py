@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,13 @@ from gristmill.cli.validate_options import (
     page_option,
     refuse_filled,
     refuse_overwriting,
+    skip_option,
 )
 from gristmill.cli.validate_output import reading_notes, say_notes
 
 if TYPE_CHECKING:
     from gristmill.engine.protocol import Engine
+    from gristmill.validate.skipped import OnError
     from gristmill.validate.statistics.statistics import Statistics
 
 SUBCOMMANDS = {
@@ -56,6 +59,7 @@ SUBCOMMANDS = {
 @click.option("--weight", help="The column that weighs the rows.")
 @click.option("--cross-features", is_flag=True, help="Also covariances and correlations.")
 @engine_option
+@skip_option
 @page_option
 @json_option
 def command(
@@ -66,6 +70,7 @@ def command(
     weight: str | None,
     cross_features: bool,
     engine: str | None,
+    skip_failed: bool,
     page: Path | None,
     as_json: bool,
 ) -> None:
@@ -87,15 +92,17 @@ def command(
     Exit codes:
       0  profiled
       2  wrong call
-      5  the data cannot be read at all
+      5  the data cannot be read at all, or parts of it are left out
     """
     from gristmill.engine.current import chosen_engine
 
     refuse_filled(output)
     refuse_overwriting(data, page)
     with chosen_engine(engine) as where:
-        statistics, notes = _statistics(data, slices, weight, cross_features, where)
-        beside = None if baseline is None else _statistics((baseline,), (), None, False, where)[0]
+        on_error: OnError = "skip" if skip_failed else "raise"
+        profiled = partial(_statistics, engine=where, on_error=on_error)
+        statistics, notes = profiled(data, slices, weight, cross_features)
+        beside = None if baseline is None else profiled((baseline,))[0]
     payload = statistics.describe() | {"notes": notes}
     emit(payload, as_json, lambda: _show(statistics, beside, notes))
     if output is not None:
@@ -109,17 +116,29 @@ def command(
         for place in (output, page):
             if place is not None:
                 say(f"written: {place}")
+    if statistics.skipped:
+        from gristmill.core.errors import DataError
+
+        count = len(statistics.skipped)
+        raise DataError(
+            f"the statistics are those of the other parts: {count} could not be worked on",
+            where=", ".join(str(place) for place in data[:3]),
+            fix="mend what the notes name, and profile it again",
+        )
 
 
 def _statistics(
     data: tuple[Path | str, ...],
-    slices: tuple[str, ...],
-    weight: str | None,
-    cross_features: bool,
+    slices: tuple[str, ...] = (),
+    weight: str | None = None,
+    cross_features: bool = False,
+    *,
     engine: Engine | None,
+    on_error: OnError,
 ) -> tuple[Statistics, list[str]]:
     """Profile files, or add up kept statistics; with notes on what had to be mended."""
     from gristmill.data.stream import open_stream
+    from gristmill.validate.checks.reading import check_skipped
     from gristmill.validate.statistics.profiler import profile_stream
     from gristmill.validate.statistics.statistics import Statistics
 
@@ -133,12 +152,13 @@ def _statistics(
             name = f"{name} and {len(files) - 1} more"
         stream = open_stream(files)
         parts.append(profile_stream(stream, name=name, slices=list(slices) or None, weight=weight,
-                                    cross_features=cross_features, engine=engine))  # fmt: skip
+                                    cross_features=cross_features, engine=engine,
+                                    on_error=on_error))  # fmt: skip
         notes = reading_notes(stream, parts[-1].rows)
     total = parts[0]
     for part in parts[1:]:
         total = total + part
-    return total, notes
+    return total, notes + [draft.message for draft in check_skipped(total)]
 
 
 def _show(statistics: Statistics, baseline: Statistics | None, notes: list[str]) -> None:

@@ -21,6 +21,7 @@ from gristmill.cli.validate_options import (
     refuse_filled,
     refuse_overwriting,
     schema_option,
+    skip_option,
 )
 from gristmill.cli.validate_output import show_report, write_report_files
 from gristmill.core.errors import FindingsError
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 @click.option("--good", type=FILE, help="Write the rows that no finding names, typed, here.")
 @click.option("--bad", type=FILE, help="Write the rows that a finding names, with reasons, here.")
 @engine_option
+@skip_option
 @json_option
 def command(
     data: tuple[Path | str, ...],
@@ -64,6 +66,7 @@ def command(
     good: Path | None,
     bad: Path | None,
     engine: str | None,
+    skip_failed: bool,
     as_json: bool,
 ) -> None:
     """Check DATA against its schema, and its distributions against a baseline.
@@ -82,12 +85,15 @@ def command(
     Exit codes:
       0  nothing wrong, or warnings only
       2  wrong call, or a schema that cannot be read
-      3  a finding is an error
+      3  a finding is an error; with --skip-failed parts that are left out are one
       5  the data cannot be read at all
     """
     from gristmill.validate.rows.row_files import refuse_unwritable
     from gristmill.validate.schemas.schema import Schema
 
+    if skip_failed and (good or bad):
+        raise click.UsageError("Rows that were left out are neither good nor bad: leave --good and "
+                               "--bad away, or --skip-failed.")  # fmt: skip
     schema = Schema.read(schema_file)
     refuse_filled(output)
     refuse_overwriting([*data, schema_file], page, junit, good, bad)
@@ -100,6 +106,7 @@ def command(
         now=now,
         tfdv_measures=_tfdv_measures(schema),
         engine=engine,
+        on_error="skip" if skip_failed else "raise",
     )
     # The verdict first: a disk that is full must not take it away.
     emit(report.describe(), as_json, lambda: show_report(report, saved_as=output))

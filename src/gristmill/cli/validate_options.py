@@ -65,6 +65,16 @@ def engine_option(function: F) -> F:
     return option(function)
 
 
+def skip_option(function: F) -> F:
+    """Add `--skip-failed`."""
+    option = click.option(
+        "--skip-failed",
+        is_flag=True,
+        help="Leave out parts that cannot be read or worked on, and tell them; default: stop.",
+    )
+    return option(function)
+
+
 def page_option(function: F) -> F:
     """Add `--page`."""
     option = click.option("--page", type=FILE, metavar="FILE.html", help="Also write a page.")

@@ -36,18 +36,19 @@ class MergeTree(Generic[S]):
 
     def __init__(self, add: Callable[[S, S], S]) -> None:
         self._add = add
-        self._subtrees: list[tuple[int, S]] = []
+        self._subtrees: list[tuple[int, S | None]] = []
 
-    def push(self, state: S, parts: int = 1) -> None:
+    def push(self, state: S | None, parts: int = 1) -> None:
         """Take the next state.
 
         Args:
-            state: of one part, or the total of a run of parts.
+            state: of one part, or the total of a run of parts; None for a gap, which adds nothing
+                and leaves the places of all others as they are.
             parts: how many parts a run has: a power of two, the same for all of them. The last run
                 may have had fewer.
         """
         while self._subtrees and self._subtrees[-1][0] == parts:
-            state = self._add(self._subtrees.pop()[1], state)
+            state = self._joined(self._subtrees.pop()[1], state)
             parts *= 2
         self._subtrees.append((parts, state))
 
@@ -57,8 +58,13 @@ class MergeTree(Generic[S]):
             return None
         *earlier, (_, total) = self._subtrees
         for _, state in reversed(earlier):
-            total = self._add(state, total)
+            total = self._joined(state, total)
         return total
+
+    def _joined(self, earlier: S | None, later: S | None) -> S | None:
+        if earlier is None or later is None:
+            return later if earlier is None else earlier
+        return self._add(earlier, later)
 
 
 def added_up(states: Iterable[S], add: Callable[[S, S], S]) -> S | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,14 @@ from gristmill.core.progress import task
 from gristmill.engine.current import chosen_engine
 from gristmill.validate.checks.collect import Collector
 from gristmill.validate.checks.inspection import Inspection
+from gristmill.validate.checks.reading import check_skipped
 from gristmill.validate.checks.report import Report
 from gristmill.validate.checks.shifts import add_shifts
 from gristmill.validate.checks.subject import Checkable, PartTyper, TypedStream, profile_typed
-from gristmill.validate.parts import map_runs
+from gristmill.validate.parts import FailedParts, map_runs
 from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.schemas.schema import Schema
+from gristmill.validate.skipped import OnError
 from gristmill.validate.statistics.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def check(
     now: dt.datetime | None = None,
     tfdv_measures: Measures | None = None,
     engine: Engine | str | None = None,
+    on_error: OnError = "raise",
 ) -> Report:
     """Check a table, or its statistics, against a schema, in one pass and bounded memory.
 
@@ -63,28 +66,35 @@ def check(
         engine: where parts are checked: an open engine or the name of one; None for the current
             engine, if there is one, else this process.
         tfdv_measures: computes TFDV's own figures, where the schema compares by those.
+        on_error: what becomes of a part that cannot be read, or over which workers die: `raise`
+            ends the check and names it; `skip` leaves it out, which is a finding (`skipped_part`),
+            and checks the others.
 
     Raises:
         DataError: the data cannot be read, or a baseline has no rows.
+        StepError: workers died over a part; names it.
         UsageError: the schema knows no such environment, or holds a pattern, time or duration
             that cannot be read.
     """
     active = schema.active(environment)
     fresh = partial(Inspection, schema, active, environment, _utc(now))
-    inspection = fresh()
+    inspection, failed = fresh(), FailedParts(on_error)
     with chosen_engine(engine) as where:
-        before = None if baseline is None else profile_typed(baseline, schema, "baseline", where)
-        served = None if serving is None else profile_typed(serving, schema, "serving", where)
+        typed = partial(profile_typed, schema=schema, engine=where, on_error=on_error)
+        before = None if baseline is None else typed(baseline, name="baseline")
+        served = None if serving is None else typed(serving, name="serving")
         source = None
         if isinstance(data, Statistics):
             inspection.recall(data)
         else:
             source = TypedStream(data, schema)
-            _inspect(inspection, fresh, source, where)
+            _inspect(inspection, fresh, source, failed.place(where), failed)
     found = Collector(schema)
     if source is not None:
         inspection.judge_reading(found, source.source)
     current = inspection.judge(found, before)
+    current = replace(current, skipped=current.skipped + tuple(failed.skipped))
+    found.add_all(None, check_skipped(current, before, served))
     if current.rows:
         _compare(found, schema, active, current, before, served, tfdv_measures)
     return _report(found, current, before, source)
@@ -95,6 +105,7 @@ def _inspect(
     fresh: Callable[[], Inspection],
     stream: TypedStream,
     engine: Engine | None,
+    failed: FailedParts,
 ) -> None:
     with task("check", None, "rows") as work:
         if engine is None:
@@ -103,12 +114,16 @@ def _inspect(
                 work.advance(part.part.rows)
             return
         inspector = _Inspector(fresh, stream.typer, stream.source.name)
-        for seen, parts, rows in map_runs(engine, inspector.run, stream.source, stream.rows):
-            inspection.merge(seen, parts)
+        looked_at = map_runs(engine, inspector.run, stream.source, stream.rows, failed)
+        for seen, parts, rows in looked_at:
+            if seen is None:
+                inspection.leave_out(parts)
+            else:
+                inspection.merge(seen, parts)
             work.advance(rows)
     if inspection.needs_whole_table:
         with task("collect rows for rules in SQL", None, "rows") as work:
-            for part in stream.again():
+            for part in stream.again(but={part.number for part in failed.skipped}):
                 inspection.keep(part)
                 work.advance(part.part.rows)
     if wanted := inspection.wanted_parts:

@@ -46,6 +46,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
         feature: the column; None for the table as a whole.
         message: what is wrong, in plain English, with the figures.
         edit: a change of the schema that would accept the data, where accepting can be right.
+        fix: what to do about it, where something else than the data or the schema has to change.
     """
 
     code: str
@@ -54,3 +55,4 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str
     evidence: Evidence = Evidence()
     edit: Edit | None = None
+    fix: str = ""

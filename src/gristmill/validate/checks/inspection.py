@@ -111,6 +111,10 @@ class Inspection:
         for keys in self.key_rules:
             keys.repeated.settle()
 
+    def leave_out(self, parts: int) -> None:
+        """Go on after a run of parts that nobody could look at; see `MergeTree.push`."""
+        self._figures.push(None, parts)
+
     @property
     def key_rules(self) -> list[UniqueKey | CompoundKey | Duplicates]:
         """The rules about keys that repeat, which take the parts in the order of the table."""

@@ -11,6 +11,7 @@ from gristmill.validate.checks.rule import Draft
 from gristmill.validate.checks.seen import Seen
 from gristmill.validate.checks.wording import many
 from gristmill.validate.schemas.feature_spec import Severity
+from gristmill.validate.statistics.statistics import Statistics
 
 _HARMLESS = ("byte_order_mark", "blank_lines", "mixed_line_ends")
 _CUT = "cut_short"
@@ -37,6 +38,23 @@ def check_reading(
         yield Draft("unreadable_row", message, Seen(count, total, texts))
     for note in notes:
         yield _noted(note, rows)
+
+
+def check_skipped(
+    current: Statistics, before: Statistics | None = None, served: Statistics | None = None
+) -> Iterator[Draft]:
+    """Yield a finding for each table of which parts failed and were left out."""
+    compared = (("of the baseline ", before), ("of what is served ", served))
+    for of, table in (("", current), *compared):
+        if table is None or not table.skipped:
+            continue
+        parts, rows = table.skipped, sum(part.rows for part in table.skipped)
+        message = (
+            f"{of}{many(len(parts), 'part')} with {many(rows, 'row')} could not be worked on and "
+            f"{'is' if len(parts) == 1 else 'are'} left out, the first {parts[0]}"
+        )
+        seen = Seen(rows, table.rows + rows, tuple(part.where for part in parts))
+        yield Draft("skipped_part", message, seen, severity="warning" if of else None)
 
 
 def _noted(note: ReadNote, rows: int) -> Draft:

@@ -208,7 +208,7 @@ def _lines(finding: Finding) -> list[str]:
 
 
 def evidence_lines(finding: Finding) -> list[str]:
-    """Spell out what a finding rests on: row ids, shifted bins, the edit that would accept it."""
+    """Spell out what a finding rests on: row ids, shifted bins, and what would help."""
     evidence, lines = finding.evidence, []
     if evidence.rows:
         more = ", ..." if evidence.count > len(evidence.rows) else ""
@@ -217,6 +217,8 @@ def evidence_lines(finding: Finding) -> list[str]:
         lines.extend(largest_shifts(evidence.distribution))
     if finding.edit is not None:
         lines.append(f"to accept: {finding.edit}")
+    if finding.fix:
+        lines.append(f"fix: {finding.fix}")
     return lines
 
 

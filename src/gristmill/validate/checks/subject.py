@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -16,9 +16,10 @@ from gristmill.engine.merge_tree import MergeTree, added_up
 from gristmill.validate.checks.cells import Cells
 from gristmill.validate.checks.places import Part
 from gristmill.validate.kinds import KINDS, cast
-from gristmill.validate.parts import map_runs, table_parts
+from gristmill.validate.parts import FailedParts, map_runs, table_parts
 from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.schemas.schema import Schema
+from gristmill.validate.skipped import OnError
 from gristmill.validate.statistics.profiler import profile_partition
 from gristmill.validate.statistics.statistics import Statistics
 
@@ -105,14 +106,17 @@ class TypedStream:
             empty = dict.fromkeys(self.columns, pl.String)
             yield self.typer.typed(0, pl.DataFrame(schema={ROW_ID: pl.Int64, **empty}))
 
-    def again(self, numbers: Container[int] | None = None) -> Iterator[TypedPart]:
+    def again(
+        self, numbers: Container[int] | None = None, *, but: Container[int] = ()
+    ) -> Iterator[TypedPart]:
         """Yield the parts once more, cut as engines get them; the log stays as it is.
 
         Args:
             numbers: of the parts that are wanted; None for all.
+            but: of those that are not.
         """
         for part in table_parts(self.source.cut_at(self.rows), self.rows):
-            if numbers is not None and part.number not in numbers:
+            if part.number in but or (numbers is not None and part.number not in numbers):
                 continue
             yield self.typer.typed(part.number, part.read())
 
@@ -133,30 +137,38 @@ class _Profiler:
 
 
 def profile_typed(
-    data: Checkable, schema: Schema, name: str | None = None, engine: Engine | None = None
+    data: Checkable,
+    schema: Schema,
+    name: str | None = None,
+    engine: Engine | None = None,
+    on_error: OnError = "raise",
 ) -> Statistics:
     """Profile a table whose cells are cast to the types of a schema; pass statistics through.
 
     Args:
         engine: where parts are profiled; None for this process.
+        on_error: what becomes of a part that fails; see `profile`.
 
     Raises:
         DataError: the data cannot be read.
+        StepError: workers died over a part.
     """
     if isinstance(data, Statistics):
         return data
     stream = TypedStream(data, schema)
     profiler = _Profiler(stream.typer, name or stream.source.name)
-    tree = MergeTree[Statistics](operator.add)
-    if engine is None:
+    tree, failed = MergeTree[Statistics](operator.add), FailedParts(on_error)
+    where = failed.place(engine)
+    if where is None:
         for part in stream.parts():
             tree.push(profiler.part(part))
     else:
-        for state, parts, _ in map_runs(engine, profiler.run, stream.source, stream.rows):
-            if state is not None:
-                tree.push(state, parts)
+        for state, parts, _ in map_runs(where, profiler.run, stream.source, stream.rows, failed):
+            tree.push(state, parts)
     total = tree.total()
-    return total if total is not None else profile_partition(pl.DataFrame(), name or "data")
+    if total is None:
+        return profile_partition(pl.DataFrame(), name or "data")
+    return replace(total, skipped=tuple(failed.skipped))
 
 
 def _as_guessed(column: pl.Series, kinds: Mapping[str, str]) -> pl.Series:

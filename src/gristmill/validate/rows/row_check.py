@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,7 +23,7 @@ from gristmill.validate.checks.reading import check_reading
 from gristmill.validate.checks.repeated import HashedKeys, Memory, hashed_keys
 from gristmill.validate.checks.report import REASONS, no_unreadable
 from gristmill.validate.checks.subject import schema_kinds
-from gristmill.validate.parts import map_runs, table_parts
+from gristmill.validate.parts import map_runs, named, table_parts
 from gristmill.validate.rows.limits import RARE, Limits, table_limits
 from gristmill.validate.rows.masks import column_masks
 from gristmill.validate.schemas.schema import Schema
@@ -262,11 +264,24 @@ class RowSplitter:
 
     def _finished(self, finish: Callable[[int, RowCheck], P], engine: Engine | None) -> Iterator[P]:
         if engine is not None:
-            yield from engine.map(partial(_split_part, self.judge, finish), self._items(engine))
+            yield from self._split_on(engine, finish)
             return
         for number, part in enumerate(self.stream.parts()):
             repeated = self._repeated(self.judge.keyed(typed(part, self.judge.schema)))
             yield finish(number, self.judge.split(part, repeated))
+
+    def _split_on(self, engine: Engine, finish: Callable[[int, RowCheck], P]) -> Iterator[P]:
+        under_way: deque[FilePart] = deque()
+
+        def items() -> Iterator[_Item]:
+            for item in self._items(engine):
+                under_way.append(item[0])
+                yield item
+
+        split = partial(_split_part, self.judge, finish)
+        with closing(engine.attempts(split, items())) as outcomes:
+            for outcome in outcomes:
+                yield named([under_way.popleft()], outcome).get()
 
     def _items(self, engine: Engine) -> Iterator[_Item]:
         """Yield the parts with the rows whose keys were there before."""
@@ -278,7 +293,7 @@ class RowSplitter:
             hashed = map_runs(engine, partial(_hash_keys, self.judge), self.stream, self.rows)
             repeated: list[list[NDArray[np.uint32]]] = []
             for run, _, rows in hashed:
-                repeated += map(self._repeated, run)
+                repeated += map(self._repeated, run or ())
                 work.advance(rows)
         yield from zip(parts, repeated, strict=True)
 

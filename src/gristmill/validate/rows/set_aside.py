@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from gristmill.core.errors import DataError
 from gristmill.data.stream import open_stream
 from gristmill.data.table import ROW_ID, TableLike
 from gristmill.validate.checks.report import REASONS, Report
@@ -26,6 +27,9 @@ def quarantine(
     Returns:
         The good rows, and the bad rows with a column `reasons` (list of "code: feature"); both in
         the order of the table, both with `row_id`. Every row is in exactly one of them.
+
+    Raises:
+        DataError: the check has left out parts of the table.
     """
     parts = list(iter_quarantined(table, report, schema))
     good = pl.concat([part.good for part in parts], how="vertical_relaxed")
@@ -35,7 +39,17 @@ def quarantine(
 def iter_quarantined(
     table: TableLike | Sequence[str | Path], report: Report, schema: Schema | None = None
 ) -> Iterator[RowCheck]:
-    """Split a table as `quarantine` does, part by part; at least one part."""
+    """Split a table as `quarantine` does, part by part; at least one part.
+
+    Raises:
+        DataError: as `quarantine`.
+    """
+    if report.current is not None and report.current.skipped:
+        raise DataError(
+            "the check left out parts of the table, so nobody knows which of their rows are good",
+            where=report.current.skipped[0].where,
+            fix="mend these parts and check again",
+        )
     stream = open_stream(table, kinds=schema_kinds(schema) if schema else None)
     part: pl.DataFrame | None = None
     for part in stream.parts():

@@ -11,6 +11,7 @@ SEVERITIES: dict[str, Severity] = {
     "row_count_change": "warning",
     "truncated_table": "error",
     "unreadable_row": "error",
+    "skipped_part": "error",
     "reading_note": "warning",
     "missing_column": "error",
     "new_column": "warning",

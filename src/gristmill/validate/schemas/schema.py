@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gristmill.validate.checks.report import Report
     from gristmill.validate.checks.subject import Checkable
     from gristmill.validate.drifts.comparators import Measures
+    from gristmill.validate.skipped import OnError
     from gristmill.validate.statistics.statistics import Statistics
 
 FORMAT = 1
@@ -122,6 +123,7 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         now: dt.datetime | None = None,
         tfdv_measures: Measures | None = None,
         engine: Engine | str | None = None,
+        on_error: OnError = "raise",
     ) -> Report:
         """Check a table, or its statistics, and report what is wrong.
 
@@ -138,6 +140,7 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
             now=now,
             tfdv_measures=tfdv_measures,
             engine=engine,
+            on_error=on_error,
         )
 
     def active(self, environment: str | None = None) -> dict[str, FeatureSpec]:

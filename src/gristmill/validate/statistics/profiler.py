@@ -17,7 +17,8 @@ from gristmill.data.table import ROW_ID, TableLike
 from gristmill.engine.current import chosen_engine
 from gristmill.engine.merge_tree import MergeTree, added_up
 from gristmill.validate.kinds import KINDS, Kind
-from gristmill.validate.parts import map_runs
+from gristmill.validate.parts import FailedParts, map_runs
+from gristmill.validate.skipped import OnError
 from gristmill.validate.statistics.column import profile_column
 from gristmill.validate.statistics.cross_features import CrossFeatures
 from gristmill.validate.statistics.distinct import Repeats
@@ -53,6 +54,7 @@ def profile(
     sample_rows: int = SAMPLE_ROWS,
     kinds: Mapping[str, str] | None = None,
     engine: Engine | str | None = None,
+    on_error: OnError = "raise",
 ) -> Statistics:
     """Profile a table: figures with error bounds for every column but `row_id`.
 
@@ -74,10 +76,14 @@ def profile(
         kinds: what columns are, where the data must not tell: name -> kind.
         engine: where parts are profiled: an open engine or the name of one; None for the current
             engine, if there is one, else this process.
+        on_error: what becomes of a part that cannot be read, or over which workers die: `raise`
+            ends the work and names it; `skip` leaves it out and lists it in `skipped`, with the
+            reason. The figures are then those of all other parts.
 
     Raises:
         DataError: the data cannot be read (on an engine, a damaged row group, too), or a weight is
-            missing, negative or not finite.
+            missing, negative or not finite. With `skip`: of no part at all.
+        StepError: workers died over a part; names it.
         UsageError: `partition_rows` is less than 1 or `sample_rows` less than 0; there is no such
             column of weights, or a slice cannot be made.
     """
@@ -88,7 +94,7 @@ def profile(
     stream = open_stream(data, kinds=kinds, rows=partition_rows)
     return profile_stream(
         stream, name=name, weight=weight, slices=slices, cross_features=cross_features,
-        sample_rows=sample_rows, engine=engine, rows=partition_rows,
+        sample_rows=sample_rows, engine=engine, rows=partition_rows, on_error=on_error,
     )  # fmt: skip
 
 
@@ -102,6 +108,7 @@ def profile_stream(
     sample_rows: int = SAMPLE_ROWS,
     engine: Engine | str | None = None,
     rows: int = PARTITION_ROWS,
+    on_error: OnError = "raise",
 ) -> Statistics:
     """Profile an open stream as `profile` does; what it mended and set aside is then in it.
 
@@ -116,8 +123,10 @@ def profile_stream(
         raise UsageError(f"expected a column of weights, found no column {weight!r}")
     slicer = Slicer(slices) if slices else None
     profiler = _Profiler(name or "data", stream.kinds, weight, slicer, cross_features, sample_rows)
-    with chosen_engine(engine) as where:
-        total = None if where is None else _on_engine(where, profiler, stream, rows)
+    failed = FailedParts(on_error)
+    with chosen_engine(engine) as chosen:
+        where = failed.place(chosen)
+        total = None if where is None else _on_engine(where, profiler, stream, rows, failed)
     if total is None:
         tree = MergeTree[Statistics](operator.add)
         with task("profile", None, "rows") as work:
@@ -166,13 +175,14 @@ class _Profiler:
 
 
 def _on_engine(
-    engine: Engine, profiler: _Profiler, stream: TableStream, rows: int
+    engine: Engine, profiler: _Profiler, stream: TableStream, rows: int, failed: FailedParts
 ) -> Statistics | None:
     """Profile parts on workers; None where only one process can do it."""
     tree = MergeTree[Statistics](operator.add)
     slicer = None if profiler.slicer is None else profiler.slicer.copy()
     with task("profile", None, "rows") as work:
-        for (state, sliced), parts, height in map_runs(engine, profiler.run, stream, rows):
+        for found, parts, height in map_runs(engine, profiler.run, stream, rows, failed):
+            state, sliced = (None, None) if found is None else found
             tree.push(state, parts)
             if slicer is not None and sliced is not None:
                 slicer.merge(sliced)
@@ -180,7 +190,8 @@ def _on_engine(
             if slicer is not None and slicer.full:
                 work.note("too many slices for an engine: which are kept depends on all before")
                 return None
-    return tree.total()
+    total = tree.total()
+    return total and replace(total, skipped=tuple(failed.skipped))
 
 
 def profile_partition(

@@ -10,6 +10,7 @@ import msgspec
 
 from gristmill.core.atomic import write_atomic
 from gristmill.core.errors import DataError
+from gristmill.validate.skipped import SkippedPart
 from gristmill.validate.statistics.cross_features import CrossFeatures
 from gristmill.validate.statistics.distinct import Bounded, Distinct, Repeats
 from gristmill.validate.statistics.feature import FIGURES, STATES, Feature, join
@@ -42,6 +43,7 @@ class Statistics:
         pairs: covariances and correlations of numeric columns, where asked for.
         slices: the statistics of chosen rows, by the slice's name.
         weight: the column that weighs the rows.
+        skipped: parts of the table that failed and are in no figure, where that was asked for.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Statistics:
     pairs: CrossFeatures | None = None
     slices: dict[str, Statistics] = field(default_factory=dict)
     weight: str | None = None
+    skipped: tuple[SkippedPart, ...] = ()
 
     def __add__(self, other: Statistics) -> Statistics:
         names = dict.fromkeys([*self.features, *other.features])
@@ -67,6 +70,7 @@ class Statistics:
             pairs=join(self.pairs, other.pairs),
             slices={n: join(self.slices.get(n), other.slices.get(n)) for n in slices},
             weight=self.weight or other.weight,
+            skipped=self.skipped + other.skipped,
         )
 
     def _feature(self, name: str) -> Feature:
@@ -94,6 +98,8 @@ class Statistics:
                 summary[name] = part.describe()
         if self.slices:
             summary["slices"] = {name: part.describe() for name, part in self.slices.items()}
+        if self.skipped:
+            summary["skipped"] = [msgspec.to_builtins(part) for part in self.skipped]
         return summary
 
     def save(self, folder: Path) -> None:
@@ -208,6 +214,7 @@ class _TableDocument(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
     pairs: dict[str, object] | None = None
     slices: list[_TableDocument] = []
     weight: str | None = None
+    skipped: tuple[SkippedPart, ...] = ()
 
 
 class _Format(msgspec.Struct):
@@ -230,6 +237,7 @@ def _table_document(table: Statistics, blob: _Blob, name: str | None = None) -> 
         pairs=None if table.pairs is None else table.pairs.to_document(),
         slices=[_table_document(part, blob, name) for name, part in table.slices.items()],
         weight=table.weight,
+        skipped=table.skipped,
     )
 
 
@@ -245,6 +253,7 @@ def _table(document: _TableDocument, blob: bytes) -> dict[str, Any]:
         "pairs": None if pairs is None else CrossFeatures.from_document(pairs),
         "slices": {part.name: Statistics(**_table(part, blob)) for part in document.slices},
         "weight": document.weight,
+        "skipped": document.skipped,
     }
 
 

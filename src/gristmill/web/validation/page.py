@@ -115,9 +115,11 @@ def write_profile_page(
             measured = measure(name, baseline.features[name], feature)
             drift += [measured] if measured is not None else []
     pairs = pairs_of(statistics, baseline, drift=drift, schema=schema)
+    left_out = numerals.many(len(statistics.skipped), "part")
     page = _render(
         title or f"Profile of {shorten(statistics.name, 80)}",
-        _subtitle(statistics.name, baseline, when),
+        _subtitle(statistics.name, baseline, when)
+        + (f" · without {left_out} that failed" if statistics.skipped else ""),
         pairs,
         table_sections(statistics, baseline),
         facts=_counts(statistics.rows, baseline, pairs),
