@@ -12,13 +12,23 @@ from gristmill.incremental.changes.padded_frame import PaddedFrame
 from gristmill.incremental.changes.tiles import TileGrid
 
 
-def changed_fast(frame: np.ndarray, reference: np.ndarray, tile: int, noise: Noise) -> np.ndarray:
+def changed_fast(
+    frame: np.ndarray,
+    reference: np.ndarray,
+    tile: int,
+    noise: Noise,
+    before: np.ndarray | None = None,
+) -> np.ndarray:
     grid = TileGrid(*frame.shape[:2], tile)
     current: PaddedFrame[np.uint8] = PaddedFrame(grid, noise.margin, np.uint8)
     lowered: PaddedFrame[np.uint16] = PaddedFrame(grid, noise.margin, np.uint16)
-    current.load(frame)
     lowered.load(reference.astype(np.uint16) - np.uint16(noise.threshold))
-    return Comparison(grid, noise, current, lowered).changed()
+    found = Comparison(grid, noise, current, lowered)
+    if before is not None:
+        current.load(before)
+        found.changed()
+    current.load(frame)
+    return found.changed()
 
 
 rules = st.builds(
@@ -51,6 +61,18 @@ def test_it_is_the_rule_exactly(
     frame = alter(reference, draws, 255)
     expected = slow_rule(frame, reference, tile, noise)
     assert np.array_equal(changed_fast(frame, reference, tile, noise), expected)
+
+
+@pytest.mark.parametrize("noise", [DECODED, NONE])
+def test_the_frame_before_has_no_influence(slow_rule, monkeypatch, noise):
+    monkeypatch.setattr(comparison, "_BAND", 1)
+    reference = np.full((48, 16, 3), 128, np.uint8)
+    before, frame = reference.copy(), reference.copy()
+    before[:16] += 90  # a band that is calm again in the next frame
+    frame[32:] += 90
+    expected = slow_rule(frame, reference, 8, noise)
+    assert expected.any()
+    assert np.array_equal(changed_fast(frame, reference, 8, noise, before), expected)
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -32,12 +32,22 @@ def test_sums_are_those_of_every_square(side, rows, columns, extreme, seed):
     window = WindowSums(side, shape[0], 3 * shape[1])
     out = np.zeros((rows, 3 * shape[1]), np.uint16)
     for _ in range(2):  # what an earlier band left behind has no influence
-        window.add_up(
-            frame.reshape(shape[0], -1), reference.reshape(shape[0], -1).astype(np.uint16), out
-        )
+        flat = frame.reshape(shape[0], -1), reference.reshape(shape[0], -1).astype(np.uint16)
+        assert window.add_up(*flat, out, calm=-1)
     expected = plain_sums(frame.astype(int) - reference, side).reshape(rows, -1)
     found = out[:, : 3 * columns].astype(np.int16)
     assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("side", [1, 3])
+def test_a_calm_band_has_no_sums(side):
+    window, out = WindowSums(side, 8, 30), np.zeros((9 - side, 30), np.uint16)
+    frame = np.full((8, 30), 7, np.uint8)
+    reference = np.zeros((8, 30), np.uint16)
+    assert not window.add_up(frame, reference, out, calm=7)
+    assert window.add_up(frame, reference, out, calm=6)
+    reference[-1, -1] = 8  # 7 - 8 is far above anything calm
+    assert window.add_up(frame, reference, out, calm=7)
 
 
 @pytest.mark.parametrize(("side", "additions"), [(1, 0), (3, 4), (5, 6), (9, 8)])

@@ -61,15 +61,22 @@ class Comparison:
 
     def changed(self) -> NDArray[np.bool_]:
         """Mark the tiles to which the rule applies: bool[rows, columns]."""
+        calm = 2 * self._noise.threshold  # where no number differs by more, no mean does
+        changed = np.zeros((self._grid.rows, self._grid.columns), np.bool_)
+        stirred = False
         for window, frame, lowered, sums, peaks in self._bands:
-            window.add_up(frame, lowered, sums)
+            if not window.add_up(frame, lowered, sums, calm):
+                peaks[...] = 0
+                continue
+            stirred = True
             by_row = sums.reshape(-1, self._grid.tile, sums.shape[1])
             np.maximum.reduce(by_row, axis=1, out=peaks)
+        if not stirred:
+            return changed
         places = self._touched()
         channels = self._tiles[places] > self._noise.limit
         pixels = channels[:, :, 0::3] | channels[:, :, 1::3] | channels[:, :, 2::3]
         self._grid.blank_outside(pixels, *places)
-        changed = np.zeros((self._grid.rows, self._grid.columns), np.bool_)
         changed[places] = np.count_nonzero(pixels, axis=(1, 2)) >= self._noise.pixels
         return changed
 

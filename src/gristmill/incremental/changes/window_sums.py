@@ -46,9 +46,13 @@ class WindowSums:
         return sum(each.nbytes for each in self._buffers)
 
     def add_up(
-        self, frame: NDArray[np.uint8], reference: NDArray[np.uint16], out: NDArray[np.uint16]
-    ) -> None:
-        """Sum up the differences of a band from its reference.
+        self,
+        frame: NDArray[np.uint8],
+        reference: NDArray[np.uint16],
+        out: NDArray[np.uint16],
+        calm: int,
+    ) -> bool:
+        """Sum up the differences of a band from its reference, unless it is calm.
 
         Args:
             frame: channels side by side, uint8[rows, columns].
@@ -56,13 +60,20 @@ class WindowSums:
             out: takes the sums, uint16[rows - side + 1, columns]: element [y, x] is that of a
                 square whose upper left corner is [y, x] in the band. Its last 3 (side - 1) columns
                 mean nothing.
+            calm: a band with no difference above it is calm: no sums are made.
+
+        Returns:
+            Whether there are sums.
         """
         difference = self._buffers[0] if self._additions else out
         np.copyto(self._buffers[0], frame)
         np.subtract(self._buffers[0], reference, out=difference)
+        if difference.max() <= calm:
+            return False
         sums = out.reshape(-1)
         for one, other, total in self._additions:
             np.add(one, other, out=sums[: len(one)] if total is None else total)
+        return True
 
     def _plan(self, values: NDArray[np.uint16], count: int, step: int) -> NDArray[np.uint16]:
         # Plan sums of `count` values that lie `step` apart, one from each place on.
