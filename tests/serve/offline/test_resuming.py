@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -184,22 +184,89 @@ def test_a_full_disk_keeps_finished_parts(
     assert predict_table(bundle, table, out, part_rows=32).resumed == 64
 
 
+@pytest.mark.parametrize("name", ["out.parquet", "out.csv"])
 def test_a_disk_that_refuses_the_output_keeps_all_parts(
-    bundle: Bundle, tmp_path: Path, table_of: Tables, monkeypatch: pytest.MonkeyPatch
+    bundle: Bundle, tmp_path: Path, table_of: Tables, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    table, out = table_of(200), tmp_path / "out.csv"
+    table, out = table_of(200), tmp_path / name
 
-    def refuse(self: object, parts: Iterable[object], columns: object, draft: Path) -> None:
-        assert len(list(parts)) == 7
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(draft))
+    def refuse(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(output.Output, "write", refuse)
-        with pytest.raises(DataError, match=r"out\.csv: the answers cannot be written: No space"):
+        patch.setattr(os, "fsync", refuse)
+        told = rf"{name}: the answers cannot be written: No space"
+        with pytest.raises(DataError, match=told):
             predict_table(bundle, table, out, part_rows=32)
     assert not out.exists()
     assert predict_table(bundle, table, out, part_rows=32).resumed == 200
-    assert pl.read_csv(out)["row_id"].to_list() == list(range(200))
+    read = pl.read_csv if name == "out.csv" else pl.read_parquet
+    assert read(out)["row_id"].to_list() == list(range(200))
+
+
+def test_lines_go_on_behind_those_that_were_joined(
+    bundle: Bundle, tmp_path: Path, table_of: Tables, stopped: Callable[..., None]
+) -> None:
+    table, out, whole = table_of(200), tmp_path / "out.csv", tmp_path / "whole.csv"
+    predict_table(bundle, table, whole, part_rows=32)
+    for done in (1, 3, 5):
+        stopped(done, bundle, table, out, part_rows=32)
+        assert kept_rows(out) == 32 * done
+        (joined,) = work_folder(out).glob("*/joined")
+        assert whole.read_bytes().startswith(joined.read_bytes())
+        with joined.open("ab") as file:
+            file.write(b"half a part, of which nobody was tol")
+        assert not list(work_folder(out).glob("*/*.answers"))
+    assert predict_table(bundle, table, out, part_rows=32).resumed == 160
+    assert out.read_bytes() == whole.read_bytes()
+    assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize("broken", ["joined", "cut", "record", "gone"])
+def test_lines_that_are_damaged_are_done_again_with_all_behind_them(
+    bundle: Bundle, tmp_path: Path, table_of: Tables, stopped: Callable[..., None], broken: str
+) -> None:
+    table, out, whole = table_of(200), tmp_path / "out.jsonl", tmp_path / "whole.jsonl"
+    predict_table(bundle, table, whole, part_rows=32)
+    stopped(5, bundle, table, out, part_rows=32)
+    (joined,) = work_folder(out).glob("*/joined")
+    data, at = joined.read_bytes(), len(b"".join(whole.read_bytes().splitlines(True)[:70]))
+    if broken == "joined":
+        joined.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    elif broken == "cut":
+        joined.write_bytes(data[:at])
+    elif broken == "record":
+        (joined.parent / "00000002.json").write_bytes(b"{")
+    else:
+        joined.unlink()
+    kept = 0 if broken == "gone" else 64
+    assert predict_table(bundle, table, out, part_rows=32).resumed == kept
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_lines_begun_on_an_engine_are_finished_here_and_the_other_way_round(
+    bundle: Bundle, tmp_path: Path, table_of: Tables, stopped: Callable[..., None]
+) -> None:
+    table, whole = table_of(200), tmp_path / "whole.csv"
+    predict_table(bundle, table, whole, part_rows=32)
+    for parts in (2, 4):
+        out = tmp_path / f"out{parts}.csv"
+        stopped(parts, bundle, table, out, part_rows=32)
+        summary = predict_table(bundle, table, out, part_rows=32, engine="inline")
+        assert (summary.resumed, out.read_bytes()) == (32 * parts, whole.read_bytes())
+    real = Ledger.joined
+    out = tmp_path / "out.csv"
+    with pytest.MonkeyPatch.context() as patch:
+        # A folder where the joined file should be: workers' parts stay files of their own.
+        patch.setattr(Ledger, "joined", property(lambda self: self.folder.parent))
+        with pytest.raises(DataError, match="the answers cannot be written"):
+            predict_table(bundle, table, out, part_rows=32, engine="inline")
+    assert Ledger.joined is real
+    kept = kept_rows(out)
+    assert kept > 0
+    assert len(list(work_folder(out).glob("*/*.answers"))) == -(-kept // 32)
+    assert predict_table(bundle, table, out, part_rows=32).resumed == kept
+    assert out.read_bytes() == whole.read_bytes()
 
 
 def full_disk(folder: Path) -> object:
@@ -286,6 +353,7 @@ class Killing:
     ("name", "kills"),
     [
         ("out.parquet", 3),
+        ("out.csv", 2),
         pytest.param("out.parquet", 8, marks=pytest.mark.slow),
         pytest.param("out", 8, marks=pytest.mark.slow),
         pytest.param("out.csv", 8, marks=pytest.mark.slow),

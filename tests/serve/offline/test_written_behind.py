@@ -71,3 +71,27 @@ def test_what_the_writer_raises_ends_the_block() -> None:
         with pytest.raises(Stop):
             run(more)
     assert len(put_after_it) < 1_000_000
+
+
+def test_few_pieces_wait_for_a_writer_that_is_behind() -> None:
+    taken, go_on = list[int](), threading.Event()
+    put_so_far = list[int]()
+
+    def write(pieces: Iterator[int]) -> None:
+        assert go_on.wait(PATIENCE_SECONDS)
+        taken.extend(pieces)
+
+    def run() -> None:
+        with written_behind(write) as put:
+            for piece in range(20):
+                put(piece)
+                put_so_far.append(piece)
+
+    running = threading.Thread(target=run)
+    running.start()
+    running.join(0.2)
+    waiting = len(put_so_far)
+    go_on.set()
+    running.join(PATIENCE_SECONDS)
+    assert 0 < waiting < 10
+    assert taken == put_so_far == list(range(20))

@@ -7,9 +7,11 @@
         00000000.json            part 0 is finished: its rows, and size and CRC of its files
         00000000.answers         a part's bytes, as they will stand in the output
         00000000.bad             its bad rows, where they are asked for
+        joined                   answers of the first parts, where the output is lines of text
 
 A part counts once its `.json` is there, which is written last. The sums tell a part that a power
-cut left torn, so that nothing needs to reach the disk before the whole output does.
+cut left torn, so that nothing needs to reach the disk before the whole output does. Answers are in
+a file of their own, or in `joined`, behind those of the part before.
 """
 
 from __future__ import annotations
@@ -33,15 +35,22 @@ _LOCK = "lock"
 _SEEN = "seen"
 _DRAFT = ".draft"
 _DONE = ".json"
+_JOINED = "joined"
 ANSWERS = "answers"
 BAD = "bad"
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """Size and CRC-32 of a file."""
+    """Size and CRC-32 of a file, or of a piece of `joined` that begins at the byte `at`."""
 
     size: int
     crc: int
+    at: int | None = None
+
+    @classmethod
+    def of(cls, data: bytes) -> Stored:
+        """Return those of some bytes."""
+        return cls(len(data), zlib.crc32(data))
 
 
 class PartRecord(msgspec.Struct, frozen=True):
@@ -66,6 +75,11 @@ class PartRecord(msgspec.Struct, frozen=True):
     files: dict[str, Stored]
     columns: tuple[str, ...] = ()
     ids: str = ""
+
+    def joined_at(self, at: int) -> PartRecord:
+        """Return the record of the part once its answers are joined, from the byte `at` on."""
+        answers = msgspec.structs.replace(self.files[ANSWERS], at=at)
+        return msgspec.structs.replace(self, files=self.files | {ANSWERS: answers})
 
 
 class Ledger:
@@ -100,12 +114,34 @@ class Ledger:
         Raises:
             OSError: the disk refuses; names the file.
         """
-        sums = {kind: Stored(len(data), zlib.crc32(data)) for kind, data in files.items()}
+        sums = self.write(number, files, sync=sync)
+        return self.finish(number, msgspec.structs.replace(record, files=sums))
+
+    def write(
+        self, number: int, files: Mapping[str, bytes], *, sync: bool = False
+    ) -> dict[str, Stored]:
+        """Write files of a part, which does not count yet; return their sums.
+
+        Raises:
+            OSError: as `store`.
+        """
         for kind, data in files.items():
             self._write(self.path(number, kind), data, sync=sync)
-        whole = msgspec.structs.replace(record, files=sums)
-        self._write(self._done(number), msgspec.json.encode(whole))
-        return whole
+        return {kind: Stored.of(data) for kind, data in files.items()}
+
+    def finish(self, number: int, record: PartRecord) -> PartRecord:
+        """Write that a part is there, with the sums of all that belongs to it.
+
+        Raises:
+            OSError: as `store`.
+        """
+        self._write(self._done(number), msgspec.json.encode(record))
+        return record
+
+    @property
+    def joined(self) -> Path:
+        """Where the answers of the first parts lie one behind the other, if they are joined."""
+        return self.folder / _JOINED
 
     def draft(self, kind: str) -> Path:
         """Return a path beside the parts that nothing else uses, with nothing there."""
@@ -114,7 +150,8 @@ class Ledger:
         return path
 
     def records(self) -> dict[int, PartRecord]:
-        """Return the finished parts by number; forget those whose files are damaged or missing."""
+        """Return the finished parts by number; forget those whose files are damaged or missing,
+        and of joined ones those behind such a part."""
         found: dict[int, PartRecord] = {}
         for path in sorted(self.folder.glob(f"*{_DONE}")):
             number = int(path.stem)
@@ -122,7 +159,7 @@ class Ledger:
                 record = msgspec.json.decode(path.read_bytes(), type=PartRecord)
             except msgspec.DecodeError:
                 record = None
-            if record is not None and self._sound(number, record):
+            if record is not None and self._sound(number, record, found.get(number - 1)):
                 found[number] = record
             else:
                 path.unlink()
@@ -136,7 +173,7 @@ class Ledger:
         """
         path = self.path(number, kind)
         data = path.read_bytes()
-        if Stored(len(data), zlib.crc32(data)) != stored:
+        if Stored.of(data) != stored:
             raise ServeError(
                 "this finished part has changed since it was written",
                 where=str(path),
@@ -144,12 +181,16 @@ class Ledger:
             )
         return data
 
-    def _sound(self, number: int, record: PartRecord) -> bool:
+    def _sound(self, number: int, record: PartRecord, before: PartRecord | None) -> bool:
+        if not _follows(number, record, before):
+            return False
         for kind, stored in record.files.items():
-            path = self.path(number, kind)
-            if not path.exists() or path.stat().st_size != stored.size:
+            path = self.path(number, kind) if stored.at is None else self.joined
+            if not path.exists():
                 return False
-            if _crc(path) != stored.crc:
+            if stored.at is None and path.stat().st_size != stored.size:
+                return False
+            if _sum(path, stored.at or 0, stored.size) != (stored.size, stored.crc):
                 return False
         return True
 
@@ -264,9 +305,20 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _crc(path: Path) -> int:
-    crc = 0
+def _follows(number: int, record: PartRecord, before: PartRecord | None) -> bool:
+    """Tell whether a part, if it is joined, lies right behind the one before, which is, too."""
+    answers = record.files.get(ANSWERS)
+    if number == 0 or answers is None or answers.at is None:
+        return True
+    last = None if before is None else before.files.get(ANSWERS)
+    return last is not None and last.at is not None and last.at + last.size == answers.at
+
+
+def _sum(path: Path, start: int, size: int) -> tuple[int, int]:
+    """Return how many of so many bytes there are, and their CRC."""
+    crc = found = 0
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            crc = zlib.crc32(block, crc)
-    return crc
+        file.seek(start)
+        while block := file.read(min(1 << 20, size - found)):
+            crc, found = zlib.crc32(block, crc), found + len(block)
+    return found, crc

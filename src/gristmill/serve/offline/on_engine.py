@@ -17,7 +17,7 @@ from gristmill.engine.failures import as_ours
 from gristmill.engine.outcome import Outcome, RemoteTraceback
 from gristmill.engine.protocol import Engine
 from gristmill.serve.offline.ledger import PartRecord
-from gristmill.serve.offline.part_writer import PartWriter
+from gristmill.serve.offline.part_writer import FinishedPart, PartWriter
 from gristmill.serve.offline.source import Run
 
 _MOST_FAILED = 20
@@ -71,7 +71,8 @@ class RunAnswerer:
                 done.append(Finished(number, _failed(error, number)))
                 continue
             if is_seen:
-                done.append(Finished(number, Outcome(self.writer.stored(number, files, record))))
+                stored = self.writer.stored(number, files, record)
+                done.append(Finished(number, Outcome(stored.record)))
             else:
                 done.append(Finished(number, Outcome(record), files))
         return done
@@ -114,8 +115,8 @@ class Failures:
 
 def answered_on_engine(
     engine: Engine, writer: PartWriter, runs: Iterable[Run], failures: Failures
-) -> Generator[tuple[int, PartRecord], None, None]:
-    """Yield the number and record of each part that was answered, in order, once it is written.
+) -> Generator[FinishedPart, None, None]:
+    """Yield the parts that were answered, in order.
 
     Args:
         engine: where.
@@ -145,9 +146,9 @@ def answered_on_engine(
                 if part.error is not None:
                     failures.add(number, part.error, part.trace)
                 elif files is None:
-                    yield number, part.get()
+                    yield FinishedPart(number, part.get())
                 else:
-                    yield number, writer.stored(number, files, part.get())
+                    yield writer.finished(number, files, part.get())
 
 
 def _failed(error: Exception, number: int) -> Outcome[PartRecord]:

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias
+from typing import BinaryIO, Literal, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -24,6 +24,7 @@ from gristmill.core.errors import UsageError
 from gristmill.serve.offline.row_groups import RowGroupWriter
 
 Format: TypeAlias = Literal["parquet", "csv", "tsv", "jsonl", "folder"]
+Piece = TypeVar("Piece")
 
 _SUFFIXES: dict[str, Format] = {
     ".parquet": "parquet",
@@ -90,6 +91,11 @@ class Output:
         return self.format not in _SEPARATORS
 
     @property
+    def is_lines(self) -> bool:
+        """Whether it is one file of text, of which parts are lines."""
+        return self.format in ("csv", "tsv", "jsonl")
+
+    @property
     def is_folder(self) -> bool:
         """Whether each part is a file of its own."""
         return self.format == "folder"
@@ -122,9 +128,11 @@ class Output:
         """
         with draft.open("wb") as file:
             if self.format == "parquet":
-                _write_parquet(_to_disk(parts, file), file)
+                _write_parquet(to_disk(parts, file), file)
             else:
-                self._write_lines(_to_disk(parts, file), columns, file)
+                file.write(self.header(columns))
+                for _, data in to_disk(parts, file):
+                    file.write(data)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.path)
@@ -152,29 +160,26 @@ class Output:
         draft.rename(self.path)
         shutil.rmtree(old, ignore_errors=True)
 
-    def _write_lines(
-        self, parts: Iterable[tuple[int, bytes]], columns: Iterable[str], file: BinaryIO
-    ) -> None:
-        if self.format != "jsonl":
-            head = io.BytesIO()
-            names = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
-            names.write_csv(head, separator=_SEPARATORS[self.format])
-            data = head.getvalue()
-            file.write(gzip.compress(data, 6, mtime=0) if self.gzipped else data)
-        for _, data in parts:
-            file.write(data)
+    def header(self, columns: Iterable[str]) -> bytes:
+        """Return what stands before the lines of the first part; nothing in JSON Lines."""
+        if self.format not in _SEPARATORS:
+            return b""
+        head = io.BytesIO()
+        names = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+        names.write_csv(head, separator=_SEPARATORS[self.format])
+        data = head.getvalue()
+        return gzip.compress(data, 6, mtime=0) if self.gzipped else data
 
 
-def _to_disk(parts: Iterable[tuple[int, bytes]], file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield parts, and send to the disk what was written of them, not all of it at the end."""
-    waiting = 0
-    for rows, data in parts:
-        yield rows, data
-        waiting += len(data)
-        if waiting >= _SYNC_BYTES:
+def to_disk(pieces: Iterable[Piece], file: BinaryIO) -> Iterator[Piece]:
+    """Yield pieces, and send to the disk what was written of them, not all of it at the end."""
+    synced = file.tell()
+    for piece in pieces:
+        yield piece
+        if file.tell() - synced >= _SYNC_BYTES:
             file.flush()
             os.fsync(file.fileno())
-            waiting = 0
+            synced = file.tell()
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
+import msgspec
 import polars as pl
 
 from gristmill.core.errors import BundleError, DataError, FindingsError
@@ -17,7 +19,7 @@ from gristmill.data.table import ROW_ID
 from gristmill.serve.offline.answered_part import Answered, Guard, answer_part
 from gristmill.serve.offline.answering import by_class
 from gristmill.serve.offline.bundle_place import BundlePlace
-from gristmill.serve.offline.ledger import ANSWERS, BAD, Ledger, PartRecord
+from gristmill.serve.offline.ledger import ANSWERS, BAD, Ledger, PartRecord, Stored
 from gristmill.serve.offline.output import Output, flat
 from gristmill.serve.offline.quarantine import bad_rows
 from gristmill.serve.offline.reading import RowReader
@@ -32,6 +34,21 @@ Opener: TypeAlias = Callable[[Path], Runner]
 PREDICTION_ID, ERROR, WARNING = "prediction_id", "error", "warning"
 _opening = Lock()
 DISK_FIX = "make room on that disk and run the same command again: finished parts are kept"
+
+
+class FinishedPart(NamedTuple):
+    """A part that is answered.
+
+    Attributes:
+        number: of the part.
+        record: what it holds.
+        lines: its answers, where they are not written yet: lines of text are written only where
+            they are joined, and the part counts from then on.
+    """
+
+    number: int
+    record: PartRecord
+    lines: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -78,15 +95,15 @@ class PartWriter:
         with _opening:
             return _opened(self.opener, self.bundle.folder, self.bundle.mark)
 
-    def __call__(self, part: Part) -> PartRecord:
-        """Answer a part, write its file, and return what it holds.
+    def __call__(self, part: Part) -> FinishedPart:
+        """Answer a part, and write what of it is not to be joined by who called.
 
         Raises:
             FindingsError: a row is bad, and bad rows are to end the run.
             DataError: the disk refuses.
             ServeError: the model can't be computed.
         """
-        return self.stored(part.number, *self.packed(self.answered(part.read())))
+        return self.finished(part.number, *self.packed(self.answered(part.read())))
 
     def answered(self, frame: pl.DataFrame) -> Answered:
         """Return the answers to a part's rows.
@@ -131,14 +148,33 @@ class PartWriter:
         )
         return files, record
 
-    def stored(self, number: int, files: dict[str, bytes], record: PartRecord) -> PartRecord:
+    def stored(self, number: int, files: dict[str, bytes], record: PartRecord) -> FinishedPart:
         """Write what `packed` returned.
 
         Raises:
             DataError: as `__call__`.
         """
+        with self._writing():
+            sync = self.output.is_folder
+            return FinishedPart(number, self.ledger.store(number, files, record, sync=sync))
+
+    def finished(self, number: int, files: dict[str, bytes], record: PartRecord) -> FinishedPart:
+        """Write what `packed` returned, but lines of answers, which go to who joins them.
+
+        Raises:
+            DataError: as `__call__`.
+        """
+        if not self.output.is_lines:
+            return self.stored(number, files, record)
+        lines = files.pop(ANSWERS)
+        with self._writing():
+            sums = self.ledger.write(number, files) | {ANSWERS: Stored.of(lines)}
+        return FinishedPart(number, msgspec.structs.replace(record, files=sums), lines)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
-            return self.ledger.store(number, files, record, sync=self.output.is_folder)
+            yield
         except OSError as error:
             raise DataError(
                 f"the answers cannot be written: {error.strerror or error}",

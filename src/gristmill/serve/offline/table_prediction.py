@@ -12,7 +12,6 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TypeAlias
 
 from gristmill.core.atomic import naming
 from gristmill.core.errors import DataError
@@ -21,12 +20,20 @@ from gristmill.data.formats import write_table
 from gristmill.engine.current import chosen_engine
 from gristmill.engine.protocol import Engine
 from gristmill.serve.offline.answered_part import Guard
+from gristmill.serve.offline.joined_lines import join_lines
 from gristmill.serve.offline.ledger import ANSWERS, BAD, Ledger, PartRecord, opened_ledger
 from gristmill.serve.offline.on_engine import Failures, answered_on_engine
 from gristmill.serve.offline.opening import Input
 from gristmill.serve.offline.order import Order, Wishes, checked_order
 from gristmill.serve.offline.output import Output
-from gristmill.serve.offline.part_writer import DISK_FIX, OnBad, Opener, PartWriter, open_bundle
+from gristmill.serve.offline.part_writer import (
+    DISK_FIX,
+    FinishedPart,
+    OnBad,
+    Opener,
+    PartWriter,
+    open_bundle,
+)
 from gristmill.serve.offline.quarantine import write_quarantine
 from gristmill.serve.offline.summary import PredictionSummary
 from gristmill.serve.offline.text_source import TextSource
@@ -36,8 +43,6 @@ from gristmill.store.bundle import Bundle
 
 BATCH_ROWS = 8192
 MEMORY = "512MB"
-_Done: TypeAlias = tuple[int, PartRecord]
-"""A finished part: its number, and what it holds."""
 
 
 def predict_table(
@@ -110,7 +115,7 @@ def predict_table(
 
 
 def _run(
-    order: Order, writer: PartWriter, engine: Engine | None, join: Callable[[_Done], None]
+    order: Order, writer: PartWriter, engine: Engine | None, join: Callable[[FinishedPart], None]
 ) -> tuple[int, list[PartRecord]]:
     """Do the parts that are missing, and hand all of them on, in order.
 
@@ -120,25 +125,27 @@ def _run(
     resumed = sum(record.rows for record in found.values())
     failures, records = Failures(), list[PartRecord]()
 
-    def take(record: PartRecord) -> None:
-        if records and record.ids != records[0].ids:
-            raise _other_ids(records, record)
-        join((len(records), record))
-        records.append(record)
+    def take(part: FinishedPart) -> None:
+        if records and part.record.ids != records[0].ids:
+            raise _other_ids(records, part.record)
+        join(part)
+        records.append(part.record)
+
+    def take_found() -> None:
+        while (number := len(records)) in found:
+            take(FinishedPart(number, found[number]))
 
     with ExitStack() as opened:
         progress = opened.enter_context(task("predict", order.source.rows))
         progress.advance(resumed)
         done = _fresh(order, writer, engine, found, failures)
-        for number, record in opened.enter_context(closing(done)):
-            progress.advance(record.rows)
+        for part in opened.enter_context(closing(done)):
+            progress.advance(part.record.rows)
             if not failures.found:
-                while len(records) < number:
-                    take(found[len(records)])
-                take(record)
+                take_found()
+                take(part)
     failures.tell()
-    while len(records) in found:
-        take(found[len(records)])
+    take_found()
     return resumed, records
 
 
@@ -148,8 +155,8 @@ def _fresh(
     engine: Engine | None,
     found: Mapping[int, PartRecord],
     failures: Failures,
-) -> Generator[_Done]:
-    """Yield the parts that were missing, in order, as soon as they are written."""
+) -> Generator[FinishedPart]:
+    """Yield the parts that were missing, in order."""
 
     def is_missing(number: int) -> bool:
         return number not in found
@@ -173,19 +180,23 @@ def _other_ids(records: Sequence[PartRecord], record: PartRecord) -> DataError:
     )
 
 
-def _join(order: Order, ledger: Ledger, done: Iterator[_Done]) -> None:
+def _join(order: Order, ledger: Ledger, done: Iterator[FinishedPart]) -> None:
     """Write the output: that of each part, in order, as soon as it is there."""
-    output, draft = order.output, ledger.draft(ANSWERS)
+    output = order.output
     with _writing(output, ledger):
+        if output.is_lines:
+            join_lines(done, output, ledger)
+            return
+        draft = ledger.draft(ANSWERS)
         if output.is_folder:
-            output.collect((ledger.path(number, ANSWERS) for number, _ in done), draft)
+            output.collect((ledger.path(part.number, ANSWERS) for part in done), draft)
             return
         first = next(done)
         parts = (
             (record.written, ledger.read(number, ANSWERS, record.files[ANSWERS]))
-            for number, record in chain([first], done)
+            for number, record, _ in chain([first], done)
         )
-        output.write(parts, first[1].columns, draft)
+        output.write(parts, first.record.columns, draft)
 
 
 def _write_bad(order: Order, side: Output, ledger: Ledger, records: Sequence[PartRecord]) -> None:
