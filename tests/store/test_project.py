@@ -36,7 +36,7 @@ def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
     (tmp_path / "gristmill.toml").write_text("databse = 'x'\n")
     with pytest.raises(UsageError, match="databse") as caught:
         Project(tmp_path)
-    assert caught.value.fix == "known settings: name, database, artifacts, engine"
+    assert caught.value.fix == "known settings: name, database, artifacts, engine, jobs, monitor"
 
 
 def test_settings_are_read(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ COMMANDS = {
     "history": "Print who decided what of a model, when and why.",
     "promote": "Make a version of a model the one that answers.",
     "rollback": "Make the version before the live one answer again.",
+    "monitor": "Compare what is served with training; retrain if it must be.",
     "replay": "Say what other policies would have lost on logged predictions.",
     "engines": "List the engines that work can run on, or try one.",
     "datasets": "List the example data sets, or fetch one.",

@@ -90,6 +90,34 @@ def score_intervals(
     return {name: figure(name) for name in metrics}
 
 
+def drawn_interval(
+    truth: ArrayLike,
+    predicted: ArrayLike,
+    positive: int = 1,
+    *,
+    metric: str = "f1",
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Return the bootstrap interval of one figure of `BinaryScores`.
+
+    As `score_intervals`, at a cost that does not grow with the rows: those that look alike to the
+    metric are drawn together, as in `difference_interval`.
+    """
+    import numpy as np
+
+    true, guess = np.asarray(truth), np.asarray(predicted)
+    rows = score_binary(true, guess, positive).rows
+    counts = _cells(true, guess, guess, positive)
+    generator = np.random.default_rng(derive_seed(seed, "bootstrap of cells"))
+    figures = _cell_figures(generator.multinomial(rows, counts / rows, draws), metric, 1)
+    low, high = np.quantile(figures, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(
+        float(_cell_figures(counts[None], metric, 1)[0]), float(low), float(high), level
+    )
+
+
 def difference_interval(
     truth: ArrayLike,
     first: ArrayLike,

@@ -11,8 +11,8 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from gristmill.core.errors import DataError, UsageError
-from gristmill.core.intervals import Interval
-from gristmill.core.metrics import difference_interval, score_binary
+from gristmill.core.intervals import Interval, wilson
+from gristmill.core.metrics import difference_interval, drawn_interval, score_binary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +54,40 @@ def figure_of(metric: str, truth: ArrayLike, answers: ArrayLike, positive: int =
     if metric == "auc":
         return float(_placements(*_split(truth, answers, positive))[0].mean())
     return float(_losses(metric, truth, answers, positive).mean())
+
+
+def figure_interval(
+    metric: str,
+    truth: ArrayLike,
+    answers: ArrayLike,
+    positive: int = 1,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Return one model's figure with its interval.
+
+    Accuracy: Wilson 1927. Precision, recall, F1: bootstrap (Efron 1979). AUC: DeLong, DeLong and
+    Clarke-Pearson 1988. Losses by row: their mean and its standard error.
+
+    Args:
+        metric, truth, answers, positive: as for `figure_of`.
+        level: coverage of the interval.
+        seed: of the bootstrap.
+
+    Raises:
+        DataError, UsageError: as `figure_of`.
+    """
+    _known(metric)
+    if metric == "accuracy":
+        true, given = _columns(truth, answers)
+        return wilson(int((true == given).sum()), len(true), level)
+    if metric in CLASS_METRICS:
+        return drawn_interval(truth, answers, positive, metric=metric, level=level, seed=seed)
+    if metric == "auc":
+        placed = _placements(*_split(truth, answers, positive))
+        return _mean_placement(*placed, level, 0.0)
+    return _mean(_losses(metric, truth, answers, positive), level)
 
 
 def gain(
@@ -139,17 +173,23 @@ def _accuracy_gain(truth: ArrayLike, first: ArrayLike, second: ArrayLike, level:
 def _auc_gain(
     truth: ArrayLike, first: ArrayLike, second: ArrayLike, positive: int, level: float
 ) -> Interval:
-    import numpy as np
-
     there_one, rest_one = _placements(*_split(truth, first, positive))
     there_two, rest_two = _placements(*_split(truth, second, positive))
-    there, rest = there_one - there_two, rest_one - rest_two
+    return _mean_placement(there_one - there_two, rest_one - rest_two, level, -1.0)
+
+
+def _mean_placement(
+    there: NDArray[np.float64], rest: NDArray[np.float64], level: float, least: float
+) -> Interval:
+    """Return the mean of placements with the interval of DeLong's variance, within [least, 1]."""
+    import numpy as np
+
     value = float(there.mean())
     variance = sum(
         float(np.var(part, ddof=1)) / len(part) for part in (there, rest) if len(part) > 1
     )
     half = _z(level) * math.sqrt(variance)
-    return Interval(value, max(value - half, -1.0), min(value + half, 1.0), level)
+    return Interval(value, max(value - half, least), min(value + half, 1.0), level)
 
 
 def _placements(

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from gristmill.pipeline.incremental_bundle import BundledModel as BundledModel
     from gristmill.pipeline.incremental_bundle import bundled_model as bundled_model
     from gristmill.pipeline.load import load_pipeline as load_pipeline
+    from gristmill.pipeline.monitoring.looking import monitor as monitor
+    from gristmill.pipeline.monitoring.monitor_plan import MonitorPlan as MonitorPlan
+    from gristmill.pipeline.monitoring.monitored import Monitored as Monitored
+    from gristmill.pipeline.monitoring.trigger import Action as Action
+    from gristmill.pipeline.monitoring.trigger import triggered as triggered
     from gristmill.pipeline.planning import explain as explain
     from gristmill.pipeline.releasing.promotion import promote as promote
     from gristmill.pipeline.releasing.promotion import release as release
@@ -36,10 +41,13 @@ if TYPE_CHECKING:
     from gristmill.pipeline.watching.video_watch import watch_video as watch_video
 
 _EXPORTS = {
+    "Action": "monitoring.trigger",
     "BundledModel": "incremental_bundle",
     "Contender": "gating.contender",
     "Evidence": "gating.evidence",
     "Moment": "watching.passage",
+    "MonitorPlan": "monitoring.monitor_plan",
+    "Monitored": "monitoring.monitored",
     "Passage": "watching.passage",
     "Pipeline": "graph",
     "Policy": "gating.policy",
@@ -53,6 +61,7 @@ _EXPORTS = {
     "explain": "planning",
     "judge": "gating.gate",
     "load_pipeline": "load",
+    "monitor": "monitoring.looking",
     "promote": "releasing.promotion",
     "read_requests": "releasing.stored_request",
     "rehearse": "releasing.rehearsal",
@@ -61,6 +70,7 @@ _EXPORTS = {
     "say": "context",
     "step": "steps",
     "training_profile": "bundle_profile",
+    "triggered": "monitoring.trigger",
     "watch_video": "watching.video_watch",
     "workdir": "context",
 }

@@ -10,6 +10,7 @@ them. A bundle may hold what its model was trained on (`bundle_profile` writes i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ import polars as pl
 
 from gristmill.pipeline.lean_statistics import kept
 from gristmill.serve.watch.statistician import Change, Compared, Distance
-from gristmill.validate import FeatureSpec, Schema, Statistics
+from gristmill.validate import FeatureSpec, Report, Schema, Statistics
 from gristmill.validate.kinds import KINDS
 from gristmill.validate.statistics.profiler import profile_partition
 
@@ -113,25 +114,37 @@ class ServedStatistics:
     def compare(self, statistics: Statistics) -> Compared:
         """Check what was served against the schema and the statistics of the training data.
 
-        Only columns that were served are told of: nobody serves the label. Of fewer than 200 rows
-        nothing is told: someone may be trying the server out.
+        As `report`, in the words of serving.
         """
-        rows = statistics.rows
-        if self.schema is None or rows < LEAST_ROWS:
-            return Compared([], [], rows)
-        served = {n: spec for n, spec in self._specs.items() if n in statistics.features}
-        schema = msgspec.structs.replace(self.schema, features=served, rules={})
-        report = schema.check(statistics, baseline=self.baseline)
+        report = self.report(statistics)
         changes = [
-            Change(finding.code, finding.severity, finding.feature, finding.message)
+            Change(finding.code, finding.severity, finding.feature or "", finding.message)
             for finding in report.findings
-            if finding.feature is not None and finding.code in _TOLD
         ]
         distances = [
             Distance(each.feature, each.distance, each.threshold, each.floor, each.alarm, each.over)
             for each in report.drift
         ]
-        return Compared(distances, changes, rows)
+        return Compared(distances, changes, statistics.rows)
+
+    def report(self, statistics: Statistics) -> Report:
+        """Check what was served against the schema and the statistics of the training data.
+
+        Only columns that were served are told of: nobody serves the label. Of fewer than 200 rows
+        nothing is told: someone may be trying the server out.
+        """
+        rows = statistics.rows
+        if self.schema is None or rows < LEAST_ROWS:
+            return Report(_NAME, rows, [])
+        served = {n: spec for n, spec in self._specs.items() if n in statistics.features}
+        schema = msgspec.structs.replace(self.schema, features=served, rules={})
+        report = schema.check(statistics, baseline=self.baseline)
+        told = [
+            finding
+            for finding in report.findings
+            if finding.feature is not None and finding.code in _TOLD
+        ]
+        return replace(report, findings=told)
 
 
 def _typed(column: pl.Series, kind: str) -> pl.Series:

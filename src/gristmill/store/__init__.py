@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from gristmill.store.lineage import Relative as Relative
     from gristmill.store.lineage import ancestors as ancestors
     from gristmill.store.lineage import descendants as descendants
+    from gristmill.store.monitorings import Monitoring as Monitoring
+    from gristmill.store.monitorings import Monitorings as Monitorings
     from gristmill.store.project import Project as Project
     from gristmill.store.project import current_project as current_project
     from gristmill.store.project import find_project as find_project
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "Bundle": "bundle",
     "Decision": "decision",
+    "Monitoring": "monitorings",
+    "Monitorings": "monitorings",
     "Project": "project",
     "Registry": "registry",
     "Relative": "lineage",

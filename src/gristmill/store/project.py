@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -45,12 +45,16 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         database: URL of a database server; SQLite in the project's folder by default.
         artifacts: fsspec URL for artifacts; the project's folder by default.
         engine: what the pipelines of the project run on, as `open_engine` takes it.
+        jobs: how many of their steps may run at the same time.
+        monitor: how what is served is monitored, as `pipeline.monitoring.monitor_plan` reads it.
     """
 
     name: str = ""
     database: str = ""
     artifacts: str = ""
     engine: str = ""
+    jobs: int = 1
+    monitor: dict[str, Any] = {}
 
 
 class Project(Closing):
@@ -90,6 +94,11 @@ class Project(Closing):
         """The project's name."""
         return self.settings.name or self.root.name
 
+    @property
+    def has_runs(self) -> bool:
+        """Whether there is a database, so that looking into it makes none."""
+        return bool(self.settings.database) or (self.home / "store.db").exists()
+
     @cached_property
     def database(self) -> Database:
         """The database, opened on first use."""
@@ -117,10 +126,11 @@ class Project(Closing):
         return self._made("cache", name)
 
     @contextmanager
-    def lock(self, name: str, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
+    def lock(self, name: str, *, shared: bool = False, wait: bool = True) -> Iterator[int]:
         """Hold a named lock of this project; another process that wants it waits.
 
         The lock belongs to the process: it is free as soon as the process is gone, killed or not.
+        A process that is started with the descriptor that is yielded holds it as well.
 
         Args:
             name: what is locked.
@@ -135,7 +145,7 @@ class Project(Closing):
         mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
         with (self._made("locks") / name).open("a") as file:
             fcntl.flock(file, mode)
-            yield
+            yield file.fileno()
 
     def is_locked(self, name: str) -> bool:
         """Say whether some process holds a named lock."""

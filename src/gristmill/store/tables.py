@@ -147,9 +147,9 @@ monitorings = Table(
     Column("model", String(200), nullable=False),
     Column("version", Integer),
     Column("at", Float, nullable=False),  # seconds since 1970, UTC
-    Column("action", String(16), nullable=False),  # none, retrain, wait, failed
+    Column("action", String(16), nullable=False),  # as store.monitorings.Deed
     Column("reasons", Text, nullable=False),  # JSON list
     Column("findings", Text, nullable=False),  # JSON list
-    Column("run", String(32)),  # the run that was started, if any
+    Column("run", String(32)),  # of the pipeline, once it has ended
     Index("monitorings_by_model", "model", "id"),
 )

@@ -56,7 +56,12 @@ def judge(
     """
     rules = policy or Policy()
     notes = [evidence.base_rate(rules.metric)]
-    record = {"metric": rules.metric, "rows": evidence.rows, "data": evidence.data}
+    record = {
+        "metric": rules.metric,
+        "positive": evidence.positive,
+        "rows": evidence.rows,
+        "data": evidence.data,
+    }
     early = _unfit(candidate, incumbents, rules, evidence, failures)
     if early is not None:
         return Verdict(early.answer, [early.reason], candidate.name, notes, record)

@@ -1,0 +1,77 @@
+"""What `gristmill monitor` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gristmill.cli.output import say
+from gristmill.cli.validate_output import say_folded, show_report
+from gristmill.core.moments import format_moment
+from gristmill.core.quantities import format_count
+
+if TYPE_CHECKING:
+    from gristmill.pipeline.monitoring.monitored import Monitored
+    from gristmill.store.monitorings import Monitoring
+
+_ACTIONS = {"none": "nothing is done", "wait": "waiting", "retrain": "retrained"}
+_OUTCOMES = {
+    "promoted": "a new version answers",
+    "kept": "the version that answers was kept",
+    "failed": "the retraining failed",
+}
+
+
+def show_monitored(found: Monitored, *, dry_run: bool = False) -> None:
+    """Print what was looked at, what was found and what is done."""
+    say(
+        f"{format_moment(found.at)}  {found.model} version {found.version}, {found.alias} "
+        f"since {format_moment(found.since)}"
+    )
+    kept = f"{format_count(found.predictions)} predictions kept" if found.predictions else ""
+    truths = f"{format_count(found.truths)} with their truth" if found.predictions else ""
+    say("  " + ", ".join(filter(None, [f"the last {found.hours} hours", kept, truths])))
+    say()
+    show_report(found.report)
+    say()
+    action = _ACTIONS[found.action.kind]
+    if found.action.kind == "retrain" and (dry_run or found.outcome is None):
+        action = "would be retrained" if dry_run else "retraining was broken off, and will go on"
+    _told(action, found.action.reasons)
+    if found.outcome is not None:
+        _told(_OUTCOMES[found.outcome.action], found.outcome.reasons)
+
+
+def show_log(log: Sequence[Monitoring]) -> None:
+    """Print the log, newest first; looks alike in a row are one line."""
+    if not log:
+        say("nothing was monitored yet")
+    for entry, times in _runs(log):
+        version = "" if entry.version is None else f"  version {entry.version}"
+        run = "" if entry.run is None else f"  run {entry.run}"
+        again = f"  ({times} looks alike)" if times > 1 else ""
+        say(f"{format_moment(entry.at)}  {entry.action:<8}{version}{run}{again}")
+        for reason in entry.reasons:
+            say_folded(f"    - {reason}", indent=6)
+
+
+def _runs(log: Sequence[Monitoring]) -> list[tuple[Monitoring, int]]:
+    """Return the newest of entries that say the same one after the other, and how many."""
+    found: list[tuple[Monitoring, int]] = []
+    for entry in reversed(log):
+        last = found[-1] if found else None
+        if last is not None and _said(last[0]) == _said(entry) and entry.action == "none":
+            found[-1] = (last[0], last[1] + 1)
+        else:
+            found.append((entry, 1))
+    return found
+
+
+def _said(entry: Monitoring) -> tuple[object, ...]:
+    return entry.action, entry.version, entry.reasons
+
+
+def _told(headline: str, reasons: Sequence[str]) -> None:
+    say(headline)
+    for reason in reasons:
+        say_folded(f"  - {reason}", indent=4)
