@@ -8,7 +8,16 @@ from tests.label.functions.engine_rules import CLASSES, FUNCTIONS
 
 from gristmill.core.errors import DataError, LabelError, StepError
 from gristmill.engine import Engine
-from gristmill.label import VoteCache, VoteParts, apply, apply_in_parts, labeling_function, stack
+from gristmill.label import (
+    LabelingFunction,
+    Row,
+    VoteCache,
+    VoteParts,
+    apply,
+    apply_in_parts,
+    labeling_function,
+    stack,
+)
 
 TABLE = pl.DataFrame({"n": range(12), "text": list("abcabcabcabc")})
 NAMED = TABLE.with_columns(pl.Series("row_id", [f"r{n}" for n in range(12)]))
@@ -95,3 +104,40 @@ def test_a_machine_that_does_not_see_the_votes_says_so(tmp_path: Path) -> None:
     (tmp_path / "v").rename(tmp_path / "elsewhere")
     with pytest.raises(DataError, match="put it where all machines see it"):
         parts[0].read()
+
+
+def test_where_a_partition_fails_the_votes_on_the_others_are_kept(tmp_path: Path) -> None:
+    for number in range(3):
+        TABLE[4 * number : 4 * number + 4].write_parquet(tmp_path / f"{number}.parquet")
+    files = [tmp_path / f"{number}.parquet" for number in range(3)]
+    good = files[1].read_bytes()
+    files[1].write_bytes(good[:4] + bytes(40) + good[44:])
+    asked = tmp_path / "asked"
+
+    def label() -> VoteParts:
+        return apply_in_parts(
+            [noting(asked)], files, tmp_path / "v", classes=2, engine="inline", partition_rows=4
+        )
+
+    with pytest.raises(DataError, match=r"no votes on 1 partition: .*1\.parquet, rows 4 to 8"):
+        label()
+    assert not (tmp_path / "v").exists()
+    assert asked.read_text().split() == ["0", "1", "2", "3", "8", "9", "10", "11"]
+    files[1].write_bytes(good)
+    parts = label()
+    assert asked.read_text().split()[8:] == ["4", "5", "6", "7"]
+    assert parts.notes == ("1 of 1 columns recomputed: noting (1 of 3 partitions are new)",)
+    assert [votes.matrix[:, 0].tolist() for votes in parts.votes()] == [[0, 1, 0, 1]] * 3
+    assert not (tmp_path / ".v.votes").exists()
+    assert label().notes == ()
+
+
+def noting(asked: Path) -> LabelingFunction:
+    """A function that notes the rows that it is asked about in a file."""
+
+    def votes(row: Row) -> int:
+        with asked.open("a") as file:
+            file.write(f"{row.n} ")
+        return int(row.n) % 2
+
+    return labeling_function(name="noting")(votes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -47,8 +48,8 @@ def apply(
     engine, on the whole of the columns that it reads.
 
     With a cache an application that was interrupted, or killed, goes on at the first partition that
-    was not finished. Where a partition's worker dies again and again, the others are finished
-    first, and the error names the partition.
+    was not finished. Where a partition cannot be read, or its worker dies again and again, the
+    others are finished first, and the error names the partition.
 
     Args:
         functions: with unique names.
@@ -72,7 +73,7 @@ def apply(
         LabelError: no functions, names not unique, fewer than two classes, a function raised and
             the policy is to stop, a vote is for no class, or a function cannot be sent to the
             engine's workers. The message names function and row.
-        DataError: the table cannot be used.
+        DataError: the table, or a partition of it, cannot be used.
         StepError: workers died over a partition; names it.
     """
     with chosen_engine(engine) as opened:
@@ -101,6 +102,9 @@ def apply_in_parts(
     written as they come. Of all rows nothing is kept; where the table has row ids of its own, eight
     bytes a row, and for an expression that looks at other rows the columns that it reads.
 
+    Where a partition fails, or the process is killed, the votes on the others are kept beside the
+    folder (`.<name>.votes`, unless there is a cache), and the same call asks about the rest alone.
+
     Args:
         functions, table, classes, on_error, engine, cache, partition_rows: as `apply`.
         folder: where the votes are to be; it appears whole or not at all, and takes the place of
@@ -119,11 +123,15 @@ def apply_in_parts(
             where=str(target),
             fix="name a folder that does not exist yet",
         )
+    kept = target.with_name(f".{target.name}.votes")
     with chosen_engine(engine) as opened, atomic_folder(target) as draft:
         job = prepared(functions, table, classes, on_error, opened, cache, partition_rows)
+        if job.cache is None:
+            job = replace(job, cache=VoteCache(kept), resumes=True)
         votes = WrittenVotes(draft, job)
         job.run(opened, votes)
         votes.finish()
+    shutil.rmtree(kept, ignore_errors=True)
     return replace(VoteParts.load(target), notes=job.notes)
 
 

@@ -27,10 +27,12 @@ class Ballot:
     Attributes:
         part: the rows.
         wanted: which functions, by their places.
+        key: of what the cache has of it, where that need not be told from the rows; else empty.
     """
 
     part: RowPart
     wanted: tuple[int, ...]
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,8 @@ class PartitionVoter:
             DataError: the rows cannot be read.
         """
         frame, wanted = ballot.part.read(), ballot.wanted
-        key, known = "", dict[int, Column]()
-        if self.cache is not None:
+        key, known = ballot.key, dict[int, Column]()
+        if self.cache is not None and not key:
             key = cache_key(self.codes.classes, ids_first(frame))
             known = self.kept(self.cache, key, frame.height, wanted)
         due = [index for index in wanted if index not in known]

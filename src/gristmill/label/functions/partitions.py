@@ -74,6 +74,8 @@ class Application:
     codes: VoteCodes
     source: RowSource
     cache: VoteCache | None
+    resumes: bool = False
+    """Whether the cache holds nothing but what an earlier try of this application has done."""
     marks: tuple[str, ...] = field(init=False)
     expressions: dict[int, pl.Expr] = field(init=False)
     whole: dict[int, Column] = field(init=False, default_factory=dict)
@@ -95,8 +97,8 @@ class Application:
 
         Raises:
             LabelError: see `apply`.
-            StepError: the workers of some partitions died; the votes on the others are in the
-                cache, if there is one.
+            DataError, StepError: some partitions cannot be read, or their workers died; the votes
+                on the others are in the cache, if there is one.
         """
         self._ask_of_whole()
         with task("label", self.source.rows) as work:
@@ -120,6 +122,8 @@ class Application:
         if self.cache is None:
             return ()
         total = len(self.functions)
+        if self.resumes and not any(self.reused):
+            return ()
         if self.source.rows and not any(self.reused):
             return (f"{total} of {total} columns computed: no votes are cached for this table",)
         reasons = [
@@ -170,7 +174,8 @@ class Application:
     def _answers(self, engine: Engine | None) -> Iterator[tuple[_Asked, PartitionVotes | None]]:
         """Yield the partitions in order, with the votes that the cache does not have.
 
-        Those whose workers die are left out, as long as a cache keeps the work on the others.
+        Those that cannot be read, or whose workers die, are left out, as long as a cache keeps the
+        work on the others.
         """
         waiting: deque[_Asked] = deque()
         with closing(self._outcomes(engine, self._ballots(waiting))) as outcomes:
@@ -178,7 +183,7 @@ class Application:
                 while not waiting[0].wanted:
                     yield waiting.popleft(), None
                 asked = waiting.popleft()
-                if not isinstance(outcome.error, StepError):
+                if not isinstance(outcome.error, DataError | StepError):
                     yield asked, outcome.get()
                     continue
                 self.lost.append((asked.part, outcome.error))
@@ -203,7 +208,7 @@ class Application:
             asked = self._asked(part)
             waiting.append(asked)
             if asked.wanted:
-                yield Ballot(part, asked.wanted)
+                yield Ballot(part, asked.wanted, asked.key if self.resumes else "")
 
     def _asked(self, part: RowPart) -> _Asked:
         """Look up what the cache has of a partition that is known unread."""
@@ -212,7 +217,8 @@ class Application:
         if self.cache is None or told is None:
             return _Asked(part, wanted, "", "")
         mark = fingerprint([self.codes.classes, told])
-        key = self.cache.noted(mark)
+        # Nobody else looks into a cache of unfinished work: there rows need not be told by content.
+        key = mark if self.resumes else self.cache.noted(mark)
         known = self._voter.kept(self.cache, key, part.rows, wanted) if key else {}
         return _Asked(part, tuple(index for index in wanted if index not in known), mark, key)
 
@@ -270,12 +276,15 @@ def _cut(column: Column, start: int, rows: int) -> Column:
     return Column(column.codes[start : start + rows], failures)
 
 
-def _unlabelled(lost: Sequence[tuple[RowPart, GristmillError]], *, cached: bool) -> StepError:
+def _unlabelled(
+    lost: Sequence[tuple[RowPart, GristmillError]], *, cached: bool
+) -> DataError | StepError:
     """Return the error for partitions that no worker could finish."""
     shown = [f"{part.where}: {error.message}" for part, error in lost[:_SHOWN_PARTITIONS]]
     more = f", and {len(lost) - len(shown)} more" if len(lost) > len(shown) else ""
     kept = "the votes on all others are in the cache: the same call asks about these alone"
-    return StepError(
+    kind = DataError if isinstance(lost[0][1], DataError) else StepError
+    return kind(
         f"no votes on {len(lost)} partition{'s' * (len(lost) > 1)}: {'; '.join(shown)}{more}",
         fix=f"{lost[0][1].fix or 'see why the worker ended'}; "
         + (kept if cached else "with cache= the votes on the others would be kept"),
