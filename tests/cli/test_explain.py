@@ -17,9 +17,9 @@ def test_before_the_first_run_everything_is_to_run(project):
     }
 
 
-def test_nothing_runs(project):
+def test_nothing_runs_and_nothing_is_written(project):
     project("explain")
-    assert "no runs yet" in project("runs").out
+    assert sorted(path.name for path in project.root.iterdir()) == ["helpers.py", "pipeline.py"]
 
 
 def test_after_a_run_everything_is_cached_with_its_figures(project):

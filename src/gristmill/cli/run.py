@@ -15,7 +15,8 @@ from gristmill.core.quantities import format_count, format_seconds
 
 if TYPE_CHECKING:
     from gristmill.pipeline.graph import AnyStep, Pipeline
-    from gristmill.pipeline.running import RunResult
+    from gristmill.pipeline.run_record import RunResult
+    from gristmill.pipeline.tries import Try
     from gristmill.store.runs import Execution
 
 _MARKS = {"done": "+", "cached": "=", "failed": "x", "blocked": "-", "stopped": "x"}
@@ -87,6 +88,15 @@ class Printer:
     def started(self, run: str, pipeline: Pipeline) -> None:
         """Print the run's id."""
         say(f"run {run}  {pipeline.name}")
+
+    def taken(self, execution: Execution) -> None:
+        """Print whose stored result is taken as it is."""
+        say(f"  ~ {execution.step:<{self.width}}  as stored by run {execution.run}")
+
+    def failed(self, step: AnyStep, failed: Try) -> None:
+        """Print that a try has failed, and when the next one comes."""
+        text = failed.error.partition("\n")[0]
+        say(f"  ! {step.name:<{self.width}}  {text}; again in {format_seconds(failed.waited)}")
 
     def running(self, step: AnyStep, why: str) -> None:
         """Print what is about to run, and the first reasons why."""

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from gristmill.pipeline.releasing.rehearsal import rehearse as rehearse
     from gristmill.pipeline.releasing.stored_request import StoredRequest as StoredRequest
     from gristmill.pipeline.releasing.stored_request import read_requests as read_requests
-    from gristmill.pipeline.running import RunResult as RunResult
+    from gristmill.pipeline.run_record import RunResult as RunResult
     from gristmill.pipeline.running import run as run
+    from gristmill.pipeline.secrets import Secret as Secret
+    from gristmill.pipeline.secrets import secret as secret
     from gristmill.pipeline.steps import Step as Step
     from gristmill.pipeline.steps import step as step
     from gristmill.pipeline.watching.passage import Moment as Moment
@@ -52,7 +54,8 @@ _EXPORTS = {
     "Pipeline": "graph",
     "Policy": "gating.policy",
     "Rehearsal": "releasing.rehearsal",
-    "RunResult": "running",
+    "RunResult": "run_record",
+    "Secret": "secrets",
     "Step": "steps",
     "StoredRequest": "releasing.stored_request",
     "Verdict": "gating.verdict",
@@ -68,6 +71,7 @@ _EXPORTS = {
     "release": "releasing.promotion",
     "run": "running",
     "say": "context",
+    "secret": "secrets",
     "step": "steps",
     "training_profile": "bundle_profile",
     "triggered": "monitoring.trigger",

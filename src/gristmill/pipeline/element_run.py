@@ -17,7 +17,7 @@ from gristmill.pipeline.keys import StepKey
 from gristmill.store.artifacts import shared_url
 from gristmill.store.codecs import Encoded
 from gristmill.store.element_log import ElementLog
-from gristmill.store.elements import Element, Elements, elements_of
+from gristmill.store.elements import Element, Elements, elements_among, elements_of
 from gristmill.store.gathered import Gathered, Member
 from gristmill.store.packs import is_small, write_pack
 from gristmill.store.parcels import Parcel, pack_files
@@ -70,7 +70,7 @@ class ElementRun:
             UsageError: what the elements are to come from has none.
             GristmillError: elements failed: which, and why. The results of the others are kept.
         """
-        elements = elements_of(self.log, self.key.inputs[self.step.each], self.step.rows)
+        elements = self._elements()
         keys = [self.key.of_element(element.digest) for element in elements.members]
         self.tally.all = len(keys)
         done = {} if force else self.results.find(dict.fromkeys(keys))
@@ -80,11 +80,16 @@ class ElementRun:
             done |= self._call(missing)
         return self._gather(elements, [done[key] for key in keys])
 
+    def _elements(self) -> Elements:
+        if self.step.each:
+            return elements_of(self.log, self.key.inputs[self.step.each], self.step.rows)
+        return elements_among(self.key.settings[self.step.element])
+
     def _call(self, missing: Mapping[str, Element]) -> dict[str, Member]:
         """Call all that is missing, on the engine of the run or right here."""
         engine = current_engine() or Inline()
         whole = {name: self._parcel(name) for name in self.step.whole}
-        settings = dict(self.key.settings)
+        settings = {k: each for k, each in self.key.settings.items() if k != self.step.element}
         # Large values go to and from a store that workers reach, not through this process.
         store = shared_url(self.log.project.settings.artifacts)
         call = ElementCall(sent(self.step), self.step.element, settings, whole, store)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.core.errors import UsageError
+from gristmill.pipeline.hints import check_wiring
 from gristmill.pipeline.steps import Step
 
 AnyStep = Step[..., Any]
@@ -22,7 +23,8 @@ class Pipeline:
         path: the file it was read from.
 
     Raises:
-        UsageError: no steps, two of one name, a need that no step gives, or a cycle.
+        UsageError: no steps, two of one name, a need that no step gives, a cycle, or two hints that
+            disagree.
     """
 
     def __init__(
@@ -30,7 +32,9 @@ class Pipeline:
     ) -> None:
         self.name = name
         self.path = path
-        self.steps = _ordered(_by_name(steps, name), name)
+        named = _by_name(steps, name)
+        check_wiring(named)
+        self.steps = _ordered(named, name)
 
     def __getitem__(self, name: str) -> AnyStep:
         for step in self.steps:
@@ -42,6 +46,14 @@ class Pipeline:
     def names(self) -> list[str]:
         """The names of the steps, in running order."""
         return [step.name for step in self.steps]
+
+    def downstream(self, sources: Iterable[str]) -> set[str]:
+        """Return the named steps and all that need them, directly or not."""
+        found = {self[name].name for name in sources}
+        for step in self.steps:  # each follows what it needs
+            if not found.isdisjoint(step.needs):
+                found.add(step.name)
+        return found
 
     def upstream(self, targets: Iterable[str]) -> set[str]:
         """Return the named steps and all that they need, directly or not."""

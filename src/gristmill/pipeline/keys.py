@@ -45,7 +45,7 @@ class StepKey:
     def digest(self) -> str:
         """The key: equal exactly when the step would do the same again."""
         parts: list[object] = [self.reach.digest, self.setting_prints, dict(self.inputs)]
-        if self.step.each:
+        if self.step.fans_out:
             parts += [self.step.each, self.step.element, self.step.rows]
         return fingerprint(parts)
 
@@ -53,7 +53,10 @@ class StepKey:
         """Return the key of one element: of its content, not of its place among the others."""
         whole = {name: self.inputs[name] for name in self.step.whole}
         element = [self.step.element, digest]
-        return fingerprint([self.reach.digest, self.setting_prints, whole, element])
+        prints = {
+            name: each for name, each in self.setting_prints.items() if name != self.step.element
+        }
+        return fingerprint([self.reach.digest, prints, whole, element])
 
     def as_record(self) -> dict[str, Any]:
         """Return what is kept of the key, so that a later run can say what changed."""

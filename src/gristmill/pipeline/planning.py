@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from gristmill.core.plan import Cost, Plan
 from gristmill.pipeline.graph import AnyStep, Pipeline
 from gristmill.pipeline.keys import StepKey
-from gristmill.pipeline.running import RunResult, Settings, check_settings
+from gristmill.pipeline.run_record import RunResult
+from gristmill.pipeline.selection import Settings, check_forced, choose_settings, select
 from gristmill.store.project import Project
 from gristmill.store.runs import Execution, RunLog
 
@@ -17,21 +18,32 @@ def explain(
     project: Project,
     *,
     targets: Sequence[str] = (),
+    start: Sequence[str] = (),
+    only: Sequence[str] = (),
     settings: Settings | None = None,
+    parameters: Mapping[str, object] | None = None,
+    force: Sequence[str] = (),
 ) -> Plan:
-    """Return the plan of a run without running anything.
+    """Return the plan of a run without running or writing anything; arguments as of `run`.
 
     Rows, bytes and seconds are those of the last time that each step ran. A step behind one that
     will run is itself planned to run; if that one gives the same result as before, it will not.
+
+    Raises:
+        UsageError: as `run`.
     """
-    log = RunLog(project)
-    chosen = check_settings(pipeline, settings or {})
-    wanted = pipeline.upstream(targets or pipeline.names)
+    log = RunLog(project) if project.has_runs else None
+    chosen = choose_settings(pipeline, settings or {}, parameters)
+    selection = select(pipeline, log, targets=targets, start=start, only=only)
+    forced = check_forced(pipeline, selection.steps, force)
     planner = _Planner(log, pipeline.name)
-    for step in pipeline.steps:
-        if step.name in wanted:
-            planner.add(step, chosen[step.name])
-    root = Plan(what=pipeline.name, action=f"{planner.to_run} of {len(planner.nodes)} steps to run")
+    for name, execution in selection.taken.items():
+        planner.take(name, execution)
+    for step in selection.steps:
+        planner.add(step, chosen[step.name], forced=step.name in forced)
+    root = Plan(
+        what=pipeline.name, action=f"{planner.to_run} of {len(selection.steps)} steps to run"
+    )
     root.children = list(planner.nodes.values())
     root.estimated = _total(node.estimated for node in root.children if node.action == "run")
     return root
@@ -51,9 +63,14 @@ def with_actual(plan: Plan, result: RunResult) -> Plan:
 
 
 class _Planner:
-    """Decides for one step after the other, as far as that can be done without running."""
+    """Decides for one step after the other, as far as that can be done without running.
 
-    def __init__(self, log: RunLog, pipeline: str) -> None:
+    Args:
+        log: the record of the project; None where nothing ever ran.
+        pipeline: its name.
+    """
+
+    def __init__(self, log: RunLog | None, pipeline: str) -> None:
         self.log, self.pipeline = log, pipeline
         self.nodes: dict[str, Plan] = {}
         self.outputs: dict[str, str] = {}
@@ -62,33 +79,39 @@ class _Planner:
     def to_run(self) -> int:
         return sum(node.action == "run" for node in self.nodes.values())
 
-    def add(self, step: AnyStep, settings: dict[str, object]) -> None:
+    def take(self, name: str, execution: Execution) -> None:
+        """Plan to take the stored result of a step."""
+        why = f"as stored by run {execution.run}"
+        estimated = _cost(self.log, execution)
+        self.outputs[name] = execution.output or ""
+        self.nodes[name] = Plan(name, "taken", why, estimated=estimated)
+
+    def add(self, step: AnyStep, settings: dict[str, object], *, forced: bool) -> None:
         """Plan a step whose needs are planned."""
         waiting = [need for need in step.needs if need not in self.outputs]
-        last = self.log.last(self.pipeline, step.name)
         if waiting:
-            reason = ", ".join(f"{need} runs first" for need in waiting)
-            self.nodes[step.name] = Plan(step.name, "run", reason, estimated=self._estimate(step))
+            self._run(step, ", ".join(f"{need} runs first" for need in waiting))
             return
         key = StepKey(step, settings, {need: self.outputs[need] for need in step.needs})
-        done = self.log.find_result(key.digest)
+        done = self.log.find_result(key.digest) if self.log and not forced else None
         if done is None or done.output is None:
-            why = ", ".join(key.reasons(last))
-            self.nodes[step.name] = Plan(step.name, "run", why, estimated=self._estimate(step))
+            last = self.log.last(self.pipeline, step.name) if self.log else None
+            self._run(step, "forced" if forced else ", ".join(key.reasons(last)))
             return
         self.outputs[step.name] = done.output
         self.nodes[step.name] = Plan(
             step.name, "cached", "up to date", estimated=_cost(self.log, done)
         )
 
-    def _estimate(self, step: AnyStep) -> Cost:
-        """Take the figures of the last time that the step really ran."""
-        last = self.log.last(self.pipeline, step.name, status="done")
-        return _cost(self.log, last) if last else Cost()
+    def _run(self, step: AnyStep, why: str) -> None:
+        """Plan to run a step, at the cost of the last time that it really ran."""
+        last = self.log.last(self.pipeline, step.name, status="done") if self.log else None
+        estimated = _cost(self.log, last) if last else Cost()
+        self.nodes[step.name] = Plan(step.name, "run", why, estimated=estimated)
 
 
-def _cost(log: RunLog, execution: Execution) -> Cost:
-    if execution.output is None:
+def _cost(log: RunLog | None, execution: Execution) -> Cost:
+    if execution.output is None or log is None:
         return Cost(seconds=execution.seconds)
     artifact = log.artifact(execution.output)
     return Cost(artifact.rows, artifact.bytes_, execution.seconds)

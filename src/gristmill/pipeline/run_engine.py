@@ -33,6 +33,11 @@ class RunEngine(Closing):
         self._named, self._code = engine, code
         self._opened = None if isinstance(engine, str) else engine
 
+    @property
+    def name(self) -> str | None:
+        """The engine's name, for a process that opens one of its own; None where it has none."""
+        return self._named if isinstance(self._named, str) else None
+
     def open(self) -> None:
         """Open the engine, unless it is.
 

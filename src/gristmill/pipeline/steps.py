@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from gristmill.core.errors import UsageError
+from gristmill.core.quantities import parse_seconds
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Fan = str | list[Any] | dict[str, Any]
+"""What a step is called once per element of: what a step of this name gives, or these values."""
 
 
 class Step(Generic[P, R]):
@@ -24,25 +27,52 @@ class Step(Generic[P, R]):
         needs: names of the steps whose results it takes, in order.
         settings: name -> default of each setting.
         each: the step whose result it is called with element by element; empty for a step that is
-            called once.
+            called once, or with values that are a setting.
         element: the parameter that receives the element.
         whole: names of the steps whose results it takes whole.
         rows: how many rows of a table are one element; None for 65,536.
+        retries: how often it is tried again after an error that may pass.
+        backoff: seconds, at most, before it is tried the second time.
+        timeout: seconds that one try may take; None for any.
     """
 
     def __init__(
-        self, function: Callable[P, R], name: str = "", each: str = "", rows: int | None = None
+        self,
+        function: Callable[P, R],
+        name: str = "",
+        each: Fan = "",
+        rows: int | None = None,
+        *,
+        retries: int = 0,
+        backoff: str | float = 1.0,
+        timeout: str | float | None = None,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.name = name or function.__name__
-        self.each, self.rows, self.element = each, rows, ""
+        self.retries, self.backoff = retries, parse_seconds(backoff)
+        self.timeout = None if timeout is None else parse_seconds(timeout)
+        self.each, self.rows, self.element = each if isinstance(each, str) else "", rows, ""
         self.whole, self.settings = _split_parameters(function, self.name)
-        if rows is not None and rows < 1:
-            raise UsageError(f"step {self.name!r}: expected at least 1 row, found {rows}")
-        if each:
+        self._check_limits()
+        if each or not isinstance(each, str):
             self.element, self.whole = _first(self.whole, self.name, each)
-        self.needs = list(dict.fromkeys([*([each] if each else []), *self.whole]))
+        if not isinstance(each, str):
+            self.settings = {self.element: each, **self.settings}
+        self.needs = list(dict.fromkeys([*([self.each] if self.each else []), *self.whole]))
+
+    @property
+    def fans_out(self) -> bool:
+        """Whether it is called once per element."""
+        return bool(self.element)
+
+    def _check_limits(self) -> None:
+        if self.rows is not None and self.rows < 1:
+            raise UsageError(f"step {self.name!r}: expected at least 1 row, found {self.rows}")
+        if self.retries < 0:
+            raise UsageError(f"step {self.name!r}: expected 0 retries or more, not {self.retries}")
+        if self.timeout is not None and self.timeout <= 0:
+            raise UsageError(f"step {self.name!r}: expected a timeout above 0 s")
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function."""
@@ -63,7 +93,13 @@ def step(function: Callable[P, R], /) -> Step[P, R]: ...
 
 @overload
 def step(
-    *, name: str = "", each: str = "", rows: int | None = None
+    *,
+    name: str = "",
+    each: Fan = "",
+    rows: int | None = None,
+    retries: int = 0,
+    backoff: str | float = 1.0,
+    timeout: str | float | None = None,
 ) -> Callable[[Callable[P, R]], Step[P, R]]: ...
 
 
@@ -72,8 +108,11 @@ def step(
     /,
     *,
     name: str = "",
-    each: str = "",
+    each: Fan = "",
     rows: int | None = None,
+    retries: int = 0,
+    backoff: str | float = 1.0,
+    timeout: str | float | None = None,
 ) -> Any:
     """Mark a function as a step of the pipeline that its file describes.
 
@@ -81,22 +120,34 @@ def step(
     run; its first parameter receives the element, and the step's result is the list of what the
     calls gave, in order (of a dict, a dict). Each element is kept under a key of its own.
 
+    A step with a time limit runs in a process of its own, which ends with the time. What is tried
+    again is what may pass: an error that the function raises, a limit that is reached, a process
+    that dies; not an error that says that the call, the data or the code is wrong
+    (`pipeline/tries.py`). None of the limits is part of the step's key.
+
     Args:
         function: the function; its parameters without defaults name other steps.
         name: another name than the function's.
-        each: a step that gives a list, a dict, a folder or a table.
+        each: a step that gives a list, a dict, a folder or a table; or a list or a dict of values:
+            the default of a setting that has the name of the first parameter.
         rows: how many rows of a table are one element; 65,536 by default.
+        retries: how often to try again after an error that may pass.
+        backoff: the longest wait before the second try; twice as long before each further one, and
+            5 minutes at most.
+        timeout: how long one try may take, as `"10m"` or seconds.
 
     Raises:
         UsageError: the signature has `*args` or `**kwargs`, which name no step, or no parameter for
-            the element.
+            the element; or a limit that is none.
     """
-    if function is None:
-        return functools.partial(Step, name=name, each=each, rows=rows)
-    return Step(function, name, each, rows)
+
+    def made(function: Callable[..., Any]) -> Step[..., Any]:
+        return Step(function, name, each, rows, retries=retries, backoff=backoff, timeout=timeout)
+
+    return made if function is None else made(function)
 
 
-def _first(needs: list[str], name: str, each: str) -> tuple[str, list[str]]:
+def _first(needs: list[str], name: str, each: Fan) -> tuple[str, list[str]]:
     """Split what a function takes into the element and the rest."""
     if not needs:
         raise UsageError(

@@ -18,7 +18,7 @@ import msgspec
 from gristmill.core.errors import UsageError
 from gristmill.core.fingerprint import fingerprint, fingerprint_file
 from gristmill.store.artifacts import index_of
-from gristmill.store.codecs import GROUP_INDEX, LIST_INDEX, TABLE_FILE, VALUE_FILE
+from gristmill.store.codecs import GROUP_INDEX, LIST_INDEX, TABLE_FILE, VALUE_FILE, is_json
 from gristmill.store.gathered import GATHERED, Gathered, Member, Members, read_gathered
 from gristmill.store.parcels import Parcel, pack, pack_files
 
@@ -100,6 +100,21 @@ def elements_of(log: RunLog, digest: str, rows: int | None = None) -> Elements:
         raise UsageError(
             f"expected a list, a dict, a folder or a table, found a {artifact.kind}",
             fix="return a list of what each call is to have",
+        )
+    return found
+
+
+def elements_among(values: object) -> Elements:
+    """Take a list or a dict of plain values apart, such as settings to try.
+
+    Raises:
+        UsageError: these are other values.
+    """
+    found = _of_json(values, "json") if is_json(values) else None
+    if found is None:
+        raise UsageError(
+            f"expected a list or a dict of plain values, found a {type(values).__qualname__}",
+            fix="use numbers, text, lists and dicts; a step can give what else calls are to have",
         )
     return found
 

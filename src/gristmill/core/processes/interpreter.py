@@ -21,25 +21,27 @@ _CODE = (
 
 
 def start_interpreter(
-    module: str, arguments: Sequence[object], fds: Sequence[int]
+    module: str, arguments: Sequence[object], fds: Sequence[int], *, threads: int | None = 1
 ) -> subprocess.Popen[bytes]:
     """Call `main(*arguments)` of a module in a new interpreter.
 
     It knows nothing of the user's script, is in a session of its own, so that Ctrl-C does not reach
-    it, and its numeric libraries have one thread, so that it can be forked.
+    it, and its numeric libraries have one thread, so that it can be forked, unless told otherwise.
 
     Args:
         module: its name.
         arguments: what can be said in JSON.
         fds: descriptors that it gets, under the same numbers.
+        threads: of numeric libraries; None for as many as they have here.
 
     Raises:
         OSError: the machine allows no further process.
     """
+    limits = {} if threads is None else thread_limits(threads)
     return subprocess.Popen(  # noqa: S603 - our own code, no shell
         [sys.executable, "-c", _CODE, module, json.dumps(arguments), *import_paths()],
         stdin=subprocess.DEVNULL,
-        env=os.environ | thread_limits(1),
+        env=os.environ | limits,
         pass_fds=fds,
         start_new_session=True,
     )
