@@ -20,6 +20,7 @@ COMMANDS = {
     "explain": "Print the plan: what would run, what is cached, and why.",
     "runs": "List the runs of a project, or show one.",
     "why": "Say why a step ran, or why it was up to date.",
+    "logs": "Print what the steps of a run printed, and why one failed.",
     "diff": "Say what is different between two runs.",
     "gc": "Remove the results of old runs that nothing refers to.",
     "lineage": "Trace a prediction, a label or any artifact back to its data.",

@@ -1,11 +1,7 @@
 """What a step prints: shown as ever, and kept with the run.
 
-with kept_output(log, run, step):        where a step runs in this process
-    ...
-
-with step_output(output_folder(project, run, step)):    in a process of the step's own,
-    ...
-keep_output(log, run, step)              and where runs are recorded, once that has ended
+Where a step runs, `step_output` writes it into `output_folder`; where runs are recorded,
+`keep_output` takes it from there once the step has ended, however that came.
 """
 
 from __future__ import annotations
@@ -21,7 +17,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gristmill.core.progress import LineReporter, current, is_reporting, reporting
-from gristmill.pipeline.provenance.bounded_log import read_bounded_log
+from gristmill.core.redaction import is_anything_hidden, redacted
+from gristmill.pipeline.provenance.bounded_log import read_bounded_log, rewrite
 
 if TYPE_CHECKING:
     from gristmill.store.project import Project
@@ -39,25 +36,6 @@ def _renew() -> None:
 
 
 os.register_at_fork(after_in_child=_renew)
-
-
-@contextmanager
-def kept_output(log: RunLog, run: str, step: str) -> Iterator[None]:
-    """Show what the block prints as ever and keep it, with the traceback if it fails.
-
-    What is kept of one step is at most 768 KB: its beginning and its end, and a line says how much
-    is missing between them.
-    """
-    try:
-        with step_output(output_folder(log.project, run, step)):
-            yield
-    except BaseException as failure:
-        try:
-            keep_output(log, run, step)
-        except Exception as error:  # the step's own failure is the one to be told
-            failure.add_note(f"its log could not be kept: {error}")
-        raise
-    keep_output(log, run, step)
 
 
 @contextmanager
@@ -86,6 +64,8 @@ def step_output(folder: Path) -> Iterator[None]:
                 record.writelines(traceback.format_exception(error))
                 raise
     finally:
+        if is_anything_hidden():
+            rewrite(folder, redacted)
         ours.release()
 
 
@@ -105,19 +85,33 @@ def keep_output(log: RunLog, run: str, step: str) -> Artifact | None:
         OSError: the disk is full.
     """
     from gristmill.store.codecs import Encoded
-    from gristmill.store.enclosures import enclose
+    from gristmill.store.enclosures import enclose, put_files
 
     folder = output_folder(log.project, run, step)
     text, left_out = read_bounded_log(folder)
     artifact = None
     if text:
-        with log.draft() as draft:
-            (draft / LOG_FILE).write_text(text)
-            summary = {"characters": len(text), "left_out": left_out}
-            lines = text.count("\n")
-            artifact = log.put(draft, Encoded(f"path:{LOG_FILE}", "log", lines, summary))
-        enclose(log, run, step, "log", artifact)
+        summary = {"characters": len(text), "left_out": left_out}
+        encoded = Encoded(f"path:{LOG_FILE}", "step log", text.count("\n"), summary)
+        artifact = put_files(log, {LOG_FILE: text.encode()}, encoded)
+        enclose(log, run, step, {"log": artifact})
     shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):  # that of the run, once it is empty
         folder.parent.rmdir()
     return artifact
+
+
+def printed_by(log: RunLog, run: str, step: str) -> str:
+    """Return what a step printed in a run, with the traceback if it failed; empty for nothing.
+
+    Of a step whose process was killed together with that of the run, it is what it had written.
+
+    Raises:
+        StoreError: the artifact is gone or damaged.
+    """
+    from gristmill.store.enclosures import find_enclosure
+
+    kept = find_enclosure(log, run, "log", step)
+    if kept is None:
+        return read_bounded_log(output_folder(log.project, run, step))[0]
+    return (log.files(kept.digest) / LOG_FILE).read_text(errors="replace")

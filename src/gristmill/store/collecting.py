@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from gristmill.core.errors import StoreError, UsageError
+from gristmill.store.enclosures import KINDS
 from gristmill.store.gathered import GATHERED, read_gathered
 from gristmill.store.tables import (
     artifacts,
@@ -177,7 +178,8 @@ def _wanted(project: Project, kept: set[str]) -> set[str]:
                 if run in kept:
                     wanted.add(digest)
         wanted |= set(connection.execute(select(versions.c.artifact)).scalars())
-        wanted |= set(connection.execute(select(artifacts.c.digest)).scalars()) - tied
+        by_hand = select(artifacts.c.digest).where(artifacts.c.kind.not_in(KINDS))
+        wanted |= set(connection.execute(by_hand).scalars()) - tied
     return wanted
 
 

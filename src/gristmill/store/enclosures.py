@@ -5,23 +5,28 @@ An enclosure is an artifact like others. It stays as long as its run is kept, an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import select
 
-from gristmill.core.errors import UsageError
+from gristmill.core.fingerprint import fingerprint, fingerprint_bytes
 from gristmill.store.database import insert_into
 from gristmill.store.runs import Artifact, note_artifacts
-from gristmill.store.tables import enclosures
+from gristmill.store.tables import enclosures, runs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from gristmill.store.codecs import Encoded
     from gristmill.store.runs import RunLog
 
-Role = Literal["log", "source", "changes"]
-"""What a step printed; the code that the run could reach; what of it git has not committed."""
+Role = Literal["log", "source", "changes", "environment"]
+"""What a step printed; the code that the run could reach; what of it git has not committed; the
+packages that were installed.
+"""
+
+KINDS = ("step log", "run source", "run changes", "run environment")
+"""Kinds of artifacts that are nothing but enclosures. No class of a user's is called so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +46,46 @@ class Enclosure:
     artifact: str
 
 
-def enclose(log: RunLog, run: str, step: str, role: Role, artifact: Artifact) -> None:
-    """Note that an artifact belongs to a run; what it had of this role is replaced.
+def put_files(log: RunLog, files: Mapping[str, bytes], encoded: Encoded) -> Artifact:
+    """Store files that are in memory; where the store has them already, nothing is written.
 
-    Raises:
-        UsageError: there is no such role.
+    Args:
+        log: the record of the project.
+        files: relative path -> content.
+        encoded: what they are.
     """
-    if role not in get_args(Role):
-        raise UsageError(f"expected one of {', '.join(get_args(Role))}, found {role!r}")
-    row = {"run": run, "step": step, "role": role, "artifact": artifact.digest}
+    prints = {name: [fingerprint_bytes(data), len(data)] for name, data in files.items()}
+    digest = fingerprint({"codec": encoded.codec, "files": prints})
+    if log.project.artifacts.exists(digest):
+        bytes_ = sum(len(data) for data in files.values())
+        return Artifact(digest, encoded.kind, encoded.codec, bytes_, encoded.rows, encoded.summary)
+    with log.draft() as folder:
+        for name, data in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return log.put(folder, encoded)
+
+
+def enclose(log: RunLog, run: str, step: str, kept: Mapping[Role, Artifact]) -> None:
+    """Note that artifacts belong to a run; what it had in these roles is replaced.
+
+    Args:
+        log: the record of the project.
+        run: the run's id.
+        step: the step that they belong to; empty for the whole run.
+        kept: role -> artifact.
+    """
+    rows = [
+        {"run": run, "step": step, "role": role, "artifact": artifact.digest}
+        for role, artifact in sorted(kept.items())
+    ]
     with log.project.database.write() as connection:
-        note_artifacts(connection, [artifact])
-        fresh = insert_into(enclosures, connection).values(row)
+        note_artifacts(connection, list(kept.values()))
+        fresh = insert_into(enclosures, connection)
+        renewed = {"artifact": fresh.excluded.artifact}
         connection.execute(
-            fresh.on_conflict_do_update(
-                index_elements=["run", "step", "role"], set_={"artifact": artifact.digest}
-            )
+            fresh.on_conflict_do_update(index_elements=["run", "step", "role"], set_=renewed), rows
         )
 
 
@@ -71,15 +100,24 @@ def enclosures_of(log: RunLog, run: str) -> list[Enclosure]:
         return [Enclosure(*row) for row in connection.execute(query).all()]
 
 
-def find_enclosure(log: RunLog, run: str, role: Role, step: str = "") -> Path | None:
-    """Return the folder with the files of an enclosure, checked; None where the run has none.
-
-    Raises:
-        StoreError: it is gone or damaged.
-    """
+def find_enclosure(log: RunLog, run: str, role: Role, step: str = "") -> Artifact | None:
+    """Return the artifact that a run has in a role; None where it has none."""
     query = select(enclosures.c.artifact).where(
         (enclosures.c.run == run) & (enclosures.c.step == step) & (enclosures.c.role == role)
     )
     with log.project.database.read() as connection:
         digest = connection.execute(query).scalar()
-    return None if digest is None else log.files(digest)
+    return None if digest is None else log.artifact(digest)
+
+
+def runs_with(log: RunLog, role: Role, digest: str, limit: int = 3) -> list[str]:
+    """Return the ids of the newest runs that have an artifact in a role, newest first."""
+    query = (
+        select(runs.c.id)
+        .join(enclosures, enclosures.c.run == runs.c.id)
+        .where((enclosures.c.artifact == digest) & (enclosures.c.role == role))
+        .order_by(runs.c.started.desc())
+        .limit(limit)
+    )
+    with log.project.database.read() as connection:
+        return list(connection.execute(query).scalars())

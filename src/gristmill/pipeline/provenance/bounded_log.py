@@ -6,11 +6,13 @@ tail.1048576     what came from this byte on; the segment before it stays, older
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 HEAD_BYTES = 1 << 18
 SEGMENT_BYTES = 1 << 18
 """Of the end at least so much stays, and at most twice as much."""
+_SEGMENTS = 2
 
 
 class BoundedLog:
@@ -28,23 +30,26 @@ class BoundedLog:
         self.folder, self._most = folder, segment
         folder.mkdir(parents=True, exist_ok=True)
         self._room = head
-        self._written = 0
+        self._begun = self._left_out = 0
         self._segments: list[Path] = []
         self._file = (folder / "head").open("wb", buffering=0)
 
     def write(self, data: bytes) -> None:
-        """Add bytes, best whole lines.
+        """Add whole lines; a file begins and ends with one, unless it is longer than a file.
 
         Raises:
             OSError: they cannot be written.
         """
         while data:
-            if self._room <= 0:
+            now = data[: self._room]
+            if len(now) < len(data):
+                now = now[: now.rfind(b"\n") + 1] or (now if self._room == self._most else b"")
+            if now:
+                self._file.write(now)
+                self._room -= len(now)
+                data = data[len(now) :]
+            if data:
                 self._begin_segment()
-            now, data = data[: self._room], data[self._room :]
-            self._file.write(now)
-            self._room -= len(now)
-            self._written += len(now)
 
     def close(self) -> None:
         """Close the files."""
@@ -52,9 +57,12 @@ class BoundedLog:
 
     def _begin_segment(self) -> None:
         self._file.close()
-        self._segments.append(self.folder / f"tail.{self._written}")
-        if len(self._segments) > 2:
-            self._segments.pop(0).unlink()
+        if len(self._segments) == _SEGMENTS:
+            oldest = self._segments.pop(0)
+            self._left_out += oldest.stat().st_size
+            oldest.unlink()
+        self._begun += 1
+        self._segments.append(self.folder / f"tail.{self._begun}.{self._left_out}")
         self._file = self._segments[-1].open("wb", buffering=0)
         self._room = self._most
 
@@ -62,22 +70,26 @@ class BoundedLog:
 def read_bounded_log(folder: Path) -> tuple[str, int]:
     """Return the text of such a log, and how many bytes of its middle were left out.
 
-    Where some were, a line says so, and lines that were cut in two are left out, too. A folder that
-    does not exist is an empty log.
+    Where some were, a line says so. A folder that does not exist is an empty log.
     """
+    files = _files(folder)
+    texts = [path.read_bytes().decode(errors="replace") for path in files]
+    left_out = int(files[-1].suffix[1:]) if len(files) > 1 else 0
+    if left_out:
+        texts.insert(1, f"[... {left_out:,} bytes left out ...]\n")
+    return "".join(texts), left_out
+
+
+def rewrite(folder: Path, change: Callable[[str], str]) -> None:
+    """Change the text of such a log, line by line if need be; its files keep their names."""
+    for path in _files(folder):
+        path.write_bytes(change(path.read_bytes().decode(errors="replace")).encode())
+
+
+def _files(folder: Path) -> list[Path]:
     head = folder / "head"
-    start = head.read_bytes() if head.is_file() else b""
-    segments = sorted(folder.glob("tail.*"), key=_begins)
-    end = b"".join(path.read_bytes() for path in segments)
-    left_out = _begins(segments[0]) - len(start) if segments else 0
-    if not left_out:
-        return (start + end).decode(errors="replace"), 0
-    whole, _, broken = start.rpartition(b"\n")
-    torn, _, rest = end.partition(b"\n")
-    left_out += len(broken) + len(torn)
-    said = f"[... {left_out:,} bytes left out ...]"
-    return f"{whole.decode(errors='replace')}\n{said}\n{rest.decode(errors='replace')}", left_out
+    return [head, *sorted(folder.glob("tail.*"), key=_number)] if head.is_file() else []
 
 
-def _begins(path: Path) -> int:
-    return int(path.suffix[1:])
+def _number(path: Path) -> int:
+    return int(path.name.split(".")[1])
