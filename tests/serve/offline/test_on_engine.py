@@ -27,6 +27,7 @@ from gristmill.engine.inline import Inline
 from gristmill.serve.offline import on_engine
 from gristmill.serve.offline.ledger import Ledger, kept_rows
 from gristmill.serve.offline.opening import Input, open_source
+from gristmill.serve.offline.order import Order
 from gristmill.serve.offline.table_prediction import predict_table
 from gristmill.serve.runners.rows import Rows
 from gristmill.store.bundle import Bundle, Field
@@ -274,6 +275,26 @@ def test_a_file_that_is_gone_fails_its_parts_only(
     assert caught.value.message.startswith("2 parts could not be answered; the first, part 2: the")
     assert str(caught.value.where) == str(data / "1.parquet")
     assert kept_rows(tmp_path / "out.csv") == 80
+
+
+def test_a_part_that_cannot_be_read_takes_none_of_its_run_with_it(
+    bundle: Bundle, tmp_path: Path, table_of: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Order, "run_parts", lambda self, workers: 4)
+    monkeypatch.setattr(Ledger, "is_seen", lambda self: False)
+    data, out = tmp_path / "data.parquet", tmp_path / "out.csv"
+    table_of(200).write_parquet(data, row_group_size=20)
+    good = data.read_bytes()
+    table_of(200)[100:120].write_parquet(tmp_path / "alone.parquet")
+    group = (tmp_path / "alone.parquet").read_bytes()[4:104]
+    assert good.count(group) == 1
+    data.write_bytes(good.replace(group, bytes(100)))
+    with pytest.raises(DataError, match="1 part could not be answered; the first, part 5: the"):
+        predict_table(bundle, data, out, part_rows=20, engine="inline")
+    assert kept_rows(out) == 180
+    with pytest.raises(DataError, match="1 part could not be answered; the first, part 5: the"):
+        predict_table(bundle, data, out, part_rows=20, engine="inline")
+    assert kept_rows(out) == 180
 
 
 def test_so_many_failures_end_the_job(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Container, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -114,14 +114,22 @@ class Failures:
 
 
 def answered_on_engine(
-    engine: Engine, writer: PartWriter, runs: Iterable[Run], failures: Failures
+    engine: Engine,
+    writer: PartWriter,
+    runs: Iterable[Run],
+    alone: Callable[[Container[int]], Iterable[Run]],
+    failures: Failures,
 ) -> Generator[FinishedPart, None, None]:
     """Yield the parts that were answered, in order.
+
+    Parts that fail in a run are tried once more, each by itself: what is damaged, or kills its
+    worker, takes nothing with it.
 
     Args:
         engine: where.
         writer: answers and keeps parts.
         runs: of parts that are wanted.
+        alone: gives runs of one part each, for some numbers.
         failures: hears of the others.
 
     Raises:
@@ -129,6 +137,23 @@ def answered_on_engine(
         DataError: the disk refuses.
         GristmillError: too many parts fail.
     """
+    for done in _done(engine, writer, runs):
+        if len(done) > 1 and (failed := {each.number for each in done if not each.outcome.ok}):
+            again = {one.number: one for (one,) in _done(engine, writer, alone(failed))}
+            done = [again.get(each.number, each) for each in done]
+        for number, part, files in done:
+            if part.error is not None:
+                failures.add(number, part.error, part.trace)
+            elif files is None:
+                yield FinishedPart(number, part.get())
+            elif failures.found:  # it is not joined in this run
+                yield writer.stored(number, files, part.get())
+            else:
+                yield writer.finished(number, files, part.get())
+
+
+def _done(engine: Engine, writer: PartWriter, runs: Iterable[Run]) -> Iterator[list[Finished]]:
+    """Yield what came of the parts of each run."""
     under_way: deque[Run] = deque()
 
     def noted() -> Iterator[Run]:
@@ -139,16 +164,12 @@ def answered_on_engine(
     with closing(engine.attempts(RunAnswerer(writer), noted())) as outcomes:
         for outcome in outcomes:
             run, error = under_way.popleft(), outcome.error
-            if error is not None and not isinstance(error, StepError):
+            if error is None:
+                yield outcome.get()
+                continue
+            if not isinstance(error, StepError):
                 outcome.get()  # of no single part: all others would end alike
-            lost = [Finished(number, Outcome(error=error)) for number in run.numbers]
-            for number, part, files in lost if error is not None else outcome.get():
-                if part.error is not None:
-                    failures.add(number, part.error, part.trace)
-                elif files is None:
-                    yield FinishedPart(number, part.get())
-                else:
-                    yield writer.finished(number, files, part.get())
+            yield [Finished(number, Outcome(error=error)) for number in run.numbers]
 
 
 def _failed(error: Exception, number: int) -> Outcome[PartRecord]:

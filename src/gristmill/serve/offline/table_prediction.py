@@ -7,7 +7,7 @@ goes on after the parts that it finished; the output appears whole or not at all
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import chain
@@ -35,6 +35,7 @@ from gristmill.serve.offline.part_writer import (
     open_bundle,
 )
 from gristmill.serve.offline.quarantine import write_quarantine
+from gristmill.serve.offline.source import Run
 from gristmill.serve.offline.summary import PredictionSummary
 from gristmill.serve.offline.text_source import TextSource
 from gristmill.serve.offline.threaded import answered_in_threads
@@ -166,8 +167,12 @@ def _fresh(
         with closing(answered_in_threads(writer, parts)) as answered:
             yield from answered
         return
+
+    def alone(numbers: Container[int]) -> Iterator[Run]:
+        return order.source.runs(order.part_rows, lambda number: number in numbers, 1)
+
     runs = order.source.runs(order.part_rows, is_missing, order.run_parts(engine.parallelism))
-    with closing(answered_on_engine(engine, writer, runs, failures)) as answered:
+    with closing(answered_on_engine(engine, writer, runs, alone, failures)) as answered:
         yield from answered
 
 
