@@ -99,7 +99,7 @@ def test_an_engine_that_there_is_not(project):
 
 def test_json(project):
     told = project("run", "--json").json
-    assert set(told) == {"run", "steps", "error"}
+    assert set(told) == {"run", "taken", "steps", "error"}
     assert told["error"] is None
     assert [step["step"] for step in told["steps"]] == ["numbers", "scaled", "total"]
     assert {step["status"] for step in told["steps"]} == {"done"}
@@ -146,7 +146,7 @@ def test_what_the_cache_cannot_see_is_listed(project):
         (["nix.py"], "nix.py: there is no such pipeline file\n  fix: name a Python file"),
         (["--step", "totl"], "there is no step 'totl'\n  fix: did you mean 'total'?"),
         (["--set", "scaled.nix=1"], "step 'scaled' has no setting 'nix'\n  fix: its settings: fac"),
-        (["--set", "factor"], "--set: expected STEP.SETTING=VALUE, found 'factor'"),
+        (["--set", "factor"], "--set: expected [STEP.]SETTING=VALUE, found 'factor'"),
     ],
 )
 def test_wrong_calls(project, args, message):

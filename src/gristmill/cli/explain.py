@@ -9,7 +9,7 @@ import click
 
 from gristmill.cli.output import HELP, emit, json_option, say, table
 from gristmill.cli.reasons import brief
-from gristmill.cli.settings import parse_settings, setting_option
+from gristmill.cli.settings import parse_settings, setting_options
 from gristmill.core.quantities import format_bytes, format_count, format_seconds
 
 if TYPE_CHECKING:
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 @click.argument("pipeline", type=click.Path(path_type=Path), default=Path("pipeline.py"))
 @click.option("--step", "targets", multiple=True, help="Only this step and what it needs.")
 @click.option("--analyze", is_flag=True, help="Run it, then show actual figures beside estimates.")
-@setting_option
+@setting_options
 @json_option
 def command(
     pipeline: Path,
     targets: tuple[str, ...],
     analyze: bool,
     settings: tuple[str, ...],
+    files: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Print the plan of a pipeline: what would run, what is cached, and why.
@@ -44,19 +45,32 @@ def command(
     from gristmill.store.project import Project
 
     loaded = load_pipeline(pipeline)
-    chosen = parse_settings(settings)
+    given = parse_settings(settings, files)
     with Project(loaded.path.parent if loaded.path else Path()) as project:
-        plan = explain(loaded, project, targets=targets, settings=chosen)
+        plan = explain(
+            loaded,
+            project,
+            targets=targets,
+            settings=given.settings,
+            parameters=given.parameters,
+        )
         result = None
         if analyze:
-            result = run(loaded, project, targets=targets, settings=chosen)
+            result = run(
+                loaded,
+                project,
+                targets=targets,
+                settings=given.settings,
+                parameters=given.parameters,
+            )
             plan = with_actual(plan, result)
-    emit(plan, as_json, lambda: _show(plan, analyze))
+    emit(plan, as_json, lambda: show_plan(plan, analyzed=analyze))
     if result is not None and result.error is not None:
         raise result.error
 
 
-def _show(plan: Plan, analyzed: bool) -> None:
+def show_plan(plan: Plan, *, analyzed: bool = False) -> None:
+    """Print a plan, with actual figures where it was carried out."""
     columns = ["step", "plan", "rows", "size", "time", *(["actual"] if analyzed else []), "why"]
     rows = []
     for node in plan.children:

@@ -3,38 +3,51 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
 from gristmill.cli.output import HELP, emit, json_option, say
 from gristmill.cli.reasons import brief
-from gristmill.cli.settings import parse_settings, setting_option
+from gristmill.cli.settings import parse_settings, setting_options
 from gristmill.core.quantities import format_count, format_seconds
 
 if TYPE_CHECKING:
     from gristmill.pipeline.graph import AnyStep, Pipeline
     from gristmill.pipeline.run_record import RunResult
+    from gristmill.pipeline.selection import Settings
     from gristmill.pipeline.tries import Try
+    from gristmill.store.project import Project
     from gristmill.store.runs import Execution
 
+_TOLD = ("elements", "tries")
 _MARKS = {"done": "+", "cached": "=", "failed": "x", "blocked": "-", "stopped": "x"}
 
 
 @click.command("run", context_settings=HELP)
 @click.argument("pipeline", type=click.Path(path_type=Path), default=Path("pipeline.py"))
 @click.option("--step", "targets", multiple=True, help="Only this step and what it needs.")
+@click.option("--from", "start", multiple=True, metavar="STEP", help="This step and what follows.")
+@click.option("--only", multiple=True, metavar="STEP", help="This step alone, on stored inputs.")
 @click.option("--force", multiple=True, metavar="STEP", help="Run this step though up to date.")
+@click.option("--dry-run", is_flag=True, help="Print what would run, and why; write nothing.")
+@click.option("--jobs", "-j", type=int, metavar="N", help="Run up to N steps at the same time.")
 @click.option("--engine", metavar="ENGINE", help="Where steps run: local, local:4, ray, spark, ...")
-@setting_option
+@setting_options
 @json_option
 def command(
     pipeline: Path,
     targets: tuple[str, ...],
+    start: tuple[str, ...],
+    only: tuple[str, ...],
     force: tuple[str, ...],
+    dry_run: bool,
+    jobs: int | None,
     engine: str | None,
     settings: tuple[str, ...],
+    files: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Run a pipeline file; steps that are up to date are not run again.
@@ -45,38 +58,69 @@ def command(
 
     \b
     gristmill run                                pipeline.py in this folder
-    gristmill run pipeline.py --step train       only train and what it needs
+    gristmill run --dry-run                      what would run, and why
+    gristmill run --step train                   only train and what it needs
+    gristmill run --from train                   only train and what follows
+    gristmill run --only report --force report   it alone, and in any case
+    gristmill run --jobs 4                       up to 4 steps at the same time
     gristmill run --set train.epochs=5           another value for a setting
+    gristmill run --set seed=7                   the same, of all steps with it
     gristmill run --engine ray://head:10001      stages and elements on a cluster
 
-    The results are the same on every engine; `gristmill engines` lists them.
+    --from and --only take what lies before as it was stored last, up to date or not. Results are
+    the same on every engine (`gristmill engines` lists them), and with any number of jobs.
 
     \b
-    Marks:  + ran   = cached   x failed   - blocked
+    Marks:  + ran   = cached   ~ taken as stored   ! failed, tried again
+            x failed   - blocked
     Exit codes: 0 done, 4 a gate said no, 6 a step failed, 130 stopped with Ctrl-C.
     """
     from gristmill.pipeline.load import load_pipeline
     from gristmill.pipeline.running import run
-    from gristmill.store.project import Project
+    from gristmill.store.project import HOME, Project
 
     began = time.perf_counter()
     loaded = load_pipeline(pipeline)
     folder = loaded.path.parent if loaded.path else Path()
+    given = parse_settings(settings, files)
+    chosen: Choice = {
+        "targets": targets,
+        "start": start,
+        "only": only,
+        "force": force,
+        "settings": given.settings,
+        "parameters": given.parameters,
+    }
+    if dry_run:
+        with Project(folder, read_only=(folder / HOME).is_dir()) as project:
+            _show_plan(loaded, project, chosen, as_json)
+        return
     with Project(folder) as project:
         printer = None if as_json else Printer(loaded)
-        result = run(
-            loaded,
-            project,
-            targets=targets,
-            settings=parse_settings(settings),
-            force=force,
-            engine=engine,
-            listener=printer,
-        )
+        result = run(loaded, project, **chosen, jobs=jobs, engine=engine, listener=printer)
         seconds = time.perf_counter() - began
         emit(as_payload(result), as_json, lambda: say(summary(result, seconds)))
     if result.error is not None:
         raise result.error
+
+
+class Choice(TypedDict):
+    """What `run` and `explain` take in the same way."""
+
+    targets: Sequence[str]
+    start: Sequence[str]
+    only: Sequence[str]
+    force: Sequence[str]
+    settings: Settings
+    parameters: dict[str, object]
+
+
+def _show_plan(pipeline: Pipeline, project: Project, chosen: Choice, as_json: bool) -> None:
+    from gristmill.cli.explain import show_plan
+    from gristmill.pipeline.planning import explain
+
+    plan = explain(pipeline, project, **chosen)
+    emit(plan, as_json, lambda: show_plan(plan))
 
 
 class Printer:
@@ -128,6 +172,7 @@ def summary(result: RunResult, seconds: float) -> str:
         )
         if result.count(status)
     ]  # fmt: skip
+    counts += [f"{format_count(len(result.taken))} taken"] if result.taken else []
     total = len(result.executions)
     noun = "step" if total == 1 else "steps"
     lines = [f"{total} {noun}: {', '.join(counts)} in {format_seconds(seconds)}"]
@@ -153,9 +198,10 @@ def as_payload(result: RunResult) -> dict[str, object]:
             "seconds": execution.seconds,
             "artifact": execution.output,
             "message": execution.message,
-            **{name: told for name, told in execution.reach.items() if name == "elements"},
+            **{name: told for name, told in execution.reach.items() if name in _TOLD},
         }
         for execution in result.executions.values()
     ]
     error = str(result.error) if result.error else None
-    return {"run": result.run, "steps": steps, "error": error}
+    taken = {name: execution.run for name, execution in result.taken.items()}
+    return {"run": result.run, "taken": taken, "steps": steps, "error": error}
