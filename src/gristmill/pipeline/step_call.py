@@ -169,8 +169,7 @@ def as_step_error(
             fix="free some space on the disk and run again" if error.errno == 28 else None,
         )
     else:
-        told = f"`gristmill logs last {step.name}` prints its output and the whole traceback"
-        failure = StepError(f"{type(error).__name__}: {error}", where=where, fix=told)
+        failure = StepError(f"{type(error).__name__}: {error}", where=where)
     failure.message = redacted(failure.message)  # an exception may make its text as it is asked
     failure.__cause__ = error
     return failure
