@@ -71,7 +71,7 @@ def test_errors_have_no_traceback_unless_asked_for(project, monkeypatch):
     shown = project("--debug", "run").err
     assert "Traceback" in shown
     assert "ZeroDivisionError" in shown
-    assert shown.rstrip().splitlines()[-1].startswith("error: step 'scaled'")
+    assert shown.rstrip().splitlines()[-2].startswith("error: step 'scaled'")
     monkeypatch.setenv("GRISTMILL_DEBUG", "1")
     assert "Traceback" in project("run").err
 

@@ -114,6 +114,7 @@ def test_a_failed_step_blocks_what_needs_it_and_the_message_names_step_and_line(
     assert "- total    blocked: scaled failed\n" in answer.out
     assert answer.err == (
         "error: step 'scaled' (helpers.py:3): ZeroDivisionError: division by zero\n"
+        "  fix: `gristmill logs` prints all that failed steps said\n"
     )
     assert project("run", "--json").json["error"].startswith("step 'scaled' (helpers.py:3)")
 

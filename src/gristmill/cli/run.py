@@ -12,6 +12,7 @@ import click
 from gristmill.cli.output import HELP, emit, json_option, say
 from gristmill.cli.reasons import brief
 from gristmill.cli.settings import parse_settings, setting_options
+from gristmill.core.errors import StepError
 from gristmill.core.quantities import format_count, format_seconds
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ def command(
         seconds = time.perf_counter() - began
         emit(as_payload(result), as_json, lambda: say(summary(result, seconds)))
     if result.error is not None:
+        if isinstance(result.error, StepError) and result.error.fix is None:
+            result.error.fix = "`gristmill logs` prints all that failed steps said"
         raise result.error
 
 
