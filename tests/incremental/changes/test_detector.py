@@ -159,7 +159,7 @@ def test_frames_may_be_views_of_any_order():
 
 def test_memory_is_stated():
     pixels = 352 * 640 * 3
-    assert 6 * pixels < ChangeDetector(352, 640, tile=16).bytes < 8 * pixels
+    assert 4 * pixels < ChangeDetector(352, 640, tile=16).bytes < 6 * pixels
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,7 @@ class _Band(NamedTuple):
     window: WindowSums
     frame: NDArray[np.uint8]
     lowered: NDArray[np.uint16]
-    sums: NDArray[np.uint16]
-    peaks: NDArray[np.uint16]
+    row: int  # of tiles, the band's first
 
 
 class Comparison:
@@ -43,57 +42,44 @@ class Comparison:
         self._grid, self._noise = grid, noise
         tile_rows = max(1, _BAND // (3 * grid.tile * grid.tile * grid.columns))
         frames, references = frame.bands(tile_rows), lowered.bands(tile_rows)
-        columns = frames[0].shape[1]
-        self._sums = np.zeros((grid.rows * grid.tile, columns), np.uint16)
-        self._peaks = np.zeros((grid.rows, columns), np.uint16)
-        self._windows: dict[int, WindowSums] = {}
+        self._buffers = np.empty((WindowSums.BUFFERS, frames[0].size), np.uint16)
+        windows = {
+            (rows, columns): WindowSums(noise.blur, rows, columns, self._buffers)
+            for rows, columns in {each.shape for each in frames}
+        }
         self._bands = [
-            self._band(each, below, row * tile_rows)
-            for row, (each, below) in enumerate(zip(frames, references, strict=True))
+            _Band(windows[each.shape], each, below, number * tile_rows)
+            for number, (each, below) in enumerate(zip(frames, references, strict=True))
         ]
-        self._tiles = grid.cut(self._sums[:, : 3 * grid.tile * grid.columns], 3)
 
     @property
     def bytes(self) -> int:
         """What it takes in memory, the two frames apart."""
-        windows = sum(each.bytes for each in self._windows.values())
-        return self._sums.nbytes + self._peaks.nbytes + windows
+        return self._buffers.nbytes
 
     def changed(self) -> NDArray[np.bool_]:
         """Mark the tiles to which the rule applies: bool[rows, columns]."""
         calm = 2 * self._noise.threshold  # where no number differs by more, no mean does
         changed = np.zeros((self._grid.rows, self._grid.columns), np.bool_)
-        stirred = False
-        for window, frame, lowered, sums, peaks in self._bands:
-            if not window.add_up(frame, lowered, sums, calm):
-                peaks[...] = 0
-                continue
-            stirred = True
-            by_row = sums.reshape(-1, self._grid.tile, sums.shape[1])
-            np.maximum.reduce(by_row, axis=1, out=peaks)
-        if not stirred:
-            return changed
-        places = self._touched()
-        channels = self._tiles[places] > self._noise.limit
-        pixels = channels[:, :, 0::3] | channels[:, :, 1::3] | channels[:, :, 2::3]
-        self._grid.blank_outside(pixels, *places)
-        changed[places] = np.count_nonzero(pixels, axis=(1, 2)) >= self._noise.pixels
+        for window, frame, lowered, row in self._bands:
+            sums = window.add_up(frame, lowered, calm)
+            if sums is not None:
+                self._mark(sums, row, changed)
         return changed
 
-    def _touched(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def _mark(self, sums: NDArray[np.uint16], row: int, changed: NDArray[np.bool_]) -> None:
+        """Mark the tiles of a band that begins with this row of tiles."""
+        grid, width = self._grid, 3 * self._grid.tile
+        sums = sums[:, : width * grid.columns]
+        peaks = sums.reshape(-1, grid.tile, sums.shape[1]).max(axis=1)
         # The tiles with any sum beyond the limit.
-        width = 3 * self._grid.tile
-        peaks = self._peaks[:, : width * self._grid.columns]
-        touched = np.zeros(self._grid.rows * self._grid.columns, np.bool_)
+        touched = np.zeros(len(peaks) * grid.columns, np.bool_)
         touched[np.flatnonzero(peaks > self._noise.limit) // width] = True
-        rows, columns = np.divmod(np.flatnonzero(touched), self._grid.columns)
-        return rows, columns
-
-    def _band(self, frame: NDArray[np.uint8], lowered: NDArray[np.uint16], row: int) -> _Band:
-        height, columns = frame.shape
-        window = self._windows.get(height)
-        if window is None:
-            window = self._windows[height] = WindowSums(self._noise.blur, height, columns)
-        top, bottom = row * self._grid.tile, row * self._grid.tile + height - self._noise.blur + 1
-        peaks = self._peaks[row : bottom // self._grid.tile]
-        return _Band(window, frame, lowered, self._sums[top:bottom], peaks)
+        rows, columns = np.divmod(np.flatnonzero(touched), grid.columns)
+        if len(rows) == 0:
+            return
+        channels = grid.cut(sums, 3)[rows, columns] > self._noise.limit
+        pixels = channels[:, :, 0::3] | channels[:, :, 1::3] | channels[:, :, 2::3]
+        rows += row
+        grid.blank_outside(pixels, rows, columns)
+        changed[rows, columns] = np.count_nonzero(pixels, axis=(1, 2)) >= self._noise.pixels

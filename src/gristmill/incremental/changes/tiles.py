@@ -37,13 +37,13 @@ class TileGrid(NamedTuple):
         """View an array as tiles.
 
         Args:
-            values: whole tiles, [rows x tile, columns x tile x channels].
+            values: whole rows of tiles, [rows x tile, columns x tile x channels].
             channels: how many elements a pixel has.
 
         Returns:
             A view, [rows, columns, tile, tile x channels].
         """
-        shape = (self.rows, self.tile, self.columns, self.tile * channels)
+        shape = (len(values) // self.tile, self.tile, self.columns, self.tile * channels)
         return values.reshape(shape).swapaxes(1, 2)
 
     def blank_outside(

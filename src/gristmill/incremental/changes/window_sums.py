@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 
 class Addition(NamedTuple):
-    """Two stretches of numbers that are added, and where the sums go; None: to the caller."""
+    """Two stretches of numbers that are added, and where the sums go."""
 
     one: NDArray[np.uint16]
     other: NDArray[np.uint16]
-    out: NDArray[np.uint16] | None
+    out: NDArray[np.uint16]
 
 
 class WindowSums:
-    """Adds up bands of one shape; holds the memory that this takes.
+    """Adds up bands of one shape.
 
     All arithmetic is modulo 65536. Sums over up to 9 x 9 differences of bytes stay apart in it.
 
@@ -30,55 +30,47 @@ class WindowSums:
         side: of the square: 1, or one more than a power of two.
         rows: of a band, with (side - 1) / 2 above and below.
         columns: three times the pixels of a row, with as many left and right.
+        buffers: uint16[BUFFERS, rows x columns or more]; what takes turns may share them.
     """
 
-    def __init__(self, side: int, rows: int, columns: int) -> None:
-        self._buffers = [np.empty((rows, columns), np.uint16) for _ in range(3)]
-        self._additions: list[Addition] = []
-        if side > 1:
-            down = self._plan(self._buffers[0].reshape(-1), side, columns)
-            self._plan(down, side, 3)
-            self._additions[-1] = self._additions[-1]._replace(out=None)
+    BUFFERS = 3
 
-    @property
-    def bytes(self) -> int:
-        """What it takes in memory."""
-        return sum(each.nbytes for each in self._buffers)
+    def __init__(self, side: int, rows: int, columns: int, buffers: NDArray[np.uint16]) -> None:
+        self._buffers = [each[: rows * columns] for each in buffers]
+        self._difference = self._buffers[0].reshape(rows, columns)
+        self._additions: list[Addition] = []
+        total = self._buffers[0]
+        if side > 1:
+            total = self._plan(self._plan(total, side, columns), side, 3)
+        (sums,) = [each for each in self._buffers if np.shares_memory(each, total)]
+        self._sums: NDArray[np.uint16] = sums.reshape(rows, columns)[: rows - side + 1]
 
     def add_up(
-        self,
-        frame: NDArray[np.uint8],
-        reference: NDArray[np.uint16],
-        out: NDArray[np.uint16],
-        calm: int,
-    ) -> bool:
+        self, frame: NDArray[np.uint8], reference: NDArray[np.uint16], calm: int
+    ) -> NDArray[np.uint16] | None:
         """Sum up the differences of a band from its reference, unless it is calm.
 
         Args:
             frame: channels side by side, uint8[rows, columns].
             reference: what is subtracted, uint16[rows, columns].
-            out: takes the sums, uint16[rows - side + 1, columns]: element [y, x] is that of a
-                square whose upper left corner is [y, x] in the band. Its last 3 (side - 1) columns
-                mean nothing.
             calm: a band with no difference above it is calm: no sums are made.
 
         Returns:
-            Whether there are sums.
+            uint16[rows - side + 1, columns], until the buffers are used again: element [y, x] is
+            the sum of a square whose upper left corner is [y, x] in the band. The last
+            3 (side - 1) columns mean nothing. None of a calm band.
         """
-        difference = self._buffers[0] if self._additions else out
-        np.copyto(self._buffers[0], frame)
-        np.subtract(self._buffers[0], reference, out=difference)
-        if difference.max() <= calm:
-            return False
-        sums = out.reshape(-1)
-        for one, other, total in self._additions:
-            np.add(one, other, out=sums[: len(one)] if total is None else total)
-        return True
+        np.copyto(self._difference, frame)
+        np.subtract(self._difference, reference, out=self._difference)
+        if self._difference.max() <= calm:
+            return None
+        for one, other, out in self._additions:
+            np.add(one, other, out=out)
+        return self._sums
 
     def _plan(self, values: NDArray[np.uint16], count: int, step: int) -> NDArray[np.uint16]:
         # Plan sums of `count` values that lie `step` apart, one from each place on.
-        flat = (each.reshape(-1) for each in self._buffers)
-        free = [each for each in flat if not np.shares_memory(each, values)]
+        free = [each for each in self._buffers if not np.shares_memory(each, values)]
         total, width = values, 1
         while width < count:
             doubles = 2 * width < count
