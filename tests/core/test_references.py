@@ -61,7 +61,7 @@ def found(function: Callable[..., Any]) -> set[tuple[str, str, tuple[str, ...]]]
     [
         (calls_a_method, ("global", "os", ("path", "normpath"))),
         (reads_a_constant, ("global", "LIMIT", ())),
-        (imports_inside, ("import", "json.decoder", ("decoder",))),
+        (imports_inside, ("import", "json.decoder", ())),
         (imports_inside, ("import", "math", ("floor",))),
         (imports_inside, ("import", "math", ("pi",))),
         (has_an_inner_function, ("global", "LIMIT", ())),

@@ -11,6 +11,7 @@ from types import ModuleType
 
 _OWN_ROOT = Path(__file__).resolve().parent.parent
 _OWN_NAME = "gristmill"
+_BY_TORCH = ("train", "serve", "incremental")
 
 
 @cache
@@ -34,16 +35,31 @@ def is_user_file(filename: str) -> bool:
 def is_user_module(name: str) -> bool:
     """Say whether a module, imported or importable, is the user's own code."""
     module = sys.modules.get(name)
-    if module is not None:
-        filename = getattr(module, "__file__", None)
-        return is_user_file(filename) if filename else name == "__main__"
-    return False
+    if module is None:
+        return False
+    filename = getattr(module, "__file__", None)
+    if filename:
+        return is_user_file(filename)
+    # A folder without `__init__.py` is a module without a file.
+    return name == "__main__" or any(map(is_user_file, getattr(module, "__path__", ())))
 
 
 def package_of(module: str) -> str | None:
     """Return the top-level package of a module, or None for Python's own library."""
     root = module.partition(".")[0]
     return None if root in sys.stdlib_module_names or root == "builtins" else root
+
+
+def packages_behind(module: str) -> tuple[str, ...]:
+    """Return the packages whose versions decide what code of a module does.
+
+    Rooms of Gristmill that compute by torch do what its version does.
+    """
+    root = package_of(module)
+    if root is None:
+        return ()
+    room = module.split(".")[1:2]
+    return (root, "torch") if root == _OWN_NAME and room and room[0] in _BY_TORCH else (root,)
 
 
 @cache
