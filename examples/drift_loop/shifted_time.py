@@ -1,0 +1,37 @@
+"""The time in which the replay's processes live: see `clock/sitecustomize.py`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import struct
+import time
+from pathlib import Path
+
+CLOCK = Path(__file__).parent / "clock"
+VARIABLE = "DRIFT_LOOP_CLOCK"
+
+
+class ShiftedTime:
+    """A clock that processes share.
+
+    Args:
+        file: holds how far the clock is ahead of the real one, in seconds.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def set(self, moment: dt.datetime) -> None:
+        """Let it be a certain moment now; from there it goes on as time does."""
+        shift = struct.pack("<d", moment.timestamp() - time.time())
+        # In place: processes that look at the file must see it.
+        with self.file.open("r+b" if self.file.exists() else "wb") as file:
+            file.write(shift)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a process that lives by this clock."""
+        paths = [str(CLOCK), os.environ.get("PYTHONPATH", "")]
+        joined = os.pathsep.join(path for path in paths if path)
+        return {**os.environ, "PYTHONPATH": joined, VARIABLE: str(self.file)}
