@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from gristmill.core.code import CodeReach, reach
 from gristmill.core.errors import UsageError
 from gristmill.core.fingerprint import fingerprint, fingerprint_file
 from gristmill.pipeline.graph import AnyStep
+from gristmill.store.codecs import is_json
 from gristmill.store.runs import Execution
 
 
@@ -23,16 +24,19 @@ class StepKey:
         step: the step.
         settings: name -> value of each setting in this run.
         inputs: name -> digest of each input artifact.
+        classes: those in which the inputs come back; the step may call their methods.
     """
 
     step: AnyStep
     settings: Mapping[str, object]
     inputs: Mapping[str, str]
+    classes: Sequence[type] = ()
 
     @cached_property
     def reach(self) -> CodeReach:
         """The code and packages that the step can reach."""
-        return reach(self.step.function, defaults=False)  # defaults are settings, filed below
+        # Defaults are settings, filed below.
+        return reach(self.step.function, defaults=False, also=self.classes)
 
     @cached_property
     def setting_prints(self) -> dict[str, str]:
@@ -66,7 +70,20 @@ class StepKey:
             "blind_spots": self.reach.blind_spots,
             "settings": self.setting_prints,
             "shown": {name: repr(value)[:80] for name, value in self.settings.items()},
+            "paths": {
+                name: str(value) for name, value in self.settings.items() if isinstance(value, Path)
+            },
+            "given": self._given(),
         }
+
+    def _given(self) -> dict[str, Any]:
+        """Return the settings that are not the defaults, as `--params` takes them."""
+        given = {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in self.settings.items()
+            if value is not self.step.settings.get(name)
+        }
+        return {name: value for name, value in given.items() if is_json(value)}
 
     def reasons(self, last: Execution | None) -> list[str]:
         """Say why this step has to run, compared with the last time it gave a result."""
@@ -101,7 +118,7 @@ def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
 def _setting_print(step: AnyStep, name: str, value: object) -> str:
     try:
         if isinstance(value, Path):
-            return _path_print(value)
+            return path_print(value)
         return fingerprint(value)
     except TypeError as error:
         raise UsageError(
@@ -111,7 +128,7 @@ def _setting_print(step: AnyStep, name: str, value: object) -> str:
         ) from error
 
 
-def _path_print(path: Path) -> str:
+def path_print(path: Path) -> str:
     """Return the fingerprint of what is at a path: a file, a folder, or nothing (yet)."""
     if path.is_dir():
         files = sorted(item for item in path.rglob("*") if item.is_file())
