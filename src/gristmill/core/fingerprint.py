@@ -17,7 +17,6 @@ from enum import Enum
 from pathlib import Path, PurePath
 from typing import Protocol, TypeGuard
 
-_BLOCK_BYTES = 1 << 20
 _DIGITS = 32
 
 
@@ -58,12 +57,9 @@ def fingerprint_bytes(data: bytes) -> str:
 
 
 def fingerprint_file(path: Path) -> str:
-    """Return the fingerprint of a file's bytes, read in blocks of 1 MiB."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()[:_DIGITS]
+    """Return the fingerprint of a file's bytes."""
+    with path.open("rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
 
 
 def _tagged(tag: str, body: bytes) -> Iterable[bytes]:

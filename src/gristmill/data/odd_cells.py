@@ -10,8 +10,9 @@ from gristmill.data.csv_marks import Marks
 
 _WINDOW = 1 << 17
 _FEW = 1 << 12
-_BELOW = 47  # gaps, signs, quotes, spaces and points; neither digits nor letters
-_QUOTE, _FEED, _MINUS = 34, 10, 45
+_QUOTE, _FEED, _MINUS, _SPACE = 34, 10, 45, 32
+_POINT = 46  # gaps, signs, quotes and spaces come before it, digits and letters after it
+_ZERO = 48
 _BEGINS_TEXT = (43, 9)  # a plus sign or a tab, seldom enough to be looked for by themselves
 
 
@@ -26,7 +27,8 @@ def odd_columns(data: bytes, mark: int, fields: int, *, quoted: bool) -> set[int
         quoted: whether there are quotes.
     """
     values = np.frombuffer(data, np.uint8)
-    found = [_after_gaps(values, _suspects(values, mark), mark, quoted=quoted)]
+    suspects = _suspects(values, mark, spaces=b" " in data)
+    found = [_after_gaps(values, suspects, mark, quoted=quoted)]
     for byte in _BEGINS_TEXT:
         if byte in data and byte != mark:
             suspects = np.flatnonzero(values == byte)
@@ -42,26 +44,27 @@ def odd_columns(data: bytes, mark: int, fields: int, *, quoted: bool) -> set[int
     return set(np.unique(np.searchsorted(gaps, begins) % fields).tolist())
 
 
-def _suspects(values: NDArray[np.uint8], mark: int) -> NDArray[np.int64]:
-    """Return the places of spaces, and of zeros that neither a point nor a gap follows, behind any
-    byte that may end a gap. The buffers stay in the processor's cache."""
-    low, hit = np.empty(_WINDOW + 2, np.bool_), np.empty(_WINDOW + 2, np.bool_)
-    mask = np.empty(_WINDOW + 2, np.uint8)
-    found = list[NDArray[np.int64]]()
+def _suspects(values: NDArray[np.uint8], mark: int, *, spaces: bool) -> NDArray[np.int64]:
+    """Return the places of zeros before a digit or a letter, and of spaces if there are any, behind
+    a byte that may end a gap. The buffers stay in the processor's cache."""
+    gaps, solid, same, hits = (np.empty(_WINDOW + 2, np.bool_) for _ in range(4))
+    found = [np.empty(0, np.int64)]
     for start in range(0, len(values), _WINDOW):
         window = _framed(values, start)
-        size = len(window)
-        below, spots, bits = low[:size], hit[: size - 2], mask[: size - 2]
-        np.less(window, _BELOW, out=below)
-        if mark >= _BELOW:
-            np.logical_or(below, window == mark, out=below)
-        # A space (32) and a zero (48) differ in one bit, which counts where a low byte follows.
-        np.multiply(below.view(np.uint8)[2:], 16, out=bits)  # a shift would be slower
-        np.bitwise_or(bits, 0xEF, out=bits)
-        np.bitwise_and(window[1:-1], bits, out=bits)
-        np.equal(bits, 32, out=spots)
-        np.logical_and(spots, below[:-2], out=spots)
-        found.append(np.flatnonzero(spots) + start)
+        size, inner = len(window) - 2, window[1:-1]
+        gap, behind, equal, spots = gaps[:size], solid[:size], same[:size], hits[:size]
+        np.less(window[:-2], _POINT, out=gap)
+        np.greater_equal(window[2:], _ZERO, out=behind)
+        if mark >= _POINT:
+            np.logical_or(gap, window[:-2] == mark, out=gap)
+            np.logical_and(behind, window[2:] != mark, out=behind)
+        np.equal(inner, _ZERO, out=spots)
+        np.logical_and(spots, behind, out=spots)
+        if spaces:
+            np.logical_or(spots, np.equal(inner, _SPACE, out=equal), out=spots)
+        np.logical_and(spots, gap, out=spots)
+        if spots.any():
+            found.append(np.flatnonzero(spots) + start)
     return np.concatenate(found)
 
 

@@ -77,8 +77,10 @@ class CellParser:
 
     def _inexact(self, frame: pl.DataFrame) -> set[str]:
         floats = [name for name, dtype in frame.schema.items() if dtype == pl.Float64]
-        large = frame.select((pl.col(name).abs().max() >= _EXACT) for name in floats)
-        return {name for name in floats if large[name][0]}
+        beyond = frame.select(
+            ((pl.col(name).max() >= _EXACT) | (pl.col(name).min() <= -_EXACT)) for name in floats
+        )
+        return {name for name in floats if beyond[name][0]}
 
     def _odd(self, block: CleanBlock) -> set[str]:
         """Return the columns of numbers where a cell begins like a code or with a space."""

@@ -16,7 +16,7 @@ from gristmill.data.files import is_gzip
 from gristmill.data.remote_path import AnyPath, RemotePath
 from gristmill.data.text_blocks import count_byte
 
-_BLOCK_BYTES = 1 << 22
+_BLOCK_BYTES = 1 << 18
 _MOST_THREADS = 4
 _FEED = 10
 _Found = TypeVar("_Found")
@@ -53,12 +53,12 @@ def _mark(file: AnyPath) -> str:
 def _lines(file: AnyPath) -> int | None:
     if isinstance(file, RemotePath):
         return None
-    feeds, last = 0, b"\n"
+    feeds, last, block = 0, _FEED, np.empty(_BLOCK_BYTES, np.uint8)
     try:
-        with gzip.open(file) if is_gzip(file) else file.open("rb") as lines:
-            while block := lines.read(_BLOCK_BYTES):
-                feeds += count_byte(np.frombuffer(block, np.uint8), _FEED)
-                last = block[-1:]
+        with gzip.open(file) if is_gzip(file) else file.open("rb", buffering=0) as lines:
+            while size := lines.readinto(block.data):
+                feeds += count_byte(block[:size], _FEED)
+                last = int(block[size - 1])
     except (OSError, EOFError, zlib.error):
         return None
-    return feeds + (last != b"\n")
+    return feeds + (last != _FEED)
