@@ -44,6 +44,13 @@ class CodeReach:
         for name, version in self.packages.items():
             if name in packages and packages[name] != version:
                 phrases.append(f"package {name} {packages[name]} -> {version}")
+        if not phrases:
+            phrases = [
+                f"package {name} is used now" for name in self.packages if name not in packages
+            ]
+            phrases += [
+                f"package {name} is used no more" for name in packages if name not in self.packages
+            ]
         return phrases
 
 

@@ -274,7 +274,7 @@ class CodeWalk:
         for each in above:
             self.visit(each, own_name(each) or "")
         for key, value in [*vars(cls).items(), *_declared(cls)]:
-            if key not in _OF_EVERY_CLASS:
+            if key not in _OF_EVERY_CLASS and not _kept_by_package(key, value):
                 self.visit(value, f"{name}.{key}")
 
     def _module(self, module: ModuleType) -> None:
@@ -399,6 +399,13 @@ def _told(base: object, path: Sequence[str]) -> str | None:
             break
         base = getattr(base, attribute, _MISSING)
     return asked_at_run_time(base)
+
+
+def _kept_by_package(key: str, value: object) -> bool:
+    """Say whether a package keeps a note of its own in a class, made when it first meets it."""
+    home = type(value).__module__
+    ours = home in ("builtins", "functools") or is_user_module(home)
+    return key.startswith("__") and not ours
 
 
 def _declared(cls: type) -> Iterator[tuple[str, object]]:

@@ -92,7 +92,9 @@ class _Planner:
         if waiting:
             self._run(step, ", ".join(f"{need} runs first" for need in waiting))
             return
-        key = StepKey(step, settings, {need: self.outputs[need] for need in step.needs})
+        inputs = {need: self.outputs[need] for need in step.needs}
+        classes = self.log.classes(inputs.values()) if self.log else ()
+        key = StepKey(step, settings, inputs, classes)
         done = self.log.find_result(key.digest) if self.log and not forced else None
         if done is None or done.output is None:
             last = self.log.last(self.pipeline, step.name) if self.log else None

@@ -135,7 +135,9 @@ class Progression(Closing):
         if reason is not None:
             self._blocked(step, reason)
             return None
-        key = StepKey(step, self.settings[step.name], self._inputs(step))
+        inputs = self._inputs(step)
+        classes = self.log.classes(inputs.values())
+        key = StepKey(step, self.settings[step.name], inputs, classes)
         visit = _Visit(key, force=step.name in self.forced)
         known = None if visit.force else self.result.recent.get(key.digest)
         if known is None or not self.log.is_stored(known):

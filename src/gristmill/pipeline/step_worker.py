@@ -123,7 +123,8 @@ class _Worker:
         pipeline = self._pipeline = self._pipeline or load_pipeline(self.file)
         step = pipeline[order.step]
         given = {k: Path(v) if k in order.paths else v for k, v in order.settings.items()}
-        key = StepKey(step, {**step.settings, **given}, order.inputs)
+        classes = self.log.classes(order.inputs.values())
+        key = StepKey(step, {**step.settings, **given}, order.inputs, classes)
         if key.digest != order.key:
             raise StepError(
                 "its code, or a file that it is given, has changed since the run began",

@@ -21,7 +21,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import GenericAlias
 from typing import Any, Protocol, Self, runtime_checkable
@@ -117,6 +117,31 @@ def decode(codec: str, folder: Path) -> object:
         loaded: object = _class(rest).load(folder)
         return loaded
     raise StoreError(f"unknown codec {codec!r}", where=str(folder))
+
+
+def codecs_within(codec: str, folder: Path) -> Iterator[str]:
+    """Yield the codec of what lies in a folder, and those of its members."""
+    yield codec
+    index = {"group": GROUP_INDEX, "list": LIST_INDEX}.get(codec)
+    if index is not None:
+        told = json.loads((folder / index).read_bytes())
+        for inner, place in told.values() if isinstance(told, dict) else told:
+            yield from codecs_within(inner, folder / place)
+
+
+def class_of(codec: str) -> type | None:
+    """Return the class in which a codec gives values back; None if it is of no class, or unknown.
+
+    Nothing is imported: where a class is not loaded, nothing of its kind can be read either.
+    """
+    kind, _, name = codec.partition(":")
+    if kind not in ("object", "struct", "structs"):
+        return None
+    try:
+        found = _class(name)
+    except StoreError:
+        return None
+    return found if isinstance(found, type) else None
 
 
 def is_json(value: object) -> bool:

@@ -6,7 +6,7 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, insert, select, update
 from gristmill.core.atomic import naming
 from gristmill.core.errors import UsageError
 from gristmill.store.artifacts import check_files
-from gristmill.store.codecs import Encoded, decode, encode
+from gristmill.store.codecs import Encoded, class_of, codecs_within, decode, encode
 from gristmill.store.database import insert_into
 from gristmill.store.gathered import GATHERED, Members, read_gathered
 from gristmill.store.tables import artifacts, executions, links, runs
@@ -86,6 +86,7 @@ class RunLog:
     def __init__(self, project: Project) -> None:
         self.project = project
         self._database = project.database
+        self._codecs: dict[str, str] = {}
 
     def start(self, pipeline: str, environment: Mapping[str, Any]) -> str:
         """Begin a run and return its id."""
@@ -177,6 +178,36 @@ class RunLog:
         with self._database.read() as connection:
             return [_artifact(row) for row in connection.execute(query).all()]
 
+    def classes(self, digests: Iterable[str]) -> tuple[type, ...]:
+        """Return the classes in which artifacts, and their members, come back; those loaded here.
+
+        What a step calls on its inputs is code of these.
+        """
+        wanted = set(digests)
+        self._learn_codecs(wanted - self._codecs.keys())
+        found = {
+            codec
+            for digest in wanted & self._codecs.keys()
+            for codec in self._codecs_of(digest, self._codecs[digest])
+        }
+        classes = (class_of(codec) for codec in sorted(found))
+        return tuple(dict.fromkeys(one for one in classes if one is not None))
+
+    def _learn_codecs(self, unknown: Set[str]) -> None:
+        if unknown:
+            query = select(artifacts.c.digest, artifacts.c.codec)
+            with self._database.read() as connection:
+                rows = connection.execute(query.where(artifacts.c.digest.in_(unknown)))
+                self._codecs.update((row.digest, row.codec) for row in rows)
+
+    def _codecs_of(self, digest: str, codec: str) -> set[str]:
+        if codec not in ("group", "list", GATHERED) or not self.project.artifacts.exists(digest):
+            return {codec}
+        folder = self.project.artifacts.get(digest)
+        if codec == GATHERED:
+            return {member.codec for member in read_gathered(folder).members}
+        return set(codecs_within(codec, folder))
+
     def record(self, execution: Execution, pipeline: str) -> int:
         """Write down one execution with its inputs and its output; return its id."""
         return self.record_all([execution], pipeline)[0]
@@ -211,14 +242,16 @@ class RunLog:
 
     def _with_results(self, wanted: ColumnElement[bool], limit: int) -> list[Execution]:
         query = (
-            select(executions, links.c.artifact.label(OUTPUT))
+            select(executions, links.c.artifact.label(OUTPUT), artifacts.c.codec)
             .join(links, (links.c.execution == executions.c.id) & (links.c.role == "output"))
+            .join(artifacts, artifacts.c.digest == links.c.artifact)
             .where(wanted)
             .order_by(executions.c.id.desc())
             .limit(limit)
         )
         with self._database.read() as connection:
             rows = connection.execute(query).all()
+        self._codecs.update((row.result, row.codec) for row in rows)
         return [_execution(row, {("output", OUTPUT): row.result}) for row in rows]
 
     def verdicts(self) -> dict[str, str]:
