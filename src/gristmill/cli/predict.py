@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gristmill.cli.output import HELP, emit, json_option, say, table
+from gristmill.cli.places import Place
 
 if TYPE_CHECKING:
     from gristmill.cli.predict_schema import SchemaGuard
@@ -17,14 +18,13 @@ if TYPE_CHECKING:
     from gristmill.store.bundle import Bundle
 
 _PLACE = click.Path(path_type=Path)
-_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("predict", context_settings=HELP)
 @click.argument("bundle", type=_PLACE)
 @click.argument("data", type=str)
-@click.argument("output", type=_PLACE, required=False)
-@click.option("--out", "-o", type=_PLACE, help="OUTPUT, named so.")
+@click.argument("output", type=Place(), required=False)
+@click.option("--out", "-o", type=Place(), help="OUTPUT, named so.")
 @click.option("--keep", multiple=True, metavar="COLUMN", help="Pass a column of DATA through.")
 @click.option(
     "--on-bad",
@@ -33,7 +33,12 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     show_default=True,
     help="What becomes of a row that breaks the signature.",
 )
-@click.option("--quarantine", type=_FILE, metavar="FILE", help="Write such rows here, and why.")
+@click.option(
+    "--quarantine",
+    type=Place(dir_okay=False),
+    metavar="FILE",
+    help="Write such rows here, and why.",
+)
 @click.option(
     "--schema",
     "schema_check",
@@ -62,8 +67,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 def command(
     bundle: Path,
     data: str,
-    output: Path | None,
-    out: Path | None,
+    output: Path | str | None,
+    out: Path | str | None,
     explain: bool,
     strict: bool,
     as_json: bool,
@@ -76,7 +81,7 @@ def command(
     DATA is a Parquet, Arrow, CSV, TSV or JSON Lines file (the last three perhaps
     gzipped), a folder of them or a quoted pattern; a .npy array for a model of one
     tensor; a folder of images for a model of images. OUTPUT is named .parquet, .csv,
-    .tsv or .jsonl, or without an ending: a folder of Parquet files.
+    .tsv or .jsonl, or without an ending: a folder of Parquet files. Each may be a URL.
 
     There is exactly one row of answers for each row of DATA, in its order: its row_id
     (of an image, its path), a prediction_id that `gristmill lineage` can trace, and
@@ -98,7 +103,7 @@ def command(
       gristmill predict bundles/spam later.csv a.csv --keep id --quarantine b.csv
       gristmill predict bundles/digits scans/ answers.jsonl
       gristmill predict bundles/large later.parquet answers.parquet --memory 2GB
-      gristmill predict bundles/spam s3://logs/may answers --engine ray
+      gristmill predict bundles/spam s3://logs/may s3://logs/answers --engine ray
 
     \b
     Exit codes:
@@ -136,7 +141,7 @@ def command(
         )
 
 
-def _target(output: Path | None, out: Path | None) -> Path:
+def _target(output: Path | str | None, out: Path | str | None) -> Path | str:
     """Return where answers go: named once, in either way."""
     if (output is None) == (out is None):
         raise click.UsageError("Name one OUTPUT: as the third argument, or with --out.")
@@ -147,7 +152,7 @@ def _target(output: Path | None, out: Path | None) -> Path:
 def _predict(
     bundle: Bundle,
     data: str,
-    out: Path,
+    out: Path | str,
     keeping: Keeping,
     *,
     schema_check: str,
@@ -180,11 +185,12 @@ def _guard(bundle: Bundle, environment: str | None) -> SchemaGuard:
     return schema_guard(bundle, environment)
 
 
-def _say_kept(out: Path) -> None:
+def _say_kept(out: Path | str) -> None:
     from gristmill.core.quantities import format_count
+    from gristmill.data.staged_output import staging_place
     from gristmill.serve.offline.ledger import kept_rows
 
-    rows = kept_rows(out)
+    rows = kept_rows(staging_place(out))
     if rows:
         click.echo(
             f"{format_count(rows)} rows are done and kept: the same command goes on after them",
@@ -194,6 +200,7 @@ def _say_kept(out: Path) -> None:
 
 def _show(summary: PredictionSummary) -> None:
     from gristmill.core.quantities import format_count, format_seconds
+    from gristmill.data.remote_path import RemotePath, is_url
 
     total = max(summary.rows, 1)
     rows = [[label, count, count / total] for label, count in summary.labels.items()]
@@ -212,6 +219,6 @@ def _show(summary: PredictionSummary) -> None:
         bad = f"{format_count(summary.bad)} bad rows, each with its reason"
         say(f"{summary.quarantine}: {bad if summary.bad else 'no bad row'}")
     if summary.unreadable:
-        lines = Path(str(summary.quarantine))
+        lines = RemotePath(side) if is_url(side := str(summary.quarantine)) else Path(side)
         beside = lines.with_name(f"{lines.stem}.unreadable.csv")
         say(f"{beside}: {format_count(summary.unreadable)} lines that are no rows")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from gristmill.cli.places import Place
 from gristmill.core.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+FILE_OR_URL = Place(dir_okay=False)
 PLACE = click.Path(path_type=Path)
 SCHEMA_FILE = "schema.toml"
 
@@ -131,20 +133,24 @@ def new_folder(folder: Path) -> Iterator[Path]:
         refuse_filled(folder)
 
 
-def refuse_overwriting(data: Sequence[Path | str], *outputs: Path | None) -> None:
+def refuse_overwriting(data: Sequence[Path | str], *outputs: Path | str | None) -> None:
     """Refuse outputs that are one file, or that are the data; before the work is done.
 
     Raises:
         UsageError: two of the paths are the same file.
     """
-    known = {path.resolve(): "is read" for path in data if isinstance(path, Path)}
+    known = {_resolved(path): "is read" for path in data}
     for path in outputs:
         if path is None:
             continue
-        if path.resolve() in known:
+        if (place := _resolved(path)) in known:
             raise UsageError(
-                f"expected another file to write to, found one that {known[path.resolve()]}",
+                f"expected another file to write to, found one that {known[place]}",
                 where=str(path),
                 fix="name another file",
             )
-        known[path.resolve()] = "is written already"
+        known[place] = "is written already"
+
+
+def _resolved(path: Path | str) -> Path | str:
+    return path.resolve() if isinstance(path, Path) else path

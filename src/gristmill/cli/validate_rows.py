@@ -9,7 +9,7 @@ import click
 
 from gristmill.cli.output import HELP, emit, json_option, say, table
 from gristmill.cli.validate_options import (
-    FILE,
+    FILE_OR_URL,
     data_argument,
     engine_option,
     environment_option,
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 @data_argument
 @schema_option
 @environment_option
-@click.option("--good", type=FILE, help="Write the good rows, typed, here.")
-@click.option("--bad", type=FILE, help="Write the bad rows, with reasons, here.")
+@click.option("--good", type=FILE_OR_URL, help="Write the good rows, typed, here.")
+@click.option("--bad", type=FILE_OR_URL, help="Write the bad rows, with reasons, here.")
 @click.option(
     "--rare",
     type=click.FloatRange(0, 1),
@@ -41,8 +41,8 @@ def command(
     data: tuple[Path | str, ...],
     schema_file: Path,
     environment: str | None,
-    good: Path | None,
-    bad: Path | None,
+    good: Path | str | None,
+    bad: Path | str | None,
     rare: float,
     engine: str | None,
     as_json: bool,
@@ -73,7 +73,7 @@ def command(
     emit(written, as_json, lambda: _show(written, good, bad))
 
 
-def _show(written: RowFiles, good: Path | None, bad: Path | None) -> None:
+def _show(written: RowFiles, good: Path | str | None, bad: Path | str | None) -> None:
     from gristmill.validate.checks.wording import many
 
     say(f"{many(written.good, 'good row')}{f' in {good}' if good else ''}")

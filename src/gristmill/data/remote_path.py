@@ -74,6 +74,19 @@ class RemotePath:
         """The suffix of the name."""
         return PurePosixPath(self.name).suffix
 
+    @property
+    def stem(self) -> str:
+        """The name without its suffix."""
+        return PurePosixPath(self.name).stem
+
+    def __truediv__(self, name: str) -> RemotePath:
+        """Return a file below this one."""
+        return RemotePath(f"{self.url.rstrip('/')}/{name}")
+
+    def with_name(self, name: str) -> RemotePath:
+        """Return a file beside this one."""
+        return RemotePath(f"{self.url.rstrip('/').rpartition('/')[0]}/{name}")
+
     def absolute(self) -> RemotePath:
         """Return the path itself."""
         return self
@@ -124,6 +137,44 @@ class RemotePath:
         files, path = file_system(self.url)
         with _told(self.url):
             return bytes(files.cat_file(path))
+
+    def write_bytes(self, data: bytes) -> None:
+        """Store bytes; the file is seen when all of them are there.
+
+        Raises:
+            DataError: the store does not take them.
+        """
+        files, path = file_system(self.url)
+        with _told(self.url):
+            files.pipe_file(path, data)
+
+    def put(self, file: Path) -> None:
+        """Store a file of this machine, a large one in parts; it is seen when all are there.
+
+        Raises:
+            DataError: as `write_bytes`.
+        """
+        files, path = file_system(self.url)
+        with _told(self.url):
+            files.put_file(str(file), path)
+
+    def unlink(self) -> None:
+        """Remove the file.
+
+        Raises:
+            DataError: as `stat`.
+        """
+        files, path = file_system(self.url)
+        with _told(self.url):
+            files.rm_file(path)
+
+    def files(self) -> list[RemotePath]:
+        """Return the files right below this one as a folder, by name; none where there is none.
+
+        Raises:
+            DataError: the store cannot be asked.
+        """
+        return (self / "*").glob()
 
     def glob(self) -> list[RemotePath]:
         """Return the files that fit the URL as a pattern, by name.

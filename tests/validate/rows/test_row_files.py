@@ -43,5 +43,5 @@ def test_a_name_without_a_format_is_refused_before_anything_is_read(tmp_path: Pa
 
 
 def test_a_url_is_refused_before_anything_is_read() -> None:
-    with pytest.raises(DataError, match="found a URL"):
+    with pytest.raises(DataError, match="found a URL that is a Path"):
         refuse_unwritable(Path("s3://bucket/good.csv"))

@@ -70,7 +70,7 @@ class Output:
             raise UsageError(
                 "expected a place on this machine for the answers, found a URL",
                 where=str(path),
-                fix="write them to a folder, and copy that to the store",
+                fix="pass it as text: a Path has lost one of its slashes",
             )
         gzipped = path.suffix.lower() == ".gz"
         suffix = Path(path.stem).suffix if gzipped else path.suffix

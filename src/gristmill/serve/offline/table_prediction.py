@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from itertools import chain
 from pathlib import Path
+
+import msgspec
 
 from gristmill.core.atomic import naming
 from gristmill.core.errors import DataError
 from gristmill.core.progress import task
 from gristmill.data.formats import write_table
+from gristmill.data.remote_path import is_url
+from gristmill.data.staged_output import staged
 from gristmill.engine.current import chosen_engine
 from gristmill.engine.protocol import Engine
 from gristmill.serve.offline.answered_part import Guard
@@ -74,11 +78,13 @@ def predict_table(
         data: a frame, or what `open_source` takes: files, folders, patterns.
         out: `.parquet`, `.csv`, `.tsv`, `.jsonl` (the last three perhaps `.gz`), or a name without
             an ending, for a folder of Parquet files. What was there is replaced when all is done.
+            Or a URL of one of these, as text: the answers are made on this machine, and stored
+            whole; a folder is, once its `_manifest.json` is there.
         keep: columns of the data to pass through; of text files, as text.
         on_bad: what becomes of a row that breaks the signature: `keep` it without answers, `drop`
             it, or `fail`.
         quarantine: a file for such rows, as they came, each with the `reason`; lines that are no
-            rows at all go to `<name>.unreadable.csv` beside it.
+            rows at all go to `<name>.unreadable.csv` beside it. Or a URL.
         batch_rows: most rows that the model is given at once; does not change answers (to 1e-6).
         part_rows: rows that are done or not; by default chosen by `memory` and the model's size.
         memory: bytes, or text such as `"2GB"`, for rows under way, the model and Python apart.
@@ -101,10 +107,11 @@ def predict_table(
     """
     began = time.monotonic()
     wishes = Wishes(tuple(keep), on_bad, batch_rows, part_rows, memory, guard, warn_only)
-    order = checked_order(bundle, data, Path(out), quarantine, wishes)
     with (
+        staged(out) as place,
+        nullcontext(None) if quarantine is None else staged(quarantine) as side,
         chosen_engine(engine) as chosen,
-        opened_ledger(order.output.path, order.fingerprint()) as ledger,
+        _opened(checked_order(bundle, data, place, side, wishes)) as (order, ledger),
     ):
         send_bundle = chosen is not None and not chosen.shares_files
         writer = order.writer(ledger, opener or open_bundle, send_bundle=send_bundle)
@@ -112,7 +119,19 @@ def predict_table(
             resumed, records = _run(order, writer, chosen, join)
             if order.quarantine is not None:
                 _write_bad(order, order.quarantine, ledger, records)
-    return order.summary(records, resumed, time.monotonic() - began)
+    summary = order.summary(records, resumed, time.monotonic() - began)
+    return msgspec.structs.replace(
+        summary,
+        out=str(out) if is_url(out) else summary.out,
+        quarantine=str(quarantine) if is_url(quarantine) else summary.quarantine,
+    )
+
+
+@contextmanager
+def _opened(order: Order) -> Iterator[tuple[Order, Ledger]]:
+    """Give an order, and the ledger of its parts."""
+    with opened_ledger(order.output.path, order.fingerprint()) as ledger:
+        yield order, ledger
 
 
 def _run(
