@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +85,8 @@ def parse_settings(texts: Sequence[str], files: Iterable[Path] = ()) -> Given:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    import tomllib
+
     try:
         data = path.read_bytes()
         found = json.loads(data) if path.suffix == ".json" else tomllib.loads(data.decode())

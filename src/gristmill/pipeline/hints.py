@@ -216,10 +216,21 @@ def _fields_agree(given: Any, wanted: Any) -> bool:
         return _classes_agree(_class_of(given), dict) or issubclass(dict, _class_of(given))
     if not typing.is_typeddict(wanted):
         return issubclass(dict, _class_of(wanted))
-    ours, theirs = typing.get_type_hints(given), typing.get_type_hints(wanted)
-    return wanted.__required_keys__ <= set(ours) and all(
+    (ours, _), (theirs, required) = _fields(given), _fields(wanted)
+    return required <= ours.keys() and all(
         agrees(ours[name], theirs[name]) for name in theirs if name in ours
     )
+
+
+def _fields(hint: Any) -> tuple[dict[str, Any], set[str]]:
+    """Return the hints of a TypedDict's fields, and the names of those that must be there.
+
+    `__required_keys__` knows nothing of `NotRequired` where hints are texts (Python 3.11).
+    """
+    hints = typing.get_type_hints(hint, include_extras=True)
+    optional = {name for name, one in hints.items() if get_origin(one) is typing.NotRequired}
+    forced = {name for name, one in hints.items() if get_origin(one) is typing.Required}
+    return hints, (set(hint.__required_keys__) - optional) | forced
 
 
 def _misfits(value: Any, hint: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
@@ -284,8 +295,8 @@ def _misfit_fields(value: Any, hint: Any, place: str) -> Iterator[tuple[str, Any
     if not isinstance(value, dict):
         yield place, hint, value
         return
-    hints = typing.get_type_hints(hint)
-    for name in sorted(hint.__required_keys__ - set(value)):
+    hints, required = _fields(hint)
+    for name in sorted(required - value.keys()):
         yield f"{place}[{name!r}]", hints[name], _MISSING
     for name in [name for name in hints if name in value]:
         yield from _misfits(value[name], hints[name], f"{place}[{name!r}]")
