@@ -49,6 +49,7 @@ def _missing_package(name: str) -> GristmillError:
         "otel": {"opentelemetry"},
         "video": {"av"},
         "postgres": {"psycopg"},
+        "mlflow": {"mlflow"},
         "validate": {"duckdb", "hypothesis", "PIL", "tensorflow_metadata", "google"},
     }
     for extra, packages in extras.items():

@@ -47,14 +47,12 @@ def command(run: str, step: str | None, as_json: bool) -> None:
 
 def _answer(log: RunLog, execution: Execution) -> dict[str, Any]:
     from gristmill.core.errors import StoreError
-    from gristmill.pipeline.step_output import printed_by
+    from gristmill.pipeline.step_output import maker_of, printed_by
 
-    # A cached step printed nothing in this run: what it printed is with the run that made it.
-    maker = log.find_result(execution.key) if execution.status == "cached" else execution
-    run = maker.run if maker else execution.run
+    run = maker_of(log, execution).run
     text, note = "", ""
     try:
-        text = printed_by(log, run, execution.step)
+        text = printed_by(log, execution)
     except StoreError as error:
         note = f"it is no longer here: {error.message}"
     status = execution.status

@@ -24,6 +24,7 @@ COMMANDS = {
     "diff": "Say what is different between two runs.",
     "gc": "Remove the results of old runs that nothing refers to.",
     "lineage": "Trace a prediction, a label or any artifact back to its data.",
+    "export": "Hand a run to a colleague as a folder, or to an MLflow server.",
     "label": "Apply labelling functions to data and combine votes into labels.",
     "validate": "Profile data, infer a schema, or check data against one.",
     "train": "Train a text classifier on labelled data and write a bundle.",

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 @click.command("runs", context_settings=HELP)
 @click.argument("run", required=False)
 @click.option("--limit", default=20, show_default=True, help="How many of the newest runs.")
+@click.option("--project", "place", default=".", metavar="FOLDER", help="Another than this one's.")
 @json_option
-def command(run: str | None, limit: int, as_json: bool) -> None:
+def command(run: str | None, limit: int, place: str, as_json: bool) -> None:
     """List the runs of a project, or show the steps of one.
 
     \b
@@ -30,7 +31,7 @@ def command(run: str | None, limit: int, as_json: bool) -> None:
     from gristmill.store.project import find_project
     from gristmill.store.runs import RunLog
 
-    with find_project() as project:
+    with find_project(place) as project:
         log = RunLog(project)
         if run is None:
             records = [_with_state(log, record) for record in log.runs(limit)]

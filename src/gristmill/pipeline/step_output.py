@@ -22,7 +22,7 @@ from gristmill.pipeline.provenance.bounded_log import read_bounded_log, rewrite
 
 if TYPE_CHECKING:
     from gristmill.store.project import Project
-    from gristmill.store.runs import Artifact, RunLog
+    from gristmill.store.runs import Artifact, Execution, RunLog
 
 LOG_FILE = "log.txt"
 _one = threading.Lock()
@@ -101,17 +101,25 @@ def keep_output(log: RunLog, run: str, step: str) -> Artifact | None:
     return artifact
 
 
-def printed_by(log: RunLog, run: str, step: str) -> str:
-    """Return what a step printed in a run, with the traceback if it failed; empty for nothing.
+def maker_of(log: RunLog, execution: Execution) -> Execution:
+    """Return the execution that made what one has found up to date; else itself."""
+    made = log.find_result(execution.key) if execution.status == "cached" else None
+    return made or execution
 
-    Of a step whose process was killed together with that of the run, it is what it had written.
+
+def printed_by(log: RunLog, execution: Execution) -> str:
+    """Return what a step printed, with the traceback if it failed; empty for nothing.
+
+    Of a step that was up to date it is what it printed when it ran. Of one whose process was killed
+    together with that of the run it is what it had written.
 
     Raises:
         StoreError: the artifact is gone or damaged.
     """
     from gristmill.store.enclosures import find_enclosure
 
-    kept = find_enclosure(log, run, "log", step)
+    maker = maker_of(log, execution)
+    kept = find_enclosure(log, maker.run, "log", maker.step)
     if kept is None:
-        return read_bounded_log(output_folder(log.project, run, step))[0]
+        return read_bounded_log(output_folder(log.project, maker.run, maker.step))[0]
     return (log.files(kept.digest) / LOG_FILE).read_text(errors="replace")

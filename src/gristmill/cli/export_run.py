@@ -1,0 +1,152 @@
+"""`gristmill export run`: a run as one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gristmill.cli.output import HELP, emit, json_option, say
+from gristmill.core.moments import format_moment
+from gristmill.core.quantities import format_bytes, format_count, format_seconds
+
+if TYPE_CHECKING:
+    from gristmill.pipeline.provenance.exported import Exported
+    from gristmill.store.runs import Execution, RunLog, RunRecord
+    from gristmill.web.run_page import Picture, StepRow
+
+_MOST_PICTURES = 24
+
+
+@click.command("run", context_settings=HELP)
+@click.argument("run")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--zip", "zipped", is_flag=True, help="Write FOLDER.zip instead of a folder.")
+@click.option("--data/--no-data", default=True, help="With the files that settings name, or not.")
+@json_option
+def command(run: str, folder: Path, zipped: bool, data: bool, as_json: bool) -> None:
+    """Write RUN into FOLDER, which a colleague can open and run again.
+
+    \b
+    gristmill export run last spam_for_ana
+    gristmill export run 20261122-0604 spam --zip
+
+    FOLDER is a project: results with their records, the code that the run could reach, the files
+    that its settings name, the packages, and index.html, a page that needs no network. There,
+    `gristmill run` finds every step up to date. Files that may hold secrets stay here.
+    """
+    from gristmill.pipeline.provenance.export import export_run
+    from gristmill.store.project import find_project
+    from gristmill.store.runs import RunLog
+
+    if zipped and folder.suffix != ".zip":
+        folder = folder.with_name(f"{folder.name}.zip")
+    with find_project() as project:
+        log = RunLog(project)
+        record = log.run(run)
+        exported = export_run(
+            log,
+            record,
+            folder,
+            data=data,
+            zipped=zipped,
+            write_page=lambda path, told: _write_page(log, record, path, told),
+        )
+    payload = {
+        "run": exported.run,
+        "place": str(exported.place),
+        "artifacts": exported.artifacts,
+        "bytes": exported.bytes_,
+        "command": exported.command if exported.pipeline else None,
+        "missing": exported.missing,
+    }
+    emit(payload, as_json, lambda: _show(exported))
+
+
+def _show(exported: Exported) -> None:
+    count = format_count(exported.artifacts)
+    size = format_bytes(exported.bytes_)
+    say(f"run {exported.run} in {exported.place}: {count} artifacts, {size}")
+    for name, why in exported.missing.items():
+        say(f"  without {name}: {why}")
+    if exported.pipeline:
+        say(f"there: {exported.command}")
+
+
+def _write_page(log: RunLog, record: RunRecord, path: Path, exported: Exported) -> None:
+    from gristmill.web.run_page import run_page
+
+    executions = log.of_run(record.id)
+    provenance = path.parent / "provenance"
+    texts = {
+        name: (provenance / name).read_text(errors="replace") if name in exported.told else ""
+        for name in ("changes.patch", "requirements.txt")
+    }
+    told = record.environment
+    seconds = record.ended - record.started if record.ended else None
+    facts = [
+        ("status", record.status),
+        ("steps", len(executions)),
+        ("took", format_seconds(seconds) if seconds is not None else None),
+        ("Python", told.get("python")),
+        ("Gristmill", told.get("gristmill")),
+        ("commit", (told.get("commit") or "none")[:12]),
+    ]
+    page = run_page(
+        f"{log.project.name}: run {record.id}",
+        f"{record.pipeline}, {format_moment(record.started)}",
+        facts,
+        list(_rows(log, executions)),
+        pictures=list(_pictures(log, executions)),
+        changes=texts["changes.patch"],
+        packages=texts["requirements.txt"],
+    )
+    page.write(path)
+
+
+def _rows(log: RunLog, executions: list[Execution]) -> Iterator[StepRow]:
+    from gristmill.pipeline.step_output import printed_by
+    from gristmill.web.run_page import StepRow
+
+    for each in executions:
+        result = log.artifact(each.output) if each.output else None
+        summary = result.summary if result else {}
+        verdict = None
+        if result is not None and result.kind == "verdict":
+            verdict = str(summary["verdict"]), [str(one) for one in summary.get("reasons", [])]
+        yield StepRow(
+            each.step,
+            each.status,
+            each.seconds,
+            each.why,
+            tuple(each.inputs),
+            result.kind if result else "",
+            result.rows if result else None,
+            each.output or "",
+            _figures(summary.get("metrics")),
+            verdict,
+            printed_by(log, each),
+            each.message or "",
+        )
+
+
+def _figures(metrics: object) -> dict[str, float]:
+    if not isinstance(metrics, dict):
+        return {}
+    numbers = {name: value for name, value in metrics.items() if not isinstance(value, bool)}
+    return {name: value for name, value in numbers.items() if isinstance(value, int | float)}
+
+
+def _pictures(log: RunLog, executions: list[Execution]) -> Iterator[Picture]:
+    """Yield the pictures among the results' files, the first ones of many."""
+    from gristmill.web.run_page import Picture, is_picture
+
+    found = 0
+    for each in executions:
+        folder = log.files(each.output) if each.output else None
+        for path in sorted(folder.rglob("*")) if folder else ():
+            if is_picture(path.name) and found < _MOST_PICTURES:
+                found += 1
+                yield Picture(f"{each.step}: {path.name}", path.read_bytes())
