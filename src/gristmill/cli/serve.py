@@ -92,6 +92,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep statistics of what was served here. Default: with the serving file, else in memory.",
 )
+@click.option(
+    "--keep-predictions",
+    type=float,
+    metavar="SHARE",
+    help="Keep this share of the requests, in the watch folder, for what turns out to be true.",
+)
 @click.option("--token-file", type=_FILE, help="Answer only who has one of its bearer tokens.")
 @click.option("--tls-cert", type=_FILE, help="Certificate (PEM): serve HTTPS.")
 @click.option("--tls-key", type=_FILE, help="Its private key (PEM).")
@@ -125,6 +131,7 @@ def command(
     cache: str,
     streams: str,
     watch_folder: Path | None,
+    keep_predictions: float | None,
     token_file: Path | None,
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -155,6 +162,9 @@ def command(
     With --streams a model of images also answers streams of pictures, computing only what has
     changed since the one before: POST /v1/streams/NAME/STREAM takes one (JPEG, PNG, or the pixels
     as application/octet-stream), a WebSocket there as many as the model can answer.
+
+    With --keep-predictions 0.1 a tenth of the requests is kept with its answers and their names;
+    POST /v1/models/NAME/feedback, or `gristmill feedback` on a table, says later what was true.
 
     With --grpc-port it answers that protocol over gRPC, too (extra grpc). OpenTelemetry's own
     variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, send a span for each request (extra otel).
@@ -193,6 +203,7 @@ def command(
     from gristmill.serve.protocol import Limits
     from gristmill.serve.server.lifecycle import serve
     from gristmill.serve.server.settings import Settings
+    from gristmill.serve.watch.keeping import Keeping
 
     def announce(ready: Ready) -> None:
         say(msgspec.json.encode(ready).decode() if as_json else str(ready))
@@ -211,6 +222,7 @@ def command(
         cache=parse_bytes(cache),
         streams=parse_bytes(streams),
         watch_folder=str(watch_folder or ""),
+        keep=None if keep_predictions is None else Keeping(rate=keep_predictions),
         tokens=str(token_file or ""),
         tls_certificate=str(tls_cert or ""),
         tls_key=str(tls_key or ""),

@@ -46,6 +46,11 @@ if TYPE_CHECKING:
     from gristmill.serve.server.route_plans import ShadowPlan as ShadowPlan
     from gristmill.serve.server.serving_plan import ServingPlan as ServingPlan
     from gristmill.serve.server.settings import Settings as Settings
+    from gristmill.serve.watch.keeping import Keeping as Keeping
+    from gristmill.serve.watch.kept_predictions import KeptPrediction as KeptPrediction
+    from gristmill.serve.watch.kept_predictions import kept_predictions as kept_predictions
+    from gristmill.serve.watch.kept_predictions import served_folder as served_folder
+    from gristmill.serve.watch.telling import tell_truths as tell_truths
 
 _EXPORTS = {
     "AnswerCache": "online.cache",
@@ -57,6 +62,8 @@ _EXPORTS = {
     "Ensemble": "routing.ensemble",
     "EnsemblePlan": "server.route_plans",
     "FeedbackLog": "selection.feedback_log",
+    "Keeping": "watch.keeping",
+    "KeptPrediction": "watch.kept_predictions",
     "Limits": "protocol",
     "ModelEndpoint": "online.model_endpoint",
     "ModelPlan": "server.model_plan",
@@ -77,11 +84,14 @@ _EXPORTS = {
     "Swappable": "routing.swappable",
     "app_from_bundle": "server.lifecycle",
     "app_from_runner": "server.lifecycle",
+    "kept_predictions": "watch.kept_predictions",
     "open_runner": "runners.opening",
     "policy_named": "selection.kinds",
     "predict_table": "offline.table_prediction",
     "ray_serve_app": "ray_serve",
     "running_server": "server.process",
     "serve": "server.lifecycle",
+    "served_folder": "watch.kept_predictions",
+    "tell_truths": "watch.telling",
 }
 __getattr__, __dir__, __all__ = lazy_exports(__name__, _EXPORTS)

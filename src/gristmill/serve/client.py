@@ -42,6 +42,10 @@ class _Predictions(msgspec.Struct):
     predictions: list[Prediction]
 
 
+class _Told(msgspec.Struct):
+    counts: dict[str, int]
+
+
 class _PlainError(msgspec.Struct):
     message: str
     code: str = "unknown"
@@ -111,6 +115,31 @@ class Client:
         body = msgspec.json.encode({"inputs": list(inputs)})
         path = f"/v2/models/{quote(model, safe='')}/infer"
         return _decoded(self.request("POST", path, body), Json)
+
+    def tell(
+        self,
+        model: str,
+        truths: Mapping[str, str | float | bool],
+        *,
+        who: str = "",
+        correction: bool = False,
+    ) -> dict[str, int]:
+        """Say what was true of predictions that the server keeps; return how many were what.
+
+        Args:
+            model: its name.
+            truths: class names or values, by the id of the prediction or the caller's own.
+            who: says so.
+            correction: whether a person looked at the predictions to say so.
+
+        Raises:
+            Refusal, ServeError: as `predict`.
+        """
+        pieces = [{"prediction_id": name, "label": truth} for name, truth in truths.items()]
+        said = {"feedback": pieces, "who": who, "correction": correction}
+        path = f"/v1/models/{quote(model, safe='')}/feedback"
+        answer = self.request("POST", path, msgspec.json.encode(said))
+        return _decoded(answer, _Told).counts
 
     def metadata(self, model: str) -> Json:
         """Return the names, types and shapes of a model's inputs and outputs.

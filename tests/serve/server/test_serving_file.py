@@ -159,4 +159,4 @@ def test_mistakes(refused, text, where, message, fix):
 
 
 def test_an_unknown_key_far_from_any_other_lists_them_all(refused):
-    assert refused(MODELS + "zzz = 1")[2].startswith("known keys: deadline, schema, bundle")
+    assert refused(MODELS + "zzz = 1")[2].startswith("known keys: deadline, schema, keep")

@@ -25,6 +25,7 @@ class Call(msgspec.Struct, kw_only=True):
         user: whom state is kept for, where an endpoint keeps some.
         accept_default: whether a marked default answer is welcome instead of a refusal.
         trace: the request's span, told what becomes of the rows, where spans are made.
+        key: the client's own id of what it asks about, where the protocol has one.
     """
 
     request_id: str
@@ -33,6 +34,7 @@ class Call(msgspec.Struct, kw_only=True):
     user: str = ""
     accept_default: bool = False
     trace: Trace | None = None
+    key: str = ""
 
 
 class Answered(msgspec.Struct, kw_only=True):

@@ -121,8 +121,13 @@ def write_response(
 
 
 def parameters_of(answered: Answered) -> dict[str, object]:
-    """Return what is said beside the tensors: about answers that are not the model's own."""
+    """Return what is said beside the tensors: the name for feedback, what is not the model's own.
+
+    The name is that of the request: row 3 is the prediction `NAME-3`.
+    """
     said: dict[str, object] = {}
+    if answered.prediction:
+        said["prediction"] = answered.prediction
     if answered.degraded:
         said["degraded"] = True
     if answered.agreement is not None:

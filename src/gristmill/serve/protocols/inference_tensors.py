@@ -106,6 +106,8 @@ def rows_of_tensors(served: Served, tensors: Sequence[InputTensor], read: Read) 
         return Rows(columns, next(iter(counts.values()), 0))
     lists = [_listed(values[name]) for name in scalars]
     records = [dict(zip(scalars, row, strict=True)) for row in zip(*lists, strict=True)]
+    if not scalars:  # all of them optional
+        records = [{} for _ in range(next(iter(counts.values()), 0))]
     rows = served.scalar_rows(records)
     return Rows({**rows.columns, **columns}, rows.count) if columns else rows
 

@@ -61,6 +61,8 @@ def openapi(models: Sequence[Served], tokens: bool = False) -> Json:
         paths[f"{base}/ready"] = {"get": _get("Whether the model takes requests")}
         paths[f"{base}/config"] = {"get": _get("Model configuration, as Triton's clients ask for")}
         paths[f"{base}/infer"] = {"post": _infer(served)}
+        if served.keeps:
+            paths[f"/v1/models/{name}/feedback"] = {"post": _truths(served)}
         if served.streaming is not None:
             paths[f"/v1/streams/{name}/{{stream}}"] = _stream(served)
         schemas[_record_name(served)] = _record(served)
@@ -192,6 +194,33 @@ def _feedback() -> Json:
         "Error",
     )
     said["parameters"] = said["parameters"][:1]
+    return said
+
+
+def _truths(served: Served) -> Json:
+    text: Json = {"type": "string"}
+    label: Json = {"type": ["string", "number", "boolean"]}
+    more: Json = {"who": text, "correction": {"type": "boolean"}}
+    piece = object_of({"prediction_id": text, "label": label, **more}, ("prediction_id", "label"))
+    many = object_of({"feedback": array_of(piece), **more}, ("feedback",))
+    for each in (piece, many):
+        each["additionalProperties"] = False
+    result = object_of({"prediction_id": text, "status": text, "message": text})
+    counts = {"type": "object", "additionalProperties": {"type": "integer"}}
+    answer = object_of({"results": array_of(result), "counts": counts})
+    said = _post(
+        f"Say what was true of predictions of {served.name}",
+        {JSON: {"schema": {"oneOf": [piece, many]}}},
+        {JSON: {"schema": {"oneOf": [result, answer]}}},
+        "Error",
+    )
+    said["description"] = (
+        "By the prediction's id, or by the id that the request gave. Of one piece, 404 says that "
+        "no such prediction is kept and 409 that this was told before; of many, `status` does."
+    )
+    said["parameters"] = said["parameters"][:1]
+    for status, meaning in (("404", "No such prediction is kept."), ("409", "Told before.")):
+        said["responses"][status] = content(meaning, ref("Error"))
     return said
 
 

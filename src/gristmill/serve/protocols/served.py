@@ -99,6 +99,11 @@ class Served:
         return found
 
     @property
+    def keeps(self) -> bool:
+        """Whether predictions are kept, so that their truth can be told."""
+        return hasattr(self.endpoint, "truths")
+
+    @property
     def version(self) -> str:
         """Fingerprint of the model that answers now; it changes when the model is swapped."""
         return str(getattr(self.endpoint, "fingerprint", ""))

@@ -112,7 +112,7 @@ def give_feedback(logs: Sequence[FeedbackLog], pieces: Sequence[Feedback]) -> Fe
             404,
             "no_feedback",
             "no route of this server learns from feedback",
-            fix="serve several models with a selection policy",
+            fix="say keep_predictions of the model, or serve several with a selection policy",
         )
     results = [_given(logs, piece) for piece in pieces]
     return FeedbackResponse(results, dict(Counter(each.status for each in results)))

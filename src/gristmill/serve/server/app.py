@@ -16,6 +16,8 @@ from gristmill.serve.protocols.plain import json_of
 from gristmill.serve.protocols.served import RequestIds, Served
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.routing.feedback import feedback
+from gristmill.serve.routing.kept import Kept
+from gristmill.serve.routing.truths import told_truths
 from gristmill.serve.routing.watched import drift
 from gristmill.serve.server.content_coding import WORTH_BYTES, pack
 from gristmill.serve.server.headers import REQUEST_ID, request_id
@@ -272,6 +274,7 @@ class App:
             "/v2/models/{name}/ready": {"GET": own.ready},
             "/v2/models/{name}/config": {"GET": own.config},
             "/v2/models/{name}/infer": {"POST": own.infer},
+            "/v1/models/{name}/feedback": {"POST": self._truths(served)},
         }
         if served is self.first:
             paths["/v1/predict"] = {"POST": own.predict}
@@ -335,6 +338,18 @@ class App:
     async def _post_feedback(self, request: Request) -> Response:
         body = await request.body(self.limits.max_body, self.limits.body_timeout)
         return Response(feedback(self._feedback_logs, body))
+
+    def _truths(self, served: Served) -> Handler:
+        """Return what takes feedback on the predictions of one model."""
+        logs = list(_feedback_logs(served.endpoint))
+
+        async def handler(request: Request) -> Response:
+            body = await request.body(self.limits.max_body, self.limits.body_timeout)
+            if isinstance(served.endpoint, Kept):
+                return Response(await told_truths(served.endpoint, logs, body))
+            return Response(feedback(logs, body))
+
+        return handler
 
     async def _get_drift(self, _: Request) -> Response:
         return Response(await drift([served.endpoint for served in self.models.values()]))

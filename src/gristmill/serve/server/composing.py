@@ -19,6 +19,7 @@ from gristmill.serve.routing.selected import LABEL, Selected, by_user, no_contex
 from gristmill.serve.routing.shadow import Shadow
 from gristmill.serve.selection.feedback_log import FeedbackLog
 from gristmill.serve.server.following import open_followed
+from gristmill.serve.server.keeping import kept
 from gristmill.serve.server.opening import Opened, open_endpoint
 from gristmill.serve.server.route_plans import CanaryPlan, EnsemblePlan, SelectionPlan, ShadowPlan
 from gristmill.serve.server.serving_folder import hold_serving_folder
@@ -88,15 +89,17 @@ async def composed(plan: ServingPlan, settings: Settings) -> AsyncIterator[Compo
         models = []
         for name in plan.models:
             models.append(await _model(name, plan, settings))
-            stack.push_async_callback(models[-1].opened.endpoint.close)
+            stack.push_async_callback(models[-1].served.endpoint.close)
         endpoints = dict(zip(plan.models, (each.opened.endpoint for each in models), strict=True))
         for name in _inner_first(plan):
             endpoints[name] = _route(name, plan, endpoints)
             stack.push_async_callback(endpoints[name].close)
-        routes = [
-            _served(name, endpoints[name], plan, route.settings(settings))
-            for name, route in plan.routes.items()
-        ]
+        routes = []
+        for name, route in plan.routes.items():
+            with _told(plan.where("routes", name)):
+                routes.append(_served(name, endpoints[name], plan, route.settings(settings)))
+            if routes[-1].endpoint is not endpoints[name]:
+                stack.push_async_callback(routes[-1].endpoint.close)
         yield Composed(models, routes)
 
 
@@ -108,8 +111,11 @@ async def _model(name: str, plan: ServingPlan, settings: Settings) -> OpenedMode
             opened = await open_followed(name, model, own)
         else:
             opened = await open_endpoint(name, model.bundle, own)
+    if model.hidden:  # what a route answers with it is kept with the route
+        own = msgspec.structs.replace(own, keep=None)
     try:
-        served = _served(name, opened.endpoint, plan, own)
+        with _told(plan.where("models", name)):
+            served = _served(name, opened.endpoint, plan, own)
     except BaseException:
         await opened.endpoint.close()
         raise
@@ -117,7 +123,7 @@ async def _model(name: str, plan: ServingPlan, settings: Settings) -> OpenedMode
 
 
 def _served(name: str, endpoint: Endpoint, plan: ServingPlan, settings: Settings) -> Served:
-    served = Served(endpoint, settings.limits, mode=settings.schema)
+    served = Served(kept(endpoint, settings), settings.limits, mode=settings.schema)
     served.decides = name not in plan.members()
     return served
 

@@ -162,11 +162,12 @@ class ModelHandlers:
 
 
 def heed(asked: InferRequest, call: Call, limits: Limits) -> None:
-    """Take priority and time limit (microseconds) from the parameters of Triton's clients.
+    """Take the id, and from the parameters of Triton's clients priority and time (microseconds).
 
     Raises:
         Refusal: 400, they are none.
     """
+    call.key = asked.id
     priority, timeout = asked.parameters.get("priority"), asked.parameters.get("timeout")
     if priority:
         if type(priority) is not int or not 0 <= priority <= PRIORITIES:

@@ -8,6 +8,7 @@ import msgspec
 
 from gristmill.core.errors import UsageError
 from gristmill.core.quantities import parse_bytes, parse_seconds
+from gristmill.serve.watch.keeping import Keeping
 from gristmill.store.decision import CHAMPION
 
 if TYPE_CHECKING:
@@ -19,6 +20,43 @@ Duration: TypeAlias = float | str
 """Seconds: a number, or a text such as "100ms"."""
 
 
+class KeepPlan(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """How much of the predictions is kept.
+
+    Attributes:
+        rate: share of requests, above 0 and at most 1.
+        key: the field with the user's own id of a row.
+        bytes: of the files of each server process; the oldest predictions are dropped.
+        age: time after which predictions are dropped.
+        tensor_bytes: tensors that are larger, a row, are left out.
+        without: fields that are never written down.
+    """
+
+    rate: float = 1.0
+    key: str = ""
+    bytes: Size | None = None
+    age: Duration | None = None
+    tensor_bytes: Size | None = None
+    without: tuple[str, ...] = ()
+
+    def keeping(self) -> Keeping:
+        """Return the same in bytes and seconds.
+
+        Raises:
+            UsageError: a figure that makes no sense.
+        """
+        found: dict[str, Any] = {}
+        if self.bytes is not None:
+            found["max_bytes"] = parse_bytes(self.bytes)
+        if self.age is not None:
+            found["max_age"] = parse_seconds(self.age)
+        if self.tensor_bytes is not None:
+            found["tensor_bytes"] = parse_bytes(self.tensor_bytes)
+        return Keeping(rate=self.rate, key=self.key, without=self.without, **found)
+
+
 class AtTheDoor(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
@@ -27,10 +65,13 @@ class AtTheDoor(
     Attributes:
         deadline: time in which a request is answered, unless it says another.
         schema: what to do about a value outside its field's limits: reject, warn or off.
+        keep_predictions: whether predictions are kept, for what turns out to be true of them: a
+            share of requests, or a table that also says how much, how long, and under which key.
     """
 
     deadline: Duration | None = None
     schema: Literal["reject", "warn", "off"] | None = None
+    keep_predictions: bool | float | KeepPlan | None = None
 
     def check(self) -> None:
         """Check what is said here by itself.
@@ -53,7 +94,20 @@ class AtTheDoor(
             changes["limits"] = msgspec.structs.replace(
                 common.limits, deadline=seconds, max_deadline=most
             )
+        if self.keep_predictions is not None:
+            changes["keep"] = keeping_of(self.keep_predictions)
         return msgspec.structs.replace(common, **changes)
+
+
+def keeping_of(said: bool | float | KeepPlan) -> Keeping | None:
+    """Return how much is kept; None for nothing.
+
+    Raises:
+        UsageError: a figure that makes no sense.
+    """
+    if isinstance(said, KeepPlan):
+        return said.keeping()
+    return Keeping(rate=float(said)) if said is not False else None
 
 
 class ModelPlan(AtTheDoor, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,6 +146,11 @@ class ModelPlan(AtTheDoor, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise UsageError(
                 f"expected either bundle or registry, found {'both' if self.bundle else 'neither'}",
                 fix='say bundle = "FOLDER", or registry = "MODEL" of a project',
+            )
+        if self.hidden and self.keep_predictions:
+            raise UsageError(
+                "keep_predictions: nobody asks a hidden model itself",
+                fix="say it of the route that asks it",
             )
         if not parse_seconds(self.every) > 0:
             raise UsageError(f"expected every above 0, found {self.every}")

@@ -6,6 +6,7 @@ GET  /                              a page to try the models
 POST /v1/predict                    plain form, of the first model
 GET  /v1/models                     what every model reads and answers
 POST /v1/models/{name}/predict      plain form
+POST /v1/models/{name}/feedback     what was true of kept predictions
 POST, DELETE, WebSocket /v1/streams/{name}/{stream}    pictures of a stream, where there are any
 GET  /v2, /v2/health/live|ready     Open Inference Protocol v2
 POST /v2/repository/index

@@ -9,6 +9,7 @@ import msgspec
 
 from gristmill.core.errors import UsageError
 from gristmill.serve.protocol import Limits
+from gristmill.serve.watch.keeping import Keeping
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         watch: whether what is served is compared with what a model was trained on, where its
             bundle says that.
         watch_folder: where the statistics of what was served are kept; empty: in memory.
+        keep: how much of the predictions is kept there, for what turns out to be true of them;
+            None keeps none.
         tokens: a file of bearer tokens; empty: everyone may ask.
         tls_certificate, tls_key: files in PEM; empty: plain HTTP.
         log_level: debug, info (a line per request), warning, error; to stderr.
@@ -49,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     streams: int = 0
     watch: bool = True
     watch_folder: str = ""
+    keep: Keeping | None = None
     tokens: str = ""
     tls_certificate: str = ""
     tls_key: str = ""

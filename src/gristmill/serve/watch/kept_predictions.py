@@ -12,6 +12,7 @@ import heapq
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 
@@ -89,13 +90,8 @@ def predictions_and_truths(
 
     That is the last thing that each teller told, in the order of telling.
     """
+    check_kept(folder)
     places = instances(folder / PREDICTIONS)
-    if not places and not (folder / PREDICTIONS).is_dir():
-        raise UsageError(
-            "no predictions were kept here",
-            where=str(folder),
-            fix="say keep_predictions in the serving file, and name the folder of one served model",
-        )
     truths = ToldTruths(folder)
     low = -math.inf if since is None else since
     high = math.inf if until is None else until
@@ -104,6 +100,11 @@ def predictions_and_truths(
         for row in range(record.rows):
             told = truths.of(f"{record.name}-{row}", record.keys[row])
             yield _joined(record, row, classes, told), told
+
+
+def served_folder(root: Path | str, name: str) -> Path:
+    """Return the folder of one served model or route among those of all that a server watches."""
+    return Path(root) / quote(name, safe="")
 
 
 class ToldTruths:
@@ -135,6 +136,20 @@ class ToldTruths:
             found.pop(told.who, None)
             found[told.who] = told
         return [*found.values()]
+
+
+def check_kept(folder: Path) -> None:
+    """Check that a folder is one of a model whose predictions are kept.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not (folder / PREDICTIONS).is_dir():
+        raise UsageError(
+            "no predictions were kept here",
+            where=str(folder),
+            fix="say keep_predictions in the serving file, and name the folder of one served model",
+        )
 
 
 def instances(folder: Path) -> list[Path]:

@@ -1,0 +1,159 @@
+"""What `POST /v1/models/NAME/feedback` does: what is true of kept predictions, one or many.
+
+    {"prediction_id": "p0123abcd-00000004d2a1b2c3d4e5-0", "label": "spam"}
+    {"feedback": [{"prediction_id": "order-17", "label": "ham"}, ...], "who": "anna",
+     "correction": true}
+
+`prediction_id` is the name that the answer gave, or the user's own id. One piece is answered with
+404 or 409 where nothing is kept of it; of many, each with what became of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gristmill.core.errors import StoreError, UsageError
+from gristmill.serve.refusal import Refusal
+from gristmill.serve.routing.feedback import MOST_PIECES
+from gristmill.serve.watch.prediction_records import Truth
+from gristmill.serve.watch.truth_log import MEANING, Telling, TellStatus
+
+if TYPE_CHECKING:
+    from gristmill.serve.routing.kept import Kept
+    from gristmill.serve.selection.feedback_log import FeedbackLog
+
+_SHOWN = 100
+_REFUSED = {"unknown": 404, "expired": 404, "repeated": 409, "invalid": 422}
+_FIX = 'send {"prediction_id": "...", "label": "..."}, or {"feedback": [{...}, ...]}'
+
+
+class TruthPiece(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is true of one prediction.
+
+    Attributes:
+        prediction_id: as the answer named it, or the user's own id.
+        label: what it should have been: a class name, or a value.
+        who: tells it.
+        correction: whether a person looked at the prediction to say so.
+    """
+
+    prediction_id: str
+    label: Truth
+    who: str | None = None
+    correction: bool | None = None
+
+
+class TruthRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a request with many pieces, and what is the same for all of them."""
+
+    feedback: list[TruthPiece]
+    who: str = ""
+    correction: bool = False
+
+
+class TruthResult(msgspec.Struct, frozen=True):
+    """What became of one piece."""
+
+    prediction_id: str
+    status: TellStatus
+    message: str
+
+
+class TruthResponse(msgspec.Struct, frozen=True):
+    """The body of an answer to many: a result per piece, in order, and how many of each."""
+
+    results: list[TruthResult]
+    counts: dict[str, int]
+
+
+_ONE = msgspec.json.Decoder(TruthPiece)
+_MANY = msgspec.json.Decoder(TruthRequest)
+_KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def read_tellings(body: bytes) -> tuple[list[Telling], bool]:
+    """Return what a request's body tells, and whether it is a list of pieces.
+
+    Raises:
+        Refusal: 400 no JSON, 413 too many pieces, 422 not of the form above.
+    """
+    try:
+        many = "feedback" in _KEYS.decode(body)
+        request = _MANY.decode(body) if many else TruthRequest([_ONE.decode(body)])
+    except msgspec.ValidationError as error:
+        message = f"expected a prediction_id with its true label, or a list of them: {error}"
+        raise Refusal(422, "invalid_feedback", message, fix=_FIX) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refusal(400, "invalid_json", f"the body is not JSON: {error}") from error
+    if len(request.feedback) > MOST_PIECES:
+        raise Refusal(
+            413,
+            "too_much_feedback",
+            f"expected at most {MOST_PIECES} pieces of feedback, found {len(request.feedback)}",
+            fix="send them in several requests, or use `gristmill feedback` on a file",
+        )
+    tellings = [
+        Telling(
+            piece.prediction_id,
+            piece.label,
+            request.who if piece.who is None else piece.who,
+            request.correction if piece.correction is None else piece.correction,
+        )
+        for piece in request.feedback
+    ]
+    return tellings, many
+
+
+async def told_truths(kept: Kept, logs: Sequence[FeedbackLog], body: bytes) -> bytes:
+    """Answer the body of a request with the body of an answer (status 200).
+
+    Args:
+        kept: whose predictions are told of.
+        logs: of policies that learn from the same truths, where the model is selected.
+        body: as above.
+
+    Raises:
+        Refusal: as `read_tellings`; 404, 409 or 422 for a single piece of which nothing is kept;
+            503 where it cannot be written.
+    """
+    tellings, many = read_tellings(body)
+    try:
+        statuses = await asyncio.to_thread(kept.tell, tellings)
+        for telling, status in zip(tellings, statuses, strict=True):
+            if status == "joined":
+                _learn(logs, telling)
+    except StoreError as error:
+        headers = [("Retry-After", "10")]
+        raise Refusal(503, "log_not_writable", error.message, headers=headers) from error
+    results = [
+        TruthResult(each.reference[:_SHOWN], status, _message(status, each, kept.classes))
+        for each, status in zip(tellings, statuses, strict=True)
+    ]
+    if many:
+        return msgspec.json.encode(TruthResponse(results, dict(Counter(statuses))))
+    (result,) = results
+    if result.status in _REFUSED:
+        code = f"{result.status}_feedback"
+        raise Refusal(_REFUSED[result.status], code, f"{result.prediction_id}: {result.message}")
+    return msgspec.json.encode(result)
+
+
+def _learn(logs: Sequence[FeedbackLog], telling: Telling) -> None:
+    """Let the policy that chose who answered learn from the truth, where it can be compared."""
+    for log in logs:
+        if log.knows(telling.reference):
+            with suppress(UsageError):  # answers that are no classes or numbers: it learns nothing
+                log.feedback(telling.reference, truth=telling.truth)
+
+
+def _message(status: TellStatus, telling: Telling, classes: Sequence[str]) -> str:
+    if status != "invalid" or not classes:
+        return MEANING[status]
+    known = ", ".join(classes[:20])
+    return f"expected one of the classes {known}, found {str(telling.truth)[:_SHOWN]!r}"
