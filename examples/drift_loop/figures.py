@@ -68,17 +68,19 @@ class Look(msgspec.Struct, frozen=True):
     outcome: str
     now: int
 
-    def __str__(self) -> str:
-        """Say it in a line; nothing where nothing was found."""
-        if not self.findings and self.action == "none":
-            return ""
-        said = ", ".join(self.findings) or "no finding"
-        done = {
+    @property
+    def done(self) -> str:
+        """What was done about the findings."""
+        if not self.outcome:
+            return "" if self.action == "none" else f"{self.action}: {'; '.join(self.reasons)}"
+        return {
             "promoted": f"retrained: version {self.now} answers from here on",
             "kept": f"retrained, and the gate kept version {self.version}",
-            "failed": "the retraining failed",
-        }.get(self.outcome, f"{self.action}: {'; '.join(self.reasons)}")
-        return f"{said} -> {done}"
+        }.get(self.outcome, "the retraining failed")
+
+    def __str__(self) -> str:
+        """Say it in a line; nothing where nothing was found."""
+        return " -> ".join(part for part in (", ".join(self.findings), self.done) if part)
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -38,7 +38,10 @@ def write_page(path: Path, name: str, stream: Stream, rows: Sequence[Row]) -> Pa
     )
     page.section("Period by period").table(_COLUMNS, [_cells(row) for row in rows])
     looks = page.section("What monitoring said")
-    looks.table(["period", "said, and done"], [[row.period, str(row.look) or "-"] for row in rows])
+    looks.table(
+        ["period", "found", "done"],
+        [[row.period, ", ".join(row.look.findings), row.look.done] for row in rows],
+    )
     return page.write(path)
 
 
@@ -163,7 +166,7 @@ def _series(
 def _versions(rows: Sequence[Row], x: Scale, scales: Sequence[Scale]) -> Markup:
     """Mark where another version began to answer."""
     marks = []
-    for place, row in enumerate(rows):
+    for place, row in enumerate(rows[:-1]):  # what begins after the last row answered none
         if row.look.outcome != "promoted":
             continue
         at = x(place + 0.5)

@@ -23,13 +23,13 @@ from pathlib import Path
 import msgspec
 from figures import Look, Row, closing, heading, line, quality
 from picture import write_page
-from server import followed, live_version, server, settled
+from settling import followed, live_version, settled
 from shifted_time import ShiftedTime
 from streams import STREAMS, Period, Stream
 from traffic import FIRST, LIVE, Traffic
 
 from gristmill.core.errors import GristmillError, StepError, UsageError
-from gristmill.serve import Client
+from gristmill.serve import Client, Settings, running_server
 
 HERE = Path(__file__).parent
 PROJECT = HERE / "project"
@@ -38,6 +38,7 @@ _BEFORE = dt.timedelta(days=60)
 """From the day of the first model to the middle of the first period."""
 _ROWS = "rows.jsonl"
 _WHAT = "replay.json"
+_QUIET = Settings(log_level="error")
 _LOOKED = (0, 3, 4, 6)
 """Exit codes of a look that was taken, whatever it found and whatever came of it."""
 
@@ -107,8 +108,9 @@ class Replay:
 
     def __init__(self, stream: Stream, what: What, folder: Path) -> None:
         self.stream, self.what, self.folder = stream, what, folder.resolve()
-        self.served = self.folder / "serving" / "served"
+        self.served = self.folder / "serving" / "served" / LIVE
         self.clock = ShiftedTime(self.folder / "clock.bin")
+        self.clock.for_children()
 
     def run(self) -> list[Row]:
         """Replay what was not replayed yet; return all periods.
@@ -127,9 +129,11 @@ class Replay:
         if not periods:
             return rows
         traffic = Traffic(self.stream, self.served, self.what.late)
-        with server(self.folder, self.clock, periods[0].middle) as client:
+        self.clock.set(periods[0].middle)
+        with running_server(self.folder / "serving.toml", _QUIET) as server:
             for period in periods:
-                rows.append(self._period(period, sum(row.rows for row in rows), traffic, client))
+                start = sum(row.rows for row in rows)
+                rows.append(self._period(period, start, traffic, server.client))
                 with (self.folder / _ROWS).open("ab") as file:
                     file.write(msgspec.json.encode(rows[-1]) + b"\n")
                 print(line(rows[-1]), flush=True)
@@ -139,14 +143,11 @@ class Replay:
         """Send a period's rows, tell what is due to be told, and let monitoring look."""
         self.clock.set(period.middle)
         end = start + period.rows.height
-        for model in (LIVE, FIRST):
-            traffic.send(client, model, end)
-        traffic.tell(client)
-        settled(client, self.served / LIVE, end)
         truth = traffic.truth(start, end)
-        without, with_loop = (
-            quality(truth, traffic.said(model, start, end)) for model in (FIRST, LIVE)
-        )
+        with_loop = quality(truth, traffic.live(client, start, end))
+        without = quality(truth, traffic.first(client, start, end))
+        traffic.tell(client)
+        settled(client, self.served, end)
         look = self._look(client)
         return Row(period.name, len(truth), float(truth.mean()), without, with_loop, look)
 
@@ -178,8 +179,7 @@ class Replay:
         with (self.folder / "commands.log").open("ab") as log:
             done = subprocess.run(  # noqa: S603 - our own interpreter and module, no shell
                 [sys.executable, "-m", "gristmill", *arguments],
-                cwd=self.folder, env=self.clock.environment, stdout=subprocess.PIPE, stderr=log,
-                check=False,
+                cwd=self.folder, stdout=subprocess.PIPE, stderr=log, check=False,
             )  # fmt: skip
         if done.returncode not in accept:
             raise StepError(

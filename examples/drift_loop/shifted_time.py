@@ -29,9 +29,8 @@ class ShiftedTime:
         with self.file.open("r+b" if self.file.exists() else "wb") as file:
             file.write(shift)
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment of a process that lives by this clock."""
+    def for_children(self) -> None:
+        """Let the processes that this one starts from now on live by this clock."""
         paths = [str(CLOCK), os.environ.get("PYTHONPATH", "")]
-        joined = os.pathsep.join(path for path in paths if path)
-        return {**os.environ, "PYTHONPATH": joined, VARIABLE: str(self.file)}
+        os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+        os.environ[VARIABLE] = str(self.file)

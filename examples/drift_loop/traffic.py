@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +25,13 @@ _KEY = "id"
 
 
 class Traffic:
-    """All rows of a stream, in order, to a server that keeps what it answers.
+    """All rows of a stream, in order, to a server that keeps what its live model answers.
 
     A replay that was stopped goes on at the row where it was: the server's files say which.
 
     Args:
         stream: the rows.
-        served: the folder in which the server keeps what it serves, by model.
+        served: the folder in which the server keeps what the live model answers.
         late: the truth of a row is told once so many more rows were served.
     """
 
@@ -40,20 +41,27 @@ class Traffic:
         inputs = rows.drop(ROW_ID, TRUTH)
         self._inputs = inputs.with_columns(pl.int_range(pl.len()).cast(pl.String).alias(_KEY))
         self._late = late
-        self._said: dict[str, list[float]] = {LIVE: [], FIRST: []}
-        self._told = 0
-        for model, said in self._said.items():
-            folder = served / model
-            for each in kept_predictions(folder) if (folder / PREDICTIONS).is_dir() else ():
-                said.append(each.answer["probs"]["yes"])
-                self._told += each.truth is not None
+        kept = list(kept_predictions(served)) if (served / PREDICTIONS).is_dir() else []
+        self._said = [float(each.answer["probs"]["yes"]) for each in kept]
+        self._told = sum(each.truth is not None for each in kept)
 
-    def send(self, client: Client, model: str, end: int) -> None:
-        """Send the rows before a place that a model was not asked yet."""
-        said = self._said[model]
-        while len(said) < end:
-            batch = self._inputs[len(said) : min(len(said) + _BATCH, end)]
-            said += [each.probs["yes"] for each in client.predict(batch.to_dicts(), model)]
+    def live(self, client: Client, start: int, end: int) -> NDArray[np.float64]:
+        """Return what the live model says of rows: the probability of "yes", float64[n].
+
+        It is asked those that it was not asked before.
+        """
+        for batch in self._batches(len(self._said), end):
+            self._said += [each.probs["yes"] for each in client.predict(batch, LIVE)]
+        return np.array(self._said[start:end])
+
+    def first(self, client: Client, start: int, end: int) -> NDArray[np.float64]:
+        """Return what the first version says of rows: the probability of "yes", float64[n]."""
+        asked = (client.predict(batch, FIRST) for batch in self._batches(start, end))
+        return np.array([each.probs["yes"] for answers in asked for each in answers])
+
+    def _batches(self, start: int, end: int) -> Iterator[list[dict[str, object]]]:
+        for at in range(start, end, _BATCH):
+            yield self._inputs[at : min(at + _BATCH, end)].to_dicts()
 
     def tell(self, client: Client) -> None:
         """Tell the truth of rows that were served long enough ago and have none yet.
@@ -61,7 +69,7 @@ class Traffic:
         Raises:
             ServeError: the server knows nothing of one of them.
         """
-        end = len(self._said[LIVE]) - self._late
+        end = len(self._said) - self._late
         while self._told < end:
             places = range(self._told, min(self._told + _BATCH, end))
             told = [{"prediction_id": str(at), "label": self._truth[at]} for at in places]
@@ -70,10 +78,6 @@ class Traffic:
             if set(answer["counts"]) - {"joined", "repeated"}:
                 raise ServeError(f"a truth was not taken: {answer['counts']}")
             self._told = places.stop
-
-    def said(self, model: str, start: int, end: int) -> NDArray[np.float64]:
-        """Return a model's answers to rows that were sent: the probability of "yes"."""
-        return np.array(self._said[model][start:end])
 
     def truth(self, start: int, end: int) -> NDArray[np.int64]:
         """Return what was true: int64[n], 1 for "yes"."""
