@@ -11,8 +11,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gristmill.core.errors import DataError, UsageError
-from gristmill.core.metrics import difference_interval, score_binary
-from gristmill.core.paired import METRICS, figure_of, gain, mcnemar, right_alone
+from gristmill.core.metrics import difference_interval, score_binary, score_intervals
+from gristmill.core.paired import (
+    METRICS,
+    NUMBER_METRICS,
+    SCORE_METRICS,
+    figure_interval,
+    figure_of,
+    gain,
+    mcnemar,
+    right_alone,
+)
 
 ROWS = st.lists(
     st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=30
@@ -146,3 +155,35 @@ def test_what_cannot_be_compared():
         figure_of("rmse", [1], [1])
     with pytest.raises(DataError, match="expected two equally long"):
         gain("accuracy", [1, 0], [1], [1, 0])
+
+
+def answered(metric, rows, generator):
+    """Rows of a model whose figure is the same in expectation, whatever the draw."""
+    truth = (generator.random(rows) < 0.4).astype(int)
+    score = np.clip(0.3 * truth + generator.random(rows) * 0.7, 0, 1)
+    if metric in NUMBER_METRICS:
+        return truth, score
+    return (truth, score) if metric in SCORE_METRICS else (truth, (score > 0.5).astype(int))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_interval_of_one_figure_holds_the_truth_about_as_often_as_it_says(metric):
+    generator = np.random.default_rng(5)
+    whole = figure_of(metric, *answered(metric, 200_000, generator))
+    inside = 0
+    for _ in range(200):
+        rows = answered(metric, 300, generator)
+        found = figure_interval(metric, *rows)
+        assert found.value == pytest.approx(figure_of(metric, *rows))
+        assert found.low <= found.value <= found.high
+        inside += found.low <= whole <= found.high
+    assert 0.9 <= inside / 200 <= 0.99
+
+
+def test_an_interval_of_cells_is_that_of_rows():
+    generator = np.random.default_rng(6)
+    truth, said = answered("f1", 400, generator)
+    plain = score_intervals(truth, said, metrics=["f1"])["f1"]
+    drawn = figure_interval("f1", truth, said)
+    assert drawn.value == plain.value
+    assert (drawn.low, drawn.high) == pytest.approx((plain.low, plain.high), abs=0.01)

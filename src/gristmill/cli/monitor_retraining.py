@@ -1,11 +1,13 @@
 """The process in which `gristmill monitor` has a pipeline run.
 
-`python -m gristmill.cli.monitor_retraining` reads what to do from standard input, runs the pipeline
-as `gristmill run` would, and writes down how it ended.
+`python -m gristmill.cli.monitor_retraining LOCK` reads what to do from standard input, runs the
+pipeline as `gristmill run` would, and writes down how it ended. LOCK is the descriptor of the lock
+that it holds all the while.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 import msgspec
@@ -15,10 +17,11 @@ from gristmill.cli.run import Printer
 from gristmill.pipeline.monitoring.retraining import Order, carry_out
 
 
-def main(order: bytes) -> int:
+def main(lock: int, order: bytes) -> int:
     """Carry out an order; return an exit code."""
     from gristmill.cli.main import INTERRUPTED
 
+    os.set_inheritable(lock, False)  # what is started from here must not outlive us with it
     try:
         ended = carry_out(msgspec.json.decode(order, type=Order), Printer)
     except KeyboardInterrupt:
@@ -29,4 +32,4 @@ def main(order: bytes) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.stdin.buffer.read()))
+    sys.exit(main(int(sys.argv[1]), sys.stdin.buffer.read()))

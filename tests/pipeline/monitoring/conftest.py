@@ -91,7 +91,7 @@ class Shop:
         digest = RunLog(self.project).keep(bundle).digest
         version = registry.register("spam", digest).version
         registry.decide("spam", version, "promote", ["good"], evidence=evidence)
-        self._date(at)
+        self.date(at)
         return version
 
     def serve(
@@ -111,7 +111,7 @@ class Shop:
         profile.add(Sampled(columns, count, count))
         profile.save()
 
-    def _date(self, at: float) -> None:
+    def date(self, at: float) -> None:
         """Set the clock of what was just registered and decided."""
         from sqlalchemy import func, select, update
 
@@ -149,3 +149,49 @@ def served_shop(shop: Shop) -> Callable[..., Shop]:
         return shop
 
     return open_
+
+
+PIPELINE = """
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from gristmill import step
+from gristmill.pipeline import Contender, Evidence, Verdict, judge, training_profile, workdir
+from gristmill.store import Bundle, Decision, Registry, RunLog, current_project
+from gristmill.store.bundle import write_bundle
+
+HERE = Path(__file__).parent
+
+@step
+def table(source: Path = HERE / "table.csv") -> pl.DataFrame:
+    return pl.read_csv(source)
+
+@step
+def gate(table: pl.DataFrame) -> Verdict:
+    truth = np.arange(400) % 2
+    better = "good" in table.columns
+    new, old = (truth, 1 - truth) if better else (1 - truth, truth)
+    return judge(Contender("new", new), [Contender("old", old)], Evidence(truth))
+
+@step
+def bundle(table: pl.DataFrame) -> Bundle:
+    template = Bundle.open(HERE / "bundles" / "one")
+    profile = training_profile(table, ["age", "country"])
+    return write_bundle(
+        workdir() / "bundle", name="spam", classes=template.classes,
+        signature=template.signature, featurizer=template.featurizer(), graph=template.graph(),
+        weights=template.weights(), lineage={"made": "again"}, extra_files=profile,
+    )
+
+@step
+def released(bundle: Bundle, gate: Verdict) -> Decision:
+    project = current_project()
+    registry = Registry(project)
+    version = registry.register("spam", RunLog(project).keep(bundle).digest).version
+    return registry.decide(
+        "spam", version, gate.verdict, gate.reasons, author="gate", evidence=gate.evidence
+    )
+"""
+"""Learns anew from `table.csv`; its gate lets in what has a column `good`."""

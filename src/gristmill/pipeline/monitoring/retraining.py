@@ -67,7 +67,7 @@ def begin(order: Order, lock: int) -> subprocess.Popen[bytes]:
         lock: descriptor of the held lock, which the process holds from then on.
     """
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
-        [sys.executable, "-m", _ENTRY],
+        [sys.executable, "-m", _ENTRY, str(lock)],
         stdin=subprocess.PIPE,
         stdout=_STDERR,
         cwd=order.root,
