@@ -17,7 +17,7 @@ from gristmill.data import files
 from gristmill.data.read_log import ReadLog
 from gristmill.data.remote_path import AnyPath
 
-BLOCK_BYTES = 1 << 21  # all that is done to a block finds it in the processor's cache
+BLOCK_BYTES = 1 << 23
 HEAD_BYTES = 1 << 22
 MAX_RECORD_BYTES = 1 << 23
 _PACKED_BYTES = 1 << 18

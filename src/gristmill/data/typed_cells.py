@@ -76,11 +76,12 @@ class CellParser:
         )
 
     def _inexact(self, frame: pl.DataFrame) -> set[str]:
-        floats = [name for name, dtype in frame.schema.items() if dtype == pl.Float64]
-        beyond = frame.select(
-            ((pl.col(name).max() >= _EXACT) | (pl.col(name).min() <= -_EXACT)) for name in floats
-        )
-        return {name for name in floats if beyond[name][0]}
+        # A query of all columns would cost more than it finds.
+        return {
+            column.name
+            for column in frame.iter_columns()
+            if column.dtype == pl.Float64 and _reaches(column, _EXACT)
+        }
 
     def _odd(self, block: CleanBlock) -> set[str]:
         """Return the columns of numbers where a cell begins like a code or with a space."""
@@ -89,3 +90,18 @@ class CellParser:
             return numbers
         found = odd_columns(block.data, ord(self._delimiter), len(self._names), quoted=block.quoted)
         return numbers & {self._names[number] for number in found}
+
+
+def extremes(cells: pl.Series) -> tuple[float, float] | None:
+    """Return the least and the greatest number of a column of floats; None if all are missing.
+
+    NaN is neither, unless there is nothing else.
+    """
+    least, most = cells.min(), cells.max()
+    return (least, most) if isinstance(least, float) and isinstance(most, float) else None
+
+
+def _reaches(cells: pl.Series, bound: float) -> bool:
+    """Tell whether a number is so large, whatever its sign; NaN alone counts as such."""
+    found = extremes(cells)
+    return found is not None and not (-bound < found[0] and found[1] < bound)

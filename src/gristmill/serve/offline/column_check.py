@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from gristmill.data.typed_cells import extremes
 from gristmill.store.signature import Field
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
@@ -25,8 +26,7 @@ def broken_rows(frame: pl.DataFrame, fields: Sequence[Field]) -> pl.Series:
         frame: has a column for each field that is required; others may be absent.
         fields: strings, ints, floats and bools.
     """
-    finite = _finite(frame, fields)
-    checks = [check for field in fields if (check := _check(frame, field, finite)) is not None]
+    checks = [check for field in fields if (check := _check(frame, field)) is not None]
     nothing = pl.repeat(False, frame.height, dtype=pl.Boolean)  # gives literals their length
     # Nearly always no cell of a column is wrong, and then its verdicts need no column of their own.
     found = frame.select(check.any().alias(str(at)) for at, check in enumerate(checks))
@@ -34,42 +34,45 @@ def broken_rows(frame: pl.DataFrame, fields: Sequence[Field]) -> pl.Series:
     return frame.select(pl.any_horizontal(nothing, *checks).alias("broken")).to_series()
 
 
-def _finite(frame: pl.DataFrame, fields: Sequence[Field]) -> set[str]:
-    """Return the columns of floats whose sum is finite: then each of their cells is.
-
-    A sum takes a fifth of the time of looking at each cell.
-    """
-    floats = [field.name for field in fields
-              if field.name in frame.columns and frame.schema[field.name].is_float()]  # fmt: skip
-    found = frame.select(pl.col(name).sum().is_finite() for name in floats)
-    return {name for name in floats if found[name][0]}
-
-
-def _check(frame: pl.DataFrame, field: Field, finite: set[str]) -> pl.Expr | None:
+def _check(frame: pl.DataFrame, field: Field) -> pl.Expr | None:
     """Return what tells that a cell is wrong, None where none can be."""
     if field.name not in frame.columns:
         return pl.lit(True) if field.required else None
     dtype, cell = frame.schema[field.name], pl.col(field.name)
     checks = [cell.is_null()] if field.required and frame[field.name].null_count() else []
-    if dtype != pl.Null:
-        checks += _value_checks(field, dtype, cell, is_finite=field.name in finite)
-    elif field.required:
-        return pl.lit(True)
+    if dtype == pl.Null:
+        if field.required:
+            return pl.lit(True)
+    elif not _is_sound(frame[field.name], field):
+        checks += _value_checks(field, dtype, cell)
     if not checks:
         return None
     # A comparison with null is null, and a null that may be there is right.
     return pl.any_horizontal(checks).fill_null(False)
 
 
-def _value_checks(
-    field: Field, dtype: pl.DataType, cell: pl.Expr, *, is_finite: bool
-) -> list[pl.Expr]:
+def _is_sound(cells: pl.Series, field: Field) -> bool:
+    """Tell whether a column is of floats all of which are right, as they nearly always are.
+
+    If their sum is finite, each of them is. Three figures of a column take a fifth of the time of
+    looking at each cell.
+    """
+    if field.kind != "float" or not cells.dtype.is_float() or not math.isfinite(cells.sum()):
+        return False
+    found = extremes(cells)
+    if found is None:
+        return True
+    least, most = found
+    return (field.min is None or least >= field.min) and (field.max is None or most <= field.max)
+
+
+def _value_checks(field: Field, dtype: pl.DataType, cell: pl.Expr) -> list[pl.Expr]:
     if field.kind == "string" and dtype in _TEXTS:
         return _text_checks(field, cell.cast(pl.String))
     if field.kind in ("int", "float") and dtype.is_integer():
         return _whole_checks(field, dtype, cell)
     if field.kind == "float" and dtype.is_float():
-        return _float_checks(field, cell, is_finite=is_finite)
+        return _float_checks(field, cell)
     if field.kind == "bool" and dtype == pl.Boolean:
         return []
     return [cell.is_not_null()]
@@ -84,8 +87,8 @@ def _text_checks(field: Field, cell: pl.Expr) -> list[pl.Expr]:
     return checks
 
 
-def _float_checks(field: Field, cell: pl.Expr, *, is_finite: bool) -> list[pl.Expr]:
-    checks, exact = [] if is_finite else [~cell.is_finite()], cell.cast(pl.Float64)
+def _float_checks(field: Field, cell: pl.Expr) -> list[pl.Expr]:
+    checks, exact = [~cell.is_finite()], cell.cast(pl.Float64)
     if field.min is not None:
         checks.append(exact < field.min)
     if field.max is not None:
