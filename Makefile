@@ -1,7 +1,7 @@
 # Every target sets up what it needs: a fresh machine with Python 3.11+, make and a package index.
 #
 #   make demo    the main example, from raw messages to a served spam filter
-#   make test    all tests; those of Ray, Spark and object stores are skipped until
+#   make test    all tests; those of Ray, Spark, MLflow and object stores are skipped until
 #   make engines has installed what they need (Spark needs Java, too)
 #   make lint    formatting, lint, types, import contract
 #   make bench   all benchmarks, then the table in the README   (QUICK=1 for a quick look;
@@ -74,7 +74,7 @@ clean:
 	@touch $@
 
 .venv/engines.done: .venv/dev.done
-	$(PIP) --editable '.[dev,ray,spark,s3]' 'ray[serve]'
+	$(PIP) --editable '.[dev,ray,spark,s3,mlflow]' 'ray[serve]'
 	@touch $@
 
 .venv/docs.done: .venv/dev.done

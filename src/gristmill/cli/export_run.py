@@ -52,7 +52,7 @@ def command(run: str, folder: Path, zipped: bool, data: bool, as_json: bool) -> 
             folder,
             data=data,
             zipped=zipped,
-            write_page=lambda path, told: _write_page(log, record, path, told),
+            write_page=lambda path, told: write_page(log, record, path, told),
         )
     payload = {
         "run": exported.run,
@@ -75,7 +75,8 @@ def _show(exported: Exported) -> None:
         say(f"there: {exported.command}")
 
 
-def _write_page(log: RunLog, record: RunRecord, path: Path, exported: Exported) -> None:
+def write_page(log: RunLog, record: RunRecord, path: Path, exported: Exported) -> None:
+    """Write the page of a run that is exported, beside its folder `provenance`."""
     from gristmill.web.run_page import run_page
 
     executions = log.of_run(record.id)

@@ -88,7 +88,7 @@ def _fill(
         copied = copy_run(log, record.id, target)
     exported.artifacts = len(copied.artifacts)
     exported.bytes_ += sum(copied.artifacts.values())
-    _write_provenance(log, record, executions, draft / PROVENANCE, exported)
+    write_provenance(log, record, draft / PROVENANCE, exported)
     if write_page is not None:
         write_page(draft / PAGE, exported)
     (draft / README).write_text(readme(log.project.name, record, exported))
@@ -143,13 +143,9 @@ def _copy(source: Path, target: Path) -> int:
     return target.stat().st_size
 
 
-def _write_provenance(
-    log: RunLog,
-    record: RunRecord,
-    executions: Sequence[Execution],
-    folder: Path,
-    exported: Exported,
-) -> None:
+def write_provenance(log: RunLog, record: RunRecord, folder: Path, exported: Exported) -> None:
+    """Write what is to be read of a run into a new folder: packages, patch, logs, records."""
+    executions = log.of_run(record.id)
     folder.mkdir()
     enclosed: dict[Role, tuple[str, ...]] = {
         "environment": (REQUIREMENTS, MACHINE),

@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import termios
+import threading
 import time
 import tty
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from gristmill.pipeline.provenance.output_pump import DRAIN, OPEN
+from gristmill.core.redaction import telling
+from gristmill.pipeline.provenance.output_pump import DRAIN, HIDE, OPEN
 
 _STANDARD = (1, 2)
 _ROWS_OF_TERMINAL = 50
@@ -54,7 +56,11 @@ def captured(folder: Path) -> Iterator[IO[str]]:
     with os.fdopen(writer, "w", encoding="utf-8", errors="replace", buffering=1) as record:
         outward.redirect()
         try:
-            with _overheard("stdout", record), _overheard("stderr", record):
+            with (
+                telling(pump.hide),
+                _overheard("stdout", record),
+                _overheard("stderr", record),
+            ):
                 yield record
         finally:
             outward.restore()
@@ -188,6 +194,7 @@ class _Pump:
         theirs.close()
         os.close(nowhere)
         self._control.settimeout(_PATIENCE)
+        self._asking = threading.Lock()
         atexit.register(self._end)
 
     def ask(self, line: str, descriptors: list[int]) -> None:
@@ -200,12 +207,18 @@ class _Pump:
 
     def drain(self) -> None:
         """Wait until all that was printed is passed on and written down."""
+        self._answered(f"{DRAIN}\n")
+
+    def hide(self, spelling: str, name: str) -> None:
+        """Have it leave a secret out of what it writes down, from here on."""
+        self._answered(f"{HIDE} {spelling.encode().hex()} {name.encode().hex()}\n")
+
+    def _answered(self, line: str) -> None:
         try:
-            self._control.send(f"{DRAIN}\n".encode())
-            self._control.recv(1)
-        except (
-            OSError
-        ):  # killed, or the terminal shows nothing: the next step has a pump of its own
+            with self._asking:
+                self._control.sendall(line.encode())
+                self._control.recv(1)
+        except OSError:  # killed, or the terminal shows nothing: the next step gets one of its own
             _running.clear()
 
     def _end(self) -> None:

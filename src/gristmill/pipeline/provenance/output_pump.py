@@ -8,6 +8,8 @@ It is told what to do by lines over a socket:
 
     open ROWS COUNT FOLDER    with COUNT pairs of descriptors, where output is read and where it
                               goes on to, and one more of what is only written down
+    hide SPELLING NAME        in hexadecimal digits: a secret, which is not written down, and what
+                              is in its place; answered by a byte
     drain                     all that has been printed is to be passed on now; answered by a byte
 """
 
@@ -17,22 +19,25 @@ import os
 import select
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from gristmill.pipeline.provenance.bounded_log import BoundedLog
 from gristmill.pipeline.provenance.terminal_text import TerminalText
 
-OPEN, DRAIN = "open", "drain"
+OPEN, HIDE, DRAIN = "open", "hide", "drain"
 _CHUNK = 1 << 16
 _CONTROL = 0
 _MOST_DESCRIPTORS = 5
+_MOST_BYTES = 1 << 16
 
 
 class _Log:
     """What is written down of one step, until it has ended or the disk is full."""
 
-    def __init__(self, folder: Path, rows: int) -> None:
+    def __init__(self, folder: Path, rows: int, redacted: Callable[[str], str]) -> None:
+        self._redacted = redacted
         self._text = TerminalText(rows)
         self._log: BoundedLog | None = None
         with suppress(OSError):  # the step goes on without a log
@@ -50,7 +55,7 @@ class _Log:
     def _write(self, text: str) -> None:
         if self._log is not None:
             try:
-                self._log.write(text.encode())
+                self._log.write(self._redacted(text).encode())
             except OSError:
                 self._log = None
 
@@ -98,6 +103,7 @@ class _Pump:
         self._control = control
         self._channels: dict[int, _Channel] = {}
         self._step: list[_Channel] = []
+        self._redacted: Callable[[str], str] = str
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
 
@@ -112,7 +118,7 @@ class _Pump:
                     self._pass_on(self._channels[descriptor])
 
     def _listen(self) -> bool:
-        text, descriptors, _, _ = socket.recv_fds(self._control, 4096, _MOST_DESCRIPTORS)
+        text, descriptors, _, _ = socket.recv_fds(self._control, _MOST_BYTES, _MOST_DESCRIPTORS)
         if not text:
             self._poll.unregister(self._control)
             self._end_step()
@@ -121,15 +127,18 @@ class _Pump:
             word, _, rest = line.partition(" ")
             if word == OPEN:
                 self._open(rest, list(descriptors))
+                continue
+            if word == HIDE:
+                self._hide(*(bytes.fromhex(text).decode() for text in rest.split(" ")))
             else:
                 self._end_step()
-                with suppress(OSError):
-                    self._control.send(b".")
+            with suppress(OSError):
+                self._control.send(b".")
         return True
 
     def _open(self, told: str, descriptors: list[int]) -> None:
         rows, count, folder = told.split(" ", 2)
-        log = _Log(Path(folder), int(rows))
+        log = _Log(Path(folder), int(rows), lambda text: self._redacted(text))
         pairs = descriptors[: 2 * int(count)]
         self._step = [
             _Channel(source, target, log)
@@ -139,6 +148,12 @@ class _Pump:
         for channel in self._step:
             self._channels[channel.source] = channel
             self._poll.register(channel.source, select.POLLIN)
+
+    def _hide(self, spelling: str, name: str) -> None:
+        from gristmill.core.redaction import hide, redacted
+
+        hide(spelling, name)
+        self._redacted = redacted
 
     def _end_step(self) -> None:
         """Pass on all that was printed; what comes later is of whoever the step left behind."""
