@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from gristmill.pipeline.bundle_profile import training_profile as training_profile
     from gristmill.pipeline.context import say as say
     from gristmill.pipeline.context import workdir as workdir
+    from gristmill.pipeline.feedback_gold import FeedbackGold as FeedbackGold
+    from gristmill.pipeline.feedback_gold import gather_feedback as gather_feedback
+    from gristmill.pipeline.feedback_gold import gathered_gold as gathered_gold
     from gristmill.pipeline.gating.contender import Contender as Contender
     from gristmill.pipeline.gating.evidence import Evidence as Evidence
     from gristmill.pipeline.gating.gate import judge as judge
@@ -47,6 +50,7 @@ _EXPORTS = {
     "BundledModel": "incremental_bundle",
     "Contender": "gating.contender",
     "Evidence": "gating.evidence",
+    "FeedbackGold": "feedback_gold",
     "Moment": "watching.passage",
     "MonitorPlan": "monitoring.monitor_plan",
     "Monitored": "monitoring.monitored",
@@ -62,6 +66,8 @@ _EXPORTS = {
     "answers_of": "bundle_profile",
     "bundled_model": "incremental_bundle",
     "explain": "planning",
+    "gather_feedback": "feedback_gold",
+    "gathered_gold": "feedback_gold",
     "judge": "gating.gate",
     "load_pipeline": "load",
     "monitor": "monitoring.looking",

@@ -81,11 +81,21 @@ class AnswerFile:
         Raises:
             OSError: it could not be written; the file is as it was before.
         """
-        line = msgspec.json.encode(answer) + b"\n"
+        self.add_all([answer])
+
+    def add_all(self, answers: Iterable[Answer]) -> None:
+        """Do as `add`, for several answers at once.
+
+        Raises:
+            OSError: as `add`; none of them is there then.
+        """
+        lines = b"".join(msgspec.json.encode(answer) + b"\n" for answer in answers)
+        if not lines:
+            return
         with self._locked() as handle:
             end = _mend(handle)
             try:
-                _write_all(handle, line)
+                _write_all(handle, lines)
                 os.fsync(handle)
             except OSError as error:
                 os.ftruncate(handle, end)
