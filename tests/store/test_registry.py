@@ -139,3 +139,28 @@ def test_two_who_roll_back_at_once_go_back_by_two(
     with ThreadPoolExecutor(4) as pool:
         assert sorted(pool.map(roll_back, range(4))) == [1, 2, 3, 4]
     assert named(registry) == 1
+
+
+def test_a_decision_stands_until_another_follows(project: Project) -> None:
+    registry = Registry(project)
+    for value in (1, 2):
+        registry.register("m", RunLog(project).keep([value]).digest)
+    words = ("m", 1, "promote", ["better"])
+    assert registry.standing(*words) is None
+    made = registry.decide(*words, evidence={"gain": (1, 2.5), "more": 3})
+    assert registry.standing(*words) == made
+    assert registry.standing(*words, evidence={"gain": [1, 2.5]}) == made
+    assert registry.standing(*words, evidence={"gain": [1, 2]}) is None
+    assert registry.standing(*words, alias="other") is None
+    assert registry.standing("m", 2, "promote", ["better"]) is None
+    registry.decide("m", 2, "hold", ["no"])
+    assert registry.standing(*words) is None
+
+
+def test_a_version_promoted_twice_is_gone_back_from_once(project: Project) -> None:
+    registry = Registry(project)
+    for value in (1, 2):
+        registry.register("m", RunLog(project).keep([value]).digest)
+    for version in (1, 2, 2):
+        registry.decide("m", version, "promote", [])
+    assert registry.roll_back("m").version == 1

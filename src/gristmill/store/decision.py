@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 CHAMPION = "champion"
@@ -59,6 +60,24 @@ def named_at(log: Iterable[Decision], at: float | None = None) -> dict[str, Deci
     return {entry.alias: entry for entry in log if entry.moved and (at is None or entry.at <= at)}
 
 
+def standing(log: Sequence[Decision], wanted: Decision) -> Decision | None:
+    """Return the decision of the log that says what `wanted` says, if nothing has come after it.
+
+    It is the newest of its alias; its author and its moment are its own, and its evidence may hold
+    more than that of `wanted`.
+    """
+    of_alias = [entry for entry in log if entry.alias == wanted.alias]
+    if not of_alias:
+        return None
+    last = of_alias[-1]
+    told = json.loads(json.dumps(wanted.evidence))  # as a log gives it back
+    kept = {name: value for name, value in last.evidence.items() if name in told}
+    same = replace(
+        wanted, author=last.author, at=last.at, replaced=last.replaced, evidence=last.evidence
+    )
+    return last if last == same and kept == told else None
+
+
 def earlier_version(log: Iterable[Decision], alias: str = CHAMPION) -> int | None:
     """Return the version that a rollback of `alias` goes to; None where there is no earlier one.
 
@@ -70,7 +89,8 @@ def earlier_version(log: Iterable[Decision], alias: str = CHAMPION) -> int | Non
         if entry.alias != alias or not entry.moved:
             continue
         if entry.verdict == "promote":
-            before.append(entry.version)
+            if before[-1:] != [entry.version]:  # else it was the one already
+                before.append(entry.version)
         elif before:
             before.pop()
     return before[-2] if len(before) > 1 else None

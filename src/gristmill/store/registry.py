@@ -24,6 +24,7 @@ from gristmill.store.decision import (
     DecisionVerdict,
     earlier_version,
     named_at,
+    standing,
 )
 from gristmill.store.tables import promotions, versions
 
@@ -118,6 +119,34 @@ class Registry:
                 evidence=dict(evidence or {}),
             )
             return _append(connection, entry, _locked_log(connection, model))
+
+    def standing(
+        self,
+        model: str,
+        version: int,
+        verdict: str,
+        reasons: list[str],
+        *,
+        alias: str = CHAMPION,
+        evidence: Mapping[str, Any] | None = None,
+    ) -> Decision | None:
+        """Return the decision that says just this, if it is the last word on the alias.
+
+        A step that was killed after it had decided, and runs again, need not decide again.
+
+        Args:
+            model: the model's name.
+            version: see `decide`.
+            verdict: see `decide`.
+            reasons: see `decide`.
+            alias: see `decide`.
+            evidence: what the decision rests on; it may hold more.
+        """
+        wanted = Decision(
+            model, version, cast("DecisionVerdict", verdict), list(reasons), "", 0.0, alias,
+            evidence=dict(evidence or {}),
+        )  # fmt: skip
+        return standing(self.history(model), wanted)
 
     def roll_back(
         self, model: str, *, alias: str = CHAMPION, reason: str = "", author: str = ""

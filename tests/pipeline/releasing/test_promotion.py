@@ -92,3 +92,15 @@ def test_a_promotion_by_hand_minds_the_rehearsal(project, spam_bundle, rehearsed
 def test_a_release_needs_a_project(spam_bundle) -> None:
     with pytest.raises(UsageError, match="there is no project to release into"):
         release(spam_bundle, YES, "spam")
+
+
+def test_a_step_that_runs_again_after_a_kill_decides_once(project, spam_bundle, rehearsed) -> None:
+    with using(project):
+        first = release(spam_bundle, YES, "spam")
+        assert release(spam_bundle, YES, "spam") == first
+        assert len(Registry(project).history("spam")) == 1
+        release(spam_bundle, NO, "spam")
+        assert release(spam_bundle, YES, "spam").at > first.at
+    assert [entry.verdict for entry in Registry(project).history("spam")] == [
+        "promote", "hold", "promote",
+    ]  # fmt: skip

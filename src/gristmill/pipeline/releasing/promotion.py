@@ -36,7 +36,8 @@ def release(
     """Register a bundle in the project whose pipeline runs, and do what the gate said.
 
     A bundle that the gate promotes is rehearsed first; if that fails, it is rejected. Whatever
-    comes of it is one line in the log of the model.
+    comes of it is one line in the log of the model; if that line is the last word on the alias
+    already (the step was killed, and runs again), it stays the only one.
 
     Args:
         bundle: the candidate.
@@ -59,6 +60,9 @@ def release(
     registry = Registry(project)
     version = registry.register(model, RunLog(project).keep(bundle).digest).version
     answer, reasons, evidence = verdict.verdict, list(verdict.reasons), dict(verdict.evidence)
+    told = registry.standing(model, version, answer, reasons, alias=alias, evidence=evidence)
+    if told is not None:
+        return told
     if verdict.passed:
         rehearsal = _rehearsed(bundle, requests, latency)
         evidence["rehearsal"] = msgspec.to_builtins(rehearsal)
