@@ -233,8 +233,8 @@ def test_code_that_changed_since_the_run_began_is_not_run_under_its_old_name(use
         user.edit("pipeline", "number * number", "number + number")
         result = run(pipeline, project, jobs=2)
         assert result.executions["squares"].message == (
-            "step 'squares': its code, or a file that it is given, has changed since the run began"
-            "\n  fix: run again: finished steps are kept"
+            "step 'squares': it is not what it was when the run began: pipeline.squares changed\n"
+            "  fix: run again: finished steps are kept"
         )
         assert result.load("right") == "none"
     assert user.value("squares") == [2, 4, 6]

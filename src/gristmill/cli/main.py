@@ -146,7 +146,9 @@ def _explain(error: Exception, debug: bool) -> int:
     if debug:
         import traceback
 
-        traceback.print_exception(error)
+        from gristmill.core.redaction import redacted
+
+        click.echo(redacted("".join(traceback.format_exception(error))), err=True, nl=False)
     known = error if isinstance(error, GristmillError) else as_gristmill_error(error)
     print_error(known)
     return known.exit_code

@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import quote, quote_plus
 
 _hidden: dict[str, str] = {}
 """Each spelling of a text that is hidden -> the name that is shown in its place."""
+_listeners: list[Callable[[str, str], None]] = []
+_TELLING_CHARACTERS = 8
+"""A line of a longer text is hidden by itself if it is not shorter."""
 
 
 def hide(text: str, name: str) -> None:
-    """Hide a text from now on, as it is and as URLs, JSON and Python's `repr` spell it."""
-    spellings = {text, quote(text, safe=""), quote(text), quote_plus(text), repr(text)[1:-1]}
-    spellings |= {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-    _hidden.update(dict.fromkeys(spellings, name))
+    """Hide a text from now on, as it is and as URLs, JSON and Python's `repr` spell it.
+
+    Of a text of several lines, such as a key, each line is hidden, too.
+    """
+    lines = [line for line in text.splitlines() if len(line) >= _TELLING_CHARACTERS]
+    for spelling in sorted({one for part in (text, *lines) for one in _spellings(part)}):
+        if spelling not in _hidden:
+            _hidden[spelling] = name
+            for listener in _listeners:
+                listener(spelling, name)
+
+
+@contextmanager
+def telling(listener: Callable[[str, str], None]) -> Iterator[None]:
+    """Tell a listener each spelling that is hidden, and its name: those now, and those to come."""
+    for spelling, name in list(_hidden.items()):
+        listener(spelling, name)
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def _spellings(text: str) -> set[str]:
+    in_urls = {quote(text, safe=""), quote(text), quote_plus(text)}
+    return {text, repr(text)[1:-1], json.dumps(text)[1:-1], *in_urls}
 
 
 def redacted(text: str) -> str:

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from gristmill.core.progress import current
+from gristmill.core.redaction import redacted
 
 _workdir: ContextVar[Callable[[], Path] | None] = ContextVar("gristmill_workdir", default=None)
 
@@ -27,7 +28,7 @@ def workdir() -> Path:
 def say(text: str) -> None:
     """Print a line of the step's own, under the step."""
     for line in text.splitlines():
-        current().say(f"    {line}")
+        current().say(f"    {redacted(line)}")
 
 
 @contextmanager

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.core.errors import GristmillError, StepError
+from gristmill.core.redaction import is_anything_hidden, redact_error
 from gristmill.core.scratch import Scratch
 from gristmill.pipeline.context import working_in
 from gristmill.pipeline.graph import AnyStep
 from gristmill.pipeline.load import user_place
+from gristmill.pipeline.secrets import refuse_hidden
 from gristmill.store.artifacts import check_files, open_artifacts
 from gristmill.store.codecs import Encoded, decode
 from gristmill.store.gathered import Member
@@ -79,9 +81,12 @@ class ElementCall:
                 with working_in(functools.cache(scratch.folder)):
                     result = function(**values, **self.settings)
             except (Exception, SystemExit) as error:
+                redact_error(error)
                 raise placed(error, function) from error
             seconds = time.perf_counter() - began
             parcel, encoded = pack(result)
+            if is_anything_hidden():
+                refuse_hidden(parcel.files.values())
             if not self.store or is_small(parcel):
                 return ElementAnswer(seconds, encoded, parcel=parcel)
             return ElementAnswer(seconds, encoded, artifact=self._stored(parcel, encoded, scratch))

@@ -91,11 +91,13 @@ class StepKey:
             return ["first run"]
         if last.key == self.digest:
             return ["its result is no longer in the store"]
-        record = last.reach
+        return self.differences(last.reach, last.inputs) or ["the version of Python changed"]
+
+    def differences(self, record: Mapping[str, Any], inputs: Mapping[str, str]) -> list[str]:
+        """Say what is not as another key had it, by its record and its inputs."""
         found = self.reach.changes_since(record.get("parts", {}), record.get("packages", {}))
         found += self._changed_settings(record)
-        found += [f"input {name} changed" for name in _changed(last.inputs, self.inputs)]
-        return found or ["the version of Python changed"]
+        return found + [f"input {name} changed" for name in _changed(inputs, self.inputs)]
 
     def _changed_settings(self, record: Mapping[str, Any]) -> list[str]:
         old, shown = record.get("settings", {}), record.get("shown", {})

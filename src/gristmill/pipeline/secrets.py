@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gristmill.core.errors import UsageError
-from gristmill.core.redaction import hide
+from gristmill.core.errors import StepError, UsageError
+from gristmill.core.redaction import hidden_in, hide
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +78,29 @@ def secret(name: str) -> Secret:
             fix="name the secret, and keep its value in the environment or in a file",
         )
     return Secret(name)
+
+
+def refuse_hidden(files: Iterable[bytes]) -> None:
+    """Refuse a result that holds a secret which this process has read.
+
+    Args:
+        files: what is to be stored of it.
+
+    Raises:
+        StepError: one of them does.
+    """
+    for data in files:
+        name = hidden_in(data)
+        if name is not None:
+            raise StepError(
+                f"its result holds the {name}, which must not be stored",
+                fix="return what was fetched with it, without the secret itself",
+            )
+
+
+def hide_settings(settings: Iterable[object]) -> None:
+    """Hide the secrets among settings: calls on an engine read them in other processes."""
+    for value in settings:
+        if isinstance(value, Secret):
+            with suppress(UsageError):  # it is said where it is used
+                _ = value.value

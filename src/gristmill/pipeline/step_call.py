@@ -5,18 +5,18 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from gristmill.core.errors import GristmillError, StepError, StoreError
-from gristmill.core.redaction import hidden_in, is_anything_hidden, redact_error, redacted
+from gristmill.core.redaction import is_anything_hidden, redact_error, redacted
 from gristmill.pipeline.context import working_in
 from gristmill.pipeline.graph import AnyStep, Pipeline
 from gristmill.pipeline.hints import misfit
 from gristmill.pipeline.keys import StepKey
 from gristmill.pipeline.load import user_place
+from gristmill.pipeline.secrets import hide_settings, refuse_hidden
 from gristmill.pipeline.step_output import output_folder, step_output
 from gristmill.pipeline.tries import may_pass
 from gristmill.store.codecs import encode
@@ -78,6 +78,7 @@ class StepCall:
         """
         began = time.perf_counter()
         log, step = self.log, self.key.step
+        hide_settings(self.key.settings.values())
         try:
             with step_output(output_folder(log.project, self.run, step.name)):
                 artifact = self._elementwise(force) if step.fans_out else self._whole()
@@ -130,25 +131,10 @@ class StepCall:
         with self.log.draft() as folder:
             encoded = encode(value, folder)
             if is_anything_hidden():
-                refuse_hidden(folder)
+                refuse_hidden(path.read_bytes() for path in folder.rglob("*") if path.is_file())
             artifact = self.log.put(folder, encoded)
         self.log.note(artifact)
         return artifact
-
-
-def refuse_hidden(folder: Path) -> None:
-    """Refuse files that hold a secret which this process has read.
-
-    Raises:
-        StepError: one does.
-    """
-    for path in folder.rglob("*"):
-        name = hidden_in(path.read_bytes()) if path.is_file() else None
-        if name is not None:
-            raise StepError(
-                f"its result holds the {name}, which must not be stored",
-                fix="return what was fetched with it, without the secret itself",
-            )
 
 
 def as_step_error(

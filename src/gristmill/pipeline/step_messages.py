@@ -19,6 +19,7 @@ class Order(msgspec.Struct, frozen=True, tag=True):
         paths: names of those that are paths.
         inputs: name -> digest of each input.
         key: the step's key, as the run knows it.
+        record: of that key.
         force: whether to do it though there is a result.
     """
 
@@ -27,6 +28,7 @@ class Order(msgspec.Struct, frozen=True, tag=True):
     paths: list[str]
     inputs: dict[str, str]
     key: str
+    record: dict[str, Any]
     force: bool
 
 

@@ -76,7 +76,8 @@ class StepProcess(Closing):
         given = given_settings(key.step.settings, key.settings)
         paths = [name for name, value in given.items() if isinstance(value, Path)]
         plain = {name: str(value) if name in paths else value for name, value in given.items()}
-        self._send(messages.Order(key.step.name, plain, paths, dict(key.inputs), key.digest, force))
+        inputs, record = dict(key.inputs), key.as_record()
+        self._send(messages.Order(key.step.name, plain, paths, inputs, key.digest, record, force))
 
     def release(self) -> None:
         """Say that what the process told last is written down."""

@@ -126,8 +126,9 @@ class _Worker:
         classes = self.log.classes(order.inputs.values())
         key = StepKey(step, {**step.settings, **given}, order.inputs, classes)
         if key.digest != order.key:
+            changed = ", ".join(key.differences(order.record, order.inputs)) or "Python changed"
             raise StepError(
-                "its code, or a file that it is given, has changed since the run began",
+                f"it is not what it was when the run began: {changed}",
                 where=f"step {step.name!r}",
                 fix="run again: finished steps are kept",
             )
