@@ -33,6 +33,7 @@ COMMANDS = {
     "watch": "Answer the frames of a video, recomputing only what changed.",
     "occlude": "Show which parts of a picture an answer depends on.",
     "serve": "Serve bundles, registered models and routes over them by HTTP.",
+    "feedback": "Tell what was true of kept predictions; gather it as gold.",
     "models": "List the registered models, or the versions of one.",
     "history": "Print who decided what of a model, when and why.",
     "promote": "Make a version of a model the one that answers.",
