@@ -1,8 +1,10 @@
-"""What it costs to watch for drift: a request, the event loop, a bundle; and how often it cries.
+"""What it costs to watch for drift, and to keep predictions; and how often the watch cries.
 
 Invented messages of known form. A request is one row through an endpoint that answers at once: with
-the watch around it less without. False alarms: comparisons of fresh messages of the same form with
-the profile of the training messages, of 250 to 4,000 rows; each has three chances to be wrong.
+the watch around it, or with its predictions kept, less without; processor time of all threads, and
+so with what is written. A truth is told of a prediction by its name, a thousand at a time and one
+at a time. False alarms: comparisons of fresh messages of the same form with the profile of the
+training messages, of 250 to 4,000 rows; each has three chances to be wrong.
 """
 
 from __future__ import annotations
@@ -20,10 +22,14 @@ from claims import Claim, claim, main
 from gristmill.pipeline import training_profile
 from gristmill.pipeline.served_statistics import FILES, PROFILE, SCHEMA, ServedStatistics
 from gristmill.serve.online.endpoint import Answered, Call, Told
+from gristmill.serve.routing.kept import Kept
 from gristmill.serve.routing.watched import Watched
 from gristmill.serve.runners.rows import Rows
 from gristmill.serve.watch.drift import DriftWatch
+from gristmill.serve.watch.keeping import Keeping
+from gristmill.serve.watch.prediction_log import PredictionLog
 from gristmill.serve.watch.served_profile import ServedProfile
+from gristmill.serve.watch.truth_log import Telling, TruthLog
 from gristmill.validate import Schema, Statistics
 
 WORDS = np.array(["win", "prize", "call", "now", "see", "you", "home", "later", "OK", "5", "pm"])
@@ -65,7 +71,11 @@ def measure(quick: bool) -> Iterator[Claim]:
     how = f"schema and statistics of {ROWS:,} messages"
     yield claim("profile in a bundle", size, "kB", how, goal="< 50")
     statistician = statistician_of(files)
-    yield cost_of_a_request(statistician, 20_000 if quick else 100_000)
+    requests = 20_000 if quick else 100_000
+    yield cost_of_a_request(statistician, requests)
+    for share, goal in ((1.0, "< 10"), (0.1, "< 2")):
+        yield cost_of_keeping(share, requests // 2, goal)
+    yield from cost_of_a_truth(5_000 if quick else 50_000)
     yield cost_of_a_sample(statistician)
     yield false_alarms(statistician, 20 if quick else 300)
 
@@ -88,6 +98,61 @@ def cost_of_a_request(statistician: ServedStatistics, requests: int) -> Claim:
     micros = (statistics.median(watched) - statistics.median(bare)) * 1e6
     how = f"processor time for one row, median of 9 runs of {requests:,}, each one sample"
     return claim("watching a request", micros, "us", how, goal="< 2")
+
+
+def cost_of_keeping(share: float, requests: int, goal: str) -> Claim:
+    """Compare an endpoint with the same one whose predictions are kept, in turns."""
+    rows = [Rows({"text": [text]}) for text in messages(1000, 2)["text"]]
+    call = Call(request_id="0123456789abcdef", deadline=1e9)
+    bare, kept = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        inner, keeping = Instant(), Keeping(rate=share, max_bytes=32 << 20)
+        log = PredictionLog(Path(folder), classes=("ham", "spam"), keeping=keeping)
+        route = Kept(inner, log, TruthLog(Path(folder)))
+        for _ in range(9):
+            for endpoint, found in ((inner, bare), (route, kept)):
+                began = time.process_time()
+                for number in range(requests):
+                    endpoint.ask(rows[number % 1000], call, _nothing)
+                    if number % 10_000 == 0:  # asked faster than any server is
+                        log.flush()
+                found.append((time.process_time() - began) / requests)
+        dropped = log.counts["dropped"]
+        log.close()
+    micros = (statistics.median(kept) - statistics.median(bare)) * 1e6
+    how = f"processor time for one row, writing included, median of 9 runs of {requests:,}"
+    how += f"; {log.counts['kept']:,} kept, {dropped:,} dropped"
+    return claim(f"keeping {share:.0%} of the predictions", micros, "us", how, goal=goal)
+
+
+def cost_of_a_truth(predictions: int) -> Iterator[Claim]:
+    """Take the processor time of telling what was true, in one call and in many."""
+    with tempfile.TemporaryDirectory() as folder, TruthLog(Path(folder)) as truths:
+        names = []
+        with PredictionLog(Path(folder), classes=("ham", "spam")) as log:
+            for number in range(predictions):
+                names.append(log.name("abcdef"))
+                asked, answers = Rows({"text": ["win a prize"]}), Rows({"label": ["ham"]})
+                log.note(names[-1], "abcdef", asked, answers, [f"order-{number}"])
+                if number % 1000 == 0:
+                    log.flush()
+        began = time.process_time()
+        truths.tell([Telling(f"{names[0]}-0", "ham")])
+        first = (time.process_time() - began) * 1e3
+        many, single = [], []
+        for part in range(3):
+            some = [Telling(f"{name}-0", "spam") for name in names[1000 * part + 1 :][:1000]]
+            began = time.process_time()
+            truths.tell(some)
+            many.append((time.process_time() - began) / len(some) * 1e6)
+        for name in names[4000:4200]:
+            began = time.process_time()
+            truths.tell([Telling(f"{name}-0", "spam")])
+            single.append((time.process_time() - began) * 1e6)
+    how = f"processor time, {predictions:,} predictions kept"
+    yield claim("first truth, with the index", first, "ms", how, goal="< 1000")
+    yield claim("a truth among a thousand", statistics.median(many), "us", how, goal="< 50")
+    yield claim("a truth alone", statistics.median(single), "us", how, goal="< 1000")
 
 
 def cost_of_a_sample(statistician: ServedStatistics) -> Claim:
