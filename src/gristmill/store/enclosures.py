@@ -110,6 +110,21 @@ def find_enclosure(log: RunLog, run: str, role: Role, step: str = "") -> Artifac
     return None if digest is None else log.artifact(digest)
 
 
+def last_enclosure(log: RunLog, pipeline: str, role: Role) -> Artifact | None:
+    """Return the artifact that the newest run of a pipeline which has one has in a role."""
+    query = (
+        select(enclosures.c.artifact)
+        .join(runs, enclosures.c.run == runs.c.id)
+        .where((runs.c.pipeline == pipeline) & (enclosures.c.role == role))
+        .where(enclosures.c.step == "")
+        .order_by(runs.c.started.desc())
+        .limit(1)
+    )
+    with log.project.database.read() as connection:
+        digest = connection.execute(query).scalar()
+    return None if digest is None else log.artifact(digest)
+
+
 def runs_with(log: RunLog, role: Role, digest: str, limit: int = 3) -> list[str]:
     """Return the ids of the newest runs that have an artifact in a role, newest first."""
     query = (

@@ -13,12 +13,13 @@ import msgspec
 
 from gristmill.pipeline.environment import git_commit, installed_packages
 from gristmill.pipeline.provenance.git_changes import uncommitted
-from gristmill.pipeline.provenance.snapshot import CODE, Snapshot
+from gristmill.pipeline.provenance.snapshot import CODE, Snapshot, read_index
 from gristmill.store.codecs import Encoded
 from gristmill.store.enclosures import (
     Role,
     enclose,
     find_enclosure,
+    last_enclosure,
     put_files,
     runs_with,
 )
@@ -37,12 +38,16 @@ PATCH = "changes.patch"
 def provenance_kept(result: RunResult, pipeline: Pipeline) -> Iterator[None]:
     """Keep with a run the code that it can reach, as it is now, and where it runs.
 
-    What is imported only later, within steps, is added at the end. Content that the store has is
-    not written again, and git is asked only about code that it was not asked about before.
+    What is imported only later, within steps, is added at the end; the next run knows of it.
+    Content that the store has is not written again, and git is asked only about code that it was
+    not asked about before.
     """
     folder = pipeline.path.parent if pipeline.path else result.log.project.root
     snapshot = Snapshot(folder, pipeline.path.name if pipeline.path else pipeline.name)
     snapshot.see()
+    last = last_enclosure(result.log, pipeline.name, "source")
+    if last is not None and result.log.project.artifacts.exists(last.digest):
+        snapshot.see_again(read_index(result.log.project.artifacts.get(last.digest)))
     _keep(result, snapshot)
     try:
         yield
@@ -96,7 +101,7 @@ def _changes(result: RunResult, snapshot: Snapshot, source: Artifact) -> Artifac
             known = find_enclosure(result.log, run, "changes")
             if known is None or result.log.project.artifacts.exists(known.digest):
                 return known
-    patch = uncommitted(snapshot.folder, snapshot.sources.values())
+    patch = uncommitted(snapshot.folder, commit, snapshot.sources, snapshot.contents)
     if not patch:
         return None
     summary = {"commit": commit, "lines": patch.count("\n")}

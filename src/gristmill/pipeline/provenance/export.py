@@ -16,7 +16,7 @@ from gristmill.core.errors import UsageError
 from gristmill.pipeline.keys import path_print
 from gristmill.pipeline.provenance.enclosing import MACHINE, PATCH, REQUIREMENTS
 from gristmill.pipeline.provenance.exported import GIVEN, PAGE, PROVENANCE, Exported, readme
-from gristmill.pipeline.provenance.snapshot import CODE, INDEX, SnapshotIndex, is_secret
+from gristmill.pipeline.provenance.snapshot import CODE, is_secret, read_index
 from gristmill.pipeline.step_output import printed_by
 from gristmill.store.enclosures import Role, find_enclosure
 from gristmill.store.excerpt import copy_run
@@ -101,7 +101,7 @@ def _write_source(log: RunLog, record: RunRecord, draft: Path, exported: Exporte
         exported.missing["the code"] = "this run was recorded before Gristmill kept it"
         return
     files = log.files(source.digest)
-    index = msgspec.json.decode((files / INDEX).read_bytes(), type=SnapshotIndex)
+    index = read_index(files)
     exported.pipeline = index.pipeline if index.pipeline in index.files else ""
     for name in index.files:
         target = draft / name

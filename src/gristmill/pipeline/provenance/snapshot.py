@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from gristmill.core.fingerprint import fingerprint_bytes
+from gristmill.core.fingerprint import fingerprint_bytes, fingerprint_file
 from gristmill.core.packages import is_user_file, is_user_module
 
 INDEX = "snapshot.json"
@@ -80,6 +80,16 @@ class Snapshot:
             self._add(path.relative_to(self.folder).as_posix() if inside else name, path)
         return len(self.sources) + len(self.skipped) > before
 
+    def see_again(self, index: SnapshotIndex) -> None:
+        """Take in files of the folder that an earlier snapshot has, where they are the same still.
+
+        They were imported within a step: it is known now that this one will, too.
+        """
+        for name, known in index.files.items():
+            path = self.folder / name
+            if name not in self.sources and path.is_file() and fingerprint_file(path) == known:
+                self._add(name, path)
+
     @property
     def index(self) -> SnapshotIndex:
         """What the snapshot holds."""
@@ -130,6 +140,11 @@ class Snapshot:
         except OSError as error:
             self.skipped[name] = error.strerror or str(error)
         return None
+
+
+def read_index(folder: Path) -> SnapshotIndex:
+    """Return the index of a stored snapshot."""
+    return msgspec.json.decode((folder / INDEX).read_bytes(), type=SnapshotIndex)
 
 
 def is_secret(path: PurePosixPath) -> bool:
