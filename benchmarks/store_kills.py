@@ -90,7 +90,8 @@ def measure(quick: bool) -> Iterator[Claim]:
         calm, shaken = (_project(Path(folder) / name) for name in ("calm", "shaken"))
         for number in range(rounds):
             began = time.perf_counter()
-            _in_another(lambda number=number: _run(calm, number))
+            if _in_another(lambda number=number: _run(calm, number)) != 0:
+                raise RuntimeError("the pipeline fails without any kill")
             seconds = time.perf_counter() - began
             moment = draws.uniform(0, 1.1 * seconds)
             found.kills += _in_another(lambda number=number: _run(shaken, number), moment) < 0

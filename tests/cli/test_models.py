@@ -85,3 +85,64 @@ def test_what_was_live_at_a_moment(registered) -> None:
 def test_an_empty_registry_says_how_to_fill_it(prompt) -> None:
     Project(prompt.root).database.close()
     assert "no model is registered yet" in prompt("models").out
+
+
+def test_one_version_says_how_it_was_made(registered) -> None:
+    told = registered("models", "spam@champion")
+    assert told.code == 0
+    assert "spam version 1, bundle" in told.out
+    assert "no recipe" in told.out
+    assert registered("models", "spam@1", "--json").json["differences"] == []
+    assert "spam@2 is a json, not a bundle" in registered("models", "spam@2").err
+    wrong = registered("models", "spam@other")
+    assert (wrong.code, "its aliases: champion" in wrong.err) == (2, True)
+
+
+BUNDLING = """
+import numpy as np
+from gristmill import step
+from gristmill.pipeline import workdir
+from gristmill.store import Registry, current_project
+from gristmill.store.bundle import Bundle, Field, Signature, write_bundle
+from gristmill.store.graph import GraphSpec, Input, Node, Ref
+from gristmill.store.runs import RunLog
+
+@step
+def factor(number=1):
+    return number
+
+@step
+def bundle(factor, seed=0) -> Bundle:
+    node = Node("y", "aten.mul.Tensor", [Ref("x"), Ref("w")])
+    graph = GraphSpec([Input("x", "float32", [None, 1])], ["w"], [node], ["y"])
+    x, y = (Field(name, "tensor", dtype="float32", shape=[1]) for name in "xy")
+    weights = {"w": np.full(1, factor, dtype=np.float32)}
+    return write_bundle(
+        workdir() / "b", name="times", signature=Signature([x], [y]), graph=graph, weights=weights
+    )
+
+@step
+def live(bundle):
+    registry = Registry(current_project())
+    version = registry.register("times", RunLog(current_project()).keep(bundle).digest).version
+    registry.decide("times", version, "promote", [])
+"""
+
+
+def test_a_bundle_of_a_pipeline_says_how_to_make_it_again(prompt) -> None:
+    prompt.write("pipeline.py", BUNDLING)
+    prompt("run", "--set", "factor.number=4", "--set", "bundle.seed=7")
+    found = prompt("models", "times@champion", "--json").json
+    recipe = found["recipe"]
+    assert (recipe["step"], recipe["settings"], list(recipe["inputs"])) == (
+        "bundle", {"seed": "7"}, ["factor"],
+    )  # fmt: skip
+    command = "gristmill run pipeline.py --step bundle --set bundle.seed=7 --set factor.number=4"
+    assert sorted(recipe["command"].split()) == sorted(command.split())
+    assert f"again by   {recipe['command']}" in prompt("models", "times@1").out
+    prompt("run")
+    assert prompt("models", "times@2", "--json").json["fingerprint"] != found["fingerprint"]
+    prompt(*recipe["command"].split()[1:], "--force", "bundle")
+    assert prompt("models", "times@1", "--json").json["fingerprint"] == found["fingerprint"]
+    steps = prompt("runs", "last", "--json").json["steps"]
+    assert steps[-1]["output"] == found["artifact"]

@@ -147,9 +147,9 @@ def test_a_decision_stands_until_another_follows(project: Project) -> None:
         registry.register("m", RunLog(project).keep([value]).digest)
     words = ("m", 1, "promote", ["better"])
     assert registry.standing(*words) is None
-    made = registry.decide(*words, evidence={"gain": (1, 2.5), "more": 3})
+    made = registry.decide(*words, evidence={"gain": [1, 2.5], "more": 3})
     assert registry.standing(*words) == made
-    assert registry.standing(*words, evidence={"gain": [1, 2.5]}) == made
+    assert registry.standing(*words, evidence={"gain": (1, 2.5)}) == made
     assert registry.standing(*words, evidence={"gain": [1, 2]}) is None
     assert registry.standing(*words, alias="other") is None
     assert registry.standing("m", 2, "promote", ["better"]) is None

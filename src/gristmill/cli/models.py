@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from gristmill.cli.output import HELP, emit, json_option, say, table
 from gristmill.core.moments import format_moment
@@ -23,8 +24,10 @@ def command(model: str | None, as_json: bool) -> None:
     """List the registered models and what answers, or the versions of one.
 
     \b
-    gristmill models          every model with its aliases
-    gristmill models spam     its versions, with their figures and who named them
+    gristmill models                  every model with its aliases
+    gristmill models spam             its versions, with their figures and who named them
+    gristmill models spam@champion    one version: how it was made, and what differs here
+    gristmill models spam@3           the same, by its number
     """
     from gristmill.store.project import find_project
     from gristmill.store.registry import Registry
@@ -34,6 +37,9 @@ def command(model: str | None, as_json: bool) -> None:
         if model is None:
             models = [_model(registry, name) for name in registry.models()]
             emit(models, as_json, lambda: _list(models))
+        elif "@" in model:
+            found = _version(project, registry, model)
+            emit(found, as_json, lambda: _show_version(found))
         else:
             versions = _versions(project, registry, model)
             emit({"model": model, "versions": versions}, as_json, lambda: _show(versions))
@@ -92,6 +98,60 @@ def _versions(project: Project, registry: Registry, model: str) -> list[dict[str
             }
         )
     return found
+
+
+def _version(project: Project, registry: Registry, text: str) -> dict[str, Any]:
+    """Return what a version's bundle says of itself, and of how it was made.
+
+    Raises:
+        UsageError: there is no such version.
+    """
+    from gristmill.core.errors import UsageError
+    from gristmill.store.bundle import Bundle
+    from gristmill.store.runs import RunLog
+
+    model, _, wanted = text.partition("@")
+    version = (
+        registry.version(model, int(wanted)) if wanted.isdigit() else registry.live(model, wanted)
+    )
+    if version is None:
+        known = ", ".join(sorted(registry.aliases(model))) or "none"
+        raise UsageError(f"nothing of {model!r} is called {wanted!r}", fix=f"its aliases: {known}")
+    artifact = RunLog(project).artifact(version.artifact)
+    if artifact.kind != "bundle":
+        raise UsageError(f"{text} is a {artifact.kind}, not a bundle")
+    bundle = Bundle.open(RunLog(project).files(artifact.digest))
+    recipe = bundle.recipe()
+    return {
+        "model": model,
+        "version": version.version,
+        "artifact": version.artifact,
+        "fingerprint": bundle.fingerprint,
+        "run": version.run,
+        "metrics": bundle.manifest.metrics,
+        "lineage": bundle.manifest.lineage,
+        "environment": bundle.manifest.environment,
+        "differences": bundle.differences_here(),
+        "recipe": None if recipe is None else msgspec.to_builtins(recipe),
+    }
+
+
+def _show_version(found: dict[str, Any]) -> None:
+    recipe = found["recipe"]
+    say(f"{found['model']} version {found['version']}, bundle {found['fingerprint'][:12]}")
+    made = ", ".join(f"{name} {value}" for name, value in found["environment"].items())
+    say(f"  made in    {made}")
+    for difference in found["differences"]:
+        say(f"  note       {difference}")
+    if recipe is None:
+        say("  no recipe: no step of a pipeline wrote this bundle, or an older Gristmill did")
+        return
+    say(f"  made by    step {recipe['step']} of {recipe['pipeline']}, key {recipe['key'][:12]}")
+    say(f"  commit     {recipe['commit'] or 'none'}")
+    for title, kept in (("setting", recipe["settings"]), ("input", recipe["inputs"])):
+        for name, value in kept.items():
+            say(f"  {title:<10} {name}: {value}")
+    say(f"  again by   {recipe['command']}")
 
 
 def _show(versions: list[dict[str, Any]]) -> None:

@@ -18,8 +18,10 @@ from gristmill.pipeline.keys import StepKey
 from gristmill.pipeline.load import user_place
 from gristmill.pipeline.secrets import hide_settings, refuse_hidden
 from gristmill.pipeline.step_output import output_folder, step_output
+from gristmill.pipeline.step_recipe import recipe_of
 from gristmill.pipeline.tries import may_pass
 from gristmill.store.codecs import encode
+from gristmill.store.recipe import following
 from gristmill.store.runs import Artifact, RunLog
 
 if TYPE_CHECKING:
@@ -106,7 +108,10 @@ class StepCall:
         values = {name: self._input(name, digest) for name, digest in key.inputs.items()}
         folder = self.log.project.work_folder(key.digest)
         try:
-            with working_in(lambda: folder):
+            with (
+                working_in(lambda: folder),
+                following(lambda: recipe_of(key, self.pipeline.name, self.log)),
+            ):
                 value = key.step.function(**values, **key.settings)
         except (Exception, SystemExit) as error:
             redact_error(error)  # before its traceback is written down

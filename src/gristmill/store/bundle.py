@@ -5,6 +5,7 @@
     weights.safetensors   its weights
     features.json         how rows become its input (`data.features`); none where rows are tensors
     example.safetensors   a few rows that it can answer; none where they can be made up
+    recipe.json           how it was made (`store.recipe`); none where no pipeline made it
     ...                   a schema, notes: any further text
 
 Nothing in a bundle is code and nothing is pickled; opening one runs nothing from it.
@@ -16,7 +17,6 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -26,6 +26,7 @@ from gristmill.core.atomic import atomic_folder
 from gristmill.core.errors import BundleError, DataError
 from gristmill.core.fingerprint import fingerprint_bytes
 from gristmill.data.features import Featurizer, featurizer_from_json, featurizer_to_json
+from gristmill.store.bundle_environment import differences_here, environment_here
 from gristmill.store.bundle_files import (
     FileEntry,
     check_folder,
@@ -35,6 +36,13 @@ from gristmill.store.bundle_files import (
     read_plain,
 )
 from gristmill.store.graph import GraphSpec, graph_from_json, graph_to_json
+from gristmill.store.recipe import (
+    RECIPE,
+    Recipe,
+    recipe_from_json,
+    recipe_in_force,
+    recipe_to_json,
+)
 from gristmill.store.signature import Field as Field
 from gristmill.store.signature import FieldKind as FieldKind
 from gristmill.store.signature import Signature as Signature
@@ -62,7 +70,6 @@ _DTYPES = {
     WEIGHTS: ("float16", "float32", "float64", "int32", "int64", "bool"),
     EXAMPLE: ("float16", "float32", "float64", "int32", "int64", "uint8", "bool"),
 }
-_PACKAGES = ("gristmill", "msgspec", "numpy", "safetensors", "torch")
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,7 +85,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         files: every other file of the folder, by relative POSIX path.
         metrics: figures of the model's evaluation.
         lineage: what the model came from: run, labels and data, as fingerprints or names.
-        environment: versions of the packages that wrote the bundle.
+        environment: what the bundle was made in: versions, platform (`store.bundle_environment`).
     """
 
     format: int
@@ -189,6 +196,18 @@ class Bundle:
         """Whether rows have to be made into tensors first."""
         return self.manifest.featurizer is not None
 
+    def recipe(self) -> Recipe | None:
+        """Read how the bundle was made; None where no step of a pipeline made it.
+
+        Raises:
+            BundleError: the file is no recipe.
+        """
+        return recipe_from_json(self.read(RECIPE)) if RECIPE in self.manifest.files else None
+
+    def differences_here(self) -> list[str]:
+        """Say what is different here from where the bundle was made, and what it may mean."""
+        return differences_here(self.manifest.environment)
+
     def featurizer(self) -> Featurizer:
         """Read how rows become the model's input.
 
@@ -244,7 +263,8 @@ def write_bundle(
 ) -> Bundle:
     """Write a bundle, whole or not at all, over whatever bundle was in `folder`, and open it.
 
-    Equal arguments give equal bytes, as long as the packages named in `environment` stay the same.
+    Equal arguments give equal bytes, as long as what `environment` names stays the same. In a step
+    of a pipeline the bundle gets the step's recipe as well.
 
     Args:
         folder: where to; must be new, empty or a bundle.
@@ -267,6 +287,9 @@ def write_bundle(
     check_target(folder)
     _check_arguments(classes, graph, weights, metrics or {})
     extra = {path: _to_bytes(text) for path, text in (extra_files or {}).items()}
+    recipe = recipe_in_force()
+    if recipe is not None:
+        extra.setdefault(RECIPE, recipe_to_json(recipe))
     for path in (MANIFEST, FEATURES, EXAMPLE, *_REQUIRED):
         if path in extra:
             raise BundleError("an extra file may not take the place of this one", where=path)
@@ -285,7 +308,7 @@ def write_bundle(
         files={path: entry_of(data) for path, data in contents.items()},
         metrics={key: float(value) for key, value in (metrics or {}).items()},
         lineage=dict(lineage or {}),
-        environment=_environment(),
+        environment=environment_here(),
     )
     check_names(manifest.files, MANIFEST)
     with atomic_folder(folder) as draft:
@@ -419,13 +442,3 @@ def _check_dtype(where: str, name: str, array: NDArray[np.generic]) -> None:
 
 def _to_bytes(text: str | bytes) -> bytes:
     return text.encode() if isinstance(text, str) else text
-
-
-def _environment() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -6,9 +6,11 @@ import pytest
 from gristmill.core.errors import BundleError, ServeError
 from gristmill.serve.protocol import Limits
 from gristmill.serve.runners.rows import Ragged
+from gristmill.serve.server import opening
 from gristmill.serve.server.opening import measure, open_beside, open_model
 from gristmill.serve.server.sample import sample_rows
 from gristmill.serve.server.settings import Settings
+from gristmill.store import bundle_environment
 from gristmill.store.bundle import OFFSETS, Field
 
 
@@ -128,3 +130,16 @@ def test_large_tensors_are_made_up_too():
     assert isinstance(rows["free"], Ragged)
     assert rows["free"][0].shape == (3, 5000)
     assert rows["text"] == ["Hello there"]
+
+
+def test_a_bundle_made_with_other_versions_is_served_and_said_to_be(spam_bundle, monkeypatch):
+    here = bundle_environment.environment_here()
+    monkeypatch.setattr(bundle_environment, "environment_here", lambda: {**here, "torch": "0.1"})
+    told = []
+    reporter = type("Reporter", (), {"say": lambda self, text: told.append(text)})()
+    monkeypatch.setattr(opening, "current", lambda: reporter)
+    open_model("mine", spam_bundle.folder, Settings())
+    assert told == [
+        f"note: mine was made with torch {here['torch']}, here is torch 0.1: "
+        "answers may differ in their last digits"
+    ]

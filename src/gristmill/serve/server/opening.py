@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import msgspec
 
 from gristmill.core.errors import BundleError, GristmillError, ServeError
+from gristmill.core.progress import current
 from gristmill.serve.online.cache import AnswerCache
 from gristmill.serve.online.endpoint import Call
 from gristmill.serve.online.in_process import local_replica
@@ -161,6 +162,8 @@ def _opened(
     sample: Rows,
     streaming: Streaming | None,
 ) -> Opened:
+    for difference in bundle.differences_here():
+        current().say(f"note: {name or bundle.name} was {difference}")
     cache = AnswerCache(settings.cache) if settings.cache else None
     model = ModelEndpoint(
         runner, replicas, limits=settings.limits, cache=cache, name=name, streaming=streaming
