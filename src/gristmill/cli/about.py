@@ -10,7 +10,7 @@ from gristmill.core.errors import DataError, LabelError, TrainError
 
 
 @contextmanager
-def about(path: Path) -> Iterator[None]:
+def about(path: Path | str) -> Iterator[None]:
     """Name `path` in an error about data that does not name it yet.
 
     A library that is handed a frame cannot know the file's name; it names the row at most.

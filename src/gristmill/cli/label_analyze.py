@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from gristmill.cli.label import show_analysis
+from gristmill.cli.label_labelled import show_analysis
 from gristmill.cli.label_options import FILE, input_options, page_option
 from gristmill.cli.output import HELP, emit, json_option
 from gristmill.core.errors import UsageError
@@ -54,7 +55,13 @@ def command(
       5  rows, gold or votes that cannot be used
     """
     from gristmill.cli.about import about
-    from gristmill.cli.label_inputs import read_gold, read_inputs, stored_labels, stored_model
+    from gristmill.cli.label_inputs import (
+        of_ids,
+        read_gold,
+        read_inputs,
+        stored_labels,
+        stored_model,
+    )
     from gristmill.cli.label_output import write_page
     from gristmill.data.formats import read_table
     from gristmill.data.table import with_row_id
@@ -79,7 +86,8 @@ def command(
     elif stored is not None:
         votes = labels_of(stored).votes
         frame = None if data is None else with_row_id(read_table(data))
-        known = None if gold is None else read_gold(gold, frame)
+        judged = None if frame is None else partial(of_ids, frame)
+        known = None if gold is None else read_gold(gold, judged)
     model = None if stored is None else stored_model(what)
     with about(gold or what):
         analysis = analyze(votes, known, model)

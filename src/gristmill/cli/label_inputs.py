@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -72,11 +74,8 @@ def read_inputs(
     from gristmill.engine.opening import open_engine
     from gristmill.label.functions.application import apply
     from gristmill.label.gold import gold_codes
-    from gristmill.pipeline.load import import_file
 
-    if not functions.is_file():
-        raise click.UsageError(f"there is no file {functions}")
-    module = import_file(functions.resolve())
+    module = loaded_functions(functions)
     with about(data):
         frame = with_row_id(require_rows(read_table(data), str(data)))
     with ExitStack() as stack:
@@ -91,10 +90,23 @@ def read_inputs(
             engine=opened,
             cache=vote_cache(cache),
         )
-    known = None if gold is None else read_gold(gold, frame)
+    known = None if gold is None else read_gold(gold, partial(of_ids, frame))
     with about(gold or data):
         gold_codes(known, votes)
     return Inputs(functions, data, frame, votes, known)
+
+
+def loaded_functions(functions: Path) -> ModuleType:
+    """Import the file of labelling functions.
+
+    Raises:
+        UsageError: there is no such file, or its code is wrong.
+    """
+    from gristmill.pipeline.load import import_file
+
+    if not functions.is_file():
+        raise click.UsageError(f"there is no file {functions}")
+    return import_file(functions.resolve())
 
 
 def functions_in(module: ModuleType, file: Path) -> list[LabelingFunction]:
@@ -151,11 +163,21 @@ def vote_cache(folder: Path | None) -> VoteCache | None:
         return None
 
 
-def read_gold(path: Path, frame: pl.DataFrame | None) -> pl.DataFrame:
+def of_ids(frame: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
+    """Return the rows of a table that have these ids; none where they are of another kind."""
+    if frame["row_id"].dtype != ids.dtype:
+        return frame.head(0)
+    return frame.filter(frame["row_id"].is_in(ids.implode()))
+
+
+def read_gold(path: Path, judged: Callable[[pl.Series], pl.DataFrame] | None) -> pl.DataFrame:
     """Read gold from a table with `row_id` and `label`, or from answers of `label review`.
 
-    Of answers, those whose row reads otherwise in `frame` than when it was judged are left out, and
-    said.
+    Of answers, those whose row reads otherwise now than when it was judged are left out, and said.
+
+    Args:
+        path: the file.
+        judged: returns the rows of these ids as they read now; None where nobody knows.
 
     Raises:
         DataError, LabelError: it cannot be read, or has no rows.
@@ -168,10 +190,10 @@ def read_gold(path: Path, frame: pl.DataFrame | None) -> pl.DataFrame:
         return require_rows(read_table(path), str(path))
     answers = Answers.load(path)
     gold = answers.gold
-    if frame is None or frame["row_id"].dtype != gold["row_id"].dtype:
+    rows = None if judged is None else judged(gold["row_id"])
+    if rows is None or not rows.height:
         return gold
-    judged = frame.filter(frame["row_id"].is_in(gold["row_id"].implode()))
-    stale = answers.stale(content_hashes(judged))
+    stale = answers.stale(content_hashes(rows))
     if stale.height:
         current().say(
             f"{path}: {stale.height} answers left out, since their rows read otherwise now "

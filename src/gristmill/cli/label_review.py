@@ -160,16 +160,17 @@ def _why_nothing(again: bool) -> str:
 def _with_answers(inputs: Inputs, known: Answers, file: Path) -> Inputs:
     """Add the answers so far to the gold."""
     from dataclasses import replace
+    from functools import partial
 
     import polars as pl
 
     from gristmill.cli.about import about
-    from gristmill.cli.label_inputs import read_gold
+    from gristmill.cli.label_inputs import of_ids, read_gold
     from gristmill.label.gold import gold_codes
 
     if not len(known):
         return inputs
-    mine = read_gold(file, inputs.frame)
+    mine = read_gold(file, partial(of_ids, inputs.frame))
     both = [mine] if inputs.gold is None else [_as_answers(inputs.gold, inputs.votes.classes), mine]
     gold = pl.concat(both, how="vertical_relaxed")
     with about(file):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gristmill.label.analysis.gap_search import gaps as gaps
     from gristmill.label.analysis.summary import Analysis as Analysis
     from gristmill.label.analysis.summary import analyze as analyze
+    from gristmill.label.analysis.summary import analyze_in_parts as analyze_in_parts
     from gristmill.label.augmenting.augmentation import augment as augment
     from gristmill.label.augmenting.augmentation import carry_labels as carry_labels
     from gristmill.label.augmenting.policies import ApplyAll as ApplyAll
@@ -127,6 +128,7 @@ _EXPORTS = {
     "Votes": "votes",
     "WeightedVote": "models.weighted",
     "analyze": "analysis.summary",
+    "analyze_in_parts": "analysis.summary",
     "apply": "functions.application",
     "apply_in_parts": "functions.application",
     "apply_multilabel": "multilabel.functions",

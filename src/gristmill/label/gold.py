@@ -123,6 +123,25 @@ def read_gold_in_parts(gold: Gold | None, parts: VoteParts) -> GoldInParts:
     return GoldInParts(together, _settled(told, together, parts.votes()), tuple(places))
 
 
+def gold_of_parts(gold: Gold | None, parts: VoteParts) -> dict[str, Gold]:
+    """Return fingerprint of a part's votes -> row id -> class, of the parts that have gold.
+
+    Raises:
+        LabelError: as `read_gold`.
+    """
+    if gold is None:
+        return {}
+    found, told, start = read_gold_in_parts(gold, parts), dict[str, Gold](), 0
+    for mark, rows in found.places:
+        ids = found.votes.row_ids.slice(start, len(rows)).to_list()
+        codes = found.gold.codes[start : start + len(rows)].tolist()
+        start += len(rows)
+        known = {row_id: code for row_id, code in zip(ids, codes, strict=True) if code >= 0}
+        if known:
+            told[mark] = known
+    return told
+
+
 def _only(votes: Votes, rows: NDArray[np.int64]) -> Votes:
     """Return the votes on some rows, without what is said of silent cells."""
     from gristmill.label.votes import no_silence

@@ -131,10 +131,14 @@ class Labels:
         """Write `labels.parquet`, `labels.json` and a folder `votes` into an empty folder."""
         folder = Path(folder)
         self.table.write_parquet(folder / "labels.parquet")
-        header = _Header(self.method, self.model, dict(self.facts), self.scoring)
-        (folder / "labels.json").write_bytes(msgspec.json.encode(header))
+        self.save_header(folder)
         (folder / "votes").mkdir()
         self.votes.save(folder / "votes")
+
+    def save_header(self, folder: Path) -> None:
+        """Write `labels.json`: all that does not grow with the rows."""
+        header = _Header(self.method, self.model, dict(self.facts), self.scoring)
+        (folder / "labels.json").write_bytes(msgspec.json.encode(header))
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:

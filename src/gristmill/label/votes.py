@@ -192,6 +192,10 @@ class Votes:
         folder = Path(folder)
         self.table.write_parquet(folder / "votes.parquet")
         self.silent.write_parquet(folder / "silent.parquet")
+        self.save_header(folder)
+
+    def save_header(self, folder: Path) -> None:
+        """Write `votes.json`: classes and sources."""
         header = _Header(list(self.classes), list(self.names), list(self.fingerprints))
         (folder / "votes.json").write_bytes(msgspec.json.encode(header))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,15 +35,17 @@ def model_probs(model: Classifies, votes: Votes) -> NDArray[np.float64]:
     return probs
 
 
-def believed(
-    votes: Votes, truth: NDArray[np.int64], probs: NDArray[np.float64] | None
-) -> NDArray[np.int64]:
-    """Return the class that each row is taken to have, int64[n], -1 where unknown.
+Judge: TypeAlias = Literal["model", "gold", "majority vote"]
+"""Whose word on the class of rows counts: the model's where there is one, else gold's where there
+is any, else the majority's."""
 
-    The model's word where there is one, else gold's where there is any, else the majority's.
-    """
-    if probs is not None:
+
+def believed(
+    votes: Votes, truth: NDArray[np.int64], probs: NDArray[np.float64] | None, judge: Judge
+) -> NDArray[np.int64]:
+    """Return the class that each row is taken to have, int64[n], -1 where unknown."""
+    if judge == "model" and probs is not None:
         return np.where(votes.covered, winners(probs), -1)
-    if (truth >= 0).any():
+    if judge == "gold":
         return truth
     return winners(MajorityVote(votes.classes).predict_proba(votes))

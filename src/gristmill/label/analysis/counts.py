@@ -33,6 +33,12 @@ class Counts:
     def __post_init__(self) -> None:
         self.overlaps, self.conflicts, self.echoed = np.zeros((3, len(self.said)), np.int64)
 
+    def __add__(self, other: Counts) -> Counts:
+        total = Counts(self.said + other.said)
+        for name in ("overlaps", "conflicts", "echoed", "covered", "many", "clash"):
+            setattr(total, name, getattr(self, name) + getattr(other, name))
+        return total
+
     def add(self, block: Block) -> None:
         """Count the rows of a block as well."""
         voted = np.zeros((len(block.columns), block.words), np.uint64)

@@ -1,8 +1,9 @@
-"""The figures of one source."""
+"""The figures of one source, and the counts that they come from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gristmill.core.intervals import wilson
-from gristmill.label.analysis.counts import Counts, count_right
+from gristmill.label.analysis.counts import Counts, count_right, count_votes
 from gristmill.label.votes import Votes
 
 
@@ -51,41 +52,99 @@ class SourceFigures(msgspec.Struct, frozen=True):
     seconds: float | None = None
 
 
-def source_figures(
-    votes: Votes,
-    counts: Counts,
-    truth: NDArray[np.int64],
-    probs: NDArray[np.float64] | None,
-    seconds: Mapping[str, float],
-) -> tuple[SourceFigures, ...]:
-    """Return the figures of each source.
+@dataclass(frozen=True)
+class Tally:
+    """What m sources did on n rows; `a + b` is that of both runs of rows.
 
-    Args:
-        votes: int[n, m].
-        counts: of these votes.
-        truth: int64[n], -1 where unknown.
-        probs: float64[n, k] of a label model, or None.
-        seconds: source -> seconds for the n rows, where measured.
+    Attributes:
+        rows: n.
+        gold_rows: those of known class.
+        counts: of votes.
+        right, judged: int64[m], votes on rows of known class that are right, and all of them.
+        failed: int64[m], rows on which a source raised.
+        believed: float64[m], the sum of a model's probabilities of the classes voted for; None
+            without a model.
     """
-    right, judged = count_right(votes.matrix, truth)
-    voted, rows = counts.said.sum(axis=1), max(len(votes), 1)
-    failed, there_is_gold = votes.failed(), bool((truth >= 0).any())
-    return tuple(
-        SourceFigures(
-            source=name,
-            polarity=tuple(votes.classes[label] for label in np.flatnonzero(counts.said[index])),
-            coverage=float(voted[index] / rows),
-            overlaps=float(counts.overlaps[index] / rows),
-            conflicts=float(counts.conflicts[index] / rows),
-            alone=float((voted[index] - counts.overlaps[index]) / rows),
-            redundancy=float(counts.echoed[index] / voted[index]) if voted[index] else None,
-            failed=failed.get(name, 0),
-            estimated=_estimated(votes.matrix[:, index], probs),
-            seconds=seconds[name] * 1000 / rows if name in seconds else None,
-            **_on_gold(int(right[index]), int(judged[index]), there_is_gold),
+
+    rows: int
+    gold_rows: int
+    counts: Counts
+    right: NDArray[np.int64]
+    judged: NDArray[np.int64]
+    failed: NDArray[np.int64]
+    believed: NDArray[np.float64] | None
+
+    @classmethod
+    def of(cls, votes: Votes, truth: NDArray[np.int64], probs: NDArray[np.float64] | None) -> Tally:
+        """Count votes.
+
+        Args:
+            votes: int[n, m].
+            truth: int64[n], -1 where unknown.
+            probs: float64[n, k] of a label model, or None.
+        """
+        failed = votes.failed()
+        believed = None if probs is None else [_belief(c, probs) for c in votes.matrix.T]
+        return cls(
+            len(votes),
+            int((truth >= 0).sum()),
+            count_votes(votes.matrix, len(votes.classes)),
+            *count_right(votes.matrix, truth),
+            np.array([failed.get(name, 0) for name in votes.names], np.int64),
+            None if believed is None else np.array(believed),
         )
-        for index, name in enumerate(votes.names)
-    )
+
+    def __add__(self, other: Tally) -> Tally:
+        both = self.believed is not None and other.believed is not None
+        return Tally(
+            self.rows + other.rows,
+            self.gold_rows + other.gold_rows,
+            self.counts + other.counts,
+            self.right + other.right,
+            self.judged + other.judged,
+            self.failed + other.failed,
+            self.believed + other.believed if both else None,  # type: ignore[operator]
+        )
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Shares of the rows that are covered, voted on by two or more, and in conflict."""
+        rows, counts = max(self.rows, 1), self.counts
+        return counts.covered / rows, counts.many / rows, counts.clash / rows
+
+    def figures(
+        self, names: Sequence[str], classes: Sequence[str], seconds: Mapping[str, float]
+    ) -> tuple[SourceFigures, ...]:
+        """Return the figures of each source.
+
+        Args:
+            names: of the m sources.
+            classes: the k names.
+            seconds: source -> seconds for the n rows, where measured.
+        """
+        counts, rows = self.counts, max(self.rows, 1)
+        voted = counts.said.sum(axis=1)
+        return tuple(
+            SourceFigures(
+                source=name,
+                polarity=tuple(
+                    classes[label] for label in np.flatnonzero(counts.said[index]).tolist()
+                ),
+                coverage=float(voted[index] / rows),
+                overlaps=float(counts.overlaps[index] / rows),
+                conflicts=float(counts.conflicts[index] / rows),
+                alone=float((voted[index] - counts.overlaps[index]) / rows),
+                redundancy=float(counts.echoed[index] / voted[index]) if voted[index] else None,
+                failed=int(self.failed[index]),
+                estimated=self._estimated(index, int(voted[index])),
+                seconds=seconds[name] * 1000 / rows if name in seconds else None,
+                **_on_gold(int(self.right[index]), int(self.judged[index]), self.gold_rows > 0),
+            )
+            for index, name in enumerate(names)
+        )
+
+    def _estimated(self, index: int, voted: int) -> float | None:
+        return None if self.believed is None or not voted else float(self.believed[index] / voted)
 
 
 def _on_gold(correct: int, said: int, there_is_gold: bool) -> dict[str, Any]:
@@ -98,8 +157,7 @@ def _on_gold(correct: int, said: int, there_is_gold: bool) -> dict[str, Any]:
     return counted
 
 
-def _estimated(column: NDArray[np.integer], probs: NDArray[np.float64] | None) -> float | None:
+def _belief(column: NDArray[np.integer], probs: NDArray[np.float64]) -> float:
+    """Return the sum of the probabilities of the classes that a source votes for."""
     rows = np.flatnonzero(column >= 0)
-    if probs is None or not len(rows):
-        return None
-    return float(probs[rows, column[rows]].mean())
+    return float(probs[rows, column[rows]].sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -127,70 +128,109 @@ class SourcePairs(msgspec.Struct, frozen=True):
         return tuple(map(tuple, table))
 
 
+@dataclass(frozen=True)
+class PairCounts:
+    """Counts of rows on which m sources meet; `a + b` are those of both runs of rows.
+
+    Attributes:
+        both, same, judged: int64[m, m], on which two vote, say the same, and do on rows of known
+            class.
+        answers: int64[k, m, k + 1], how often a source gave each answer on the rows taken to have
+            each class; abstentions first.
+    """
+
+    both: NDArray[np.int64]
+    same: NDArray[np.int64]
+    judged: NDArray[np.int64]
+    answers: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, matrix: NDArray[np.integer], classes: int, of_row: NDArray[np.int64]) -> PairCounts:
+        """Count rows.
+
+        Args:
+            matrix: int[n, m].
+            classes: k.
+            of_row: int64[n], the class that each row is taken to have, -1 where unknown.
+        """
+        sources = matrix.shape[1]
+        both, same, judged = np.zeros((3, sources, sources), np.int64)
+        for block in blocks(matrix):
+            known = pack_rows(of_row[block.rows] >= 0, block.words)
+            voted = np.zeros((sources, block.words), np.uint64)
+            for _, chosen, cells in block.by_class(classes):
+                voted[chosen] |= cells
+                both_ways = np.ix_(chosen, chosen)
+                same[both_ways] += common(cells)
+                judged[both_ways] += common(cells & known)
+            both += common(voted)
+        return cls(both, same, judged, _answers_by_class(matrix, classes, of_row))
+
+    def __add__(self, other: PairCounts) -> PairCounts:
+        return PairCounts(
+            self.both + other.both,
+            self.same + other.same,
+            self.judged + other.judged,
+            self.answers + other.answers,
+        )
+
+    def pairs(self, names: tuple[str, ...]) -> SourcePairs:
+        """Say how often sources meet and agree, and how often they should by their accuracies.
+
+        Given the class y, independent sources would both say l on c(l, y) d(l, y) / n(y) rows, with
+        c and d the rows of the class on which either says it (Dawid and Skene 1979). That
+        abstaining is one of the things that a source may do given the class is what makes this tell
+        of sources that only ever vote for one class: they agree wherever they meet, but may meet
+        too often.
+        """
+        expected, most = self._independent()
+        both, same, judged = self.both, self.same, self.judged
+        return SourcePairs(
+            names=names,
+            voted=tuple(int(count) for count in np.diag(both)),
+            known=int(self.answers[:, 0].sum()),
+            meetings=tuple(
+                Meeting(
+                    first,
+                    second,
+                    int(both[first, second]),
+                    int(same[first, second]),
+                    int(judged[first, second]),
+                    float(expected[first, second]),
+                    int(most[first, second]),
+                )
+                for first, second in np.argwhere(np.triu(both, k=1) > 0).tolist()
+            ),
+        )
+
+    def _independent(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return on how many rows of known class two sources are expected to say the same, and on
+        how many they could at most: float64[m, m] each.
+        """
+        expected, most = np.zeros((2, *self.both.shape))
+        for counts in self.answers:
+            rows = counts[0].sum()
+            spoken = counts[:, 1:].astype(np.float64)
+            expected += spoken @ spoken.T / max(rows, 1)
+            most += sum(np.minimum.outer(c, c) for c in spoken.T if c.any())
+        return expected, most
+
+
 def source_pairs(
     names: tuple[str, ...], matrix: NDArray[np.integer], classes: int, of_row: NDArray[np.int64]
 ) -> SourcePairs:
-    """Count how often sources meet and agree, and how often they should by their accuracies alone.
-
-    Given the class y, independent sources would both say l on c(l, y) d(l, y) / n(y) rows, with c
-    and d the rows of the class on which either says it (Dawid and Skene 1979). That abstaining is
-    one of the things that a source may do given the class is what makes this tell of sources that
-    only ever vote for one class: they agree wherever they meet, but may meet too often.
-
-    Args:
-        names: of the m sources.
-        matrix: int[n, m].
-        classes: k.
-        of_row: int64[n], the class that each row is taken to have, -1 where unknown.
-    """
-    both, same, judged = np.zeros((3, len(names), len(names)), np.int64)
-    for block in blocks(matrix):
-        known = pack_rows(of_row[block.rows] >= 0, block.words)
-        voted = np.zeros((len(names), block.words), np.uint64)
-        for _, sources, cells in block.by_class(classes):
-            voted[sources] |= cells
-            both_ways = np.ix_(sources, sources)
-            same[both_ways] += common(cells)
-            judged[both_ways] += common(cells & known)
-        both += common(voted)
-    expected, most = _independent(matrix, classes, of_row)
-    return SourcePairs(
-        names=names,
-        voted=tuple(int(count) for count in np.diag(both)),
-        known=int((of_row >= 0).sum()),
-        meetings=tuple(
-            Meeting(
-                first,
-                second,
-                int(both[first, second]),
-                int(same[first, second]),
-                int(judged[first, second]),
-                float(expected[first, second]),
-                int(most[first, second]),
-            )
-            for first, second in np.argwhere(np.triu(both, k=1) > 0).tolist()
-        ),
-    )
+    """Return how m sources meet on n rows; see `PairCounts`."""
+    return PairCounts.of(matrix, classes, of_row).pairs(names)
 
 
-def _independent(
+def _answers_by_class(
     matrix: NDArray[np.integer], classes: int, of_row: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return on how many rows of known class two sources are expected to say the same, and on how
-    many they could at most: float64[m, m] each.
-    """
-    expected, most = np.zeros((2, matrix.shape[1], matrix.shape[1]))
+) -> NDArray[np.int64]:
     known = np.flatnonzero(of_row >= 0)
     cell = of_row[known] * (classes + 1)
     size = classes * (classes + 1)
     said = [np.bincount(cell + column[known] + 1, minlength=size) for column in matrix.T]
-    by_class = np.array(said).reshape(-1, classes, classes + 1).transpose(1, 0, 2)
-    for counts in by_class:
-        rows = counts[0].sum()
-        spoken = counts[:, 1:].astype(np.float64)
-        expected += spoken @ spoken.T / max(rows, 1)
-        most += sum(np.minimum.outer(c, c) for c in spoken.T if c.any())
-    return expected, most
+    return np.array(said, np.int64).reshape(-1, classes, classes + 1).transpose(1, 0, 2)
 
 
 def _beyond(rows: float, met: Meeting) -> float:

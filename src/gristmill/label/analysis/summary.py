@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import msgspec
 import polars as pl
 
 from gristmill.core.errors import LabelError
 from gristmill.core.fingerprint import fingerprint_bytes
+from gristmill.engine.current import chosen_engine
+from gristmill.engine.inline import Inline
+from gristmill.engine.merge_tree import map_merge
 from gristmill.label.analysis.answers import Truth, true_classes
-from gristmill.label.analysis.beliefs import Classifies, believed, model_probs
-from gristmill.label.analysis.counts import count_votes
-from gristmill.label.analysis.figures import SourceFigures, source_figures
-from gristmill.label.analysis.pairs import SourcePair, SourcePairs, source_pairs
+from gristmill.label.analysis.beliefs import Classifies, Judge, believed, model_probs
+from gristmill.label.analysis.figures import SourceFigures, Tally
+from gristmill.label.analysis.pairs import PairCounts, SourcePair, SourcePairs, source_pairs
 from gristmill.label.analysis.printing import fitted_columns, lined_up, source_columns
+from gristmill.label.gold import Gold, gold_of_parts
+from gristmill.label.vote_parts import VotePart, VoteParts
 from gristmill.label.votes import Votes, require_votes
+
+if TYPE_CHECKING:
+    from gristmill.engine.protocol import Engine
 
 _FILE = "analysis.json"
 _ON_GOLD = ("correct", "incorrect", "accuracy", "low", "high")
@@ -256,21 +264,84 @@ def analyze(
     """
     require_votes(votes)
     truth = true_classes(gold, votes)
-    counts = count_votes(votes.matrix, len(votes.classes))
     probs = None if model is None else model_probs(model, votes)
-    judge = "model" if model is not None else "gold" if (truth >= 0).any() else "majority vote"
-    rows = max(len(votes), 1)
+    judge: Judge = "model" if model else "gold" if (truth >= 0).any() else "majority vote"
 
     def pairs() -> SourcePairs:
-        of_row = believed(votes, truth, probs)
+        of_row = believed(votes, truth, probs, judge)
         return source_pairs(votes.names, votes.matrix, len(votes.classes), of_row)
 
+    tally = Tally.of(votes, truth, probs)
+    return _analysis(votes, tally, judge, pairs, seconds or {})
+
+
+def analyze_in_parts(
+    votes: VoteParts,
+    gold: Gold | None = None,
+    model: Classifies | None = None,
+    *,
+    engine: Engine | str | None = None,
+) -> Analysis:
+    """Work out the figures of each source over votes in parts; those of `analyze`, to rounding.
+
+    Args:
+        votes: int[n, m], of which a part is in memory at a time.
+        gold: row id -> class, or a frame with `row_id` and `label`.
+        model: as `analyze`; travels to workers.
+        engine: where parts are counted: an engine, or its name; default is the current engine if
+            there is one, else this process.
+
+    Raises:
+        LabelError: there are no parts, or gold or the model does not fit the votes.
+    """
+    told = gold_of_parts(gold, votes)
+    judge: Judge = "model" if model else "gold" if told else "majority vote"
+    with chosen_engine(engine) as opened:
+        counter = _PartCounter(told, model, judge)
+        found = map_merge(opened or Inline(), counter, _both, votes)
+    if found is None:
+        raise LabelError("expected votes on at least one row, found none")
+    tally, pairs = found
+    return _analysis(votes, tally, judge, partial(pairs.pairs, votes.names), {})
+
+
+_Counted: TypeAlias = tuple[Tally, PairCounts]
+
+
+@dataclass(frozen=True)
+class _PartCounter:
+    """Counts the votes of parts; travels to workers."""
+
+    gold: Mapping[str, Gold]
+    model: Classifies | None
+    judge: Judge
+
+    def __call__(self, part: VotePart) -> _Counted:
+        votes = part.read()
+        truth = true_classes(self.gold.get(votes.__fingerprint__()) if self.gold else None, votes)
+        probs = None if self.model is None else model_probs(self.model, votes)
+        of_row = believed(votes, truth, probs, self.judge)
+        pairs = PairCounts.of(votes.matrix, len(votes.classes), of_row)
+        return Tally.of(votes, truth, probs), pairs
+
+
+def _both(one: _Counted, two: _Counted) -> _Counted:
+    return one[0] + two[0], one[1] + two[1]
+
+
+def _analysis(
+    votes: Votes | VoteParts,
+    tally: Tally,
+    judge: Judge,
+    pairs: Callable[[], SourcePairs],
+    seconds: Mapping[str, float],
+) -> Analysis:
     return Analysis(
-        rows=len(votes),
-        gold_rows=int((truth >= 0).sum()),
+        rows=tally.rows,
+        gold_rows=tally.gold_rows,
         classes=votes.classes,
-        shares=(counts.covered / rows, counts.many / rows, counts.clash / rows),
-        sources=source_figures(votes, counts, truth, probs, seconds or {}),
+        shares=tally.shares,
+        sources=tally.figures(votes.names, votes.classes, seconds),
         judge=judge,
         pairs=pairs,
     )

@@ -14,7 +14,8 @@ from gristmill.label.votes import FAILED, no_silence
 if TYPE_CHECKING:
     import polars as pl
 
-_MESSAGES_KEPT = 5
+MESSAGES_KEPT = 5
+"""How many failures of a function keep what they said."""
 
 
 class Failures:
@@ -38,7 +39,7 @@ class Failures:
             return
         self._rows.append(np.array([start + position for position, _ in failures], np.int64))
         self._sources.append(source)
-        for position, message in failures[: _MESSAGES_KEPT - self._kept[source]]:
+        for position, message in failures[: MESSAGES_KEPT - self._kept[source]]:
             self._messages[start + position, source] = message
             self._kept[source] += 1
 

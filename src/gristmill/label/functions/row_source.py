@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gristmill.data.file_part import FilePart
     from gristmill.engine.protocol import Engine
 
+_GLOB = frozenset("*?[")
+
 RowsLike: TypeAlias = TableLike | Sequence[str | Path]
 """A table as `as_table` takes it, or several files."""
 
@@ -58,7 +60,7 @@ def open_source(table: RowsLike, partition_rows: int, engine: Engine | None = No
         return _stored(table, partition_rows)
     if not isinstance(table, str | Path):
         return FrameRows(as_table(cast("TableLike", table)), partition_rows)
-    if "://" in str(table):
+    if "://" in str(table) or (_GLOB & set(str(table)) and not Path(table).exists()):
         return _stored(str(table), partition_rows)
 
     from gristmill.data.csv_table import CsvParts, Dialect

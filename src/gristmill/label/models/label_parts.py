@@ -13,7 +13,9 @@ from gristmill.core.errors import LabelError
 from gristmill.core.progress import task
 from gristmill.engine.current import chosen_engine
 from gristmill.engine.inline import Inline
+from gristmill.label.gold import Gold, gold_of_parts
 from gristmill.label.models.additive import AdditiveModel
+from gristmill.label.models.majority import MajorityVote
 from gristmill.label.vote_parts import VotePart, VoteParts
 
 if TYPE_CHECKING:
@@ -29,35 +31,50 @@ class LabelParts:
         rows: how many rows there are.
         labels: class -> how many rows have it as their label; "" those that have none.
         sources: "gold", "model" or "none" -> how many rows have their label from there.
+        weight: the sum of the weights of all rows.
     """
 
     folder: Path
     rows: int
     labels: Mapping[str, int]
     sources: Mapping[str, int]
+    weight: float
+
+    @property
+    def files(self) -> list[Path]:
+        """The files, in order."""
+        return sorted(self.folder.glob("*.parquet"))
 
 
 @dataclass(frozen=True)
 class _Predictor:
     """Predicts parts and writes their labels; travels to workers."""
 
-    model: AdditiveModel
+    model: AdditiveModel | MajorityVote
     folder: Path
     uncovered: bool
+    gold: Mapping[str, Gold]
 
-    def __call__(self, item: tuple[int, VotePart]) -> tuple[Counter[int], Counter[str]]:
+    def __call__(self, item: tuple[int, VotePart]) -> tuple[Counter[int], Counter[str], float]:
         number, part = item
-        table = self.model.predict(part.read(), uncovered=self.uncovered).table
+        votes, model = part.read(), self.model
+        if isinstance(model, MajorityVote):
+            known = self.gold.get(votes.__fingerprint__()) if self.gold else None
+            table = model.predict(votes, known).table
+        else:
+            table = model.predict(votes, uncovered=self.uncovered).table
         with atomic_file(self.folder / f"{number:05d}.parquet") as draft:
             table.write_parquet(draft)
-        return Counter(table["label"].to_list()), Counter(table["source"].to_list())
+        weight = float(table["weight"].sum())
+        return Counter(table["label"].to_list()), Counter(table["source"].to_list()), weight
 
 
 def predict_in_parts(
-    model: AdditiveModel,
+    model: AdditiveModel | MajorityVote,
     votes: VoteParts,
     folder: Path | str,
     *,
+    gold: Gold | None = None,
     uncovered: bool = False,
     engine: Engine | str | None = None,
 ) -> LabelParts:
@@ -68,10 +85,12 @@ def predict_in_parts(
     whose worker dies is predicted again; it is never there twice.
 
     Args:
-        model: fitted.
+        model: fitted; or a majority vote, which learns nothing.
         votes: of the sources that it was fitted on.
         folder: for the labels; it appears whole or not at all.
-        uncovered: as `predict`.
+        gold: for a majority vote: row id -> class, or a frame with `row_id` and `label`. A fitted
+            model has its own.
+        uncovered: as `predict`, of a fitted model.
         engine: an engine, or its name; default is the current engine if there is one, else this
             process.
 
@@ -81,22 +100,24 @@ def predict_in_parts(
         StepError: workers died again and again.
     """
     target = Path(folder).absolute()
-    learned = model.without_votes()
+    learned = model if isinstance(model, MajorityVote) else model.without_votes()
     _check_target(target)
-    labels, sources = Counter[int](), Counter[str]()
+    labels, sources, weight = Counter[int](), Counter[str](), 0.0
+    told = gold_of_parts(gold, votes) if isinstance(model, MajorityVote) else {}
     with (
         chosen_engine(engine) as opened,
         atomic_folder(target) as draft,
         task("predict", sum(votes.rows)) as work,
     ):
-        predictor = _Predictor(learned, draft, uncovered)
+        predictor = _Predictor(learned, draft, uncovered, told)
         found = (opened or Inline()).map(predictor, enumerate(votes))
-        for rows, (by_label, by_source) in zip(votes.rows, found, strict=True):
+        for rows, (by_label, by_source, weights) in zip(votes.rows, found, strict=True):
             labels += by_label
             sources += by_source
+            weight += weights
             work.advance(rows)
     named = {name: labels[code] for code, name in enumerate(votes.classes)}
-    return LabelParts(target, sum(votes.rows), {**named, "": labels[-1]}, dict(sources))
+    return LabelParts(target, sum(votes.rows), {**named, "": labels[-1]}, dict(sources), weight)
 
 
 def _check_target(target: Path) -> None:

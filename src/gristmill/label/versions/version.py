@@ -16,13 +16,15 @@ from gristmill.label.labels import Labels
 from gristmill.label.versions.content import CONTENT, content_hashes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from gristmill.data.table import TableLike
+    from gristmill.label.analysis.summary import Analysis
     from gristmill.label.explain import Explanation
     from gristmill.label.gold import Gold
 
-_FILE, _CONTENT, _SOURCES = "version.json", "content.parquet", "sources.parquet"
+_FILE = "version.json"
+CONTENT_FILE, SOURCES_FILE = "content.parquet", "sources.parquet"
 
 
 class Made(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -159,9 +161,9 @@ class LabelVersion:
     def save(self, folder: Path) -> None:
         """Write the labels' files, `content.parquet`, `sources.parquet` and `version.json`."""
         self.labels.save(folder)
-        self.content.write_parquet(folder / _CONTENT)
-        self.sources.write_parquet(folder / _SOURCES)
-        (folder / _FILE).write_bytes(msgspec.json.encode(self.made))
+        self.content.write_parquet(folder / CONTENT_FILE)
+        self.sources.write_parquet(folder / SOURCES_FILE)
+        save_made(self.made, folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -173,8 +175,8 @@ class LabelVersion:
         labels = Labels.load(folder)
         try:
             made = msgspec.json.decode((folder / _FILE).read_bytes(), type=Made)
-            content = pl.read_parquet(folder / _CONTENT, hive_partitioning=False)
-            sources = pl.read_parquet(folder / _SOURCES, hive_partitioning=False)
+            content = pl.read_parquet(folder / CONTENT_FILE, hive_partitioning=False)
+            sources = pl.read_parquet(folder / SOURCES_FILE, hive_partitioning=False)
         except (OSError, msgspec.DecodeError, pl.exceptions.PolarsError) as error:
             raise LabelError(
                 f"this is no stored version of labels: {error}", where=str(folder)
@@ -183,6 +185,11 @@ class LabelVersion:
         if not content.to_series(0).equals(ids) or sources.to_series(0).to_list() != names:
             raise LabelError("the files of this version do not belong together", where=str(folder))
         return cls(labels, content, sources, made)
+
+
+def save_made(made: Made, folder: Path) -> None:
+    """Write `version.json`."""
+    (folder / _FILE).write_bytes(msgspec.json.encode(made))
 
 
 def is_version(folder: Path) -> bool:
@@ -201,6 +208,19 @@ def _sources(labels: Labels, gold: Gold | None, estimated: Mapping[str, float]) 
     if gold is None:
         known = labels.table.filter(pl.col("source") == "gold")
         gold = known.select(ROW_ID, "label") if known.height else None
+    return source_table(analyze(labels.votes, gold), labels.votes.fingerprints, estimated)
+
+
+def source_table(
+    analysis: Analysis, marks: Sequence[str], estimated: Mapping[str, float]
+) -> pl.DataFrame:
+    """Return what a version says of its sources; see `LabelVersion.sources`.
+
+    Args:
+        analysis: of the votes, with gold if there is any.
+        marks: fingerprints of the sources.
+        estimated: source -> accuracy, as the model sees it.
+    """
     schema = {
         "source": pl.String,
         "fingerprint": pl.String,
@@ -212,7 +232,6 @@ def _sources(labels: Labels, gold: Gold | None, estimated: Mapping[str, float]) 
         "high": pl.Float64,
         "estimated": pl.Float64,
     }
-    votes = labels.votes
     records = [
         {
             "source": each.source,
@@ -221,6 +240,6 @@ def _sources(labels: Labels, gold: Gold | None, estimated: Mapping[str, float]) 
             **{name: getattr(each, name) for name in ("coverage", "correct", "incorrect")},
             **{name: getattr(each, name) for name in ("accuracy", "low", "high")},
         }
-        for each, mark in zip(analyze(votes, gold).sources, votes.fingerprints, strict=True)
+        for each, mark in zip(analysis.sources, marks, strict=True)
     ]
     return pl.DataFrame(records, schema=schema)
