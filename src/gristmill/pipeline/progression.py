@@ -140,8 +140,10 @@ class Progression(Closing):
         key = StepKey(step, self.settings[step.name], inputs, classes)
         visit = _Visit(key, force=step.name in self.forced)
         known = None if visit.force else self.result.recent.get(key.digest)
-        if known is None or not self.log.is_stored(known):
-            known = None if visit.force else self.log.find_result(key.digest)
+        if known is not None and not self.log.is_stored(known):
+            known = None
+        if known is None and not visit.force and self._is_apart(step):
+            known = self.log.find_result(key.digest)  # else it is asked for under the lock
         if known is None:
             return visit
         self.record.add(self._filled("cached", "up to date", key, known.output))
@@ -173,10 +175,14 @@ class Progression(Closing):
     def _start(self, visit: _Visit) -> None:
         visit.started = visit.deadline = None
         self._busy.append(visit)
-        if self.jobs > 1 or visit.step.timeout is not None:
+        if self._is_apart(visit.step):
             self._start_apart(visit)
         else:
             self._run_here(visit)
+
+    def _is_apart(self, step: AnyStep) -> bool:
+        """Say whether a step runs in a process of its own."""
+        return self.jobs > 1 or step.timeout is not None
 
     def _run_here(self, visit: _Visit) -> None:
         """Run a step in this process, holding the lock of its key."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,14 @@ from gristmill.pipeline.progression import Progression
 from gristmill.pipeline.provenance.enclosing import provenance_kept
 from gristmill.pipeline.run_engine import RunEngine
 from gristmill.pipeline.run_record import Listener, RunRecord, RunResult
-from gristmill.pipeline.selection import Settings, check_forced, choose_settings, select
+from gristmill.pipeline.selection import (
+    Settings,
+    check_forced,
+    choose_settings,
+    given_settings,
+    select,
+)
+from gristmill.store.codecs import is_json
 from gristmill.store.collecting import IN_USE
 from gristmill.store.project import Project, using
 from gristmill.store.runs import RunLog
@@ -105,10 +113,6 @@ def _check_processes(
     apart = [step for step in steps if jobs > 1 or step.timeout is not None]
     if not apart:
         return
-    from gristmill.engine.current import current_engine
-    from gristmill.pipeline.step_process import given_settings
-    from gristmill.store.codecs import is_json
-
     where = f"step {apart[0].name!r}"
     if pipeline.path is None:
         raise UsageError(
@@ -117,7 +121,7 @@ def _check_processes(
             where=where,
             fix="put the steps into a file and use load_pipeline",
         )
-    if not isinstance(engine, str | None) or (engine is None and current_engine() is not None):
+    if not isinstance(engine, str | None) or (engine is None and _has_engine()):
         raise UsageError(
             "it runs in a process of its own, which cannot use an engine that is open here",
             where=where,
@@ -132,3 +136,9 @@ def _check_processes(
                     where=f"step {step.name!r}",
                     fix="use plain values and paths, or make it the default in the file",
                 )
+
+
+def _has_engine() -> bool:
+    """Say whether an engine is current; without loading what nobody has used."""
+    module = sys.modules.get("gristmill.engine.current")
+    return module is not None and module.current_engine() is not None

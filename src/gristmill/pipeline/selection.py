@@ -120,6 +120,13 @@ def choose_settings(
     return {step.name: {**step.settings, **given[step.name]} for step in pipeline.steps}
 
 
+def given_settings(
+    defaults: Mapping[str, object], settings: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the settings that are not the defaults: those a process is to be told."""
+    return {name: value for name, value in settings.items() if value is not defaults[name]}
+
+
 def _taken(
     pipeline: Pipeline, log: RunLog | None, steps: Sequence[AnyStep], chosen: Set[str]
 ) -> dict[str, Execution]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -22,6 +21,7 @@ from gristmill.core.processes.interpreter import start_interpreter
 from gristmill.core.progress import Task, current
 from gristmill.pipeline import step_messages as messages
 from gristmill.pipeline.keys import StepKey
+from gristmill.pipeline.selection import given_settings
 
 _SECONDS_TO_LEAVE = 5.0
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -180,13 +180,6 @@ class Crew(Closing):
         for process in self._idle:
             process.close()
         self._busy, self._idle = [], []
-
-
-def given_settings(
-    defaults: Mapping[str, object], settings: Mapping[str, object]
-) -> dict[str, Any]:
-    """Return the settings that are not the defaults: those a process is to be told."""
-    return {name: value for name, value in settings.items() if value is not defaults[name]}
 
 
 class _Progress:
