@@ -272,6 +272,36 @@ def test_a_large_body_is_read_to_where_it_lies(make_app, running, exchange, monk
     assert taken
 
 
+def test_the_head_of_a_large_body_is_known_when_it_comes_again(make_app, running, monkeypatch):
+    repeated, repeats = [], Connection._repeats
+
+    def counted(*args):
+        repeated.append(repeats(*args))
+        return repeated[-1]
+
+    monkeypatch.setattr(Connection, "_repeats", counted)
+    odd, even = (
+        post((b'{"text": "%s"}' % text).ljust(400_000), close=False) for text in (b"abc", b"abcd")
+    )
+    with running(make_app(Limits(max_body=10**7))) as address:
+        answers = conversation(address, odd, even, odd, post(close=False), even, odd)
+    assert [statuses(answer) for answer in answers] == [[200]] * 6
+    labels = [re.findall(rb'"label":"(\w+)"', answer) for answer in answers]
+    assert labels == [[b"odd"], [b"even"], [b"odd"], [b"odd"], [b"even"], [b"odd"]]
+    assert repeated == [True, True, False, False, True]
+
+
+def test_a_body_that_begins_like_the_head_before_it_is_a_body(make_app, running, exchange):
+    inner = post(ONE, close=False)
+    outer = b'{"text": "abc"}' + b" " * 100
+    with running(make_app(Limits(max_body=10**7))) as address:
+        head, body = post(outer, close=False)[: -len(outer)], outer
+        answers = conversation(address, inner)
+        answer = exchange(address, inner, head, inner[: len(body)], post(), pause=threading.Event())
+    assert [statuses(each) for each in answers] == [[200]]
+    assert statuses(answer)[:2] == [200, 400]  # the body is no JSON, and no request of its own
+
+
 def counting(function, calls):
     def counted(*args):
         calls.append(args)

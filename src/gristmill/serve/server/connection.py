@@ -29,6 +29,7 @@ from gristmill.serve.server.response import Response
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
 
     from gristmill.serve.server.app import App
 
@@ -45,7 +46,7 @@ _MOST_REPEATABLE = 2048
 
 
 class _Repeatable(NamedTuple):
-    """The head of a request that came in one piece, and what the parser made of it."""
+    """The head of a request that came at once, and what the parser made of it."""
 
     head: bytes
     path: str
@@ -98,7 +99,7 @@ class Connection(HttpToolsProtocol):
         if alone and self._begun == begun + 1 and type(self.cycle) is Exchange:
             self._last = _repeatable(self.cycle, data)
             if not self.cycle.started:
-                self._read_large(self.cycle)
+                self._read_large(self.cycle, self.cycle.parts)
 
     def on_message_begin(self) -> None:
         """Begin a request; uvicorn's scope is made only if it goes uvicorn's way."""
@@ -204,30 +205,36 @@ class Connection(HttpToolsProtocol):
         elif state == "unread" and waited > _UNREAD_SECONDS:
             self.transport.abort()
 
-    def _read_large(self, exchange: Exchange) -> None:
+    def _read_large(self, exchange: Exchange, begun: Sequence[bytes | memoryview]) -> None:
         """Read the rest of a body past the parser, if there is much of it."""
-        length, come = int(exchange.headers[b"content-length"]), sum(map(len, exchange.parts))
+        length, come = int(exchange.headers[b"content-length"]), sum(map(len, begun))
         if length - come < LARGE_BYTES or self.transport.is_closing():
             return
+        # The one that waits for the body would wait for ever.
+        self.parser = HttpRequestParser(self)
+        with suppress(AttributeError):  # as uvicorn does; httptools before 0.6.3 has none of it
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._fill(exchange, begun, length)
+
+    def _fill(self, exchange: Exchange, begun: Sequence[bytes | memoryview], length: int) -> None:
+        """Read a large body to where it will lie."""
 
         def done(body: bytearray) -> None:
             exchange.parts = [cast("bytes", body)]
             exchange.start()
 
-        # The one that waits for the body would wait for ever.
-        self.parser = HttpRequestParser(self)
-        with suppress(AttributeError):  # as uvicorn does; httptools before 0.6.3 has none of it
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.transport.set_protocol(LargeBody(self, exchange.parts, length, done))
+        self.transport.set_protocol(LargeBody(self, begun, length, done))
 
     def _repeats(self, last: _Repeatable, data: bytes) -> bool:
-        """Take a request that is there as a whole, with the head of the one before it.
+        """Take a request that is there as a whole, or has much to come, with the head of the one
+        before it.
 
         A client that keeps its connection mostly sends the same head again, byte for byte; to ask
         the parser what it says would take 7 us, as long as all that is done with the body.
         """
         size = len(last.head)
-        if len(data) != size + last.length or not data.startswith(last.head):
+        missing = size + last.length - len(data)
+        if not (missing == 0 or missing >= LARGE_BYTES) or not data.startswith(last.head):
             return False
         if (
             not self.cycle.response_complete
@@ -236,6 +243,9 @@ class Connection(HttpToolsProtocol):
         ):
             return False
         self.cycle = exchange = Exchange(self, last.path, last.headers, keep_alive=True)
+        if missing:
+            self._fill(exchange, [memoryview(data)[size:]], last.length)
+            return True
         exchange.parts.append(data[size:])
         exchange.start()
         return True
@@ -331,11 +341,13 @@ class Connection(HttpToolsProtocol):
 
 
 def _repeatable(exchange: Exchange, data: bytes) -> _Repeatable | None:
-    """Return the head of a request if it, its body and nothing else are these bytes."""
-    if not (exchange.started and exchange.keep_alive):
+    """Return the head of a request if it, of its body all or the beginning, and nothing else are
+    these bytes."""
+    if not exchange.keep_alive:
         return None
     length = int(exchange.headers[b"content-length"])
-    head = data[: len(data) - length]
+    come = length if exchange.started else sum(map(len, exchange.parts))
+    head = data[: len(data) - come]
     if len(head) > _MOST_REPEATABLE or head.find(b"\r\n\r\n") != len(head) - 4:
         return None
     return _Repeatable(head, exchange.path, exchange.headers, length)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,15 +29,18 @@ class LargeBody(asyncio.BufferedProtocol):
     def __init__(
         self,
         connection: Connection,
-        begun: list[bytes],
+        begun: Sequence[bytes | memoryview],
         length: int,
         done: Callable[[bytearray], None],
     ) -> None:
         self._connection, self._done = connection, done
         self._body = bytearray(length)
         self._at = 0
+        room = memoryview(
+            self._body
+        )  # which takes bytes as they are; a bytearray copies them first
         for part in begun:
-            self._body[self._at : self._at + len(part)] = part
+            room[self._at : self._at + len(part)] = part
             self._at += len(part)
 
     def get_buffer(self, sizehint: int) -> memoryview:
