@@ -83,7 +83,10 @@ def test_the_id_of_open_inference_is_a_key_and_the_name_a_parameter(ask, kept_ap
     for name in ("order-7", answer["parameters"]["prediction"] + "-0"):
         told = {"prediction_id": name, "label": "odd", "who": name}
         assert ask(kept_app, "POST", path, json=told).status_code == 200
-    (one,) = kept_predictions(served_folder(tmp_path / "served", "parity"))
+    csv = ask(kept_app, "POST", "/v1/predict", json={"text": "a"}, headers={"Accept": "text/csv"})
+    assert csv.text.splitlines()[1].startswith(csv.headers["x-gristmill-prediction"] + "-0,")
+    kept_app.first.endpoint.predictions.flush()
+    one, _ = kept_predictions(served_folder(tmp_path / "served", "parity"))
     assert (one.key, one.truth) == ("order-7", "odd")
 
 

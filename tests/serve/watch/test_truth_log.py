@@ -14,7 +14,7 @@ from gristmill.serve.runners.rows import Rows
 from gristmill.serve.watch.keeping import Keeping
 from gristmill.serve.watch.kept_predictions import kept_predictions, predictions_and_truths
 from gristmill.serve.watch.prediction_log import PredictionLog
-from gristmill.serve.watch.truth_log import Telling, TruthLog
+from gristmill.serve.watch.truth_log import Telling, TruthLog, as_truth
 
 CLASSES = ("ham", "spam")
 VERSION = "0123456789abcdef"
@@ -197,12 +197,25 @@ def test_old_predictions_and_truths_are_dropped_by_their_age(logs, tmp_path, clo
     assert len(list(tmp_path.glob("truths/*/*.log"))) <= 7
 
 
-def test_a_class_may_be_told_as_the_number_that_it_is(tmp_path):
-    with PredictionLog(tmp_path, classes=("0", "1")) as predictions:
-        (name,) = note(predictions, "k")
-    with TruthLog(tmp_path) as truths:
-        assert truths.tell([Telling(name, 2), Telling(name, 1)]) == ["invalid", "joined"]
-    assert [kept.truth for kept in kept_predictions(tmp_path)] == ["1"]
+@pytest.mark.parametrize(
+    ("truth", "classes", "kept"),
+    [
+        (1, ("0", "1"), "1"),
+        (1.0, ("0", "1"), "1"),
+        (True, ("0", "1"), "1"),
+        (False, ("false", "true"), "false"),
+        (2, ("0", "1"), None),
+        (1.5, ("0", "1"), None),
+        ("spam", ("ham", "spam"), "spam"),
+        (2.5, (), 2.5),
+        ("any text", (), "any text"),
+        (1 << 63, (), None),
+        (-(1 << 63), (), -(1 << 63)),
+    ],
+)
+def test_a_class_may_be_told_as_the_number_that_it_is(truth, classes, kept):
+    found = as_truth(truth, classes)
+    assert (found, type(found)) == (kept, type(kept))
 
 
 def test_values_are_told_of_answers_that_are_no_classes(tmp_path):

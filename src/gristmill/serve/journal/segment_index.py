@@ -99,9 +99,10 @@ class SegmentIndex:
         return max(reversed(found), key=lambda entry: entry[0]) if found else None
 
     def _read(self, path: Path, segment: _Segment, *, newest: bool) -> bool:
+        place = path.parent
         try:
             for end, payload in records_from(path, segment.end):
-                for entry in self._entries(path.parent, payload):
+                for entry in self._entries(place, payload):
                     segment.add(entry)
                 segment.end = end
             size = path.stat().st_size

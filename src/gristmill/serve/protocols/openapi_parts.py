@@ -63,6 +63,10 @@ ANSWER_HEADERS: Json = {
         "description": "true where something was left out, or a default stands in.",
         "schema": {"type": "boolean"},
     },
+    "X-Gristmill-Prediction": {
+        "description": "Of CSV, bytes and .npy: what the names of kept predictions begin with.",
+        "schema": {"type": "string"},
+    },
     "Retry-After": {
         "description": "Seconds after which to try again.",
         "schema": {"type": "integer", "minimum": 1},

@@ -22,6 +22,7 @@ PRIORITY = b"x-gristmill-priority"
 USER = b"x-gristmill-user"
 DEFAULT = b"x-gristmill-default"
 DEGRADED = b"x-gristmill-degraded"
+PREDICTION = b"x-gristmill-prediction"
 
 PRIORITIES = 10
 _ID = re.compile(rb"[!-~]{1,128}")

@@ -24,7 +24,7 @@ from gristmill.serve.protocols.raw import (
 )
 from gristmill.serve.protocols.tensors import DATATYPE, wrong_tensor
 from gristmill.serve.refusal import Refusal
-from gristmill.serve.server.headers import DEGRADED, PRIORITIES, call_of
+from gristmill.serve.server.headers import DEGRADED, PREDICTION, PRIORITIES, call_of
 from gristmill.serve.server.request import Request
 from gristmill.serve.server.response import Header, Response
 from gristmill.serve.server.routes import Asking
@@ -146,6 +146,8 @@ class ModelHandlers:
     def _other(self, answered: Answered, prefix: str, wanted: str) -> Response:
         served = self.served
         headers = [*marks(answered), (b"x-gristmill-model", answered.model.encode())]
+        if answered.prediction:
+            headers.append((PREDICTION, answered.prediction.encode()))
         kind = wanted.encode()
         if wanted == media.CSV:
             made = csv_of(answered, prefix, served.classes)

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from gristmill.serve.journal.prediction_ids import PredictionIds
 from gristmill.serve.journal.segment_index import Entry, SegmentIndex, key_of
 from gristmill.serve.watch.kept_predictions import PREDICTIONS, instances
-from gristmill.serve.watch.prediction_records import Opening, Predicted, decode
+from gristmill.serve.watch.prediction_records import Opening, decode_names
 
 Found: TypeAlias = Literal["name", "key", "expired", "unknown"]
 """What a reference turned out to be: the name of a prediction, a key of the user's, or neither."""
@@ -66,11 +66,11 @@ class KnownPredictions:
         return "unknown"
 
     def _entries(self, place: Path, payload: bytes) -> Iterator[Entry]:
-        record = decode(payload, place)
+        record = decode_names(payload, place)
         if isinstance(record, Opening):
             self.classes = record.classes
             self._next[place] = max(record.first, self._next.get(place, 0))
-        elif isinstance(record, Predicted):
+        else:
             self._next[place] = max(record.next, self._next.get(place, 0))
             for row, key in enumerate(record.keys):
                 yield Entry(key_of("name", f"{record.name}-{row}"), record.when, 0)

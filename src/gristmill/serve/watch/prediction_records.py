@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from gristmill.core.errors import StoreError
 from gristmill.serve.runners.rows import Column, Rows
+
+R = TypeVar("R")
 
 PROBS = "probs"
 """The output of a classifier with a probability for each class."""
@@ -59,6 +61,19 @@ class Predicted(msgspec.Struct, frozen=True, array_like=True, tag="p"):
     keys: list[str]
     inputs: dict[str, list[Any]]
     answers: dict[str, list[Any]]
+
+
+class PredictedNames(msgspec.Struct, frozen=True, array_like=True, tag="p"):
+    """The same record without looking at what was asked and answered: a third of the time."""
+
+    next: int
+    name: str
+    when: float
+    version: str
+    rows: int
+    keys: list[str]
+    inputs: msgspec.Raw
+    answers: msgspec.Raw
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True, tag="t"):
@@ -110,8 +125,17 @@ def decode(payload: bytes, folder: Path) -> Record:
     Raises:
         StoreError: they were written by another version.
     """
+    return _decoded(_DECODER, payload, folder)
+
+
+def decode_names(payload: bytes, folder: Path) -> Opening | PredictedNames:
+    """Do as `decode` for predictions, of which only the names and keys are wanted."""
+    return _decoded(_NAMES, payload, folder)
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[R], payload: bytes, folder: Path) -> R:
     try:
-        return _DECODER.decode(payload)
+        return decoder.decode(payload)
     except msgspec.DecodeError as error:
         raise StoreError(
             f"the log of predictions holds a record of another version: {error}",
@@ -150,3 +174,6 @@ def _read(code: int, data: memoryview) -> NDArray[Any]:
 encode = msgspec.msgpack.Encoder(enc_hook=_written).encode
 """Returns a record as bytes."""
 _DECODER: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record, ext_hook=_read)
+_NAMES: msgspec.msgpack.Decoder[Opening | PredictedNames] = msgspec.msgpack.Decoder(
+    Opening | PredictedNames
+)

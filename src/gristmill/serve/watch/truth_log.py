@@ -39,6 +39,7 @@ MEANING: dict[TellStatus, str] = {
     "invalid": "this cannot be true of a prediction here; nothing was kept",
 }
 _NO_BYTES = 1 << 62
+_MOST_INTEGER = 1 << 63
 _WHAT = "log of truths"
 
 
@@ -199,13 +200,20 @@ class TruthLog(Closing):
 
 
 def as_truth(truth: Truth, classes: Sequence[str]) -> Truth | None:
-    """Return a truth as it is kept, or None where it is none of the classes that there are.
+    """Return a truth as it is kept, or None where it can be none of an answer.
 
-    A class whose name is a number may be told as that number.
+    A class whose name is a number may be told as that number, one named `true` or `1` as true.
     """
+    if isinstance(truth, int) and not -_MOST_INTEGER <= truth < _MOST_INTEGER:
+        return None
     if not classes:
         return truth
-    return str(truth) if str(truth) in classes else None
+    names = [str(truth)]
+    if isinstance(truth, bool):
+        names += [names[0].lower(), str(int(truth))]
+    elif isinstance(truth, float) and truth.is_integer():
+        names.append(str(int(truth)))
+    return next((name for name in names if name in classes), None)
 
 
 def _entries(place: Path, payload: bytes) -> Iterator[Entry]:
