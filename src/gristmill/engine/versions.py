@@ -13,6 +13,10 @@ from gristmill.core.packages import package_version
 
 _PACKAGES = ("polars", "numpy", "msgspec", "torch", "pyarrow", "cloudpickle")
 _ABSENT = "unknown"
+_SAME = "polars"
+"""The package of which the versions must be one: hashes of rows and cells are compared that other
+processes have made (keys that repeat, fingerprints of votes, samples), and they mean the same
+within one version only. What differs there would be a wrong result that nobody sees."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,14 @@ def differences(driver: Versions, worker: Versions) -> Differences:
         for name, ours, theirs in (
             ("Python", driver.python, worker.python),
             ("gristmill", _released(driver.gristmill), _released(worker.gristmill)),
+            (_SAME, driver.packages.get(_SAME, ""), worker.packages.get(_SAME, "")),
         )
         if ours != theirs
     ]
     others = [
         _sentence(name, ours, worker.packages.get(name, ""))
         for name, ours in driver.packages.items()
-        if worker.packages.get(name) != ours
+        if name != _SAME and worker.packages.get(name) != ours
     ]
     if not breaking and driver.gristmill != worker.gristmill:
         others.append(_sentence("gristmill", driver.gristmill, worker.gristmill))
@@ -87,7 +92,7 @@ def check_workers(engine: str, workers: Mapping[str, Versions], fix: str) -> Non
         fix: what to do about a difference, as an instruction.
 
     Raises:
-        UsageError: a worker has another Python or another gristmill; all such workers are named.
+        UsageError: a worker has another Python, Polars or gristmill; all such workers are named.
     """
     driver = Versions.here()
     found = {name: differences(driver, worker) for name, worker in workers.items()}
