@@ -152,6 +152,24 @@ def test_a_file_that_cannot_be_read(tmp_path, refused):
             "models[1]: expected `str`, found `int`",
             None,
         ),
+        (
+            MODELS + "keep_predictions = 'yes'",
+            "s.toml, [models.b]",
+            "keep_predictions: expected `bool | float | table`, found `str`",
+            None,
+        ),
+        (
+            MODELS + "keep_predictions = { rat = 0.5 }",
+            "s.toml, [models.b]",
+            "keep_predictions: unknown key `rat`",
+            None,
+        ),
+        (
+            MODELS + "keep_predictions = { rate = 2 }",
+            "s.toml, [models.b]",
+            "keep_predictions: expected a share above 0 and at most 1, found 2.0",
+            None,
+        ),
     ],
 )
 def test_mistakes(refused, text, where, message, fix):

@@ -105,9 +105,12 @@ def keeping_of(said: bool | float | KeepPlan) -> Keeping | None:
     Raises:
         UsageError: a figure that makes no sense.
     """
-    if isinstance(said, KeepPlan):
-        return said.keeping()
-    return Keeping(rate=float(said)) if said is not False else None
+    if said is False:
+        return None
+    try:
+        return said.keeping() if isinstance(said, KeepPlan) else Keeping(rate=float(said))
+    except UsageError as error:
+        raise UsageError(f"keep_predictions: {error.message}", fix=error.fix) from error
 
 
 class ModelPlan(AtTheDoor, frozen=True, kw_only=True, forbid_unknown_fields=True):

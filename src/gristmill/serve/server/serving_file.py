@@ -145,6 +145,7 @@ def _explained(text: str, entry: Mapping[str, Any], kind: type[T]) -> tuple[str,
     allowed = _allowed(kind, key)
     if allowed and what.startswith("Invalid enum value"):
         return f"{key}: expected one of {', '.join(allowed)}, found {_shown(entry[key])}", None
+    what = what.replace("Object contains unknown field", "Unknown key").replace("object", "table")
     what = what.replace(", got ", ", found ").replace(" | null", "")
     return f"{place}: {what[0].lower()}{what[1:]}", None
 
