@@ -73,7 +73,7 @@ def test_of_another_bundle_nothing_is_taken(shop) -> None:
     shop.release(old)
     shop.release(new, NOW - 60)
     shop.serve(old, all_columns(600, 3, shift=5.0))
-    assert found_in(shop) == set()
+    assert found_in(shop) == {("few_served", None)}
 
 
 def test_answers_that_the_bundle_does_not_know_are_compared_with_the_first(shop) -> None:
@@ -96,8 +96,9 @@ def test_answers_that_the_bundle_does_not_know_are_compared_with_the_first(shop)
 
     from dataclasses import replace
 
-    assert drift_report(replace(seen, answered=kept(0.3)), PLAN, "m").findings == []
-    (found,) = drift_report(replace(seen, answered=kept(0.7)), PLAN, "m").findings
+    calm = drift_report(replace(seen, answered=kept(0.3)), PLAN, "m").findings
+    assert [each.code for each in calm] == ["few_served"]
+    _, found = drift_report(replace(seen, answered=kept(0.7)), PLAN, "m").findings
     assert (found.code, found.feature) == ("prediction_drift", "prediction.label")
     assert found.message.startswith("against the first hours of answers:")
 
@@ -106,16 +107,25 @@ def test_what_does_not_move(shop) -> None:
     bundle = shop.bundle("one")
     shop.release(bundle, NOW - 10 * DAY)
     shop.serve(bundle, all_columns(300, 1), NOW - 3 * DAY)
-    assert found_in(shop) == {("nothing_served", None)}
+    few = ("few_served", None)
+    assert found_in(shop) == {few, ("nothing_served", None)}
     old = MonitorPlan(stale_after="9d", silent_after="5d")
-    assert found_in(shop, old) == {("stale_model", None)}
-    assert found_in(shop, MonitorPlan(stale_after="11d", silent_after="5d")) == set()
+    assert found_in(shop, old) == {few, ("stale_model", None)}
+    assert found_in(shop, MonitorPlan(stale_after="11d", silent_after="5d")) == {few}
 
 
 def test_a_version_that_just_began_to_answer_need_not_have_been_asked(shop) -> None:
     shop.release(shop.bundle("one"), NOW - 3600)
     shop.served.mkdir(parents=True)
-    assert found_in(shop) == set()
+    assert found_in(shop) == {("few_served", None)}
+
+
+def test_a_bundle_that_does_not_say_what_it_learned_from_is_called_so(shop) -> None:
+    shop.release(shop.template)
+    shop.served.mkdir(parents=True)
+    report = judged(look(shop.project, "spam", PLAN, shop.served, NOW), PLAN)
+    assert [each.code for each in report.findings] == ["nothing_served", "not_comparable"]
+    assert "training_profile" in report.findings[1].fix
 
 
 def test_data_whose_newest_time_is_old(shop) -> None:

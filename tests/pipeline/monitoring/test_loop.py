@@ -127,7 +127,7 @@ def under_way(drifting):
         log.add("spam", "retrain", ["drift"], version=1, at=NOW)
         process = begin(
             Order(
-                root=str(root), model="spam", alias="champion", version=1, at=NOW,
+                root=str(root), model="spam", alias="champion", version=1, ahead=0.0,
                 pipeline="pipeline.py",
             ),
             lock,

@@ -9,6 +9,7 @@ MONITORED: dict[str, Severity] = {
     "prediction_drift": "error",
     "quality_loss": "error",
     "miscalibrated": "error",
+    "few_served": "info",
     "few_truths": "info",
     "uneven_truth": "warning",
     "late_truth": "warning",

@@ -15,6 +15,7 @@ import msgspec
 import polars as pl
 
 from gristmill.pipeline.monitoring.codes import CURED, FAULTS, MONITORED
+from gristmill.pipeline.monitoring.findings import finding
 from gristmill.pipeline.served_statistics import LEAST_ROWS, ServedStatistics
 from gristmill.serve.watch.served_rows import PREDICTION
 from gristmill.validate import Report, profile
@@ -45,11 +46,27 @@ def drift_report(seen: Seen, plan: MonitorPlan, name: str) -> Report:
             current=seen.statistics,
             before=seen.statistician.baseline,
         )
-    found = [_told(each) for each in report.findings]
+    found = [*(_told(each) for each in report.findings), *_untold(seen, plan.hours)]
     known = seen.statistician.baseline
     if known is None or not any(each.startswith(PREDICTION) for each in known.features):
         found += _against_the_first(seen.answered, plan.hours * 3600.0, seen.now)
     return replace(report, findings=found)
+
+
+def _untold(seen: Seen, hours: int) -> Iterator[Finding]:
+    """Yield why nothing is said of drift, where that is so: silence must not read as calm."""
+    if seen.statistician.schema is None:
+        yield finding(
+            "not_comparable",
+            "the bundle does not say what its training data look like",
+            fix="give it the files of gristmill.pipeline.training_profile",
+        )
+    elif seen.rows < LEAST_ROWS:
+        yield finding(
+            "few_served",
+            f"{seen.rows:,} rows of the last {hours} hours are known, {LEAST_ROWS} are asked for: "
+            "nothing is said of drift",
+        )
 
 
 def _told(each: Finding) -> Finding:

@@ -81,7 +81,8 @@ def monitor(
         under_way = project.is_locked(LOCK)
         action = triggered(report.findings, log.deeds(model), rules, moment, under_way=under_way)
         return replace(monitored, action=action)
-    action, process = _decide(project, rules, monitored)
+    ahead = 0.0 if now is None else now - time.time()
+    action, process = _decide(project, rules, monitored, ahead)
     outcome = None
     if process is not None:
         wait_for(process, stopped)
@@ -117,7 +118,7 @@ def plain(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 
 
 def _decide(
-    project: Project, plan: MonitorPlan, monitored: Monitored
+    project: Project, plan: MonitorPlan, monitored: Monitored, ahead: float
 ) -> tuple[Action, Popen[bytes] | None]:
     """Decide what is done, log it, and begin a retraining if that is it."""
     log, model = Monitorings(project), monitored.model
@@ -145,7 +146,7 @@ def _decide(
             model=model,
             alias=plan.alias,
             version=monitored.version,
-            at=monitored.at,
+            ahead=ahead,
             pipeline=plan.pipeline,
             force=plan.force,
             findings=plain(action.findings),

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ class Order(msgspec.Struct, frozen=True):
         model: the model whose findings called for it.
         alias: the alias that it may move.
         version: the version that answers now.
-        at: the time of the look, in seconds since 1970.
+        ahead: seconds by which the time of the look is ahead of this machine's clock.
         pipeline: the file to run.
         force: steps to run though they are up to date.
         findings: those that called for it, for the record.
@@ -53,7 +54,7 @@ class Order(msgspec.Struct, frozen=True):
     model: str
     alias: str
     version: int
-    at: float
+    ahead: float
     pipeline: str
     force: tuple[str, ...] = ()
     findings: list[dict[str, Any]] = []
@@ -75,8 +76,8 @@ def begin(order: Order, lock: int) -> subprocess.Popen[bytes]:
         start_new_session=True,  # Ctrl-C is for who waits; that one passes it on
     )
     if process.stdin is not None:
-        process.stdin.write(msgspec.json.encode(order))
-        process.stdin.close()
+        with suppress(BrokenPipeError), process.stdin as orders:  # its end says what went wrong
+            orders.write(msgspec.json.encode(order))
     return process
 
 
@@ -117,7 +118,6 @@ def carry_out(
     Raises:
         KeyboardInterrupt: it was stopped, and nothing is written down.
     """
-    began = time.monotonic()
     with Project(order.root) as project:
         known = len(Registry(project).history(order.model))
         result: RunResult | None = None
@@ -141,7 +141,7 @@ def carry_out(
             version=version or order.version,
             findings=order.findings,
             run=None if result is None else result.run,
-            at=order.at + time.monotonic() - began,
+            at=time.time() + order.ahead,
         )
 
 
