@@ -303,14 +303,14 @@ def mlmodel(bundle: Bundle, run: str, path: str) -> dict[str, Any]:
             }
         },
         "signature": {
-            "inputs": json.dumps(_schema(manifest.signature.inputs)),
-            "outputs": json.dumps(_schema(manifest.signature.outputs)),
+            "inputs": json.dumps(schema_of(manifest.signature.inputs)),
+            "outputs": json.dumps(schema_of(manifest.signature.outputs)),
         },
         "metadata": {"lineage": manifest.lineage, "metrics": manifest.metrics},
     }
 
 
-def _schema(fields: Sequence[Field]) -> list[dict[str, Any]]:
+def schema_of(fields: Sequence[Field]) -> list[dict[str, Any]]:
     """Return fields as MLflow's schema: all of them tensors, or all columns."""
     if all(each.kind not in _TYPES for each in fields):
         return [
