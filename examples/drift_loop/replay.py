@@ -29,6 +29,7 @@ from streams import STREAMS, Period, Stream
 from traffic import FIRST, LIVE, Traffic
 
 from gristmill.core.errors import GristmillError, StepError, UsageError
+from gristmill.pipeline import gather_feedback
 from gristmill.serve import Client, Settings, running_server
 
 HERE = Path(__file__).parent
@@ -148,6 +149,7 @@ class Replay:
         without = quality(truth, traffic.first(client, start, end))
         traffic.tell(client)
         settled(client, self.served, end)
+        gather_feedback(self.served, self.folder / "feedback", by_key=True)
         look = self._look(client)
         return Row(period.name, len(truth), float(truth.mean()), without, with_loop, look)
 

@@ -16,7 +16,7 @@ import polars as pl
 
 from gristmill import data
 
-TRUTH = "truth"
+LABEL = "label"
 """The column of the true class, "no" or "yes"; all others but the row id are inputs."""
 
 _DAYS = 365
@@ -47,7 +47,7 @@ class Period:
     Attributes:
         name: as "2019 1/4".
         middle: a moment in the middle of it, UTC.
-        rows: table of `row_id`, inputs (numbers and codes) and `truth`.
+        rows: table of `row_id`, inputs (numbers and codes) and `label`.
     """
 
     name: str
@@ -117,7 +117,7 @@ def _stream(
     seed: int,
 ) -> Stream:
     """Cut a table into periods of at most `rows` rows, `parts` of them a year."""
-    truth = pl.when(pl.col(target) == 1).then(pl.lit("yes")).otherwise(pl.lit("no")).alias(TRUTH)
+    truth = pl.when(pl.col(target) == 1).then(pl.lit("yes")).otherwise(pl.lit("no")).alias(LABEL)
     read = table.select(pl.col(year).alias("year"), *columns, truth)
     whole = read.drop_nulls()
     years = [_shuffled(each, rows, parts, seed) for each in _years(whole)]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from streams import TRUTH, Stream
+from streams import LABEL, Stream
 
 from gristmill.core.errors import ServeError
 from gristmill.data import ROW_ID
@@ -19,9 +18,9 @@ from gristmill.serve.watch.kept_predictions import PREDICTIONS, kept_predictions
 LIVE, FIRST = "live", "first"
 """What the serving file names the model that the loop renews, and the one that stays."""
 
-_BATCH = 100
+_BATCH, _TOLD_AT_ONCE = 100, 1000
 _KEY = "id"
-"""The field of a request with the user's own id of a row: its place in the stream."""
+"""The field of a request with the user's own id of a row: its number in the table."""
 
 
 class Traffic:
@@ -37,9 +36,11 @@ class Traffic:
 
     def __init__(self, stream: Stream, served: Path, late: int) -> None:
         rows = pl.concat([period.rows for period in stream.periods])
-        self._truth = rows[TRUTH].to_list()
-        inputs = rows.drop(ROW_ID, TRUTH)
-        self._inputs = inputs.with_columns(pl.int_range(pl.len()).cast(pl.String).alias(_KEY))
+        self._truth = rows[LABEL].to_list()
+        # Rows are numbered on behind those of the history, as those of one table.
+        self._ids = range(stream.history.height, stream.history.height + rows.height)
+        ids = pl.Series(_KEY, self._ids).cast(pl.String)
+        self._inputs = rows.drop(ROW_ID, LABEL).with_columns(ids)
         self._late = late
         kept = list(kept_predictions(served)) if (served / PREDICTIONS).is_dir() else []
         self._said = [float(each.answer["probs"]["yes"]) for each in kept]
@@ -71,13 +72,12 @@ class Traffic:
         """
         end = len(self._said) - self._late
         while self._told < end:
-            places = range(self._told, min(self._told + _BATCH, end))
-            told = [{"prediction_id": str(at), "label": self._truth[at]} for at in places]
-            body = json.dumps({"feedback": told}).encode()
-            answer = json.loads(client.request("POST", f"/v1/models/{LIVE}/feedback", body))
-            if set(answer["counts"]) - {"joined", "repeated"}:
-                raise ServeError(f"a truth was not taken: {answer['counts']}")
-            self._told = places.stop
+            due = slice(self._told, min(self._told + _TOLD_AT_ONCE, end))
+            told = zip(map(str, self._ids[due]), self._truth[due], strict=True)
+            counts = client.tell(LIVE, dict(told))
+            if set(counts) - {"joined", "repeated"}:
+                raise ServeError(f"not all truths were taken: {counts}")
+            self._told = due.stop
 
     def truth(self, start: int, end: int) -> NDArray[np.int64]:
         """Return what was true: int64[n], 1 for "yes"."""

@@ -3,8 +3,8 @@
     gristmill run
 
 Two sources: a table of before anything was served, and what was served since, with the truth that
-came back for it. The newest rows are learned from; some of them are kept apart for the gate, which
-asks whether a new model answers them better than the one that answered them live.
+came back of it. The newest rows are learned from; some of them are kept apart for the gate, which
+asks whether a new model answers them better than the live one did when they were served.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gristmill.pipeline import (
     Policy,
     Verdict,
     answers_of,
+    gathered_gold,
     judge,
     release,
     say,
@@ -35,51 +36,57 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 NAME = "outcome"
 CLASSES = ("no", "yes")
-TRUTH = "truth"
+LABEL = "label"
 ANSWERED = ("version", "said")
 """Of a row that was served: which version answered, and its probability of "yes"."""
 
 
-# 1. Load: what was known, and what came back from production ----------------------------------
+# 1. Load: what was known, what came back from production, and what was answered there ----------
 
 
 @step
 def history(file: Path = HERE / "history.parquet") -> pl.DataFrame:
-    """Rows with their truth from before anything was served."""
+    """Rows with their labels from before anything was served."""
     return data.read_table(file)
 
 
 @step
-def served(history: pl.DataFrame, folder: Path = HERE / "serving/served/live") -> pl.DataFrame:
-    """Rows that were served and whose truth is known, oldest first, with what was answered."""
-    from returned import rows_with_truth
+def labelled(history: pl.DataFrame, feedback: Path = HERE / "feedback") -> pl.DataFrame:
+    """Those and the rows that production told the truth of, oldest first."""
+    records = history.select(data.ROW_ID, LABEL)
+    rows, gold = gathered_gold(feedback).added_to(history.drop(LABEL), records)
+    say(f"{gold.height - records.height:,} truths came back from production")
+    return rows.join(gold.select(data.ROW_ID, LABEL), on=data.ROW_ID).sort(data.ROW_ID)
 
-    found = rows_with_truth(folder, history)
-    say(f"{found.height:,} rows came back with their truth")
-    return found
+
+@step
+def answered(served: Path = HERE / "serving" / "served" / "live") -> pl.DataFrame:
+    """Who said what of the rows that were served."""
+    from answers import answers_given
+
+    return answers_given(served)
 
 
 # 2. Choose and check: the newest rows, against what rows have to look like ---------------------
 
 
 @step
-def rows(history: pl.DataFrame, served: pl.DataFrame, newest: int = 4000) -> pl.DataFrame:
-    """The newest rows whose truth is known."""
-    import polars as pl
-
-    return pl.concat([history, served], how="diagonal").tail(newest)
+def rows(labelled: pl.DataFrame, answered: pl.DataFrame, newest: int = 4000) -> pl.DataFrame:
+    """The newest rows, with what was answered where they were served."""
+    newer = labelled.tail(newest)
+    return newer.join(answered, on=data.ROW_ID, how="left", maintain_order="left")
 
 
 @step
 def schema(history: pl.DataFrame) -> validate.Schema:
     """What rows have to look like, inferred from the history."""
-    return validate.Schema.infer(validate.profile(history.drop(data.ROW_ID, TRUTH), name="history"))
+    return validate.Schema.infer(validate.profile(history.drop(data.ROW_ID, LABEL), name="history"))
 
 
 @step
 def check(rows: pl.DataFrame, schema: validate.Schema) -> validate.Report:
     """The newest rows against the schema; values that are new are no reason not to learn them."""
-    report = schema.check(rows.drop(TRUTH, *ANSWERED))
+    report = schema.check(rows.drop(LABEL, *ANSWERED))
     say(str(report))
     return report
 
@@ -100,7 +107,7 @@ def candidate(parts: dict[str, pl.DataFrame], epochs: int = 40, seed: int = 0) -
 
     learn = parts["learn"]
     featurizer = columns_of(learn)
-    examples = train.Examples.from_table(learn, TRUTH, featurizer, CLASSES)
+    examples = train.Examples.from_table(learn, LABEL, featurizer, CLASSES)
     fitted = train.fit(
         lambda: TableNetwork(examples.inputs), examples, classes=CLASSES, validation=0.2,
         epochs=epochs, patience=4, lr=3e-3, batch_size=128, metric="loss", seed=seed,
@@ -125,7 +132,7 @@ def gate(parts: dict[str, pl.DataFrame], candidate: Bundle) -> Verdict:
     verdict = judge(
         Contender("the candidate", probabilities(candidate, judged)),
         [] if judged["version"].is_null().all() else [Contender("the live model", said)],
-        Evidence((judged[TRUTH] == CLASSES[1]).to_numpy().astype(int)),
+        Evidence((judged[LABEL] == CLASSES[1]).to_numpy().astype(int)),
         Policy("log_loss"),
     )
     say(str(verdict))
@@ -145,7 +152,7 @@ def released(candidate: Bundle, gate: Verdict) -> Decision:
 
 def columns_of(rows: pl.DataFrame) -> data.Columns:
     """Return what the model reads: all but ids, truth and answers."""
-    others = (data.ROW_ID, TRUTH, *ANSWERED)
+    others = (data.ROW_ID, LABEL, *ANSWERED)
     return data.Columns(tuple(name for name in rows.columns if name not in others))
 
 
@@ -154,7 +161,7 @@ def probabilities(bundle: Bundle, rows: pl.DataFrame) -> np.ndarray:
     import polars as pl
 
     out = workdir() / "answers.parquet"
-    serve.predict_table(bundle, rows.drop(TRUTH, *ANSWERED), out)
+    serve.predict_table(bundle, rows.drop(LABEL, *ANSWERED), out)
     return pl.read_parquet(out)["probs"].list.get(1).to_numpy()
 
 
