@@ -1,6 +1,7 @@
 # Every target sets up what it needs: a fresh machine with Python 3.11+, make and a package index.
 #
 #   make demo    the main example, from raw messages to a served spam filter
+#   make loop    years of real data against a running server: drift is found, the model learns anew
 #   make test    all tests; those of Ray, Spark, MLflow and object stores are skipped until
 #   make engines has installed what they need (Spark needs Java, too)
 #   make lint    formatting, lint, types, import contract
@@ -23,11 +24,15 @@ BENCHMARKS := startup rerun store label_apply label_speed weak_weight sms_spam \
   serve_http serve_hop serve_ragged serve_offline serve_overload serve_select serve_watch serve_soak \
   incremental_occlusion
 
-.PHONY: demo test engines lint bench docs clean
+.PHONY: demo loop test engines lint bench docs clean
 
 demo: .venv/demo.done
 	@$(BIN)/gristmill run examples/sms_spam/pipeline.py
 	@$(BIN)/python examples/sms_spam/whereabouts.py
+
+loop: .venv/demo.done
+	@$(BIN)/python examples/drift_loop/replay.py us_accidents
+	@$(BIN)/python examples/drift_loop/replay.py acs
 
 test: .venv/dev.done
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup
@@ -58,7 +63,7 @@ docs: .venv/docs.done
 	@echo "docs/_build/html/index.html"
 
 clean:
-	rm -rf .venv docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis examples/*/.gristmill
+	rm -rf .venv docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis examples/*/.gristmill examples/*/out
 
 # One stamp for each set of extras; installed anew when what is pinned changes.
 .venv/bin/python:

@@ -56,7 +56,8 @@ def labelled(history: pl.DataFrame, feedback: Path = HERE / "feedback") -> pl.Da
     records = history.select(data.ROW_ID, LABEL)
     rows, gold = gathered_gold(feedback).added_to(history.drop(LABEL), records)
     say(f"{gold.height - records.height:,} truths came back from production")
-    return rows.join(gold.select(data.ROW_ID, LABEL), on=data.ROW_ID).sort(data.ROW_ID)
+    labels = gold.select(data.ROW_ID, LABEL).unique(data.ROW_ID, keep="last", maintain_order=True)
+    return rows.join(labels, on=data.ROW_ID).sort(data.ROW_ID)
 
 
 @step
