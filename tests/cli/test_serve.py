@@ -11,6 +11,7 @@ from gristmill.cli.serve import command
 from gristmill.serve.server import lifecycle
 from gristmill.serve.server.ready import Ready, ReadyModel
 from gristmill.serve.server.settings import Settings
+from gristmill.serve.watch.keeping import Keeping
 
 MODEL = ReadyModel("spam", "0123456789abcdef", ("ham", "spam"), 20_000.0, 0.2)
 READY = Ready("http://127.0.0.1:8000", (MODEL,), 7)
@@ -87,7 +88,7 @@ def test_options_reach_the_server(served):
         "--host ::1 --port 0 --max-body 2MiB --max-batch 8 --max-queue 100 --deadline 90s "
         "--schema warn --replicas 2 --threads 3 --cache 1MiB --token-file t "
         "--tls-cert c --tls-key k "
-        "--log-level info --log-format json --drain 3s"
+        "--log-level info --log-format json --drain 3s --keep-predictions 0.25 --watch-folder w"
     )
     assert CliRunner().invoke(command, ["b", *options.split()]).exit_code == 0
     ((_, settings),) = served
@@ -108,6 +109,8 @@ def test_options_reach_the_server(served):
         log_level="info",
         log_format="json",
         drain_seconds=3.0,
+        keep=Keeping(rate=0.25),
+        watch_folder="w",
     )
 
 
@@ -140,11 +143,19 @@ def test_two_bundles_of_one_name_exit_with_2(served, spam, capsys):
 
 @pytest.mark.parametrize(
     "options",
-    [["--port", "70000"], ["--max-body", "big"], ["--max-body", "0"], ["--max-batch", "0"]],
+    [
+        *(["--port", "70000"], ["--max-body", "big"], ["--max-body", "0"], ["--max-batch", "0"]),
+        ["--keep-predictions", "1.5"],
+    ],
 )
 def test_wrong_options_exit_with_2(served, options):
     assert run(["serve", "b", *options]) == 2
     assert served == []
+
+
+def test_predictions_need_a_folder_to_be_kept_in(spam, capsys):
+    assert run(["serve", str(spam), "--keep-predictions", "1"]) == 2
+    assert "fix: name one with --watch-folder" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_no_bundle_exits_with_8(tmp_path, capsys):

@@ -19,7 +19,7 @@ from gristmill.serve.routing.selected import LABEL, Selected, by_user, no_contex
 from gristmill.serve.routing.shadow import Shadow
 from gristmill.serve.selection.feedback_log import FeedbackLog
 from gristmill.serve.server.following import open_followed
-from gristmill.serve.server.keeping import kept
+from gristmill.serve.server.keeping import check_place, kept
 from gristmill.serve.server.opening import Opened, open_endpoint
 from gristmill.serve.server.route_plans import CanaryPlan, EnsemblePlan, SelectionPlan, ShadowPlan
 from gristmill.serve.server.serving_folder import hold_serving_folder
@@ -82,6 +82,7 @@ async def composed(plan: ServingPlan, settings: Settings) -> AsyncIterator[Compo
     """
     if plan.origin and not settings.watch_folder:
         settings = msgspec.structs.replace(settings, watch_folder=str(plan.served_folder))
+    check_place(settings)  # before seconds go by with opening models
     async with AsyncExitStack() as stack:
         if any(isinstance(route, SelectionPlan) for route in plan.routes.values()):
             # Before anything is opened: two servers must not learn in the same logs.

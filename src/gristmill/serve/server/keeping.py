@@ -32,11 +32,7 @@ def kept(endpoint: Endpoint, settings: Settings) -> Endpoint:
     keeping = settings.keep
     if keeping is None:
         return endpoint
-    if not settings.watch_folder:
-        raise UsageError(
-            "expected a folder to keep predictions in, found none",
-            fix="name one with --watch-folder, or serve a serving file, which has one",
-        )
+    check_place(settings)
     field = next((field for field in endpoint.inputs if field.name == keeping.key), None)
     if field is not None and field.kind not in ("string", "int"):
         raise UsageError(f"key: expected a field of texts or integers, found {field.kind}")
@@ -48,3 +44,16 @@ def kept(endpoint: Endpoint, settings: Settings) -> Endpoint:
             f"predictions cannot be kept: {error.message}", where=error.where, fix=error.fix
         ) from error
     return Kept(endpoint, predictions, TruthLog(folder, keeping=keeping))
+
+
+def check_place(settings: Settings) -> None:
+    """Check that there is a folder for what is to be kept.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if settings.keep is not None and not settings.watch_folder:
+        raise UsageError(
+            "expected a folder to keep predictions in, found none",
+            fix="name one with --watch-folder, or serve a serving file, which has one",
+        )
