@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ GRISTMILL = Path(sys.executable).parent / "gristmill"
 FILES = Path(__file__).parent / "rerun_project"
 RESULT = "evaluate"
 UNTOUCHED = "load"
+STEPS = 100
 
 
 class Edit(msgspec.Struct, frozen=True):
@@ -52,6 +54,7 @@ def measure(quick: bool) -> Iterator[Claim]:
         run_fresh(project)
         yield from speed_claims(project, 5 if quick else 15)
         yield from edit_claims(project, EDITS[:6] if quick else EDITS)
+        yield from hundred_claims(Path(folder), 5 if quick else 15)
 
 
 def speed_claims(project: Path, times: int) -> Iterator[Claim]:
@@ -61,6 +64,38 @@ def speed_claims(project: Path, times: int) -> Iterator[Claim]:
     zenml, hamilton = f"peer ZenML 0.98 {RECORDED}", f"peer Hamilton 1.90 {RECORDED}"
     yield claim("cached re-run, wall", wall, "s", f"{how}; {zenml}", goal="< 0.5", peer=4.2)
     yield claim("cached re-run, CPU", cpu, "s", f"{how}; {hamilton}", goal="< 0.5", peer=0.98)
+
+
+def hundred_claims(folder: Path, times: int) -> Iterator[Claim]:
+    """Measure a pipeline of many steps, all cached, in turns without jobs and with them."""
+    many = folder / "many"
+    many.mkdir()
+    (many / "pipeline.py").write_text(pipeline_of(STEPS))
+    for file in FILES.glob("*.py"):
+        if file.name != "pipeline.py":
+            shutil.copy(file, many)
+    must([GRISTMILL, "run"], many)
+    ways = ([GRISTMILL, "run"], [GRISTMILL, "run", "--jobs", "4"])
+    turns = [[must(way, many) for way in ways] for _ in range(times)]
+    one = statistics.median(turn[0].cpu_seconds for turn in turns)
+    ratio = statistics.median(turn[1].cpu_seconds / turn[0].cpu_seconds for turn in turns)
+    how = f"`gristmill run`, {STEPS} steps of two others each, all cached, median of {times}"
+    yield claim(f"cached re-run of {STEPS} steps, CPU", one, "s", how, goal="<= 1")
+    name = f"what jobs add to a cached re-run of {STEPS} steps"
+    how = f"CPU with `--jobs 4` over that without, in turns; {how}"
+    yield claim(name, ratio, "x", how, goal="<= 1.1")
+
+
+def pipeline_of(steps: int) -> str:
+    """Return a pipeline in which each step takes two earlier ones and calls a helper."""
+    lines = ["from gristmill import step", "import helpers", ""]
+    for number in range(steps):
+        needs = sorted({f"s{number // 2:03}", f"s{number - 1:03}"}) if number else []
+        taken = "".join(f"{need}: int, " for need in needs)
+        total = " + ".join(["more", *needs])
+        lines += ["@step", f"def s{number:03}({taken}more: int = 1) -> int:"]
+        lines += [f"    return helpers.shifted({total}) % 1000", ""]
+    return "\n".join(lines)
 
 
 def edit_claims(project: Path, edits: tuple[Edit, ...]) -> Iterator[Claim]:
