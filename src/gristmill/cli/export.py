@@ -21,6 +21,7 @@ def command(what: str) -> None:
 
     \b
     gristmill export run last spam_for_ana
+    gristmill export run last spam --zip --json
     gristmill export mlflow last --tracking-uri http://mlflow.example.org
     """
     known = ", ".join(SUBCOMMANDS)

@@ -15,7 +15,7 @@ from gristmill.core.quantities import format_bytes, format_count, format_seconds
 if TYPE_CHECKING:
     from gristmill.pipeline.provenance.exported import Exported
     from gristmill.store.runs import Execution, RunLog, RunRecord
-    from gristmill.web.run_page import Picture, StepRow
+    from gristmill.web.run_overview import Picture, StepRow
 
 _MOST_PICTURES = 24
 
@@ -77,7 +77,7 @@ def _show(exported: Exported) -> None:
 
 def write_page(log: RunLog, record: RunRecord, path: Path, exported: Exported) -> None:
     """Write the page of a run that is exported, beside its folder `provenance`."""
-    from gristmill.web.run_page import run_page
+    from gristmill.web.run_overview import run_page
 
     executions = log.of_run(record.id)
     provenance = path.parent / "provenance"
@@ -109,7 +109,7 @@ def write_page(log: RunLog, record: RunRecord, path: Path, exported: Exported) -
 
 def _rows(log: RunLog, executions: list[Execution]) -> Iterator[StepRow]:
     from gristmill.pipeline.step_output import printed_by
-    from gristmill.web.run_page import StepRow
+    from gristmill.web.run_overview import StepRow
 
     for each in executions:
         result = log.artifact(each.output) if each.output else None
@@ -142,7 +142,7 @@ def _figures(metrics: object) -> dict[str, float]:
 
 def _pictures(log: RunLog, executions: list[Execution]) -> Iterator[Picture]:
     """Yield the pictures among the results' files, the first ones of many."""
-    from gristmill.web.run_page import Picture, is_picture
+    from gristmill.web.run_overview import Picture, is_picture
 
     found = 0
     for each in executions:

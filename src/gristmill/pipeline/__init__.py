@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from gristmill.pipeline.monitoring.trigger import Action as Action
     from gristmill.pipeline.monitoring.trigger import triggered as triggered
     from gristmill.pipeline.planning import explain as explain
+    from gristmill.pipeline.provenance.export import export_run as export_run
+    from gristmill.pipeline.provenance.exported import Exported as Exported
+    from gristmill.pipeline.provenance.mlflow_run import MlflowRun as MlflowRun
+    from gristmill.pipeline.provenance.mlflow_run import export_to_mlflow as export_to_mlflow
     from gristmill.pipeline.releasing.promotion import promote as promote
     from gristmill.pipeline.releasing.promotion import release as release
     from gristmill.pipeline.releasing.rehearsal import Rehearsal as Rehearsal
@@ -50,7 +54,9 @@ _EXPORTS = {
     "BundledModel": "incremental_bundle",
     "Contender": "gating.contender",
     "Evidence": "gating.evidence",
+    "Exported": "provenance.exported",
     "FeedbackGold": "feedback_gold",
+    "MlflowRun": "provenance.mlflow_run",
     "Moment": "watching.passage",
     "MonitorPlan": "monitoring.monitor_plan",
     "Monitored": "monitoring.monitored",
@@ -66,6 +72,8 @@ _EXPORTS = {
     "answers_of": "bundle_profile",
     "bundled_model": "incremental_bundle",
     "explain": "planning",
+    "export_run": "provenance.export",
+    "export_to_mlflow": "provenance.mlflow_run",
     "gather_feedback": "feedback_gold",
     "gathered_gold": "feedback_gold",
     "judge": "gating.gate",

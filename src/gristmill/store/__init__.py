@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from gristmill.store.bundle import Bundle as Bundle
     from gristmill.store.codecs import Storable as Storable
     from gristmill.store.decision import Decision as Decision
+    from gristmill.store.enclosures import Enclosure as Enclosure
+    from gristmill.store.enclosures import enclosures_of as enclosures_of
+    from gristmill.store.enclosures import find_enclosure as find_enclosure
     from gristmill.store.lineage import Relative as Relative
     from gristmill.store.lineage import ancestors as ancestors
     from gristmill.store.lineage import descendants as descendants
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "Bundle": "bundle",
     "Decision": "decision",
+    "Enclosure": "enclosures",
     "Monitoring": "monitorings",
     "Monitorings": "monitorings",
     "Project": "project",
@@ -34,6 +38,8 @@ _EXPORTS = {
     "ancestors": "lineage",
     "current_project": "project",
     "descendants": "lineage",
+    "enclosures_of": "enclosures",
+    "find_enclosure": "enclosures",
     "find_project": "project",
 }
 __getattr__, __dir__, __all__ = lazy_exports(__name__, _EXPORTS)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gristmill.web.lineage import lineage_drawing as lineage_drawing
     from gristmill.web.report import Report as Report
     from gristmill.web.report import Section as Section
+    from gristmill.web.run_overview import StepRow as StepRow
+    from gristmill.web.run_overview import run_page as run_page
     from gristmill.web.validation.page import write_profile_page as write_profile_page
     from gristmill.web.validation.page import write_validation_page as write_validation_page
 
@@ -27,10 +29,12 @@ _EXPORTS = {
     "Node": "lineage",
     "Report": "report",
     "Section": "report",
+    "StepRow": "run_overview",
     "blocks": "",
     "charts": "",
     "label_page": "labelling_page",
     "lineage_drawing": "lineage",
+    "run_page": "run_overview",
     "sections": "",
     "svg": "",
     "write_profile_page": "validation.page",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gristmill.web.report import MAX_BYTES
-from gristmill.web.run_page import Picture, StepRow, is_picture, run_page
+from gristmill.web.run_overview import Picture, StepRow, is_picture, run_page
 
 STEPS = [
     StepRow("load", "cached", 0.0, "up to date", (), "table", 10, "ab" * 16, text="read <b>\n"),
