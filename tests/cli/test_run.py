@@ -145,6 +145,15 @@ def test_what_the_cache_cannot_see_is_listed(project):
     ("args", "message"),
     [
         (["nix.py"], "nix.py: there is no such pipeline file\n  fix: name a Python file"),
+        (["--from", "totl"], "there is no step 'totl'\n  fix: did you mean 'total'?"),
+        (
+            ["--only", "total"],
+            "step 'total' takes the stored result of 'scaled', and there is none",
+        ),
+        (["--only", "total", "--step", "total"], "`only` names all steps that take part"),
+        (["--jobs", "0"], "expected at least 1 job, found 0"),
+        (["--set", "nix=1"], "no step has a setting 'nix'\n  fix: settings: factor; of one step"),
+        (["--params", "nix.toml"], "--params nix.toml: No such file or directory"),
         (["--step", "totl"], "there is no step 'totl'\n  fix: did you mean 'total'?"),
         (["--set", "scaled.nix=1"], "step 'scaled' has no setting 'nix'\n  fix: its settings: fac"),
         (["--set", "factor"], "--set: expected [STEP.]SETTING=VALUE, found 'factor'"),
@@ -163,3 +172,63 @@ def test_a_mistake_in_the_file_is_named_with_its_line(project):
     assert answer.code == 2
     assert "pipeline.py:14" in answer.err
     assert "Traceback" not in answer.err
+
+
+def test_parts_of_a_run_take_what_is_stored(project):
+    project("run")
+    project.edit("helpers.py", "number * factor", "number + factor")
+    answer = project("run", "--only", "total")
+    assert marks(answer.out) == {"total": "="}
+    assert re.search(
+        r"^  ~ scaled   as stored by run 2\d{7}-\d{6}-\w{4}\n", answer.out, re.MULTILINE
+    )
+    assert "1 step: 1 cached, 1 taken in " in answer.out
+    answer = project("run", "--from", "scaled", "--jobs", "1")
+    assert marks(answer.out) == {"scaled": "+", "total": "+"}
+    assert list(project("run", "--only", "total", "--json").json["taken"]) == ["scaled"]
+
+
+def test_a_dry_run_says_what_would_run_and_writes_nothing(project):
+    shown = project("run", "--dry-run").out
+    assert "pipeline.py: 3 of 3 steps to run" in shown
+    assert not (project.root / ".gristmill").exists()
+    project("run")
+    before = {path: path.stat().st_mtime_ns for path in project.root.rglob("*")}
+    shown = project("run", "--dry-run", "--from", "total", "--force", "total").out
+    assert re.search(r"scaled +taken .*as stored by run", shown)
+    assert re.search(r"total +run .*forced", shown)
+    plan = project("run", "--dry-run", "--set", "factor=7", "--json").json
+    assert [node["action"] for node in plan["children"]] == ["cached", "run", "run"]
+    assert {path: path.stat().st_mtime_ns for path in project.root.rglob("*")} == before
+
+
+def test_a_parameter_is_of_all_steps_that_have_it_and_may_come_from_a_file(project):
+    project.edit("pipeline.py", "def total(scaled):", "def total(scaled, factor=1):")
+    project.write("night.toml", "factor = 5\n[total]\nfactor = 6\n")
+    project("run", "--params", "night.toml")
+    shown = project("run", "--set", "factor=7").out
+    assert "setting factor: 5 -> 7" in shown
+    assert "setting factor: 6 -> 7" in shown
+
+
+FLAKY = """
+from pathlib import Path
+from gristmill import step
+
+@step(retries=1, backoff=0.01)
+def fetch(calls=Path("calls")):
+    calls.open("a").write("x")
+    if len(calls.read_text()) < 2:
+        raise ValueError("a long reason, " * 10)
+    return 1
+"""
+
+
+def test_a_try_that_failed_is_told_in_a_line_and_kept(project):
+    project.write("pipeline.py", FLAKY)
+    told = project("run").out
+    assert re.search(r"\n  ! fetch  \(pipeline.py:9\): ValueError: a long .*; again in \d", told)
+    assert marks(told) == {"fetch": "+"}
+    (project.root / "calls").unlink()
+    step = project("run", "--force", "fetch", "--json").json["steps"][0]
+    assert [list(each) for each in step["tries"]] == [["error", "seconds", "waited"]]

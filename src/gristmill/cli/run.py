@@ -142,7 +142,7 @@ class Printer:
 
     def failed(self, step: AnyStep, failed: Try) -> None:
         """Print that a try has failed, and when the next one comes."""
-        text = failed.error.partition("\n")[0]
+        text = failed.error.partition("\n")[0].removeprefix(f"step {step.name!r} ")
         say(f"  ! {step.name:<{self.width}}  {text}; again in {format_seconds(failed.waited)}")
 
     def running(self, step: AnyStep, why: str) -> None:

@@ -7,7 +7,9 @@ it, so that a run which waits for the lock finds the result. What travels betwee
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import signal
 import sys
 import threading
@@ -50,7 +52,7 @@ def main(run: str, root: str, file: str, engine: str | None, orders: int, lifeli
     """
     for fd in (orders, lifeline):
         os.set_inheritable(fd, False)
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    _end_with(lifeline)
     # The run itself writes compiled files. One that is a second old may be taken for a newer one.
     sys.dont_write_bytecode = True
     cast("TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
@@ -61,7 +63,22 @@ def main(run: str, root: str, file: str, engine: str | None, orders: int, lifeli
 
 
 def _end_with(lifeline: int) -> None:
-    """End this process and all that it has started as soon as the run is gone."""
+    """Have this process and all that it has started killed as soon as the run is gone.
+
+    Linux does it (fcntl(2), F_SETSIG), whatever the process is busy with; elsewhere a thread, as
+    soon as native code lets it.
+    """
+    if not hasattr(fcntl, "F_SETSIG"):
+        threading.Thread(target=_wait_for_end, args=(lifeline,), daemon=True).start()
+        return
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
+    if select.select([lifeline], [], [], 0)[0]:  # it went before the kernel was told
+        _wait_for_end(lifeline)
+
+
+def _wait_for_end(lifeline: int) -> None:
     os.read(lifeline, 1)
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
