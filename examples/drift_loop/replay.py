@@ -15,6 +15,7 @@ import argparse
 import datetime as dt
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -53,6 +54,9 @@ class What(msgspec.Struct, frozen=True):
         parts: periods a year.
         late: rows that are served before the truth of one is told.
         seed: of the order of a year's rows.
+
+    Raises:
+        UsageError: a number that makes no sense.
     """
 
     stream: str
@@ -61,13 +65,18 @@ class What(msgspec.Struct, frozen=True):
     late: int
     seed: int
 
+    def __post_init__(self) -> None:
+        for name, least in (("rows", 0), ("parts", 1), ("late", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"--{name}: expected {least} or more, found {getattr(self, name)}")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Replay a stream, print the table and write the page."""
     options = parser().parse_args(arguments)
-    what = What(options.stream, options.rows, options.parts, options.late, options.seed)
-    folder = options.folder or HERE / "out" / what.stream
     try:
+        what = What(options.stream, options.rows, options.parts, options.late, options.seed)
+        folder = options.folder or HERE / "out" / what.stream
         stream = STREAMS[what.stream](what.rows or None, what.parts, what.seed)
         rows = Replay(stream, what, folder).run()
         page = write_page(folder / "report.html", what.stream, stream, rows)
@@ -178,18 +187,24 @@ class Replay:
         Raises:
             StepError: it exits with a code that is not accepted.
         """
+        command = [sys.executable, "-m", "gristmill", *arguments]
         with (self.folder / "commands.log").open("ab") as log:
-            done = subprocess.run(  # noqa: S603 - our own interpreter and module, no shell
-                [sys.executable, "-m", "gristmill", *arguments],
-                cwd=self.folder, stdout=subprocess.PIPE, stderr=log, check=False,
-            )  # fmt: skip
-        if done.returncode not in accept:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
+                command, cwd=self.folder, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+            )
+        try:
+            printed, _ = process.communicate()
+        except KeyboardInterrupt:  # it stops at a good place, and has to be waited for
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            raise
+        if process.returncode not in accept:
             raise StepError(
-                f"`gristmill {' '.join(arguments)}` exited with {done.returncode}",
+                f"`gristmill {' '.join(arguments)}` exited with {process.returncode}",
                 where=str(self.folder),
                 fix="its last lines are in commands.log",
             )
-        return done.stdout.decode()
+        return printed.decode()
 
     def _begin(self) -> None:
         """Make the project, its first model and the alias of it, unless they are there."""
