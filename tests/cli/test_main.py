@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -141,3 +142,15 @@ def test_ctrl_c_says_what_the_command_knows(monkeypatch, capsys):
     monkeypatch.setattr(main.cli, "main", interrupted)
     assert main.run([]) == main.INTERRUPTED
     assert capsys.readouterr().err == "stopped: 3 steps are safe\n"
+
+
+def test_the_collector_has_nothing_to_do_at_the_end(monkeypatch):
+    monkeypatch.setattr(main, "run", lambda: 3)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        frozen = gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
+    assert ended.value.code == 3
+    assert frozen > 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -137,7 +138,10 @@ def run(args: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    sys.exit(run())
+    code = run()
+    # The process ends: of PyTorch's objects the collector would look for cycles for seconds.
+    gc.freeze()
+    sys.exit(code)
 
 
 def _explain(error: Exception, debug: bool) -> int:

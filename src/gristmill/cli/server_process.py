@@ -8,6 +8,7 @@ inference; what knows both hands them in here.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,4 +68,6 @@ def main(argument: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    code = main(sys.argv[1])
+    gc.freeze()  # as `gristmill` does: the collector would take seconds over PyTorch's objects
+    sys.exit(code)
