@@ -27,8 +27,6 @@ DIAMOND = """
 import os, time
 from pathlib import Path
 from gristmill import step
-from gristmill.pipeline import say
-from gristmill.store import Registry, current_project
 import helpers
 
 HERE = Path(__file__).parent
@@ -43,12 +41,11 @@ def meet(name, other):
 
 @step
 def source(path: Path = Path("none"), names: list = ["a"]) -> dict:
-    return {"path": path.name, "names": names, "project": current_project().root == HERE}
+    return {"path": path.name, "names": names}
 
 @step
 def left(source) -> list[str]:
     meet("l", "r")
-    say("left says")
     return [helpers.shout(each) for each in source["names"]]
 
 @step
@@ -64,6 +61,15 @@ def squares(number: int, source: dict) -> int:
 @step
 def joined(left, right, squares):
     return [left, right, squares]
+"""
+TALKING = """
+from gristmill.pipeline import say
+from gristmill.store import current_project
+
+@step
+def talking(squares):
+    say("it says")
+    return current_project().root == HERE
 """
 HELPERS = "def shout(word):\n    return word.upper()\n"
 Shown = Callable[[RunResult], dict[str, str]]
@@ -103,7 +109,7 @@ def start(root: Path, *options: str) -> subprocess.Popen[str]:
 def test_steps_at_the_same_time_give_what_they_give_one_by_one(
     user: Any, statuses: Shown, capfd: Any
 ) -> None:
-    user.write(pipeline=DIAMOND, helpers=HELPERS)
+    user.write(pipeline=DIAMOND + TALKING, helpers=HELPERS)
     options = {"source": {"path": user.root / "helpers.py", "names": ["b", "c"]}}
     with reporting(LineReporter()):
         many = user.run(jobs=2, settings=options)
@@ -111,8 +117,9 @@ def test_steps_at_the_same_time_give_what_they_give_one_by_one(
     assert many.load("joined") == [["B", "C"], "helpers.py", [1, 4, 9]]
     shown = capfd.readouterr()
     assert "right prints" in shown.out
-    assert "    left: left says" in shown.err
-    assert list(many.executions) == ["source", "left", "right", "squares", "joined"]
+    assert "    talking: it says" in shown.err
+    assert many.load("talking") is True
+    assert list(many.executions) == ["source", "left", "right", "squares", "joined", "talking"]
     # One by one they find all of it: the keys and the results are the same.
     one = user.run(settings=options)
     assert set(statuses(one).values()) == {"cached"}
