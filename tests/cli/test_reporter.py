@@ -119,3 +119,16 @@ def test_no_rich_without_a_bar():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (found.stdout, found.stderr) == ("False\n", "x\n")
+
+
+@pytest.mark.parametrize("to_a_terminal", [True, False])
+def test_results_go_above_the_bars_on_a_terminal_and_into_a_file_as_ever(
+    monkeypatch, to_a_terminal
+):
+    results = Terminal() if to_a_terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stdout", results)
+    with at_a_terminal() as terminal:
+        with reporting(BarReporter()), task("label", 10, "rows"):
+            sys.stdout.write("a result\n")
+        assert ("a result" in terminal.getvalue()) == to_a_terminal
+        assert results.getvalue() == ("" if to_a_terminal else "a result\n")

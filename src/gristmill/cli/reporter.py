@@ -105,6 +105,7 @@ class BarReporter:
                 TimeRemainingColumn(compact=True),
                 console=Console(file=sys.stderr),  # also while a library puts another in its place
                 transient=True,
+                redirect_stdout=sys.stdout.isatty(),  # what leads to a file goes there
             )
             self._bars.start()
         return self._bars

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -134,20 +135,20 @@ class Printer:
 
     def started(self, run: str, pipeline: Pipeline) -> None:
         """Print the run's id."""
-        say(f"run {run}  {pipeline.name}")
+        _print(f"run {run}  {pipeline.name}")
 
     def taken(self, execution: Execution) -> None:
         """Print whose stored result is taken as it is."""
-        say(f"  ~ {execution.step:<{self.width}}  as stored by run {execution.run}")
+        _print(f"  ~ {execution.step:<{self.width}}  as stored by run {execution.run}")
 
     def failed(self, step: AnyStep, failed: Try) -> None:
         """Print that a try has failed, and when the next one comes."""
         text = failed.error.partition("\n")[0].removeprefix(f"step {step.name!r} ")
-        say(f"  ! {step.name:<{self.width}}  {text}; again in {format_seconds(failed.waited)}")
+        _print(f"  ! {step.name:<{self.width}}  {text}; again in {format_seconds(failed.waited)}")
 
     def running(self, step: AnyStep, why: str) -> None:
         """Print what is about to run, and the first reasons why."""
-        say(f"  > {step.name:<{self.width}}  {brief(why)}")
+        _print(f"  > {step.name:<{self.width}}  {brief(why)}")
 
     def ended(self, execution: Execution) -> None:
         """Print how a step ended."""
@@ -155,7 +156,13 @@ class Printer:
         text = {"done": figures, "cached": "cached"}.get(execution.status, "")
         if execution.status in ("failed", "blocked", "stopped"):
             text = f"{execution.status}: {execution.message or execution.why}"
-        say(f"  {_MARKS[execution.status]} {execution.step:<{self.width}}  {text}".rstrip())
+        _print(f"  {_MARKS[execution.status]} {execution.step:<{self.width}}  {text}".rstrip())
+
+
+def _print(line: str) -> None:
+    """Print a line to where standard output leads now: above the bars of other steps, if any."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def elements_told(execution: Execution) -> list[str]:
