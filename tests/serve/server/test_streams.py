@@ -104,9 +104,9 @@ def cameras(running):
     """Serve the endpoint for a block: `with cameras(limits, ...) as server`."""
 
     @contextmanager
-    def serve(values=1, tokens=None, **limits):
+    def serve(values=1, tokens=None, tracing=None, **limits):
         endpoint = Cameras(values)
-        app = App([Served(endpoint, Limits(**limits))], tokens)
+        app = App([Served(endpoint, Limits(**limits))], tokens, tracing)
         with running(app) as (host, port):
             url, sums = f"{host}:{port}", endpoint.streaming
             try:
@@ -496,6 +496,41 @@ def test_a_websocket_after_requests_on_the_same_connection(cameras):
         client.sock.sendall(masked(png(1)))
         assert b'"frame":0' in client.sock.recv(1000)
         client.close()
+
+
+def test_spans_of_streams(cameras):
+    sdk = pytest.importorskip("opentelemetry.sdk.trace", reason="needs the extra otel")
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    from gristmill.serve.watch.tracing import Tracing
+
+    spans, provider = InMemorySpanExporter(), sdk.TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    with cameras(tracing=Tracing(provider)) as server:
+        with connect(server.ws + PATH) as client:
+            for level in (1, 2, BROKEN):
+                client.send(png(level))
+                heard(client)
+        answer = httpx2.post(server.http + PATH, content=png(3))
+        assert answer.status_code == 200
+        with pytest.raises(InvalidStatus):
+            connect(server.ws + "/v1/streams/cameras/no%20name").close()
+        until(lambda: len(spans.get_finished_spans()) == 3)
+    by_status = {each.attributes["http.response.status_code"]: each
+                 for each in spans.get_finished_spans()}  # fmt: skip
+    assert {status: each.name for status, each in by_status.items()} == {
+        101: "GET /v1/streams/{name}/{stream}", 200: "POST /v1/streams/{name}/{stream}",
+        400: "GET /v1/streams/{name}/{stream}",
+    }  # fmt: skip
+    held, one = by_status[101], by_status[200]
+    assert (held.attributes["gristmill.rows"], len(held.events)) == (2, 2)
+    assert (one.attributes["gristmill.rows"], len(one.events)) == (1, 1)
+    for span in (held, one):
+        assert span.attributes["gristmill.model"] == "cameras"
+        assert span.attributes["gristmill.model_seconds"] > 0
+        assert span.attributes["gristmill.queue_seconds"] >= 0
+    assert held.status.status_code.name == "UNSET"
 
 
 def test_the_document_tells_of_streams(served):

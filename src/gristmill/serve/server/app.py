@@ -27,7 +27,7 @@ from gristmill.serve.server.response import Response, Send
 from gristmill.serve.server.routes import Asking, Finder, Form, Handler, Route, Routes, shown
 from gristmill.serve.server.stream_handlers import StreamHandlers
 from gristmill.serve.server.tokens import Tokens
-from gristmill.serve.server.traced import traced
+from gristmill.serve.server.traced import traced, traced_conversations
 from gristmill.serve.watch.metrics import Metrics
 from gristmill.serve.watch.request_log import RequestLog
 
@@ -90,6 +90,9 @@ class App:
         if tracing is not None:  # nobody else pays for it: not even a question whether it is there
             self.hot = {}
             self.respond = traced(self.respond, tracing)  # type: ignore[method-assign]
+            self.converse = traced_conversations(  # type: ignore[method-assign]
+                self.converse, tracing
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -103,7 +106,8 @@ class App:
                 return
             await response.send(send)
         elif scope["type"] == "websocket":
-            await self._converse(scope, receive, send)
+            request = Request("GET", scope["path"], dict(scope["headers"]), b"")
+            await self.converse(request, receive, send)
 
     async def respond(self, request: Request, routes: Finder | None = None) -> Response:
         """Answer one request, or say why not.
@@ -297,24 +301,27 @@ class App:
         self.metrics.add_source(own.driver.samples)
         self.streams.append(own.driver)
 
-    async def _converse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Accept a WebSocket and hold its conversation, or say why not."""
+    async def converse(self, request: Request, receive: Receive, send: Send) -> int:
+        """Accept a WebSocket and hold its conversation, or say why not.
+
+        Returns the status with which it began: 101, or why not.
+        """
         began = time.monotonic()
         route: Route | None = None
-        request = Request("GET", scope["path"], dict(scope["headers"]), b"")
         try:
             request.name = request_id(request) or self._ids.next()
-            route = self._routes.find(request.path)
+            route = request.route = self._routes.find(request.path)
             self._tokens.check(request)
             conversation = route.conversation(request, receive, send)
         except Refusal as refusal:
             response = self._leave(request, route, self._refused(request, refusal), began)
             await response.refuse_websocket(send)
-            return
+            return response.status
         accepted = self._leave(request, route, Response(b"", _SWITCHING), began)
         if (await receive())["type"] == "websocket.connect":
             await send({"type": "websocket.accept", "headers": accepted.headers})
             await conversation.hold()
+        return accepted.status
 
     async def _get_page(self, _: Request) -> Response:
         facts = None if self._tokens else page_facts(list(self.models.values()))

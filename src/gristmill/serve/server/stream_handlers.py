@@ -53,7 +53,9 @@ class StreamHandlers:
         frame = Frame(
             await request.body(limits.max_body, limits.body_timeout), raw=kind == BYTES.encode()
         )
-        told = await self.driver.answer(stream, lambda: frame, call.deadline)
+        told = await self.driver.answer(stream, lambda: frame, call.deadline, call.trace)
+        if call.trace is not None:
+            call.trace.answered(self._served.name, told.answered.model, 1, cached=0, degraded=False)
         prefix = f"p{told.answered.model[:8]}-{request.name}-"
         return Response(self._writer.write(told.answered, prefix, marks_of(told)))
 
@@ -69,7 +71,9 @@ class StreamHandlers:
         """
         _check_origin(request)
         stream = name_of(request)
-        return Conversation(self.driver, stream, self._writer, receive, send, request.name)
+        return Conversation(
+            self.driver, stream, self._writer, receive, send, request.name, request.trace
+        )
 
 
 def name_of(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""Requests under the eyes of OpenTelemetry: a span around each."""
+"""Requests and conversations under the eyes of OpenTelemetry: a span around each."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from gristmill.serve.protocols.grpc_messages import SERVICE
 from gristmill.serve.server.grpc_request import GrpcRequest, code_of
 
 if TYPE_CHECKING:
-    from gristmill.serve.server.request import Request
-    from gristmill.serve.server.response import Response
+    from gristmill.serve.server.request import Receive, Request
+    from gristmill.serve.server.response import Response, Send
     from gristmill.serve.server.routes import Finder
     from gristmill.serve.watch.tracing import Tracing
 
 _PROBES = {"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
-_LEFT = 499
+_LEFT, _FAILED = 499, 500
 
 
 class Respond(Protocol):
@@ -25,6 +25,13 @@ class Respond(Protocol):
         self, request: Request, routes: Finder | None = None
     ) -> Coroutine[Any, Any, Response]:
         """Answer one request, or say why not."""
+
+
+class Converse(Protocol):
+    """What `App.converse` is."""
+
+    def __call__(self, request: Request, receive: Receive, send: Send) -> Coroutine[Any, Any, int]:
+        """Hold a conversation; return the status that it began with."""
 
 
 def traced(respond: Respond, tracing: Tracing) -> Respond:
@@ -41,7 +48,23 @@ def traced(respond: Respond, tracing: Tracing) -> Respond:
             return response
         finally:
             name, facts = _facts(request, status)
-            trace.end(name, facts, failed=status >= 500)
+            trace.end(name, facts, failed=status >= _FAILED)
+
+    return around
+
+
+def traced_conversations(converse: Converse, tracing: Tracing) -> Converse:
+    """Return `converse` with a span around each conversation, from the handshake to its end."""
+
+    async def around(request: Request, receive: Receive, send: Send) -> int:
+        trace = request.trace = tracing.begin(request.method, request.headers)
+        status = _FAILED
+        try:
+            status = await converse(request, receive, send)
+            return status
+        finally:
+            name, facts = _facts(request, status)
+            trace.end(name, facts, failed=status >= _FAILED)
 
     return around
 

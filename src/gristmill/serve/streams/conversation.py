@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from gristmill.serve.protocols.plain import PlainAnswers
     from gristmill.serve.streams.driver import StreamDriver, Told
+    from gristmill.serve.watch.tracing import Trace
 
     Message = MutableMapping[str, Any]
 
@@ -75,6 +76,7 @@ class Conversation:
         receive: gives the next message of ASGI.
         send: takes one.
         name: of the request that began it; predictions' ids begin with it.
+        trace: its span, where spans are made: of each picture an event, and how many were answered.
     """
 
     def __init__(
@@ -85,8 +87,10 @@ class Conversation:
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
         name: str,
+        trace: Trace | None = None,
     ) -> None:
         self._driver, self._stream, self._write = driver, stream, write
+        self._trace, self._answered = trace, 0
         self._receive, self._send, self._name = receive, send, name
         self._newest: Newest[Frame] = Newest()
         self._ending: asyncio.Future[_End] = asyncio.get_running_loop().create_future()
@@ -184,7 +188,11 @@ class Conversation:
             return taken[0].value
 
         try:
-            told = await self._driver.answer(self._stream, take)
+            told = await self._driver.answer(self._stream, take, trace=self._trace)
+            self._answered += 1
+            if self._trace is not None:
+                name, model = self._driver.served.name, told.answered.model
+                self._trace.answered(name, model, self._answered, cached=0, degraded=False)
             prefix = f"p{told.answered.model[:8]}-{self._name}.{taken[0].value.number}-"
             return self._write.write(told.answered, prefix, _marks(taken) | marks_of(told))
         except Refusal as refusal:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gristmill.serve.protocols.served import Served
     from gristmill.serve.streams.conversation import Conversation
     from gristmill.serve.streams.streaming import Streamed, Streaming
+    from gristmill.serve.watch.tracing import Trace
 
 _TIDY_SECONDS = 30.0
 
@@ -69,7 +70,11 @@ class StreamDriver:
         self._tidying: asyncio.TimerHandle | None = None
 
     async def answer(
-        self, stream: str, take: Callable[[], Frame], deadline: float | None = None
+        self,
+        stream: str,
+        take: Callable[[], Frame],
+        deadline: float | None = None,
+        trace: Trace | None = None,
     ) -> Told:
         """Answer a picture when the stream's turn has come.
 
@@ -77,21 +82,25 @@ class StreamDriver:
             stream: its name.
             take: gives the picture; called when it is about to be computed.
             deadline: on the monotonic clock; when its turn must have come.
+            trace: the span that it belongs to, where spans are made.
 
         Raises:
             Refusal: 422, it is no picture that the model can answer; 503, not in time, too many
                 wait, or stopping.
             Exception: whatever the model raised.
         """
+        ran = None if trace is None else trace.model(self.served.name)
         await self._take_turn(deadline)
         try:
             frame, streaming = take(), self._current()
-            began = time.perf_counter()
+            began = time.monotonic()
             loop = asyncio.get_running_loop()
             found = await loop.run_in_executor(self._pool, _answered, streaming, stream, frame)
-            seconds = time.perf_counter() - began
+            seconds = time.monotonic() - began
         finally:
             self._turn.release()
+        if ran is not None:
+            ran(began, seconds, 1)
         self._tidy_later()
         self._frames += 1
         self._whole += found.whole
