@@ -89,3 +89,84 @@ def test_unknown_ids_are_refused_without_a_traceback(tables, name):
     assert answer.code in (2, 5)
     assert answer.err.startswith("error: ")
     assert "Traceback" not in answer.err
+
+
+BUNDLED = """
+from pathlib import Path
+from gristmill import step
+from gristmill.store.bundle import Bundle
+
+@step
+def rows():
+    return [1, 2]
+
+@step
+def model(rows, path: Path = Path("spam")):
+    return Bundle.open(path)
+"""
+
+
+@pytest.fixture
+def served(project, spam_bundle, tmp_path):
+    """A registered bundle that has answered two rows, one of which was corrected."""
+    import numpy as np
+
+    from gristmill.serve.runners.rows import Rows
+    from gristmill.serve.watch.prediction_log import PredictionLog
+    from gristmill.serve.watch.truth_log import Telling, TruthLog
+    from gristmill.store.project import Project
+    from gristmill.store.registry import Registry
+    from gristmill.store.runs import RunLog
+
+    project.write("pipeline.py", BUNDLED)
+    (project.root / "spam").symlink_to(spam_bundle.folder)
+    assert project("run").code == 0
+    with Project(project.root) as opened:
+        registry = Registry(opened)
+        last = RunLog(opened).last("pipeline.py", "model")
+        registry.register("filter", last.output)
+        registry.decide("filter", 1, "promote", ["first"], author="ana")
+    folder = tmp_path / "served"
+    version = spam_bundle.fingerprint
+    with PredictionLog(folder, classes=("ham", "spam")) as log:
+        name = log.name(version)
+        probs = np.array([[0.25, 0.75], [1.0, 0.0]])
+        answers = Rows({"label": ["spam", "ham"], "prob": probs.max(axis=1), "probs": probs})
+        log.note(name, version, Rows({"text": ["so what", "see you"]}), answers, ["a", "b"])
+        log.flush()
+    truths = TruthLog(folder)
+    truths.tell([Telling(f"{name}-0", "ham", who="ana", correction=True)])
+    truths.close()
+    return project, folder, f"{name}-0"
+
+
+def test_a_served_prediction_leads_to_its_bundle_and_to_the_rows(served):
+    project, folder, name = served
+    out = project("lineage", name, "--served", str(folder)).out
+    for word in ("text so what", "answered: label spam", "truth: ham", "by ana as a correction"):
+        assert word in out
+    for word in ("registered as filter 1, champion since ", "answered 2 predictions", "  rows  "):
+        assert word in out
+    assert (
+        "not among the predictions" in project("lineage", f"{name}9", "--served", str(folder)).out
+    )
+
+
+def test_from_the_rows_down_to_what_answers(served):
+    project, folder, _ = served
+    out = project("lineage", "rows", "--down", "--served", str(folder)).out
+    assert "registered as filter 1, champion since " in out
+    assert "answered 2 predictions" in out
+
+
+def test_a_registered_model_by_alias_and_version(served):
+    project, _, _ = served
+    told = project("lineage", "filter@champion", "--json").json
+    assert told == {**project("lineage", "filter@1", "--json").json, "id": "filter@champion"}
+    (bundle, _) = told["artifacts"]
+    assert bundle["kind"] == "bundle"
+    assert bundle["standing"][0].startswith("registered as filter 1, champion since ")
+    for unknown in ("filter@candidate", "filter@7", "nothing@champion"):
+        answer = project("lineage", unknown)
+        assert answer.code == 2
+        assert answer.err.startswith("error: ")

@@ -4,6 +4,7 @@ p3f2a91c0-77aa01bc-4021    prediction 4021 of the bundle 3f2a91c0...
 labels/4021                row 4021 of the newest result of step `labels`
 8d1c22/4021                the same of the artifact whose digest begins so
 labels                     the newest result of a step
+spam@champion, spam@3      a registered model, by an alias or a version
 8d1c22                     an artifact
 """
 
@@ -16,10 +17,12 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from gristmill.core.errors import UsageError
+from gristmill.store.registry import Registry
 from gristmill.store.runs import Artifact, RunLog
 from gristmill.store.tables import artifacts, executions, links
 
 _PREDICTION = re.compile(r"p([0-9a-f]{8})-([0-9a-f]{8}|[0-9a-z]+)-(.+)")
+_REGISTERED = re.compile(r"(.+)@([^@/]+)")
 _DIGEST = re.compile(r"[0-9a-f]{4,64}")
 
 
@@ -65,7 +68,22 @@ def _bundle(log: RunLog, prefix: str) -> Artifact:
     )
 
 
+def _registered(log: RunLog, model: str, which: str) -> Artifact:
+    """Find the bundle of a version of a model, which is a number or an alias."""
+    registry = Registry(log.project)
+    if which.isdigit():
+        return log.artifact(registry.version(model, int(which)).artifact)
+    aliases = registry.aliases(model)
+    if which not in aliases:
+        known = ", ".join(aliases) or "none"
+        raise UsageError(f"model {model!r} has no alias {which!r}", fix=f"its aliases: {known}")
+    return log.artifact(registry.version(model, aliases[which].version).artifact)
+
+
 def _named(log: RunLog, name: str) -> Artifact:
+    registered = _REGISTERED.fullmatch(name)
+    if registered:
+        return _registered(log, registered[1], registered[2])
     query = (
         select(links.c.artifact)
         .join(executions, executions.c.id == links.c.execution)
@@ -81,6 +99,6 @@ def _named(log: RunLog, name: str) -> Artifact:
         return log.artifact(name)
     raise UsageError(
         f"nothing in this project is called {name!r}",
-        fix="give a prediction id, STEP, STEP/ROW, or the first digits of an artifact; "
-        "`gristmill runs last` lists steps and artifacts",
+        fix="give a prediction id, STEP, STEP/ROW, MODEL@ALIAS, or the first digits of an "
+        "artifact; `gristmill runs last` lists steps and artifacts",
     )

@@ -193,6 +193,13 @@ class Registry:
             fix=f"its versions: 1 to {versions[-1].version}",
         )
 
+    def versions_of(self, artifact: str) -> list[ModelVersion]:
+        """Return the versions, of any model, that an artifact is."""
+        query = select(versions).where(versions.c.artifact == artifact)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(versions.c.model)).mappings()
+            return [ModelVersion(**row) for row in rows]
+
     def history(self, model: str) -> list[Decision]:
         """Return the log of a model, oldest first."""
         with self._database.read() as connection:

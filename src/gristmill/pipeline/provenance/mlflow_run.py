@@ -12,12 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
-
 from gristmill.core.errors import GristmillError
 from gristmill.store.bundle import Bundle
 from gristmill.store.registry import Registry
-from gristmill.store.tables import versions
 
 if TYPE_CHECKING:
     from gristmill.store.runs import Artifact, Execution, RunLog, RunRecord
@@ -243,13 +240,8 @@ class _Export:
                 (Path(folder) / "MLmodel").write_text(described)
                 self.client.log_artifacts(told.run, folder, path)
             self.client.log_artifacts(told.run, str(bundle.folder), f"{path}/bundle")
-        for model, version in self._registered(artifact.digest):
-            self._register(told, model, version, path, artifact)
-
-    def _registered(self, digest: str) -> list[tuple[str, int]]:
-        query = select(versions.c.model, versions.c.version).where(versions.c.artifact == digest)
-        with self.log.project.database.read() as connection:
-            return [(row.model, row.version) for row in connection.execute(query)]
+        for known in Registry(self.log.project).versions_of(artifact.digest):
+            self._register(told, known.model, known.version, path, artifact)
 
     def _register(
         self, told: MlflowRun, model: str, version: int, path: str, artifact: Artifact
