@@ -101,7 +101,7 @@ class Progression(Closing):
         except BaseException:
             self.close()
             for visit in [*self._busy, *(visit for _, visit in self._resting)]:
-                self._end(self._filled("stopped", visit.why, visit.key, None), visit)
+                self._end(self._filled("stopped", self._reason(visit), visit.key, None), visit)
             raise
 
     def close(self) -> None:
@@ -253,11 +253,15 @@ class Progression(Closing):
         visit.started = time.time()
         if visit.step.timeout is not None:
             visit.deadline = time.monotonic() + visit.step.timeout
-        if not visit.tries:
+        again = f"try {len(visit.tries) + 1} of {visit.step.retries + 1}"
+        self.record.running(visit.step, again if visit.tries else self._reason(visit))
+
+    def _reason(self, visit: _Visit) -> str:
+        """Say why a step runs, compared with the last time."""
+        if not visit.why:
             last = self.log.last(self.record.pipeline.name, visit.step.name)
-            reasons = ["forced"] if visit.force else visit.key.reasons(last)
-            visit.why = ", ".join(reasons)
-        self.record.running(visit.step, visit.why)
+            visit.why = "forced" if visit.force else ", ".join(visit.key.reasons(last))
+        return visit.why
 
     def _found(self, visit: _Visit, output: str | None) -> None:
         """Another run has done the step while this one waited for its lock."""
@@ -270,7 +274,7 @@ class Progression(Closing):
         if result.error is not None and result.passing and len(visit.tries) < visit.step.retries:
             self._rest(visit, result)
             return
-        draft = self._filled("done", visit.why, visit.key, result.output)
+        draft = self._filled("done", self._reason(visit), visit.key, result.output)
         draft = replace(draft, seconds=result.seconds)
         if result.verdict is not None and result.output is not None:
             self.result.verdicts[result.output] = result.verdict

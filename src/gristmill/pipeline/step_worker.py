@@ -31,7 +31,7 @@ from gristmill.pipeline.graph import Pipeline
 from gristmill.pipeline.keys import StepKey
 from gristmill.pipeline.load import load_pipeline
 from gristmill.pipeline.run_engine import RunEngine
-from gristmill.pipeline.step_call import StepCall
+from gristmill.pipeline.step_call import StepCall, StepResult
 from gristmill.store.project import Project, using
 from gristmill.store.runs import RunLog
 
@@ -113,27 +113,21 @@ class _Worker:
 
     def _do(self, order: messages.Order) -> None:
         """Do a step, under the lock of its key until the run says that it is written down."""
+        try:
+            call = self._call(order)
+        except Exception as error:  # of the user's file, which may have changed
+            self.tell(messages.Ended(failure=_told(error)))
+            self._next()
+            return
         with self.log.project.lock(f"step-{order.key}"):
             done = None if order.force else self.log.find_result(order.key)
             if done is not None:
                 self.tell(messages.Ended(output=done.output, found=True))
             else:
-                self.engine.open()
                 self.tell(messages.Began())
                 with self.engine.in_force():
-                    self.tell(self._called(order))
+                    self.tell(_ended(call.go(force=order.force)))
             self._next()
-
-    def _called(self, order: messages.Order) -> messages.Ended:
-        try:
-            call = self._call(order)
-        except Exception as error:  # of the user's file, which may have changed
-            return messages.Ended(failure=_told(error))
-        done = call.go(force=order.force)
-        failure = None if done.error is None else _told(done.error)
-        return messages.Ended(
-            done.seconds, done.output, done.verdict, failure, done.passing, done.elements
-        )
 
     def _call(self, order: messages.Order) -> StepCall:
         """Prepare the call, if the code here is still that of the run."""
@@ -149,7 +143,15 @@ class _Worker:
                 where=f"step {step.name!r}",
                 fix="run again: finished steps are kept",
             )
+        self.engine.open()
         return StepCall(self.log, self.run, pipeline, key)
+
+
+def _ended(done: StepResult) -> messages.Ended:
+    failure = None if done.error is None else _told(done.error)
+    return messages.Ended(
+        done.seconds, done.output, done.verdict, failure, done.passing, done.elements
+    )
 
 
 def _told(error: Exception) -> Failure:
