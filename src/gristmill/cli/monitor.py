@@ -80,20 +80,22 @@ def command(
     """
     from gristmill.store.project import find_project
 
-    with find_project(folder) as project:
-        plan = _plan(project, model)
-        if show:
-            _print_log(project, plan, as_json)
-            return
-
-        def once(stopped: Callable[[], bool] = lambda: False) -> Monitored:
+    def once(stopped: Callable[[], bool] = lambda: False) -> Monitored:
+        # Opened anew for each look, so that what is edited in gristmill.toml holds for the next.
+        with find_project(folder) as project:
+            plan = _plan(project, model)
             return _look(project, plan, served, dry_run, page, junit, as_json, stopped)
 
-        if every is not None:
-            _go_on(project, plan, every, once)
-            return
-        found = once()
-    click.get_current_context().exit(found.exit_code)
+    if show or every is not None:
+        with find_project(folder) as project:
+            plan = _plan(project, model)
+            if show:
+                _print_log(project, plan, as_json)
+                return
+            last = _last_look(project, plan)
+    if every is None:
+        click.get_current_context().exit(once().exit_code)
+    _go_on(last, every, once)
 
 
 def _plan(project: Project, model: str | None) -> MonitorPlan:
@@ -101,6 +103,12 @@ def _plan(project: Project, model: str | None) -> MonitorPlan:
 
     named = {} if model is None else {"model": model}
     return MonitorPlan.parse({**project.settings.monitor, **named})
+
+
+def _last_look(project: Project, plan: MonitorPlan) -> float:
+    from gristmill.pipeline.monitoring.looking import last_look
+
+    return last_look(project, plan)
 
 
 def _look(
@@ -123,22 +131,17 @@ def _look(
     return found
 
 
-def _go_on(
-    project: Project,
-    plan: MonitorPlan,
-    every: str,
-    once: Callable[[Callable[[], bool]], Monitored],
-) -> None:
+def _go_on(last: float, every: str, once: Callable[[Callable[[], bool]], Monitored]) -> None:
     """Look again and again until Ctrl-C or SIGTERM; the first time when it is due."""
+    from gristmill.cli.failures import as_gristmill_error
     from gristmill.cli.stopping import stopping_well
     from gristmill.core.errors import GristmillError, UsageError
     from gristmill.core.quantities import parse_seconds
-    from gristmill.pipeline.monitoring.looking import last_look
 
     pause = parse_seconds(every)
     if not pause > 0:
         raise UsageError(f"expected a time above 0, found {every!r}", where="--every")
-    due = last_look(project, plan) + pause
+    due = last + pause
     with stopping_well() as stopped:
         while not stopped():
             if time.time() < due:
@@ -147,9 +150,10 @@ def _go_on(
             due = time.time() + pause
             try:
                 once(stopped)
-            except GristmillError as error:
+            except (GristmillError, OSError) as error:
                 # A disk that is full or a version that is just being written is no reason to stop.
-                print_error(error)
+                known = error if isinstance(error, GristmillError) else as_gristmill_error(error)
+                print_error(known)
             say()
 
 

@@ -68,6 +68,18 @@ def test_hours_of_all_servers_count_and_older_ones_do_not(shop) -> None:
     assert (found.report.checked_rows, found.report.findings) == (600, [])
 
 
+def test_an_hour_that_cannot_be_read_is_left_out_and_told(shop) -> None:
+    bundle = shop.bundle("one")
+    shop.release(bundle)
+    shop.serve(bundle, all_columns(600, 3), NOW - 3600)
+    shop.serve(bundle, all_columns(600, 4))
+    (place,) = shop.served.glob("*/2026-09-21T13/server")
+    (place / "statistics.json").write_text("{")
+    found = monitor(shop.project, PLAN, served=shop.served, now=NOW)
+    assert found.report.checked_rows == 600
+    assert [each.code for each in found.report.findings] == ["damaged_hours"]
+
+
 def test_of_another_bundle_nothing_is_taken(shop) -> None:
     old, new = shop.bundle("one"), shop.bundle("two", 0.1)
     shop.release(old)

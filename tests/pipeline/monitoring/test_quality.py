@@ -26,7 +26,7 @@ def seen(rows, evidence=None, metrics=None, classes=tuple(CLASSES)):
     return Seen(
         version=None, promoted=None, judged=judged or None,
         bundle=SimpleNamespace(classes=list(classes), manifest=manifest),
-        statistician=None, statistics=None, newest=None,
+        statistician=None, statistics=None, damaged=0, newest=None,
         answered=AnsweredRows.of(rows), now=NOW,
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ MONITORED: dict[str, Severity] = {
     "stale_model": "warning",
     "stale_data": "warning",
     "nothing_served": "warning",
+    "damaged_hours": "warning",
     "not_comparable": "info",
 }
 """The codes of monitoring with their severities."""

@@ -55,6 +55,13 @@ def drift_report(seen: Seen, plan: MonitorPlan, name: str) -> Report:
 
 def _untold(seen: Seen, hours: int) -> Iterator[Finding]:
     """Yield why nothing is said of drift, where that is so: silence must not read as calm."""
+    if seen.damaged:
+        yield finding(
+            "damaged_hours",
+            f"{seen.damaged} kept hours of a server cannot be read and are left out",
+            seen.damaged,
+            fix="remove them: they are of another version, or were copied in part",
+        )
     if seen.statistician.schema is None:
         yield finding(
             "not_comparable",

@@ -43,6 +43,7 @@ class Seen:
         bundle: what answers.
         statistician: compares with what its bundle says of the training data.
         statistics: of what was served in the last hours; None where there is nothing.
+        damaged: how many of these hours cannot be read.
         newest: end of the last hour in which something was served, in seconds since 1970.
         answered: predictions that were kept.
         now: the time of the look.
@@ -54,6 +55,7 @@ class Seen:
     bundle: Bundle
     statistician: ServedStatistics
     statistics: Statistics | None
+    damaged: int
     newest: float | None
     answered: AnsweredRows
     now: float
@@ -94,16 +96,18 @@ def look(project: Project, model: str, plan: MonitorPlan, served: Path, now: flo
     statistician = ServedStatistics.of(bundle)
     folders = served_folders(served, bundle)
     profiles = [ServedProfile(statistician, each, clock=lambda: now) for each in folders]
+    since = now - (plan.seconds("truth_within") or 0.0)
     return Seen(
-        version,
-        promoted,
-        judged[-1] if judged else None,
-        bundle,
-        statistician,
-        _recent(statistician, profiles, plan.hours),
-        _newest(profiles),
-        AnsweredRows.of(_kept(served, bundle, now - (plan.seconds("truth_within") or 0.0), now)),
-        now,
+        version=version,
+        promoted=promoted,
+        judged=judged[-1] if judged else None,
+        bundle=bundle,
+        statistician=statistician,
+        statistics=_recent(statistician, profiles, plan.hours),
+        damaged=sum(profile.damaged for profile in profiles),
+        newest=_newest(profiles),
+        answered=AnsweredRows.of(_kept(served, bundle, since, now)),
+        now=now,
     )
 
 
