@@ -129,9 +129,10 @@ class Prompt:
 
     name, inputs, outputs, classes = "prompt", (), (), ()
     fails = False
+    scale = 1
 
     def ask(self, rows, call_, told):
-        answered = Answered(rows=Rows({"y": np.arange(rows.count)}), model="abc")
+        answered = Answered(rows=Rows({"y": np.arange(rows.count) * self.scale}), model="abc")
         told(RuntimeError("no") if self.fails else answered)
         return lambda: None
 
@@ -153,6 +154,18 @@ def test_what_is_asked_without_a_coroutine_is_kept_too(keep, tmp_path):
     kept = list(kept_predictions(tmp_path))
     assert [each.name for each in kept] == [f"{heard[0].prediction}-{row}" for row in range(2)]
     assert [each.answer for each in kept] == [{"y": 0}, {"y": 1}]
+
+
+def test_an_answer_that_is_no_number_is_refused_and_not_kept(keep, endpoint, tmp_path):
+    (answered,) = run(keep(endpoint), (texts("nan"), call()))
+    assert not answered.prediction
+    prompt, heard = Prompt(), []
+    prompt.scale = np.nan
+    route = keep(prompt)
+    route.ask(texts("a"), call(), heard.append)
+    asyncio.run(route.close())
+    assert not heard[0].prediction
+    assert list(kept_predictions(tmp_path)) == []
 
 
 def test_an_endpoint_without_a_short_way_has_none_here_either(keep, endpoint):

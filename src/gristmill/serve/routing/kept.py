@@ -13,6 +13,7 @@ import numpy as np
 
 from gristmill.serve.online.endpoint import Prompt
 from gristmill.serve.routing.composite import Composite
+from gristmill.serve.runners.finite import are_finite
 from gristmill.serve.runners.rows import Ragged, Rows
 from gristmill.serve.watch.metrics import Sample
 from gristmill.store.bundle import Field
@@ -78,7 +79,7 @@ class Kept(Composite):
         """
         asked = self._without_key(rows) if self._own_key else rows
         answered = await self.members[0].answer(asked, call)
-        if self._draws() >= self._rate:
+        if self._draws() >= self._rate or not _is_sent(answered.rows):
             return answered
         name = self._name(answered)
         self._note(name, rows, asked, call, answered)
@@ -124,7 +125,7 @@ class Kept(Composite):
     def _hear(
         self, rows: Rows, asked: Rows, call: Call, told: Told, outcome: Answered | Exception
     ) -> None:
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, Exception) or not _is_sent(outcome.rows):
             told(outcome)
             return
         name = self._name(outcome)
@@ -150,3 +151,8 @@ class Kept(Composite):
     def _without_key(self, rows: Rows) -> Rows:
         columns = {name: column for name, column in rows.columns.items() if name != self._key}
         return Rows(columns, rows.count)
+
+
+def _is_sent(rows: Rows) -> bool:
+    """Say whether an answer leaves the server: what is no number is refused at the door."""
+    return rows.finite or are_finite(rows)
