@@ -31,16 +31,47 @@ def _shape(states: list[str]) -> str:
     return _pair(_shape(states[:half]), _shape(states[half:]))
 
 
-@given(st.integers(1, 200), st.integers(1, 40))
-def test_runs_of_any_number_of_workers_give_one_tree(parts: int, workers: int) -> None:
+@given(st.integers(1, 200), st.integers(1, 40), st.booleans())
+def test_runs_of_any_number_of_workers_give_one_tree(
+    parts: int, workers: int, is_known: bool
+) -> None:
     states = [chr(0x4E00 + number) for number in range(parts)]
     tree = MergeTree(_pair)
-    for length, run in aligned_runs(states, workers):
+    for length, run in aligned_runs(states if is_known else iter(states), workers):
         assert len(run) <= length
         total = added_up(run, _pair)
         assert total is not None
         tree.push(total, length)
     assert tree.total() == added_up(states, _pair) == _shape(states)
+
+
+@given(st.integers(1, 500), st.integers(1, 16))
+def test_runs_of_a_known_number_end_short(parts: int, workers: int) -> None:
+    lengths = [length for length, _ in aligned_runs(range(parts), workers)]
+    assert sum(lengths) == parts
+    done = 0
+    for length in lengths:
+        assert length == 1 or 2 * length * workers <= parts - done
+        done += length
+    assert len(lengths) <= parts // 8 + 8 * workers
+
+
+@given(st.integers(1, 64), st.data())
+def test_gaps_leave_all_other_places_as_they_are(parts: int, data: st.DataObject) -> None:
+    states = [chr(0x4E00 + number) for number in range(parts)]
+    gaps = data.draw(st.sets(st.integers(0, parts - 1), max_size=parts - 1))
+
+    def shape(first: int, last: int) -> str:
+        if last - first == 1:
+            return "" if first in gaps else states[first]
+        half = 1 << (last - first - 1).bit_length() - 1
+        one, two = shape(first, first + half), shape(first + half, last)
+        return _pair(one, two) if one and two else one or two
+
+    tree = MergeTree(_pair)
+    for number, state in enumerate(states):
+        tree.push(None if number in gaps else state)
+    assert tree.total() == shape(0, parts)
 
 
 def test_a_tree_of_nothing_has_no_total() -> None:
@@ -50,7 +81,7 @@ def test_a_tree_of_nothing_has_no_total() -> None:
 
 @pytest.mark.parametrize(("workers", "least"), [(1, 1), (2, 1), (16, 1), (17, 2), (1000, 64)])
 def test_runs_grow_with_what_is_done_and_with_the_workers(workers: int, least: int) -> None:
-    lengths = [length for length, _ in aligned_runs(range(200_000 * least), workers)]
+    lengths = [length for length, _ in aligned_runs(iter(range(200_000 * least)), workers)]
     assert lengths[0] == least
     assert max(lengths) == 8 * least
     starts, small = 0, least

@@ -10,7 +10,7 @@ bits as that of one process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar, cast
@@ -23,7 +23,7 @@ T = TypeVar("T")
 _WORKERS_MERGED = 16
 """Workers whose states one process can add up beside them: a state of 20 columns takes a twentieth
 of the time that its part took, to be unpacked and added."""
-_EVEN = 16
+_EVEN = 8
 _LONGEST = 8
 
 
@@ -78,8 +78,10 @@ def added_up(states: Iterable[S], add: Callable[[S, S], S]) -> S | None:
 def aligned_runs(items: Iterable[T], workers: int) -> Iterator[tuple[int, list[T]]]:
     """Cut items into runs that are subtrees, for workers that add up the states of a run.
 
-    Runs grow with what is done, to eight times their first length: the last one is never a large
-    part of the work, and the more workers there are, the fewer states each sends.
+    Of items whose number is known, runs begin long and end short (guided self-scheduling:
+    Polychronopoulos and Kuck 1987), each at most half of what is left for a worker. Else they grow
+    with what is done. Either way to eight times the shortest: the last one is never a large part of
+    the work. The more workers there are, the fewer states each sends.
 
     Yields:
         How many parts a run has, for `MergeTree.push`, and its items; the last run may have fewer.
@@ -88,9 +90,12 @@ def aligned_runs(items: Iterable[T], workers: int) -> Iterator[tuple[int, list[T
     least = 1
     while least * _WORKERS_MERGED < workers:
         least *= 2
+    total = len(items) if isinstance(items, Sized) else None
     while True:
+        # A run of twice the length is begun where this is left, or done, for each worker.
+        room = done // _EVEN if total is None else total - done
         length = least
-        while length < _LONGEST * least and done >= 2 * length * _EVEN * workers:
+        while length < _LONGEST * least and room >= 2 * 2 * length * workers:
             length *= 2
         # A run is a subtree where as many items lie before it as a multiple of its length.
         while done % length:

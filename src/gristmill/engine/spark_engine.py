@@ -101,7 +101,7 @@ class SparkEngine(Mapping):
         """Ask all workers what they have installed; done when the connection is new.
 
         Raises:
-            UsageError: they cannot tell, or have another Python or another gristmill.
+            UsageError: they cannot tell, or have another Python, Polars or gristmill.
         """
         tasks = self._slots()
         spread = self._context.parallelize(range(tasks), tasks)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TypeVar
 
 from gristmill.core.errors import DataError, StepError, UsageError
@@ -115,19 +114,22 @@ def map_runs(
     """
     under_way = deque[tuple[int, list[FilePart]]]()
 
+    parts = table_parts(stream, rows)
+
     def items() -> Iterator[list[FilePart]]:
-        for parts, run in _runs(table_parts(stream, rows), engine.parallelism):
-            under_way.append((parts, run))
+        # Where types are known, so are all parts: nothing but footers is read for them.
+        for length, run in _runs(list(parts) if stream.same_types else parts, engine.parallelism):
+            under_way.append((length, run))
             yield run
 
     first: Outcome[S] | None = None
     is_any = False
     with closing(engine.attempts(work, items())) as outcomes:
         for outcome in outcomes:
-            parts, run = under_way.popleft()
+            length, run = under_way.popleft()
             if outcome.ok:
                 is_any = True
-                yield outcome.value, parts, sum(part.rows for part in run)
+                yield outcome.value, length, sum(part.rows for part in run)
                 continue
             if failed is None:
                 named(run, outcome).get()
@@ -155,10 +157,8 @@ def _one_by_one(
         yield from zip(run, outcomes, strict=True)
 
 
-def _runs(parts: Iterator[FilePart], workers: int) -> Iterator[tuple[int, list[FilePart]]]:
+def _runs(parts: Iterable[FilePart], workers: int) -> Iterator[tuple[int, list[FilePart]]]:
     """Cut parts into runs; those that hold their rows travel one by one."""
-    for first in parts:
-        if any(isinstance(piece, HeldRows) for piece in first.pieces):
-            yield from ((1, [part]) for part in chain([first], parts))
-        else:
-            yield from aligned_runs(chain([first], parts), workers)
+    if isinstance(parts, list) and any(isinstance(p, HeldRows) for p in parts[0].pieces):
+        return ((1, [part]) for part in parts)
+    return aligned_runs(parts, workers)
