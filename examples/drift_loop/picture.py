@@ -34,7 +34,8 @@ def write_page(path: Path, name: str, stream: Stream, rows: Sequence[Row]) -> Pa
     page.figure(
         lambda width: replay_chart(rows, width),
         "The same rows, answered by the first version and by those that the loop put in its place. "
-        "Whiskers are 95 % intervals; a dashed line is a new version.",
+        "Whiskers are 95 % intervals, a dashed line is a new version. Below 0 in the lowest panel, "
+        "always saying the base rate would do better.",
     )
     page.section("Period by period").table(_COLUMNS, [_cells(row) for row in rows])
     looks = page.section("What monitoring said")
@@ -66,7 +67,7 @@ def replay_chart(rows: Sequence[Row], width: float) -> Markup:
     names = (
         'share of "yes"',
         "area under the ROC curve; 0.5 is a guess",
-        "log loss saved on the base rate; below 0 the base rate would be better",
+        "log loss saved on the base rate",
     )
     shapes = [key]
     for scale, name in zip(scales, names, strict=True):
