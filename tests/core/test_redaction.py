@@ -6,7 +6,7 @@ import json
 from urllib.parse import quote, urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gristmill.core import redaction
@@ -22,6 +22,7 @@ def nothing_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=6)
 
 
+@settings(max_examples=40)
 @given(TEXTS, TEXTS, TEXTS)
 def test_no_spelling_stays(secret: str, before: str, after: str) -> None:
     redaction._hidden.clear()

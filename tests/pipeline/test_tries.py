@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gristmill.core.errors import DataError, GateError, LabelError, StepError, UsageError
@@ -31,6 +31,7 @@ def after(fetch):
 """
 
 
+@settings(max_examples=40)
 @given(st.floats(0.001, 100), st.integers(1, 200), st.text())
 def test_waits_double_within_their_jitter_and_depend_on_the_key_alone(
     first: float, failed: int, key: str
