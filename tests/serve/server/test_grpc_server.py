@@ -16,10 +16,13 @@ from gristmill.serve.protocol import Limits
 from gristmill.serve.protocols.grpc_messages import SERVICE, messages
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.server.grpc_beside import grpc_beside
+from gristmill.serve.server.keeping import kept
 from gristmill.serve.server.lifecycle import serve
 from gristmill.serve.server.listener import listen
 from gristmill.serve.server.settings import Settings
 from gristmill.serve.server.tokens import Tokens
+from gristmill.serve.watch.keeping import Keeping
+from gristmill.serve.watch.kept_predictions import kept_predictions, served_folder
 
 grpc = pytest.importorskip("grpc", reason="grpcio is not installed (extra grpc)")
 
@@ -224,6 +227,23 @@ def test_metadata_and_parameters_say_how_it_is_asked(make_app, endpoint):
     # 50 s of gRPC's own, one of the parameter, nine of the header which are less than gRPC's 20.
     assert second.deadline < third.deadline < first.deadline
     assert first.deadline > clock + 40
+
+
+def test_a_kept_prediction_has_its_name_and_the_callers_id(make_app, endpoint, tmp_path):
+    app = make_app()
+    settings = Settings(watch_folder=str(tmp_path), keep=Keeping())
+    app.first.endpoint = route = kept(endpoint, settings)
+
+    async def main():
+        async with serving(app) as call:
+            answer = await call("ModelInfer", parity("a", id="order-7"))
+        await route.close()
+        return answer
+
+    answer = run(main)
+    (found,) = kept_predictions(served_folder(tmp_path, "parity"))
+    assert (found.key, answer.id) == ("order-7", "order-7")
+    assert found.name == answer.parameters["prediction"].string_param + "-0"
 
 
 def test_the_caller_gives_up(make_app, endpoint):

@@ -211,3 +211,23 @@ def test_servers_beside_each_other_take_truths_of_each_others_predictions(
     asyncio.run(one.close())
     found = list(kept_predictions(served_folder(settings.watch_folder, "parity")))
     assert [(each.inputs["text"], each.truth) for each in found] == [("a", "odd"), ("b", "odd")]
+
+
+def test_a_model_of_tensors_takes_a_key_beside_them(ask, make_served, settings):
+    inner = make_served("vector").endpoint
+    how = Settings(watch_folder=settings.watch_folder, keep=Keeping(key="order"))
+    endpoint = kept(inner, how)
+    app = App([Served(endpoint, how.limits)])
+    (field,) = inner.inputs
+    width = field.elements
+    x = {"name": field.name, "datatype": "FP32", "shape": [2, width], "data": [1.0] * 2 * width}
+    order = {"name": "order", "datatype": "BYTES", "shape": [2], "data": ["o-1", "o-2"]}
+    for inputs in ([x], [x, order]):
+        answer = ask(app, "POST", "/v2/models/vector/infer", json={"id": "r", "inputs": inputs})
+        assert answer.status_code == 200, answer.text
+    record = {field.name: [1.0] * width, "order": "o-3"}
+    assert ask(app, "POST", "/v1/predict", json=record).status_code == 200
+    asyncio.run(endpoint.close())
+    found = list(kept_predictions(served_folder(settings.watch_folder, "vector")))
+    assert [each.key for each in found] == ["r-0", "r-1", "o-1", "o-2", "o-3"]
+    assert all(each.inputs[field.name].tolist() == [1.0] * width for each in found)

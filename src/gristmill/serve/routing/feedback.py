@@ -112,7 +112,8 @@ def give_feedback(logs: Sequence[FeedbackLog], pieces: Sequence[Feedback]) -> Fe
             404,
             "no_feedback",
             "no route of this server learns from feedback",
-            fix="say keep_predictions of the model, or serve several with a selection policy",
+            fix="serve several models with a selection policy; where predictions are kept "
+            "(keep_predictions), tell /v1/models/NAME/feedback",
         )
     results = [_given(logs, piece) for piece in pieces]
     return FeedbackResponse(results, dict(Counter(each.status for each in results)))
