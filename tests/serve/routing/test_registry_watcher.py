@@ -91,6 +91,31 @@ def test_a_damaged_version_is_refused_once_and_the_old_one_goes_on(endpoint, reg
     assert asyncio.run(run()) == (False, "v0", True, "v2")
 
 
+def test_a_refused_version_is_tried_again_more_and_more_seldom(
+    endpoint, project, register, watch, tmp_path
+):
+    now = 0.0
+
+    async def run():
+        nonlocal now
+        route = Swappable("r", endpoint("spam0"), "v0")
+        watcher = watch(route, clock=lambda: now)
+        register(1, damaged=True)
+        tried = []
+        for second in range(0, 400, 10):
+            now = float(second)
+            try:
+                assert not await watcher.look()
+            except BundleError:
+                tried.append(second)
+        (graph,) = (project.home / "artifacts").rglob("graph.json")
+        graph.write_bytes((tmp_path / "bundle1" / "graph.json").read_bytes())
+        now = 10_000.0
+        return tried, await watcher.look(), route.version
+
+    assert asyncio.run(run()) == ([0, 30, 90, 210], True, "v1")
+
+
 def test_it_looks_by_itself_and_survives_a_failure(endpoint, register, watch, page):
     async def run():
         route = Swappable("r", endpoint("spam0"), "v0")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gristmill.core.errors import BundleError, GristmillError, ServeError
 from gristmill.serve.watch.metrics import Sample
@@ -28,6 +29,24 @@ log = logging.getLogger("gristmill.serve")
 OpenEndpoint = Callable[[Bundle], Awaitable["Endpoint"]]
 """Makes a checked bundle an endpoint that can answer."""
 
+_FIRST_WAIT, _LONGEST_WAIT = 30.0, 1800.0
+
+
+class _Refused(NamedTuple):
+    """A version that could not answer: its name, seconds until it is tried again, from when."""
+
+    name: str
+    wait: float
+    since: float
+
+    def waits(self, name: str, now: float) -> bool:
+        """Tell whether this version is not to be tried yet."""
+        return name == self.name and now - self.since < self.wait
+
+    def again(self, now: float) -> _Refused:
+        """Return what to remember when it was refused once more: it waits for twice as long."""
+        return _Refused(self.name, min(2 * self.wait, _LONGEST_WAIT), now)
+
 
 class RegistryWatcher:
     """Swaps what a route answers with when an alias moves.
@@ -39,6 +58,7 @@ class RegistryWatcher:
         route: what to swap; its version is `vN` while version N answers.
         open_endpoint: makes an endpoint of a bundle; runs in the event loop.
         every: seconds between looks.
+        clock: seconds, of which only differences count.
 
     Attributes:
         failures: looks and swaps that failed; the route answered on all the while.
@@ -53,12 +73,14 @@ class RegistryWatcher:
         *,
         alias: str = CHAMPION,
         every: float = 0.5,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.model, self.alias, self.route, self.every = model, alias, route, every
         self._root, self._read_only = project.root, project.read_only
         self._open_endpoint = open_endpoint
         self._task: asyncio.Task[None] | None = None
-        self._refused: str | None = None
+        self._refused: _Refused | None = None
+        self._clock = clock
         self._told = ""
         self.failures = 0
 
@@ -77,22 +99,25 @@ class RegistryWatcher:
     async def look(self) -> bool:
         """Swap if the champion has moved; say whether it was swapped.
 
-        A version that could not be opened or warmed is not tried again until the champion moves.
+        A version that could not be opened or warmed is tried again after half a minute, which
+        doubles each time up to half an hour: there may not have been enough memory, or a file was
+        put back. When the champion moves, the new one is tried at once.
 
         Raises:
             GristmillError: the registry cannot be read, or the new version is not fit to answer.
         """
         champion = await asyncio.to_thread(self._live)
         name = self.route.version if champion is None else version_name(champion)
-        if name == self._refused:
+        if self._refused is not None and self._refused.waits(name, self._clock()):
             return False
-        self._refused = None
         if champion is None or name == self.route.version:
+            self._refused = None
             return False
         if name == self.route.previous:
             await self.route.roll_back()
         else:
             await self._swap(champion, name)
+        self._refused = None
         log.info("route %s: %s of %s answers now", self.route.name, name, self.model)
         return True
 
@@ -108,7 +133,11 @@ class RegistryWatcher:
             await self.route.swap(await self._open_endpoint(bundle), name)
         except (BundleError, ServeError):
             # Of the version itself, not of the store: it would fail the same way at every look.
-            self._refused = name
+            now, before = self._clock(), self._refused
+            if before is not None and before.name == name:
+                self._refused = before.again(now)
+            else:
+                self._refused = _Refused(name, _FIRST_WAIT, now)
             raise
 
     def _live(self) -> ModelVersion | None:
