@@ -130,18 +130,17 @@ def _first_maker(digest: ColumnElement[str]) -> Select[tuple[int]]:
 
 def _makers_upwards(digest: str) -> Select[Any]:
     """Select each ancestor's digest and the number of its maker."""
-    up = select(cast(digest, links.c.artifact.type).label("digest")).cte("up", recursive=True)
-    made, read = links.alias(), links.alias()
+    start = cast(digest, links.c.artifact.type)
+    maker = _first_maker(literal(digest)).scalar_subquery()
+    up = select(start.label("digest"), maker.label("maker")).cte("up", recursive=True)
+    read = links.alias()
     further = (
-        select(read.c.artifact)
+        select(read.c.artifact, _first_maker(read.c.artifact).correlate(read).scalar_subquery())
         .select_from(up)
-        .join(made, (made.c.artifact == up.c.digest) & (made.c.role == "output"))
-        .join(read, (read.c.execution == made.c.execution) & (read.c.role == "input"))
-        .where(made.c.execution == _first_maker(up.c.digest).correlate(up).scalar_subquery())
+        .join(read, (read.c.execution == up.c.maker) & (read.c.role == "input"))
     )
     up = up.union(further)
-    maker = _first_maker(up.c.digest).correlate(up).scalar_subquery()
-    return select(up.c.digest, maker.label("maker"))
+    return select(up.c.digest, up.c.maker)
 
 
 def _uses_downwards(digest: str) -> Select[Any]:
