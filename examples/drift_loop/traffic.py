@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -43,7 +44,7 @@ class Traffic:
         self._inputs = rows.drop(ROW_ID, LABEL).with_columns(ids)
         self._late = late
         kept = list(kept_predictions(served)) if (served / PREDICTIONS).is_dir() else []
-        self._said = [float(each.answer["probs"]["yes"]) for each in kept]
+        self._said = [cast("dict[str, float]", each.answer["probs"])["yes"] for each in kept]
         self._told = sum(each.truth is not None for each in kept)
 
     def live(self, client: Client, start: int, end: int) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
@@ -20,5 +21,8 @@ def answers_given(served: Path) -> pl.DataFrame:
             ids; of a row that was asked twice it is the last answer.
     """
     kept = kept_predictions(served) if (served / PREDICTIONS).is_dir() else ()
-    rows = [(int(each.key), each.version, each.answer["probs"]["yes"]) for each in kept]
+    rows = [
+        (int(each.key), each.version, cast("dict[str, float]", each.answer["probs"])["yes"])
+        for each in kept
+    ]
     return pl.DataFrame(rows, schema=_COLUMNS, orient="row").unique(ROW_ID, keep="last")

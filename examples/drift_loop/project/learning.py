@@ -24,6 +24,7 @@ class TableNetwork(nn.Module):
         hidden: width of the hidden layers.
     """
 
+    numbers: Tensor
     mean: Tensor
     scale: Tensor
     columns: Tensor
@@ -55,7 +56,9 @@ class TableNetwork(nn.Module):
         """Return logits float32[n, 2] of float32[n, d]."""
         numbers = (rows[:, self.numbers] - self.mean) / self.scale
         codes = (rows[:, self.columns] == self.values).float()
-        return self.layers(torch.cat([numbers.clamp(-_FAR, _FAR), codes], dim=1))
+        read = torch.cat([numbers.clamp(-_FAR, _FAR), codes], dim=1)
+        logits: Tensor = self.layers(read)
+        return logits
 
 
 def _codes(column: NDArray[np.float32]) -> NDArray[np.float32]:

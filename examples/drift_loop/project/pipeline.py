@@ -110,7 +110,7 @@ def candidate(parts: dict[str, pl.DataFrame], epochs: int = 40, seed: int = 0) -
     featurizer = columns_of(learn)
     examples = train.Examples.from_table(learn, LABEL, featurizer, CLASSES)
     fitted = train.fit(
-        lambda: TableNetwork(examples.inputs), examples, classes=CLASSES, validation=0.2,
+        lambda: TableNetwork(featurizer.apply(learn)), examples, classes=CLASSES, validation=0.2,
         epochs=epochs, patience=4, lr=3e-3, batch_size=128, metric="loss", seed=seed,
         checkpoint=workdir() / "fit",
     )  # fmt: skip
