@@ -5,6 +5,9 @@ import pytest
 from gristmill.core.errors import DataError
 from gristmill.data.features import Columns, HashedNgrams
 from gristmill.pipeline import answers_of, training_profile
+from gristmill.pipeline.tensor_figures import with_tensor_figures
+from gristmill.serve.runners.rows import Ragged, Rows
+from gristmill.serve.watch.served_rows import ServedRows
 from gristmill.validate import Schema, Statistics, profile
 
 FILES = {"schema.toml", "profile/statistics.json", "profile/sketches.bin"}
@@ -78,3 +81,44 @@ def test_what_is_missing_is_named():
     assert e.value.fix == "columns are: row_id, secret, age"
     with pytest.raises(DataError, match="expected rows that the model learned from, found none"):
         training_profile(messages().head(0), HashedNgrams())
+
+
+def test_tensors_are_told_as_they_are_watched(tmp_path):
+    draw = np.random.default_rng(0)
+    pictures = draw.integers(0, 256, (60, 4, 6, 3), np.uint8)
+    lengths = draw.integers(1, 9, 60)
+    tokens = [draw.integers(0, 100, length) for length in lengths]
+    frame = pl.DataFrame({"picture": pl.Series(pictures), "tokens": [t.tolist() for t in tokens],
+                          "age": draw.normal(40, 9, 60)})  # fmt: skip
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    served = ServedRows()
+    rows = {"picture": pictures, "tokens": Ragged(np.concatenate(tokens), offsets)}
+    served.observe(Rows({**rows, "age": frame["age"].to_numpy()}), Rows({}, 60))
+    expected = pl.DataFrame(served.take().columns)
+    found = with_tensor_figures(frame)
+    assert sorted(found.columns) == ["age", "picture.mean", "tokens.length", "tokens.mean"]
+    assert found.select(sorted(found.columns)).equals(expected.select(sorted(found.columns)))
+    files = training_profile(frame, ["picture", "tokens", "age"])
+    assert set(statistics_of(files, tmp_path).features) == set(found.columns)
+    assert set(Schema.parse(files["schema.toml"].decode()).features) == {"age"}
+    assert "schema.toml" not in training_profile(frame, ["picture"])
+
+
+def test_tensors_with_nothing_to_tell():
+    frame = pl.DataFrame(
+        {
+            "empty": pl.Series([[], None, []], dtype=pl.List(pl.Float64)),
+            "some": [[1.0, 3.0], None, []],
+            "deep": [[[1, 2], [3, 6]], [[1]], []],
+            "words": [["a"], ["b"], None],
+            "array": pl.Series([[1, 2], None, [3, 5]], dtype=pl.Array(pl.UInt8, 2)),
+        }
+    )
+    assert with_tensor_figures(frame).to_dict(as_series=False) == {
+        "empty.mean": [None] * 3,
+        "some.length": [2, None, 0],
+        "some.mean": [2.0, None, None],
+        "deep.length": [2, 1, 0],
+        "deep.mean": [3.0, 1.0, None],
+        "array.mean": [1.5, None, 4.0],
+    }

@@ -17,6 +17,7 @@ from gristmill.core.errors import DataError
 from gristmill.data.table import TableLike, as_table
 from gristmill.pipeline.lean_statistics import shipped
 from gristmill.pipeline.served_statistics import FILES, PROFILE, SCHEMA
+from gristmill.pipeline.tensor_figures import with_tensor_figures
 from gristmill.serve.watch.served_rows import PREDICTION
 from gristmill.validate import Schema, profile
 
@@ -38,8 +39,10 @@ def training_profile(
 ) -> dict[str, bytes]:
     """Return the files that tell a server what training data look like, by path in the bundle.
 
-    They hold no row and no text of the data; `lean_statistics` says what they do hold. Equal rows
-    give equal files. A column takes about 10 kB, 25 kB at most; of a model with more than 256
+    They hold no row and no text of the data; `lean_statistics` says what they do hold. Of tensors
+    (columns of arrays or lists of numbers, such as pictures) they hold what `tensor_figures` makes
+    of them, which the schema knows nothing of; it is left out where there are only tensors. Equal
+    rows give equal files. A column takes about 10 kB, 25 kB at most; of a model with more than 256
     columns the first 256 are profiled.
 
     Args:
@@ -57,9 +60,13 @@ def training_profile(
     columns = list(inputs if isinstance(inputs, Sequence) else inputs.columns)
     _check(table, columns)
     # Requests spell true and false as the numbers that a model reads.
-    read = table.select(columns[:MOST_COLUMNS]).with_columns(pl.col(pl.Boolean).cast(pl.Int64))
+    asked = table.select(columns[:MOST_COLUMNS]).with_columns(pl.col(pl.Boolean).cast(pl.Int64))
+    read = with_tensor_figures(asked)
     statistics = profile(read, name=_NAME, sample_rows=0, kinds=_kinds(read, schema))
-    files = {SCHEMA: (schema or Schema.infer(statistics)).text.encode()}
+    plain = {name: found for name, found in statistics.features.items() if name in asked.columns}
+    if schema is None and plain:
+        schema = Schema.infer(replace(statistics, features=plain))
+    files = {} if schema is None else {SCHEMA: schema.text.encode()}
     if answers:
         named = {PREDICTION + name: list(values) for name, values in answers.items()}
         given = pl.DataFrame(named)
