@@ -13,6 +13,7 @@ from gristmill.core.errors import StepError
 from gristmill.core.processes.place import allowed_processors
 from gristmill.engine.failures import WorkerDiedError, check_count, name_of
 from gristmill.engine.mapping import Mapping
+from gristmill.engine.ordered_attempts import OrderedAttempts
 from gristmill.engine.outcome import Outcome
 from gristmill.engine.protocol import Actor
 from gristmill.engine.worker import Worker, sendable
@@ -21,7 +22,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 _ITEMS_AHEAD = 2
 _TRIES = 3
-_END = object()
 
 
 class LocalProcesses(Mapping):
@@ -108,32 +108,16 @@ class _Item:
     deaths: int = 0
 
 
-class _Job:
-    """Attempts under way: who works on what, and the outcomes that wait for their turn."""
+class _Job(OrderedAttempts):
+    """Attempts under way: who works on what."""
 
     def __init__(
         self, name: str, payload: bytes, items: Iterator[Any], spare: list[Worker], limit: int
     ) -> None:
-        self.name, self.payload, self.items = name, payload, items
-        self.spare, self.limit = spare, limit
+        super().__init__(name, items, _ITEMS_AHEAD * limit)
+        self.payload, self.spare, self.limit = payload, spare, limit
         self.free: list[Worker] = []
-        self.busy: dict[Connection, tuple[Worker, _Item]] = {}
-        self.waiting: dict[int, Outcome[Any]] = {}
-        self.taken = self.given = 0
-        self.more, self.cancelled = True, False
-
-    def outcomes(self) -> Iterator[Outcome[Any]]:
-        """Yield the outcomes in order."""
-        while True:
-            self._hand_out()
-            if self.given in self.waiting:
-                outcome = self.waiting.pop(self.given)
-                self.given += 1
-                yield outcome
-            elif self.busy:
-                self._collect()
-            else:
-                return
+        self.cancelled = False
 
     def cancel(self) -> None:
         """End the processes; whoever waits for an outcome, in any thread, gets an error."""
@@ -151,24 +135,13 @@ class _Job:
         self.free, self.busy = [], {}
         return kept
 
-    def _hand_out(self) -> None:
-        """Give items to free workers, a few items ahead of the outcomes."""
-        while self.more and self._has_worker() and self._is_near():
-            value = next(self.items, _END)
-            if value is _END:
-                self.more = False
-                return
-            item = _Item(self.taken, value)
-            self.taken += 1
-            self._start(item)
-
-    def _has_worker(self) -> bool:
+    def _has_room(self) -> bool:
         return bool(self.free) or len(self.busy) < self.limit
 
-    def _is_near(self) -> bool:
-        return self.taken - self.given < _ITEMS_AHEAD * self.limit
+    def _start(self, number: int, item: Any) -> None:
+        self._begin(_Item(number, item))
 
-    def _start(self, item: _Item) -> None:
+    def _begin(self, item: _Item) -> None:
         try:
             worker = self.free.pop() if self.free else self._prepared(item)
             try:
@@ -179,8 +152,8 @@ class _Job:
         except WorkerDiedError as error:
             self._died(item, error)
         except StepError as error:
-            error.where = error.where or self._place(item)
-            self.waiting[item.number] = Outcome(error=error)
+            error.where = error.where or self._place(item.number)
+            self.done[item.number] = Outcome(error=error)
         else:
             self.busy[worker.connection] = (worker, item)
 
@@ -194,7 +167,7 @@ class _Job:
     def _loaded(self, worker: Worker, item: _Item) -> Worker:
         try:
             worker.load(self.payload)
-            worker.receive(self._place(item)).get()
+            worker.receive(self._place(item.number)).get()
         except BaseException:
             worker.stop()
             raise
@@ -203,26 +176,23 @@ class _Job:
     def _collect(self) -> None:
         for connection in wait(list(self.busy)):
             worker, item = self.busy.pop(cast("Connection", connection))
-            outcome = worker.receive(self._place(item))
+            outcome = worker.receive(self._place(item.number))
             if isinstance(outcome.error, WorkerDiedError):
                 worker.stop()
                 self._died(item, outcome.error)
             else:
-                self.waiting[item.number] = outcome
+                self.done[item.number] = outcome
                 self.free.append(worker)
 
     def _died(self, item: _Item, error: WorkerDiedError) -> None:
         """Try an item again in another process, unless that has been done often enough."""
         item.deaths += 1
         if item.deaths < _TRIES and not self.cancelled:
-            self._start(item)
+            self._begin(item)
             return
         if item.deaths == _TRIES:
             error.message += f", in each of {_TRIES} tries"
-        self.waiting[item.number] = Outcome(error=error)
-
-    def _place(self, item: _Item) -> str:
-        return f"{self.name}, item {item.number}"
+        self.done[item.number] = Outcome(error=error)
 
 
 class ProcessActor:

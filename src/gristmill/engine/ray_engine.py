@@ -13,6 +13,7 @@ from gristmill.core.errors import StepError, UsageError
 from gristmill.core.processes.place import thread_limits
 from gristmill.engine.failures import check_count, name_of, not_sendable
 from gristmill.engine.mapping import Mapping
+from gristmill.engine.ordered_attempts import OrderedAttempts
 from gristmill.engine.outcome import Outcome
 from gristmill.engine.protocol import Actor
 from gristmill.engine.ray_actor import RayActor
@@ -27,7 +28,6 @@ R = TypeVar("R")
 _ITEMS_AHEAD = 2
 _RETRIES = 2
 _ROOM_SECONDS = 120.0
-_END = object()
 
 
 @dataclass(frozen=True)
@@ -226,32 +226,16 @@ class RayEngine(Mapping):
         )
 
 
-class _Job:
-    """Attempts under way: references to results, in the order of the items."""
+class _Job(OrderedAttempts):
+    """Attempts under way: references to results."""
 
     def __init__(
         self, name: str, work: Work, items: Iterator[Any], task: Any, *, busy: int, ahead: int
     ) -> None:
-        self.name, self.work, self.items, self.task = name, work, items, task
-        self.most_busy, self.most_ahead = busy, ahead
-        self.busy: dict[Any, int] = {}
-        self.done: dict[int, Any] = {}
-        self.taken = self.given = 0
-        self.more, self.cancelled = True, False
+        super().__init__(name, items, ahead)
+        self.work, self.task, self.most_busy = work, task, busy
+        self.cancelled = False
         self._waiting = threading.Lock()
-
-    def outcomes(self) -> Iterator[Outcome[Any]]:
-        """Yield the outcomes in order."""
-        while True:
-            self._hand_out()
-            if self.given in self.done:
-                outcome = self._outcome(self.done.pop(self.given))
-                self.given += 1
-                yield outcome
-            elif self.busy:
-                self._collect()
-            else:
-                return
 
     def cancel(self) -> None:
         """End the tasks; whoever waits for an outcome, in any thread, gets an error."""
@@ -265,28 +249,20 @@ class _Job:
         with self._waiting:  # a connection must not end under who uses it
             return
 
-    def _hand_out(self) -> None:
-        """Give out items, a few ahead of the results."""
+    def _has_room(self) -> bool:
+        return len(self.busy) < self.most_busy
+
+    def _start(self, number: int, item: Any) -> None:
         from ray import cloudpickle
 
-        while (
-            self.more
-            and len(self.busy) < self.most_busy
-            and self.taken - self.given < self.most_ahead
-        ):
-            item = next(self.items, _END)
-            if item is _END:
-                self.more = False
-                return
-            number, self.taken = self.taken, self.taken + 1
-            try:
-                message = bytes(cloudpickle.dumps(item))
-            except Exception as error:  # the item's own pickling may raise anything
-                said = f"the item cannot be sent to a worker process: {error}"
-                self.done[number] = Outcome(error=StepError(said, where=self._place(number)))
-                continue
-            reference = self.task.remote(self.work, message, self._place(number))
-            self.busy[reference] = number
+        try:
+            message = bytes(cloudpickle.dumps(item))
+        except Exception as error:  # the item's own pickling may raise anything
+            said = f"the item cannot be sent to a worker process: {error}"
+            self.done[number] = Outcome(error=StepError(said, where=self._place(number)))
+            return
+        reference = self.task.remote(self.work, message, self._place(number))
+        self.busy[reference] = number
 
     def _collect(self) -> None:
         """Wait for a task; its result stays in Ray's object store until its turn."""
@@ -313,9 +289,6 @@ class _Job:
         except Exception as error:
             return Outcome(error=lost(error, where))
         return unpacked(message, where)
-
-    def _place(self, number: int) -> str:
-        return f"{self.name}, item {number}"
 
 
 class _Group:

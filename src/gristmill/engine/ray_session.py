@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 from gristmill.core.errors import UsageError
 from gristmill.engine.ray_failures import not_connected
+from gristmill.engine.shared_connection import SharedConnection
 
 log = logging.getLogger("gristmill.engine")
 
@@ -27,17 +27,23 @@ _DRIVER_SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 _ANSWER_SECONDS = 10.0
-_lock = threading.Lock()
-_open: _Connection | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Connection:
-    """What this module opened, and how many engines use it."""
+    """What this module opened."""
 
     address: str
     code: Path | None
-    engines: int = 0
+
+
+def _disconnect(_: _Connection) -> None:
+    import ray
+
+    ray.shutdown()
+
+
+_shared = SharedConnection(_disconnect)
 
 
 class Session:
@@ -62,47 +68,35 @@ class Session:
     def __init__(
         self, address: str | None, *, processors: int | None = None, code: Path | None = None
     ) -> None:
-        global _open
-
         # Some of the settings are read when Ray is loaded, some when it connects.
-        with _lock, _environment(_DRIVER_SETTINGS):
+        with _shared.lock, _environment(_DRIVER_SETTINGS):
             import ray
 
-            if _open is None and not ray.is_initialized():
+            known = _shared.open
+            if known is None and not ray.is_initialized():
                 where = address or os.environ.get("RAY_ADDRESS") or "local"
                 _connect(where, processors, code)
-                _open = _Connection(where, code)
-            elif _open is not None and address not in (None, _open.address):
+                known = _shared.opened(_Connection(where, code))
+            elif known is not None and address not in (None, known.address):
                 raise UsageError(
-                    f"this process is connected to the Ray cluster {_open.address} "
+                    f"this process is connected to the Ray cluster {known.address} "
                     f"and cannot join {address} as well",
                     fix="close the engine that uses it first",
                 )
-            elif code is not None and (_open is None or code != _open.code):
+            elif code is not None and (known is None or code != known.code):
                 raise UsageError(
                     "this process has joined Ray already, and code is sent when it joins",
                     where=str(code),
                     fix='close the other engine, or pass runtime_env={"working_dir": ...} to '
                     "your own ray.init",
                 )
-            self._connection = _open
-            self.on_this_machine = _open is not None and _open.address == "local"
-            if self._connection is not None:
-                self._connection.engines += 1
+            self.on_this_machine = known is not None and known.address == "local"
+            self._connection = _shared.join()
 
     def leave(self) -> None:
         """End the connection, and a cluster that was started for it, if nobody else uses it."""
-        global _open
-        import ray
-
-        with _lock:
-            connection, self._connection = self._connection, None
-            if connection is None:
-                return
-            connection.engines -= 1
-            if connection.engines == 0:
-                _open = None
-                ray.shutdown()
+        connection, self._connection = self._connection, None
+        _shared.leave(connection)
 
 
 def _connect(address: str, processors: int | None, code: Path | None) -> None:

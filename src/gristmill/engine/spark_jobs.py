@@ -79,11 +79,11 @@ class Jobs:
             self._function.destroy()
 
     def _run(self, message: bytes, where: str) -> Outcome[Any]:
-        with self._turns.beside_others():
+        with self._turns.turn(alone=False):
             outcome = self._tried(message, where)
         if isinstance(outcome.error, ExecutorLostError):
             # Maybe others were to blame: it tries again with nobody beside it.
-            with self._turns.alone():
+            with self._turns.turn(alone=True):
                 outcome = self._tried(message, where)
         return outcome
 
@@ -124,29 +124,16 @@ class _Turns:
     _waiting: int = 0
 
     @contextmanager
-    def beside_others(self) -> Iterator[None]:
-        """Wait until nobody runs alone, or wants to."""
+    def turn(self, *, alone: bool) -> Iterator[None]:
+        """Wait until nobody runs alone or wants to; or, to run alone, until nobody runs."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._waiting)
+            self._waiting += alone
+            self._changed.wait_for(lambda: not (self._running if alone else self._waiting))
             self._running += 1
         try:
             yield
         finally:
             with self._changed:
                 self._running -= 1
-                self._changed.notify_all()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Wait until nobody runs; others then wait."""
-        with self._changed:
-            self._waiting += 1
-            self._changed.wait_for(lambda: not self._running)
-            self._running += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._running -= 1
-                self._waiting -= 1
+                self._waiting -= alone
                 self._changed.notify_all()

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from gristmill.core.errors import UsageError
 from gristmill.core.processes.place import allowed_processors
+from gristmill.engine.shared_connection import SharedConnection
 from gristmill.engine.spark_failures import not_started
 
 if TYPE_CHECKING:
@@ -30,18 +31,15 @@ _ANSWER_SECONDS = 5.0
 _EXECUTOR_SECONDS = 60.0
 _GOODBYE_SECONDS = 10.0
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_lock = threading.Lock()
-_open: _Connection | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Connection:
-    """What this module opened, and how many engines use it."""
+    """What this module opened."""
 
     context: SparkContext
     log: IO[bytes]
     java_started: bool
-    engines: int = 0
 
 
 class Session:
@@ -64,14 +62,12 @@ class Session:
     """
 
     def __init__(self, master: str | None, *, processors: int | None = None) -> None:
-        global _open
         from pyspark import SparkContext
 
-        with _lock:
+        with _shared.lock:
             active = SparkContext._active_spark_context
             if active is None:
-                _open = _connect(master, processors)
-                active = _open.context
+                active = _shared.opened(_connect(master, processors)).context
             elif master not in (None, active.master):
                 raise UsageError(
                     f"this process is connected to the Spark master {active.master} and cannot "
@@ -80,25 +76,18 @@ class Session:
                     fix="end that session first, or leave the master out to use it",
                 )
             self.context = active
-            self._connection = _open if _open is not None and _open.context is active else None
-            if self._connection is None:
+            self._connection: _Connection | None = None
+            if _shared.open is not None and _shared.open.context is active:
+                self.is_unknown = not _shared.is_used and not is_here(active.master)
+                self._connection = _shared.join()
+            else:
                 self.is_unknown = True
                 _choose_python(active)
-            else:
-                self.is_unknown = not self._connection.engines and not is_here(active.master)
-                self._connection.engines += 1
 
     def leave(self) -> None:
         """End the connection, if nobody else uses it."""
-        global _open
-        with _lock:
-            connection, self._connection = self._connection, None
-            if connection is None:
-                return
-            connection.engines -= 1
-            if connection.engines == 0:
-                _open = None
-                _disconnect(connection)
+        connection, self._connection = self._connection, None
+        _shared.leave(connection)
 
 
 def _connect(master: str | None, processors: int | None) -> _Connection:
@@ -186,6 +175,9 @@ def _disconnect(connection: _Connection) -> None:
     if connection.java_started:
         _end_java()
     connection.log.close()
+
+
+_shared = SharedConnection(_disconnect)
 
 
 def _end_java() -> None:
