@@ -108,7 +108,7 @@ def write_page(log: RunLog, record: RunRecord, path: Path, exported: Exported) -
 
 
 def _rows(log: RunLog, executions: list[Execution]) -> Iterator[StepRow]:
-    from gristmill.pipeline.step_output import printed_by
+    from gristmill.pipeline.step_output import maker_of, printed_by
     from gristmill.web.run_overview import StepRow
 
     for each in executions:
@@ -117,11 +117,12 @@ def _rows(log: RunLog, executions: list[Execution]) -> Iterator[StepRow]:
         verdict = None
         if result is not None and result.kind == "verdict":
             verdict = str(summary["verdict"]), [str(one) for one in summary.get("reasons", [])]
+        maker = maker_of(log, each)
         yield StepRow(
             each.step,
             each.status,
-            each.seconds,
-            each.why,
+            maker.seconds,
+            each.why if maker is each else f"up to date; made in run {maker.run}: {maker.why}",
             tuple(each.inputs),
             result.kind if result else "",
             result.rows if result else None,

@@ -36,7 +36,7 @@ class StepRow(NamedTuple):
     Attributes:
         name: of the step.
         status: done, cached, failed, blocked or stopped.
-        seconds: that it took.
+        seconds: that it took, when it ran.
         why: it ran, or why not.
         needs: names of the steps whose results it took.
         kind: of its result; empty without one.
@@ -137,7 +137,7 @@ def _add_steps(report: Report, steps: Sequence[StepRow]) -> None:
         [
             step.name,
             step.status,
-            step.seconds if step.status == "done" else None,
+            step.seconds if step.status in ("done", "cached", "failed") else None,
             step.message or step.why,
             step.kind,
             step.rows,
