@@ -21,8 +21,9 @@ def subclasses(kind):
 def test_help_lists_every_command_and_exit_code_and_fits_the_terminal(prompt):
     answer = prompt("--help")
     assert answer.code == 0
+    width = max(map(len, COMMANDS))
     for name, summary in COMMANDS.items():
-        assert f"  {name:<8}  {summary}\n" in answer.out
+        assert f"  {name:<{width}}  {summary}\n" in answer.out
     codes = {kind.exit_code for kind in subclasses(GristmillError)} | {0, main.INTERRUPTED}
     listed = answer.out.split("Exit codes:")[1]
     assert {int(word) for word in listed.split() if word.isdigit()} == codes

@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "Run a pipeline file; steps that are up to date are not run again.",
     "explain": "Print the plan: what would run, what is cached, and why.",
     "runs": "List the runs of a project, or show one.",
+    "artifacts": "List what is stored, by kind, step and time.",
     "why": "Say why a step ran, or why it was up to date.",
     "logs": "Print what the steps of a run printed, and why one failed.",
     "diff": "Say what is different between two runs.",
