@@ -1,12 +1,15 @@
-"""Several processes write to the store of one project at once: what is lost, how fast it goes."""
+"""The store of one project: eight processes write at once; long lineage; many artifacts."""
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
+import os
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -15,9 +18,11 @@ from typing import TYPE_CHECKING
 from claims import RECORDED, Claim, claim, main
 
 if TYPE_CHECKING:
+    from gristmill.store import Project
     from gristmill.store.runs import Execution
 
 PROCESSES = 8
+_DEEP = 1000
 CORE = f"peer plain SQLAlchemy Core, one process, one transaction a step {RECORDED}"
 DEFAULTS = f"peer SQLite as it comes, time-out 0: 3,532 of 4,000 failed as locked {RECORDED}"
 
@@ -39,6 +44,112 @@ def measure(quick: bool) -> Iterator[Claim]:
         "writes of one process", writes / wall, "transactions/s", f"{how}; wall; {CORE}",
         peer=1954, more_is_better=True,
     )  # fmt: skip
+    yield from lineage_claims(5 if quick else 25)
+    yield from many_claims(2_000 if quick else 100_000)
+
+
+def lineage_claims(times: int) -> Iterator[Claim]:
+    """Where the last of 1,000 artifacts, each made from the one before, came from."""
+    from gristmill.store import Project, RunLog
+    from gristmill.store.lineage import ancestors, descendants
+
+    with tempfile.TemporaryDirectory() as folder, Project(Path(folder)) as project:
+        digests = fill(project, _DEEP, chained=True)
+        log = RunLog(project)
+        how = f"a chain of {_DEEP} steps, SQLite; processor time, median of {times}"
+        for name, ask, digest in (
+            ("lineage upwards", ancestors, digests[-1]),
+            ("lineage downwards", descendants, digests[0]),
+        ):
+            milliseconds = 1e3 * cpu_median(times, lambda ask=ask, digest=digest: ask(log, digest))
+            yield claim(name, milliseconds, "ms", how, goal="<= 20")
+
+
+def many_claims(count: int) -> Iterator[Claim]:
+    """List, filter and collect many artifacts."""
+    from gristmill.store import Project, RunLog
+    from gristmill.store.collecting import collect, find_garbage
+    from gristmill.store.inventory import list_artifacts
+
+    with tempfile.TemporaryDirectory() as folder, Project(Path(folder)) as project:
+        digests = fill(project, count)
+        log = RunLog(project)
+        how = f"{count:,} artifacts, the newest 50 shown; processor time, median of 5"
+        seconds = cpu_median(5, lambda: list_artifacts(log))
+        yield claim("artifacts listed", 1e3 * seconds, "ms", how, goal="<= 100")
+        seconds = cpu_median(5, lambda: list_artifacts(log, kind="table", step="s7", since=1.0))
+        yield claim("artifacts filtered", 1e3 * seconds, "ms", how, goal="<= 100")
+        put_files(project, digests)
+        how = f"{count:,} artifacts of two files each"
+        began = time.perf_counter()
+        found = find_garbage(project, keep_runs=0, keep_days=0)
+        yield claim("garbage found", time.perf_counter() - began, "s", f"{how}; wall")
+        if len(found.artifacts) != count:
+            raise RuntimeError(f"expected {count} artifacts to go, found {len(found.artifacts)}")
+        began = time.perf_counter()
+        collect(project, keep_runs=0, keep_days=0)
+        yield claim(
+            "garbage collected", time.perf_counter() - began, "s", f"{how}; wall", goal="<= 10"
+        )
+
+
+def cpu_median(times: int, work: Callable[[], object]) -> float:
+    """Return the median of the processor seconds that work takes."""
+    taken = []
+    for _ in range(times):
+        began = time.process_time()
+        work()
+        taken.append(time.process_time() - began)
+    return statistics.median(taken)
+
+
+def fill(project: Project, count: int, *, chained: bool = False) -> list[str]:
+    """Write down as many results of an old run, each made from the one before if `chained`."""
+    from sqlalchemy import insert
+
+    from gristmill.store import RunLog
+    from gristmill.store.tables import artifacts, executions, links
+
+    log = RunLog(project)
+    run = log.start("benchmark", {})
+    log.finish(run, "done")
+    digests = [hashlib.sha256(str(number).encode()).hexdigest()[:32] for number in range(count)]
+    kinds = ("json", "table", "bundle")
+    made = [
+        {"digest": digest, "kind": kinds[number % 3], "codec": "json", "bytes": 2, "rows": None,
+         "summary": "{}", "created": float(number)}
+        for number, digest in enumerate(digests)
+    ]  # fmt: skip
+    done = [
+        {"id": number + 1, "run": run, "pipeline": "benchmark", "step": f"s{number % 100}",
+         "key": str(number), "status": "done", "why": "", "reach": "{}", "started": 0.0,
+         "seconds": 0.0}
+        for number in range(count)
+    ]  # fmt: skip
+    ties = [
+        {"execution": number + 1, "role": "output", "name": "result", "artifact": digest}
+        for number, digest in enumerate(digests)
+    ]
+    if chained:
+        ties += [
+            {"execution": number + 2, "role": "input", "name": "x", "artifact": digest}
+            for number, digest in enumerate(digests[:-1])
+        ]
+    with project.database.write() as connection:
+        for rows, table in ((made, artifacts), (done, executions), (ties, links)):
+            connection.execute(insert(table), rows)
+    return digests
+
+
+def put_files(project: Project, digests: list[str]) -> None:
+    """Make the folders of artifacts, of yesterday."""
+    yesterday = time.time() - 86_400
+    for digest in digests:
+        place = project.home / "artifacts" / digest[:2] / digest
+        (place / "files").mkdir(parents=True)
+        (place / "artifact.json").write_text("{}")
+        (place / "files" / "value.json").write_text("{}")
+        os.utime(place, (yesterday, yesterday))
 
 
 def write_at_once(processes: int, writes: int) -> tuple[int, float]:
