@@ -26,6 +26,8 @@ from gristmill.serve.protocol import Limits
 from gristmill.serve.protocols.openapi import openapi
 from gristmill.serve.protocols.page import page_facts
 from gristmill.serve.protocols.served import Served
+from gristmill.serve.routing.swappable import Swappable
+from gristmill.serve.routing.watched import Watched
 from gristmill.serve.runners.rows import Rows
 from gristmill.serve.server import stream_connection
 from gristmill.serve.server.app import App
@@ -531,6 +533,33 @@ def test_spans_of_streams(cameras):
         assert span.attributes["gristmill.model_seconds"] > 0
         assert span.attributes["gristmill.queue_seconds"] >= 0
     assert held.status.status_code.name == "UNSET"
+
+
+def test_pictures_of_streams_are_watched(running):
+    class Seen:
+        begun, rows = 0, []
+
+        def start(self):
+            self.begun += 1
+
+        async def stop(self):
+            pass
+
+        def samples(self):
+            return iter(())
+
+        def observe(self, rows, answers):
+            self.rows.append((int(rows["picture"][0, 0, 0, 0]), float(answers["sum"].ravel()[0])))
+
+    seen, limits = Seen(), Limits()
+    app = App([Served(Swappable("cameras", Watched(Cameras(), seen), "v1"), limits)])
+    with running(app) as (host, port):
+        with connect(f"ws://{host}:{port}{PATH}") as client:
+            for level in (7, BROKEN):
+                client.send(png(level))
+                heard(client)
+        httpx2.post(f"http://{host}:{port}{PATH}", content=png(9))
+    assert (seen.begun, seen.rows) == (1, [(7, total(7)), (9, total(9))])
 
 
 def test_the_document_tells_of_streams(served):

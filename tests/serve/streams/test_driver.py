@@ -56,7 +56,11 @@ def driven(check, **limits):
     async def run():
         streaming = OnePixel()
         served = SimpleNamespace(
-            name="pixels", streaming=streaming, limits=Limits(**limits), check_finite=lambda _: None
+            name="pixels",
+            streaming=streaming,
+            endpoint=None,
+            limits=Limits(**limits),
+            check_finite=lambda _: None,
         )
         driver = StreamDriver(served)
         try:

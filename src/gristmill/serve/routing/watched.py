@@ -37,7 +37,7 @@ class Watched(Composite):
 
     @property
     def streaming(self) -> Streaming | None:
-        """Who answers streams of pictures with the model; those are not watched."""
+        """Who answers streams of pictures with the model; who asks says so to `observe`."""
         found: Streaming | None = getattr(self.members[0], "streaming", None)
         return found
 
@@ -52,6 +52,12 @@ class Watched(Composite):
         answered = await self.members[0].answer(rows, call)
         self._observe(rows, answered.rows)
         return answered
+
+    def observe(self, rows: Rows, answers: Rows) -> None:
+        """Take note of rows that were answered past it; in the event loop."""
+        if not self._begun:
+            self._begin()
+        self._observe(rows, answers)
 
     def ask(self, rows: Rows, call: Call, told: Told) -> Callable[[], None] | None:
         """Do as `answer`, without a coroutine; see `endpoint.Prompt`. None where it cannot.
@@ -90,7 +96,7 @@ def watches(endpoints: Iterable[object]) -> list[DriftWatch]:
 
     Each is there once, though its model may stand behind several names.
     """
-    return list({id(each): each for each in _watches(endpoints)}.values())
+    return list({id(each.watch): each.watch for each in watched_among(endpoints)}.values())
 
 
 async def drift(endpoints: Iterable[object]) -> bytes:
@@ -103,8 +109,9 @@ async def drift(endpoints: Iterable[object]) -> bytes:
     return msgspec.json.encode({"drift": [watch.report() for watch in found]})
 
 
-def _watches(endpoints: Iterable[object]) -> Iterator[DriftWatch]:
+def watched_among(endpoints: Iterable[object]) -> Iterator[Watched]:
+    """Yield what is watched among endpoints and what they are made of."""
     for endpoint in endpoints:
         if isinstance(endpoint, Watched):
-            yield endpoint.watch
-        yield from _watches(getattr(endpoint, "members", ()))
+            yield endpoint
+        yield from watched_among(getattr(endpoint, "members", ()))

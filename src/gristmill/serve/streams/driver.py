@@ -17,10 +17,15 @@ from gristmill.core.errors import UsageError
 from gristmill.serve.online.endpoint import Answered
 from gristmill.serve.online.refused import retry_after, stopping
 from gristmill.serve.refusal import Refusal
+from gristmill.serve.routing.watched import watched_among
+from gristmill.serve.runners.rows import Rows
 from gristmill.serve.streams.frame import Frame, wrong_picture
 from gristmill.serve.watch.metrics import Kind, Sample
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from gristmill.serve.protocols.served import Served
     from gristmill.serve.streams.conversation import Conversation
     from gristmill.serve.streams.streaming import Streamed, Streaming
@@ -95,7 +100,9 @@ class StreamDriver:
             frame, streaming = take(), self._current()
             began = time.monotonic()
             loop = asyncio.get_running_loop()
-            found = await loop.run_in_executor(self._pool, _answered, streaming, stream, frame)
+            found, image = await loop.run_in_executor(
+                self._pool, _answered, streaming, stream, frame
+            )
             seconds = time.monotonic() - began
         finally:
             self._turn.release()
@@ -106,6 +113,8 @@ class StreamDriver:
         self._whole += found.whole
         self._seconds += seconds
         self.served.check_finite(found.rows)
+        for watched in watched_among([self.served.endpoint]):
+            watched.observe(Rows({watched.inputs[0].name: image[None]}, 1), found.rows)
         answered = Answered(rows=found.rows, model=streaming.fingerprint)
         return Told(answered, found.share, found.whole, seconds)
 
@@ -205,9 +214,12 @@ class StreamDriver:
                 self._tidy_later()
 
 
-def _answered(streaming: Streaming, stream: str, frame: Frame) -> Streamed:
+def _answered(
+    streaming: Streaming, stream: str, frame: Frame
+) -> tuple[Streamed, NDArray[np.uint8]]:
+    """Return the answer to a picture, and its pixels."""
     image = frame.image(*streaming.size)
     try:
-        return streaming.answer(stream, image)
+        return streaming.answer(stream, image), image
     except UsageError as error:
         raise wrong_picture(error.message) from error
