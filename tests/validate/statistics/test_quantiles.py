@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from itertools import pairwise
 
 import numpy as np
@@ -125,3 +126,19 @@ def test_thinned_quantiles_keep_their_bound_and_few_values_stay_exact() -> None:
     marks = np.linspace(-2, 2, 41)
     assert np.abs(thin.ranks(marks) - exact.ranks(marks)).max() <= thin.rank_error
     assert len(thin.to_bytes()) < 12_000 < len(exact.to_bytes())
+
+
+@pytest.mark.parametrize("numbers", [
+    np.arange(1000.0), np.repeat(np.arange(9.0), 4), np.arange(2.0 * MAX_EXACT), np.empty(0)
+], ids=["all differ", "some repeat", "sketched", "none"])  # fmt: skip
+def test_they_travel_as_they_are(numbers: np.ndarray) -> None:
+    found = Quantiles.of(numbers)
+    message = pickle.dumps(found)
+    assert pickle.loads(message).to_bytes() == found.to_bytes()
+    assert len(message) < 9 * 1000 + 500
+
+
+def test_what_has_travelled_adds_up() -> None:
+    one, two = Quantiles.of(np.arange(10.0)), Quantiles.of(np.arange(5.0, 20.0))
+    there = pickle.loads(pickle.dumps(one)) + pickle.loads(pickle.dumps(two))
+    assert there.to_bytes() == (one + two).to_bytes()
