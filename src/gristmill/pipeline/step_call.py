@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gristmill.core.errors import GristmillError, StepError, StoreError
+from gristmill.core.opened_files import noting_opened_files
 from gristmill.core.redaction import is_anything_hidden, redact_error, redacted
-from gristmill.pipeline.context import working_in
+from gristmill.pipeline.context import say, working_in
 from gristmill.pipeline.graph import AnyStep, Pipeline
 from gristmill.pipeline.hints import misfit
 from gristmill.pipeline.keys import StepKey
@@ -20,6 +21,7 @@ from gristmill.pipeline.secrets import hide_settings, refuse_hidden
 from gristmill.pipeline.step_output import output_folder, step_output
 from gristmill.pipeline.step_recipe import recipe_of
 from gristmill.pipeline.tries import may_pass
+from gristmill.pipeline.undeclared_files import undeclared_files
 from gristmill.store.codecs import encode
 from gristmill.store.recipe import following
 from gristmill.store.runs import Artifact, RunLog
@@ -111,12 +113,15 @@ class StepCall:
             with (
                 working_in(lambda: folder),
                 following(lambda: recipe_of(key, self.pipeline.name, self.log)),
+                noting_opened_files() as opened,
             ):
                 value = key.step.function(**values, **key.settings)
         except (Exception, SystemExit) as error:
             redact_error(error)  # before its traceback is written down
             self._passing = may_pass(error)
             raise
+        for file in undeclared_files(opened, self.log.project.root, key.settings):
+            say(f"note: it has read {file}, which no setting names: a change of it is not seen")
         artifact = self._kept(value)
         shutil.rmtree(folder, ignore_errors=True)
         return artifact
