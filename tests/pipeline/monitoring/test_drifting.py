@@ -31,9 +31,9 @@ def test_many_quiet_days_raise_no_alarm(shop) -> None:
     shop.release(bundle)
     shop.served.mkdir(parents=True)
     seen = look(shop.project, "spam", PLAN, shop.served, NOW)
-    for day in range(60):
+    for day in range(40):
         # From days of few rows, where chance is wide, to days of many.
-        columns = all_columns(200 + 30 * day, 1000 + day)
+        columns = all_columns(200 + 50 * day, 1000 + day)
         served = replace(seen, statistics=seen.statistician.profile(columns))
         assert drift_report(served, PLAN, "quiet").findings == []
 

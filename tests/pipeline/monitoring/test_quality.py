@@ -69,7 +69,7 @@ def codes(found):
 @pytest.mark.parametrize("metric", ["accuracy", "f1", "auc", "log_loss", "brier"])
 def test_many_quiet_days_raise_no_alarm_and_a_bad_one_does(metric) -> None:
     evidence = at_gate(metric, 10_000)
-    for day in range(60):
+    for day in range(40):
         quiet = seen(predicted(500, day), evidence)
         assert codes([*quality_found(quiet, PLAN), *calibration_found(quiet, PLAN)]) == []
     for day in range(5):
