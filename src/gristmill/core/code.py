@@ -63,7 +63,7 @@ def _differences(old: Mapping[str, str], new: Mapping[str, str], verb: str) -> l
 
 
 def reach(
-    function: Callable[..., object], *, defaults: bool = True, also: Iterable[type] = ()
+    function: Callable[..., object], *, defaults: bool = True, also: Iterable[type | str] = ()
 ) -> CodeReach:
     """Return everything of the user's own that `function` can reach.
 
@@ -71,13 +71,17 @@ def reach(
         function: where to start.
         defaults: whether the default values of `function` itself count; a caller that files the
             values of all its arguments elsewhere leaves them out.
-        also: classes of what it will be given, whose methods it may call.
+        also: classes of what it will be given, whose methods it may call; of a package's, the name
+            of the module does.
     """
     result = CodeReach()
     walk = CodeWalk(result, None if defaults else function)
     walk.visit(function, own_name(function) or str(getattr(function, "__qualname__", function)))
     for cls in also:
-        walk.visit(cls, own_name(cls) or cls.__qualname__)
+        if isinstance(cls, str):
+            walk.package(cls)
+        else:
+            walk.visit(cls, own_name(cls) or cls.__qualname__)
     result.parts = dict(sorted(result.parts.items()))
     result.packages = dict(sorted(result.packages.items()))
     result.blind_spots = sorted(set(result.blind_spots))

@@ -156,7 +156,7 @@ class CodeWalk:
                 self.visit(value.func, f"{name}.func")
                 self._value((value.args, value.keywords), f"{name} arguments")
             case BuiltinFunctionType():
-                self._package(module_of(value))
+                self.package(module_of(value))
             case staticmethod() | classmethod():
                 self.visit(value.__func__, name)
             case property():
@@ -179,7 +179,8 @@ class CodeWalk:
             return
         self.reach.parts[name] = digest if known is None else fingerprint([known, digest])
 
-    def _package(self, module: str) -> None:
+    def package(self, module: str) -> None:
+        """File the versions that decide what code of a package's module does."""
         if is_user_module(module):
             return
         for root in packages_behind(module):
@@ -191,7 +192,7 @@ class CodeWalk:
         if wrapped is not None:
             self.visit(wrapped, own_name(wrapped) or "wrapped")
         if not is_user_file(function.__code__.co_filename):
-            self._package(function.__module__ or "builtins")
+            self.package(function.__module__ or "builtins")
             self._held(_closure(function), function.__qualname__)
             return
         name = own_name(function) or ""
@@ -246,7 +247,7 @@ class CodeWalk:
             self._blind(function, found.line, f"{name} cannot be imported: {error}")
             return
         if module is None:
-            self._package(name)
+            self.package(name)
         else:
             self._follow(module, found.path, name)
 
@@ -265,7 +266,7 @@ class CodeWalk:
 
     def _class(self, cls: type) -> None:
         if not is_user_module(cls.__module__):
-            self._package(cls.__module__)
+            self.package(cls.__module__)
             return
         name = own_name(cls) or ""
         fields = [f"{key}: {kind}" for key, kind in vars(cls).get("__annotations__", {}).items()]
@@ -280,7 +281,7 @@ class CodeWalk:
     def _module(self, module: ModuleType) -> None:
         """File a module that is handed around as a value: anything in it may be used."""
         if not is_user_module(module.__name__):
-            self._package(module.__name__)
+            self.package(module.__name__)
             return
         for key, value in vars(module).items():
             if key not in _OF_EVERY_MODULE:
@@ -300,7 +301,7 @@ class CodeWalk:
                 self._file(name, fingerprint(_portable(value, name)))
             except TypeError:
                 self._foreign(value, name)
-        self._package(type(value).__module__)
+        self.package(type(value).__module__)
 
     def _own_fingerprint(self, value: Fingerprinted, name: str) -> None:
         """File an object that knows its fingerprint, under its own name where it has one."""
@@ -366,8 +367,8 @@ class CodeWalk:
             for word in _DOTTED.findall(hint):
                 head, *path = word.split(".")
                 found = function.__globals__.get(head)
-                for attribute in path:
-                    found = getattr(found, attribute, None)
+                for attribute in path:  # what a package loads on first use is not the user's
+                    found = vars(found).get(attribute) if hasattr(found, "__dict__") else None
                 if isinstance(found, type):
                     self._hint(found, function)
         elif isinstance(hint, type) and is_user_module(hint.__module__):
@@ -393,11 +394,14 @@ def own_name(value: object) -> str | None:
 
 
 def _told(base: object, path: Sequence[str]) -> str | None:
-    """Say whether a name leads, through modules of any kind, to what answers only at run time."""
+    """Say whether a name leads, through modules of any kind, to what answers only at run time.
+
+    What a package loads on first use stays unloaded: only looking must not cost an import.
+    """
     for attribute in path:
         if not isinstance(base, ModuleType) or asked_at_run_time(base) is not None:
             break
-        base = getattr(base, attribute, _MISSING)
+        base = vars(base).get(attribute, _MISSING)
     return asked_at_run_time(base)
 
 

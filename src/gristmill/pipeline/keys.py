@@ -30,7 +30,7 @@ class StepKey:
     step: AnyStep
     settings: Mapping[str, object]
     inputs: Mapping[str, str]
-    classes: Sequence[type] = ()
+    classes: Sequence[type | str] = ()
 
     @cached_property
     def reach(self) -> CodeReach:

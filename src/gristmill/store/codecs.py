@@ -129,14 +129,18 @@ def codecs_within(codec: str, folder: Path) -> Iterator[str]:
             yield from codecs_within(inner, folder / place)
 
 
-def class_of(codec: str) -> type | None:
+def class_of(codec: str) -> type | str | None:
     """Return the class in which a codec gives values back; None if it is of no class, or unknown.
 
-    Nothing is imported: where a class is not loaded, nothing of its kind can be read either.
+    Nothing is imported: where a user's class is not loaded, nothing of its kind can be read either.
+    Of one of ours that is not loaded, the name of its module is returned.
     """
     kind, _, name = codec.partition(":")
     if kind not in ("object", "struct", "structs"):
         return None
+    module = name.partition(":")[0]
+    if module not in sys.modules and _is_ours(module):
+        return module
     try:
         found = _class(name)
     except StoreError:
@@ -172,11 +176,15 @@ def _named(codec: str, value: object) -> str:
     return f"{codec}:{cls.__module__}:{cls.__qualname__}"
 
 
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == "gristmill"
+
+
 def _class(name: str) -> Any:
     """Find a class that the program has loaded already, or one of ours; import nothing else."""
     module_name, _, qualname = name.partition(":")
     module = sys.modules.get(module_name)
-    if module is None and module_name.partition(".")[0] == "gristmill":
+    if module is None and _is_ours(module_name):
         module = importlib.import_module(module_name)
     found: Any = module
     for part in qualname.split("."):

@@ -179,10 +179,10 @@ class RunLog:
         with self._database.read() as connection:
             return [_artifact(row) for row in connection.execute(query).all()]
 
-    def classes(self, digests: Iterable[str]) -> tuple[type, ...]:
-        """Return the classes in which artifacts, and their members, come back; those loaded here.
+    def classes(self, digests: Iterable[str]) -> tuple[type | str, ...]:
+        """Return the classes in which artifacts, and their members, come back.
 
-        What a step calls on its inputs is code of these.
+        What a step calls on its inputs is code of these. See `class_of` for those not loaded here.
         """
         wanted = set(digests)
         self._learn_codecs(wanted - self._codecs.keys())
