@@ -100,9 +100,10 @@ class Shop:
         columns: dict[str, list[Any]],
         at: float = NOW,
         instance: str = "server",
+        name: str = "spam",
     ) -> None:
-        """Write down what was served, as a server would."""
-        folder = self.served / f"spam-{bundle.fingerprint[:12]}"
+        """Write down what was served under a name, as a server would."""
+        folder = self.served / f"{name}-{bundle.fingerprint[:12]}"
         folder.mkdir(parents=True, exist_ok=True)
         profile = ServedProfile(
             ServedStatistics.of(bundle), folder, instance=instance, clock=lambda: at

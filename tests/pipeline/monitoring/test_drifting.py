@@ -68,6 +68,18 @@ def test_hours_of_all_servers_count_and_older_ones_do_not(shop) -> None:
     assert (found.report.checked_rows, found.report.findings) == (600, [])
 
 
+def test_rows_that_pass_under_two_names_count_once(shop) -> None:
+    bundle = shop.bundle("one")
+    shop.release(bundle)
+    shop.serve(bundle, all_columns(600, 3))
+    shop.serve(bundle, all_columns(500, 3), name="route")
+    assert look(shop.project, "spam", PLAN, shop.served, NOW).rows == 600
+
+
+def test_answers_that_are_all_alike_are_no_fault_of_the_data(served_shop) -> None:
+    assert found_in(served_shop(0.0, spam=0.0)) == {("prediction_drift", "prediction.label")}
+
+
 def test_an_hour_that_cannot_be_read_is_left_out_and_told(shop) -> None:
     bundle = shop.bundle("one")
     shop.release(bundle)

@@ -77,8 +77,11 @@ def _untold(seen: Seen, hours: int) -> Iterator[Finding]:
 
 
 def _told(each: Finding) -> Finding:
-    """Say it in the words of monitoring: nobody edits the schema of a bundle."""
-    if each.code == "drift" and (each.feature or "").startswith(PREDICTION):
+    """Say it in the words of monitoring: nobody edits the schema of a bundle.
+
+    Answers that are all alike are the model's doing, and no fault of the data.
+    """
+    if each.code in ("drift", *FAULTS) and (each.feature or "").startswith(PREDICTION):
         each = msgspec.structs.replace(
             each, code="prediction_drift", severity=MONITORED["prediction_drift"]
         )

@@ -1,9 +1,14 @@
-"""What there is to judge a served model by: statistics of hours, predictions, what it learned."""
+"""What there is to judge a served model by: statistics of hours, predictions, what it learned.
+
+A version may be served under several names: by itself, behind a route, as a shadow. The same rows
+may pass through all of them, and rows that are counted twice would make chance look like drift; so
+the name that saw the most rows is looked at.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,6 +101,7 @@ def look(project: Project, model: str, plan: MonitorPlan, served: Path, now: flo
     statistician = ServedStatistics.of(bundle)
     folders = served_folders(served, bundle)
     profiles = [ServedProfile(statistician, each, clock=lambda: now) for each in folders]
+    recent = [profile.recent(plan.hours) for profile in profiles]
     since = now - (plan.seconds("truth_within") or 0.0)
     return Seen(
         version=version,
@@ -103,7 +109,7 @@ def look(project: Project, model: str, plan: MonitorPlan, served: Path, now: flo
         judged=judged[-1] if judged else None,
         bundle=bundle,
         statistician=statistician,
-        statistics=_recent(statistician, profiles, plan.hours),
+        statistics=max(recent, key=lambda found: found.rows if found else 0, default=None),
         damaged=sum(profile.damaged for profile in profiles),
         newest=_newest(profiles),
         answered=AnsweredRows.of(_kept(served, bundle, since, now)),
@@ -127,23 +133,17 @@ def served_folders(served: Path, bundle: Bundle) -> list[Path]:
     return sorted(served.glob(f"*-{bundle.fingerprint[:_DIGITS]}"))
 
 
-def _recent(
-    statistician: ServedStatistics, profiles: Sequence[ServedProfile], hours: int
-) -> Statistics | None:
-    total: Statistics | None = None
-    for profile in profiles:
-        part: Statistics | None = profile.recent(hours)
-        if part is not None:
-            total = part if total is None else statistician.add(total, part)
-    return total
-
-
-def _kept(served: Path, bundle: Bundle, since: float, until: float) -> Iterator[KeptPrediction]:
-    """Yield what a bundle answered, of one folder after the other: of a model, or of a route."""
+def _kept(served: Path, bundle: Bundle, since: float, until: float) -> list[KeptPrediction]:
+    """Return what a bundle answered under the name under which most of it was kept."""
+    most: list[KeptPrediction] = []
     for folder in sorted(path.parent for path in served.glob(f"*/{PREDICTIONS}")):
-        for each in kept_predictions(folder, since=since, until=until):
-            if each.version and bundle.fingerprint.startswith(each.version):
-                yield each
+        found = [
+            each
+            for each in kept_predictions(folder, since=since, until=until)
+            if each.version and bundle.fingerprint.startswith(each.version)
+        ]
+        most = max(most, found, key=len)
+    return most
 
 
 def _newest(profiles: Sequence[ServedProfile]) -> float | None:
