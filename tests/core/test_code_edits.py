@@ -30,7 +30,7 @@ def reach_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
 
     def forget() -> None:
         for name, module in list(sys.modules.items()):
-            places = [getattr(module, "__file__", None) or "", *getattr(module, "__path__", ())]
+            places = [getattr(module, "__file__", None) or "", *vars(module).get("__path__", ())]
             if any(str(place).startswith(str(tmp_path)) for place in places):
                 del sys.modules[name]
 

@@ -96,7 +96,7 @@ def test_steps_that_fail(
         ("--force nix", "there is no step 'nix'"),
         ("--set figures.nix=1", "step 'figures' has no setting 'nix'"),
         ("--set nix.a=1", "there is no step 'nix'"),
-        ("--set nix", "--set: expected STEP.SETTING=VALUE, found 'nix'"),
+        ("--set nix", "--set: expected [STEP.]SETTING=VALUE, found 'nix'"),
     ],
 )
 def test_wrong_calls(project: Path, refused: Refused, options: str, message: str) -> None:

@@ -77,8 +77,8 @@ def test_what_is_not_committed_is_a_patch_that_leads_to_the_code(
 ) -> None:
     root = project.root
     git(root, "init", "-q")
-    (root / "empty.py").write_text("")
-    project.edit("helpers", "def", "import empty\n\ndef")
+    (root / "blank_page.py").write_text("")
+    project.edit("helpers", "def", "import blank_page\n\ndef")
     git(root, "add", "pipeline.py", "helpers.py")
     git(root, "commit", "-q", "-m", "first")
     project.edit("helpers", "2 * x", "4 * x")
@@ -92,7 +92,7 @@ def test_what_is_not_committed_is_a_patch_that_leads_to_the_code(
     copy = tmp_path / "copy"
     git(tmp_path, "clone", "-q", str(root), str(copy))
     git(copy, "apply", str(folder / "changes.patch"))
-    for name in ("pipeline.py", "helpers.py", "late.py", "empty.py"):
+    for name in ("pipeline.py", "helpers.py", "late.py", "blank_page.py"):
         assert (copy / name).read_text() == (root / name).read_text()
     assert not (copy / "notes.md").exists()
     assert not (copy / ".env").exists()

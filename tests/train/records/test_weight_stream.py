@@ -147,3 +147,8 @@ def test_nothing_is_ever_committed(tmp_path: Path) -> None:
             records.draft(0, 0, {}, ())
         records.discard((0, 0, "weights"), BLOCK)
         assert file.path.exists()
+
+
+def test_a_group_of_empty_tensors_lends_them(open_stream: Opener) -> None:
+    with open_stream([0, 4], [["t0"], ["t1"]], BLOCK).group(0) as found:
+        assert {name: each.shape for name, each in found.items()} == {"t0": (0,)}

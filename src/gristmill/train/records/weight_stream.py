@@ -70,7 +70,7 @@ class WeightStream(Closing):
         self._at = at
         layout = self._layouts[at]
         if not layout.nbytes:
-            yield {}
+            yield layout.views(self._pool.tensor[:0])
             return
         offset = self._pinned(at)
         self._ask_ahead(at)
