@@ -80,7 +80,10 @@ def is_running() -> Callable[[int], bool]:
             os.kill(pid, 0)
         except ProcessLookupError:
             return False
-        status = Path(f"/proc/{pid}/stat")
-        return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
+        try:
+            status = Path(f"/proc/{pid}/stat").read_text()
+        except FileNotFoundError:  # it has ended meanwhile; or this is no Linux, which has no /proc
+            return not Path("/proc/self").exists()
+        return status.rpartition(")")[2].split()[0] != "Z"
 
     return is_running
