@@ -8,7 +8,7 @@ the name that saw the most rows is looked at.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,7 +112,7 @@ def look(project: Project, model: str, plan: MonitorPlan, served: Path, now: flo
         statistics=max(recent, key=lambda found: found.rows if found else 0, default=None),
         damaged=sum(profile.damaged for profile in profiles),
         newest=_newest(profiles),
-        answered=AnsweredRows.of(_kept(served, bundle, since, now)),
+        answered=_answered(served, bundle, since, now),
         now=now,
     )
 
@@ -133,17 +133,18 @@ def served_folders(served: Path, bundle: Bundle) -> list[Path]:
     return sorted(served.glob(f"*-{bundle.fingerprint[:_DIGITS]}"))
 
 
-def _kept(served: Path, bundle: Bundle, since: float, until: float) -> list[KeptPrediction]:
+def _answered(served: Path, bundle: Bundle, since: float, until: float) -> AnsweredRows:
     """Return what a bundle answered under the name under which most of it was kept."""
-    most: list[KeptPrediction] = []
-    for folder in sorted(path.parent for path in served.glob(f"*/{PREDICTIONS}")):
-        found = [
-            each
-            for each in kept_predictions(folder, since=since, until=until)
-            if each.version and bundle.fingerprint.startswith(each.version)
-        ]
-        most = max(most, found, key=len)
-    return most
+    folders = sorted(path.parent for path in served.glob(f"*/{PREDICTIONS}"))
+    found = (AnsweredRows.of(_kept(folder, bundle, since, until)) for folder in folders)
+    return max(found, key=lambda each: each.rows, default=AnsweredRows.of(()))
+
+
+def _kept(folder: Path, bundle: Bundle, since: float, until: float) -> Iterator[KeptPrediction]:
+    """Yield what a bundle answered, of one folder."""
+    for each in kept_predictions(folder, since=since, until=until):
+        if each.version and bundle.fingerprint.startswith(each.version):
+            yield each
 
 
 def _newest(profiles: Sequence[ServedProfile]) -> float | None:
