@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gristmill.cli.export_run import write_page
+from gristmill.cli.exported_page import write_page
 from gristmill.cli.output import HELP, emit, json_option, say
 
 if TYPE_CHECKING:
