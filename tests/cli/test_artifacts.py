@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gristmill.core.moments import format_moment
+
 
 def test_artifacts_by_kind_step_time_and_page(project) -> None:
     assert project("artifacts").code == 7
@@ -22,3 +24,4 @@ def test_artifacts_by_kind_step_time_and_page(project) -> None:
     )
     shown = project("artifacts", "--step", "total").out
     assert everything[0]["digest"][:12] in shown
+    assert format_moment(everything[0]["created"]) in shown  # on one line, at 80 columns

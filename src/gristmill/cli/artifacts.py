@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def command(
     kind: str | None, step: str | None, since: str | None, limit: int, skip: int, as_json: bool
 ) -> None:
-    """List what is stored, newest first.
+    """List what is stored, newest first; --json tells the runs that made it, too.
 
     \b
     gristmill artifacts                          the newest 50
@@ -57,8 +57,7 @@ def _list(found: list[StoredArtifact]) -> None:
             "" if one.rows is None else format_count(one.rows),
             format_moment(one.created),
             one.step or "",
-            one.run or "",
         ]
         for one in found
     ]
-    table("", ["artifact", "kind", "size", "rows", "stored", "step", "run"], rows)
+    table("", ["artifact", "kind", "size", "rows", "stored", "step"], rows)
