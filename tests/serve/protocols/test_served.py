@@ -9,7 +9,7 @@ from gristmill.serve.protocol import Limits
 from gristmill.serve.protocols.raw import rows_of_bytes
 from gristmill.serve.protocols.served import RequestIds, Served
 from gristmill.serve.refusal import Refusal
-from gristmill.serve.runners.rows import Rows
+from gristmill.serve.runners.rows import Ragged, Rows
 from gristmill.store.bundle import Field
 
 
@@ -179,3 +179,29 @@ def test_what_is_known_to_be_finite_is_not_looked_at():
         served.check_finite(rows)
     rows.finite = True
     served.check_finite(rows)
+
+
+class Pairs:
+    """An endpoint of two tensors of free length a row."""
+
+    name, classes, outputs = "m", (), ()
+    inputs = tuple(Field(name, "tensor", dtype="float32", shape=[None]) for name in ("x", "y"))
+
+
+@pytest.mark.parametrize("how", ["answer", "ask"])
+def test_tensors_of_free_length_have_one_and_the_same_in_a_row(how):
+    served, call = Served(Pairs(), Limits()), Call(request_id="r", deadline=1e9)
+    x, y = [np.zeros(2), np.zeros(0), np.zeros(3)], [np.zeros(2), np.zeros(0), np.zeros(1)]
+    rows = Rows({"x": Ragged.of(x), "y": Ragged.of(y)})
+
+    def ask():
+        if how == "ask":
+            return served.ask(rows, call, None)
+        return asyncio.run(served.answer(rows, call))
+
+    refusal = refused(ask)
+    assert refusal.status == 422
+    assert [(each.index, str(each)) for each in refusal.details] == [
+        (1, "field 'x': expected at least one element, found 0"),
+        (2, "field 'y': expected as many elements as 'x' has, found 1"),
+    ]

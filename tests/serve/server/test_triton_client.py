@@ -76,6 +76,16 @@ def test_what_is_wrong_is_said(client):
         client.infer("other", [tensor])
 
 
+def test_a_row_without_elements_and_another_version(client):
+    tensor = triton.InferInput("signal", [1, 0], "FP32")
+    tensor.set_data_from_numpy(np.zeros((1, 0), np.float32))
+    with pytest.raises(triton.InferenceServerException, match="expected at least one element"):
+        client.infer("ragged", [tensor])
+    expected = f"expected version {VERSION} of model 'ragged', found 9"
+    with pytest.raises(triton.InferenceServerException, match=expected):
+        client.infer("ragged", [tensor], model_version="9")
+
+
 def test_requests_at_the_same_time(client):
     tensor = triton.InferInput("x", [1, 4], "FP32")
     tensor.set_data_from_numpy(np.ones((1, 4), np.float32))

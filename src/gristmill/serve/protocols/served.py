@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import numpy as np
@@ -68,6 +68,7 @@ class Served:
         self._scalar_checker = Checker(self.scalars, mode, self._warned)
         self.decides = True
         self._open = True
+        self._free = tuple(field.name for field in self.inputs if field.ragged)
         self._prompt = endpoint.ask if isinstance(endpoint, Prompt) else None
         self._tasks: set[asyncio.Future[Answered]] = set()  # the loop itself keeps none alive
 
@@ -170,12 +171,15 @@ class Served:
         """Answer checked rows.
 
         Raises:
-            Refusal: 413 too many, 422 some have no finite answer, 503 not in time.
+            Refusal: 413 too many, 422 some have no finite answer or tensors of different lengths,
+                503 not in time.
         """
         if rows.count > self.limits.max_instances:
             self.check_count(rows.count)
         if not rows.count:
             return self._nothing()
+        if self._free:
+            _check_lengths(rows, self._free)
         answered = await self.endpoint.answer(rows, call)
         self.check_finite(answered.rows)
         if call.trace is not None:
@@ -200,6 +204,8 @@ class Served:
         if not rows.count:
             told(self._nothing())
             return _nobody_waits
+        if self._free:
+            _check_lengths(rows, self._free)
         if self._prompt is not None:
             gone = self._prompt(rows, call, told)
             if gone is not None:
@@ -262,6 +268,25 @@ class Served:
 
 def _without_limits(field: Field) -> Field:
     return msgspec.structs.replace(field, max_length=None, domain=None, min=None, max=None)
+
+
+def _check_lengths(rows: Rows, names: Sequence[str]) -> None:
+    """Check that a row's tensors of free length have one, and the same.
+
+    Raises:
+        Refusal: 422 that lists the rows whose tensors do not.
+    """
+    first, *others = (cast("Ragged", rows.columns[name]).lengths for name in names)
+    odd = [(first == 0, names[0], "at least one element", first)]
+    for name, lengths in zip(names[1:], others, strict=True):
+        odd.append((lengths != first, name, f"as many elements as {names[0]!r} has", lengths))
+    details = [
+        RecordError(int(row), name, expected, str(lengths[row]))
+        for wrong, name, expected, lengths in odd
+        for row in np.flatnonzero(wrong)
+    ]
+    if details:
+        raise bad_records(details, rows.count)
 
 
 def _nobody_waits() -> None:

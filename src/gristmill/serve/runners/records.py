@@ -94,6 +94,8 @@ def _tensor_limit(field: Field, value: object) -> str | None:
     if dtype.name in _SMALL:
         low, high = _SMALL[dtype.name]
         element = Field(field.name, "int", min=low, max=high)
+    if field.ragged and value == []:
+        return "at least one element"
     numbers = _numbers(value, field.shape or [])
     if numbers is None or any(not isinstance(each, _TYPES[element.kind]) for each in numbers):
         return shape_text(field)

@@ -164,7 +164,14 @@ class Routes:
         head, mark, rest = path.partition("/versions/")
         version, slash, tail = rest.partition("/")
         name = head.removeprefix("/v2/models/")
-        if mark and head != name and name in self._models and version == self._models[name]():
+        if mark and head != name and name in self._models:
+            expected = self._models[name]()
+            if version != expected:
+                raise Refusal(
+                    404,
+                    "unknown_model",
+                    f"expected version {expected} of model {name!r}, found {shown(version)}",
+                )
             found = self._by_path.get(head + slash + tail)
             if found is not None:
                 return found
