@@ -13,6 +13,7 @@ from gristmill.core.errors import DataError, UsageError
 from gristmill.engine import Engine
 from gristmill.pipeline.running import RunResult
 from gristmill.pipeline.steps import step
+from gristmill.store.gathered import read_gathered
 from gristmill.store.parcels import Parcel
 from gristmill.store.project import Project
 from gristmill.store.runs import RunLog
@@ -308,3 +309,35 @@ def test_large_results_go_to_a_store_that_workers_reach(
     with Project(user.root) as project:
         shutil.rmtree(project.home / "cache")
         assert [len(array) for array in result.load("ones")] == [10, 100_000, 200_000]
+
+
+def test_results_are_the_same_artifact_however_their_calls_were_paced(
+    project: Any, reasons: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = " ".join(f"w{number}" for number in range(30))
+    given = {"words": {"text": words}}
+    found = {project.run(settings=given).executions["shouted"].output}
+    # Now each result is written as it comes.
+    monkeypatch.setattr("gristmill.pipeline.element_run._SECONDS_AT_RISK", 0.0)
+    forced = project.run(settings=given, force=["shouted"])
+    found.add(forced.executions["shouted"].output)
+    assert reasons(forced) == {"shouted": "forced"}, "what takes them is up to date"
+    shutil.rmtree(project.root / ".gristmill")
+    result = project.run(settings={"words": {"text": "one"}})
+    result = project.run(settings=given)
+    found.add(result.executions["shouted"].output)
+    assert len(found) == 1
+    assert result.load("shouted") == [f"{word.upper()}!" for word in words.split()]
+
+
+def test_one_new_result_makes_one_pack_new(project: Any) -> None:
+    words = [f"w{number}" for number in range(3000)]
+    packs = []
+    for text in (words, [*words[:1500], "new", *words[1500:]]):
+        result = project.run(settings={"words": {"text": " ".join(text)}})
+        with Project(project.root) as opened:
+            log = RunLog(opened)
+            gathered = read_gathered(log.files(result.executions["shouted"].output or ""))
+        packs.append({member.artifact for member in gathered.members})
+    assert len(packs[0]) > 3
+    assert len(packs[1] - packs[0]) == 1

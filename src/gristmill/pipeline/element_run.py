@@ -13,6 +13,7 @@ from gristmill.core.quantities import format_count
 from gristmill.engine.current import current_engine
 from gristmill.engine.inline import Inline
 from gristmill.pipeline.element_call import ElementAnswer, ElementCall, sent
+from gristmill.pipeline.element_packs import MOST, PACK_BYTES, ElementPacks
 from gristmill.pipeline.keys import StepKey
 from gristmill.store.artifacts import shared_url
 from gristmill.store.codecs import Encoded
@@ -24,8 +25,6 @@ from gristmill.store.parcels import Parcel, pack_files
 from gristmill.store.runs import Artifact, RunLog
 
 _SECONDS_AT_RISK = 0.5
-_PACK_BYTES = 1 << 23
-_MOST = 1000
 _SHOWN = 3
 
 
@@ -78,7 +77,7 @@ class ElementRun:
         missing = {key: element for key, element in wanted.items() if key not in done}
         if missing:
             done |= self._call(missing)
-        return self._gather(elements, [done[key] for key in keys])
+        return self._gather(elements, self._settled(keys, done))
 
     def _elements(self) -> Elements:
         if self.step.each:
@@ -116,6 +115,14 @@ class ElementRun:
     def _parcel(self, name: str) -> Parcel:
         artifact = self.log.artifact(self.key.inputs[name])
         return pack_files(self.log.files(artifact.digest), artifact.codec)
+
+    def _settled(self, keys: list[str], done: Mapping[str, Member]) -> list[Member]:
+        """Return where the results are, in order; those that are packed anew are written down."""
+        packs = ElementPacks(self.log)
+        places = packs.settled([done[key] for key in keys])
+        moved = {key: places[done[key]] for key in keys if places[done[key]] != done[key]}
+        self.results.record(moved, packs.new)
+        return [places[done[key]] for key in keys]
 
     def _gather(self, elements: Elements, members: list[Member]) -> Artifact:
         with self.log.draft() as folder:
@@ -163,7 +170,7 @@ class _Writer:
             self._large[key] = self._kept(parcel, answer.encoded)
         self._seconds += answer.seconds
         waiting = len(self._small) + len(self._large)
-        if self._seconds > _SECONDS_AT_RISK or self._bytes > _PACK_BYTES or waiting >= _MOST:
+        if self._seconds > _SECONDS_AT_RISK or self._bytes > PACK_BYTES or waiting >= MOST:
             self.write()
 
     def write(self) -> None:

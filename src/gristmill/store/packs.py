@@ -6,7 +6,7 @@ pack.bin      all files, one after the other
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -34,7 +34,7 @@ def is_small(parcel: Parcel) -> bool:
     return parcel.codec.partition(":")[0] in _READ_WHOLE and parcel.bytes_ <= SMALL_BYTES
 
 
-def write_pack(parcels: Sequence[Parcel], folder: Path) -> Encoded:
+def write_pack(parcels: Iterable[Parcel], folder: Path) -> Encoded:
     """Write parcels into an empty folder."""
     entries, offset = [], 0
     with (folder / _DATA).open("wb") as file:
@@ -45,7 +45,7 @@ def write_pack(parcels: Sequence[Parcel], folder: Path) -> Encoded:
                 offset += file.write(data)
             entries.append(_Entry(parcel.codec, places))
     (folder / _INDEX).write_bytes(msgspec.json.encode(entries))
-    return Encoded(PACK, PACK, len(parcels), {"parcels": len(parcels)})
+    return Encoded(PACK, PACK, len(entries), {"parcels": len(entries)})
 
 
 class Pack:
@@ -58,6 +58,13 @@ class Pack:
     def __init__(self, folder: Path) -> None:
         self._entries = msgspec.json.decode((folder / _INDEX).read_bytes(), type=list[_Entry])
         self._data = folder / _DATA
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def bytes_(self, number: int) -> int:
+        """Return how many bytes the files of a parcel have."""
+        return sum(size for _, size in self._entries[number].files.values())
 
     def __getitem__(self, number: int) -> Parcel:
         entry = self._entries[number]
