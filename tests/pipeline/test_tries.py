@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gristmill.core.errors import DataError, GateError, LabelError, StepError, UsageError
+from gristmill.pipeline.step_output import printed_by
 from gristmill.pipeline.steps import step
 from gristmill.pipeline.tries import MOST_SECONDS, Try, may_pass, seconds_until_next
+from gristmill.store.project import Project
+from gristmill.store.runs import RunLog
 
 FLAKY = """
 from pathlib import Path
@@ -133,3 +136,25 @@ def test_limits_change_no_key_and_nonsense_is_refused(user: Any, statuses: Any) 
     ):
         with pytest.raises(UsageError, match=message):
             step(**options)(lambda: 1)
+
+
+def test_the_log_has_what_each_try_printed(user: Any) -> None:
+    user.write(
+        pipeline="import os\nfrom gristmill import step\nfrom gristmill.pipeline import workdir\n"
+        "@step(retries=2, backoff=0.01)\ndef fetch():\n"
+        "    tried = workdir() / 'tried'\n"
+        "    count = len(tried.read_text()) if tried.exists() else 0\n"
+        "    tried.write_text('x' * (count + 1))\n"
+        "    os.write(1, f'this is {count}\\n'.encode())\n"
+        "    if count < 2:\n        raise OSError('no route')\n"
+    )
+    result = user.run()
+    with Project(user.root) as project:
+        log = RunLog(project)
+        text = printed_by(log, log.of_run(result.run)[0])
+    lines = text.splitlines()
+    assert [line for line in lines if line.startswith(("this", "[", "OSError"))] == [
+        "[try 1: step 'fetch' (pipeline.py:11): no route]", "this is 0", "OSError: no route",
+        "[try 2: step 'fetch' (pipeline.py:11): no route]", "this is 1", "OSError: no route",
+        "[try 3]", "this is 2",
+    ]  # fmt: skip

@@ -19,7 +19,7 @@ from gristmill.pipeline.keys import StepKey
 from gristmill.pipeline.run_engine import RunEngine
 from gristmill.pipeline.run_record import RunRecord
 from gristmill.pipeline.step_call import StepCall, StepResult
-from gristmill.pipeline.step_output import keep_output
+from gristmill.pipeline.step_output import keep_output, set_aside_output
 from gristmill.pipeline.tries import Try, seconds_until_next
 from gristmill.store.runs import Execution
 
@@ -288,6 +288,7 @@ class Progression(Closing):
         failed = len(visit.tries) + 1
         wait = seconds_until_next(visit.step.backoff, failed, visit.key.digest)
         visit.tries.append(Try(str(result.error), result.seconds, wait))
+        set_aside_output(self.log.project, self.result.run, visit.step.name, str(result.error))
         self._resting.append((time.monotonic() + wait, visit))
         self.record.failed(visit.step, visit.tries[-1])
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gristmill.store.runs import Artifact, Execution, RunLog
 
 LOG_FILE = "log.txt"
+_TRY, _END = "try.", "end"
 _one = threading.Lock()
 """Descriptors 1 and 2 belong to the process: one block at a time can have them."""
 
@@ -74,6 +75,24 @@ def output_folder(project: Project, run: str, step: str) -> Path:
     return project.home / "work" / "output" / run / quote(step, safe="")
 
 
+def set_aside_output(project: Project, run: str, step: str, end: str) -> None:
+    """Put aside what a try has printed that is followed by another one.
+
+    Args:
+        end: what it ended with.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    folder = output_folder(project, run, step)
+    tried = folder / f"{_TRY}{len(_tries(folder)) + 1}"
+    printed = [path for path in folder.glob("*") if not path.name.startswith(_TRY)]
+    tried.mkdir(parents=True)
+    for path in printed:
+        path.rename(tried / path.name)
+    (tried / _END).write_text(end)
+
+
 def keep_output(log: RunLog, run: str, step: str) -> Artifact | None:
     """Move what a step has printed into the store, and note that it belongs to the run.
 
@@ -88,7 +107,7 @@ def keep_output(log: RunLog, run: str, step: str) -> Artifact | None:
     from gristmill.store.enclosures import enclose, put_files
 
     folder = output_folder(log.project, run, step)
-    text, left_out = read_bounded_log(folder)
+    text, left_out = _read_tries(folder)
     artifact = None
     if text:
         summary = {"characters": len(text), "left_out": left_out}
@@ -121,5 +140,24 @@ def printed_by(log: RunLog, execution: Execution) -> str:
     maker = maker_of(log, execution)
     kept = find_enclosure(log, maker.run, "log", maker.step)
     if kept is None:
-        return read_bounded_log(output_folder(log.project, maker.run, maker.step))[0]
+        return _read_tries(output_folder(log.project, maker.run, maker.step))[0]
     return (log.files(kept.digest) / LOG_FILE).read_text(errors="replace")
+
+
+def _read_tries(folder: Path) -> tuple[str, int]:
+    """Return the text of all tries, each with its heading if there are several; bytes left out."""
+    text, left_out = read_bounded_log(folder)
+    tries = _tries(folder)
+    if tries:
+        text = f"[try {len(tries) + 1}]\n{text}"
+    for number, tried in reversed(list(enumerate(tries, start=1))):
+        earlier, missing = read_bounded_log(tried)
+        text = f"[try {number}: {(tried / _END).read_text()}]\n{earlier}{text}"
+        left_out += missing
+    return text, left_out
+
+
+def _tries(folder: Path) -> list[Path]:
+    """Return where the output of tries was put aside, in order."""
+    ended = [path.parent for path in folder.glob(f"{_TRY}*/{_END}")]
+    return sorted(ended, key=lambda path: int(path.name.removeprefix(_TRY)))
