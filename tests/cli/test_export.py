@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import zipfile
 
+import pytest
+
 
 def test_a_run_in_a_folder_with_a_page(project, tmp_path) -> None:
     project.edit("helpers.py", "    return [", "    print('<scaling>')\n    return [")
@@ -39,10 +41,12 @@ def test_nothing_is_overwritten(project, tmp_path) -> None:
     assert "something already" in answer.err
 
 
-def test_what_else_to_export(project) -> None:
-    answer = project("export", "everything")
+@pytest.mark.parametrize("args", [(), ("everything",), ("tarball", "last", "out", "--zip")])
+def test_what_else_to_export(project, args: tuple[str, ...]) -> None:
+    answer = project("export", *args)
     assert answer.code == 2
     assert "run, mlflow" in answer.err
+    assert not args or repr(args[0]) in answer.err
     assert "export mlflow" in project("export", "--help").out
 
 

@@ -14,9 +14,15 @@ SUBCOMMANDS = {
 }
 
 
-@click.command("export", cls=CommandWithSubcommands, subcommands=SUBCOMMANDS, context_settings=HELP)
-@click.argument("what")
-def command(what: str) -> None:
+@click.command(
+    "export",
+    cls=CommandWithSubcommands,
+    subcommands=SUBCOMMANDS,
+    # Whatever follows an unknown word, the word is what is wrong.
+    context_settings=HELP | {"ignore_unknown_options": True},
+)
+@click.argument("what", nargs=-1, metavar="run|mlflow ...")
+def command(what: tuple[str, ...]) -> None:
     """Hand a run to a colleague, or to an MLflow server.
 
     \b
@@ -24,5 +30,5 @@ def command(what: str) -> None:
     gristmill export run last spam --zip --json
     gristmill export mlflow last --tracking-uri http://mlflow.example.org
     """
-    known = ", ".join(SUBCOMMANDS)
-    raise UsageError(f"there is nothing called {what!r} to export", fix=f"one of: {known}")
+    said = f"there is nothing called {what[0]!r} to export" if what else "expected what to export"
+    raise UsageError(said, fix=f"one of: {', '.join(SUBCOMMANDS)}")
