@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,33 @@ def test_a_path_counts_by_what_is_there(tmp_path: Path) -> None:
     inside = key(path=folder).digest
     (folder / "y").write_text("")
     assert len({nothing, one, two, inside, key(path=folder).digest}) == 5
+
+
+@dataclass
+class Files:
+    first: Path
+    rate: float = 0.1
+
+
+def test_paths_within_a_setting_count_by_what_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    for value in ([file], {"b": (1, file)}, Files(file), [Files(file)]):
+        digests = set()
+        for text in ("one", "two", "three"):
+            file.write_text(text)
+            made = StepKey(train, {"rate": value}, {})
+            digests.add(made.digest)
+        assert len(digests) == 3
+        assert [*made.as_record()["paths"].values()] == [str(file)]
+        file.write_text("four")
+        assert StepKey(train, {"rate": value}, {}).reasons(before(made)) == [
+            "setting rate: what is at its paths changed"
+        ]
+
+
+def test_what_a_function_can_tell_apart_is_another_setting() -> None:
+    values = [[1, 2], (1, 2), [2, 1], {"a": 1, "b": 2}, {"b": 2, "a": 1}, [True, 2], [1.0, 2], "12"]
+    assert len({StepKey(train, {"rate": value}, {}).digest for value in values}) == len(values)
 
 
 def test_a_setting_without_a_fingerprint_is_refused_by_name() -> None:

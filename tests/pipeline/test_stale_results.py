@@ -79,6 +79,14 @@ def registered(numbers):
     return registry.KNOWN["one"]()
 
 @step
+def order_of_a_dict(numbers):
+    return [[name, weight] for name, weight in WEIGHTS.items()]
+
+@step
+def default_container(numbers):
+    return described()
+
+@step
 def point(numbers) -> "Point":
     return Point(len(numbers), 2)
 
@@ -98,7 +106,9 @@ HELPERS = """
 from dataclasses import dataclass, field
 
 LIMIT = 3
+WEIGHTS = {"a": 1, "b": 2}
 
+def described(of=(1, 2)): return repr(of)
 def outer(x): return inner(x) + 1
 def inner(x): return x * 2
 def shifted(x, by=5): return x + by
@@ -161,6 +171,8 @@ EDITS = [
     ("helpers.py", "self.y + 0", "self.y + 1", "of_an_input"),
     ("helpers.py", "self.y + 1", "self.y + 2", "of_a_member"),
     ("helpers.py", "return [9]", "return [10]", "point"),
+    ("helpers.py", '{"a": 1, "b": 2}', '{"b": 2, "a": 1}', "order_of_a_dict"),
+    ("helpers.py", "of=(1, 2)", "of=[1, 2]", "default_container"),
     ("numbers.txt", "1 2 3 4", "1 2 3 5", "numbers"),
 ]  # fmt: skip
 NOTHING = [

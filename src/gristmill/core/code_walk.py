@@ -294,6 +294,8 @@ class CodeWalk:
             self._object(value, name)
         elif isinstance(value, Mapping | list | tuple | Set) and not is_plain(value):
             self._members(value, name)
+        elif is_plain(value):
+            self._file(name, fingerprint([kinds(value), value]))
         elif hasattr(value, "__args__") and hasattr(value, "__origin__"):
             self._members([value.__origin__, *value.__args__], name)  # `list[Row]`, say
         else:

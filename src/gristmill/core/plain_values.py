@@ -40,7 +40,8 @@ def members(value: object) -> Iterator[tuple[str, object]]:
 
 
 def kinds(value: object) -> object:
-    """Name the types of containers, which a fingerprint of values does not tell: [1] from (1,)."""
+    """Return what a fingerprint of values does not tell: [1] from (1,), and the order of a dict."""
     if not is_container(value):
         return None
-    return [type(value).__name__, [kinds(member) for _, member in members(value)]]
+    order = list(value) if isinstance(value, Mapping) else []
+    return [type(value).__name__, order, [kinds(member) for _, member in members(value)]]

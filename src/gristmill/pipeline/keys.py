@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from gristmill.core.code import CodeReach, reach
 from gristmill.core.errors import UsageError
-from gristmill.core.fingerprint import fingerprint, fingerprint_file
+from gristmill.core.fingerprint import fingerprint
+from gristmill.core.plain_values import kinds
 from gristmill.pipeline.graph import AnyStep
+from gristmill.pipeline.setting_paths import path_print, paths_in, with_contents
 from gristmill.store.codecs import is_json
 from gristmill.store.runs import Execution
+
+_SHOWN = 80
+"""How many characters of a setting are kept."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,7 @@ class StepKey:
     @cached_property
     def setting_prints(self) -> dict[str, str]:
         """Fingerprint of each setting; a path counts by the content of its file."""
-        return {
-            name: _setting_print(self.step, name, value) for name, value in self.settings.items()
-        }
+        return {name: self._setting_print(name, value) for name, value in self.settings.items()}
 
     @cached_property
     def digest(self) -> str:
@@ -62,6 +66,28 @@ class StepKey:
         }
         return fingerprint([self.reach.digest, prints, whole, element])
 
+    @cached_property
+    def _paths(self) -> dict[str, Path]:
+        """Where in the settings -> a path."""
+        found = (paths_in(value, name) for name, value in self.settings.items())
+        return dict(chain.from_iterable(found))
+
+    @cached_property
+    def _prints(self) -> dict[Path, str]:
+        return {path: path_print(path) for path in set(self._paths.values())}
+
+    def _setting_print(self, name: str, value: object) -> str:
+        try:
+            if isinstance(value, Path):
+                return self._prints[value]
+            return fingerprint([kinds(value), with_contents(value, self._prints)])
+        except TypeError as error:
+            raise UsageError(
+                f"the setting {name!r} is a {type(value).__qualname__}, which has no fingerprint",
+                where=f"step {self.step.name!r}",
+                fix="use numbers, text, lists, dicts, dataclasses or paths as settings",
+            ) from error
+
     def as_record(self) -> dict[str, Any]:
         """Return what is kept of the key, so that a later run can say what changed."""
         return {
@@ -69,10 +95,9 @@ class StepKey:
             "packages": self.reach.packages,
             "blind_spots": self.reach.blind_spots,
             "settings": self.setting_prints,
-            "shown": {name: repr(value)[:80] for name, value in self.settings.items()},
-            "paths": {
-                name: str(value) for name, value in self.settings.items() if isinstance(value, Path)
-            },
+            "shown": {name: repr(value)[:_SHOWN] for name, value in self.settings.items()},
+            "paths": {place: str(path) for place, path in self._paths.items()},
+            "path_prints": {place: self._prints[path] for place, path in self._paths.items()},
             "given": self._given(),
         }
 
@@ -110,31 +135,10 @@ class StepKey:
 def _change(before: str, now: object) -> str:
     if isinstance(now, Path):
         return f"what is at {now.name} changed"
+    if before == repr(now)[:_SHOWN]:
+        return "what is at its paths changed" if any(paths_in(now)) else "changed further on"
     return f"{before} -> {now!r}"
 
 
 def _changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     return [name for name, value in new.items() if old.get(name) != value]
-
-
-def _setting_print(step: AnyStep, name: str, value: object) -> str:
-    try:
-        if isinstance(value, Path):
-            return path_print(value)
-        return fingerprint(value)
-    except TypeError as error:
-        raise UsageError(
-            f"the setting {name!r} is a {type(value).__qualname__}, which has no fingerprint",
-            where=f"step {step.name!r}",
-            fix="use numbers, text, lists, dicts, dataclasses or paths as settings",
-        ) from error
-
-
-def path_print(path: Path) -> str:
-    """Return the fingerprint of what is at a path: a file, a folder, or nothing (yet)."""
-    if path.is_dir():
-        files = sorted(item for item in path.rglob("*") if item.is_file())
-        return fingerprint(
-            [[str(item.relative_to(path)), fingerprint_file(item)] for item in files]
-        )
-    return fingerprint_file(path) if path.is_file() else "nothing"

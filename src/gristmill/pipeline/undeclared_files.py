@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from gristmill.pipeline.setting_paths import paths_in
+
 _CODE = (".py", ".pyc", ".pyi", ".so")
 """The fingerprint of code counts these, or the version of their package."""
 
@@ -22,7 +24,7 @@ def undeclared_files(
         settings: of the step; a file that one names, or that lies in a folder that one names, is
             part of the key.
     """
-    declared = [value.resolve() for value in settings.values() if isinstance(value, Path)]
+    declared = [path.resolve() for _, path in paths_in(list(settings.values()))]
     found = set()
     for text in opened:
         path = Path(text)

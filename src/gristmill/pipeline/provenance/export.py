@@ -13,10 +13,10 @@ import msgspec
 
 from gristmill.core.atomic import atomic_file, atomic_folder, naming
 from gristmill.core.errors import UsageError
-from gristmill.pipeline.keys import path_print
 from gristmill.pipeline.provenance.enclosing import MACHINE, PATCH, REQUIREMENTS
 from gristmill.pipeline.provenance.exported import GIVEN, PAGE, PROVENANCE, Exported, readme
 from gristmill.pipeline.provenance.snapshot import CODE, is_secret, read_index
+from gristmill.pipeline.setting_paths import path_print
 from gristmill.pipeline.step_output import printed_by
 from gristmill.store.enclosures import Role, find_enclosure
 from gristmill.store.excerpt import copy_run
@@ -115,7 +115,7 @@ def _copy_data(
 ) -> None:
     """Copy what settings name by a path in the project, where it still is what the run read."""
     for execution in executions:
-        prints = execution.reach.get("settings", {})
+        prints = execution.reach.get("path_prints") or execution.reach.get("settings", {})
         for name, text in execution.reach.get("paths", {}).items():
             path = root / text
             if text in exported.data or prints.get(name) == "nothing":
