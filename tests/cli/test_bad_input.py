@@ -379,7 +379,7 @@ def test_a_bundle_that_was_tampered_with(
         ("label rules.py . -o out.parquet", 2, "is a directory"),
         ("train good.csv", 2, "Missing option '-o'"),
         ("serve bundle --port 99999", 2, "99999"),
-        ("serve bundle --max-body huge", 2, "expected a size such as '2GB'"),
+        ("serve bundle --max-body huge", 2, "--max-body: expected a size such as '2GB'"),
         ("serve bundle --host no.such.invalid", 10, "no such host to listen on: 'no.such.invalid'"),
         ("sevre bundle", 2, "Did you mean 'serve'?"),
     ],

@@ -39,6 +39,7 @@ def test_help_of_every_command_has_an_example(prompt, name):
     assert usage.startswith(f"Usage: gristmill {name}")
     assert f"gristmill {name}" in body or name == "lineage"
     assert "--json" in body
+    assert max(map(len, answer.out.splitlines())) <= 80
 
 
 def test_no_command_shows_the_help(prompt):

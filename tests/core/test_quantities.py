@@ -45,6 +45,13 @@ def test_not_a_size(text):
     assert str(error.value) == f"expected a size such as '2GB' or '512 MiB', found {text!r}"
 
 
+@pytest.mark.parametrize("parse", [parse_bytes, parse_seconds])
+@pytest.mark.parametrize("text", ["lots", "3 cups"])
+def test_who_says_so_is_named(parse, text):
+    with pytest.raises(UsageError, match=r"^--cache: "):
+        parse(text, "--cache")
+
+
 def test_unknown_units():
     with pytest.raises(UsageError, match="unknown unit 'XB' in size '2XB'"):
         parse_bytes("2XB")

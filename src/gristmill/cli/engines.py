@@ -32,9 +32,9 @@ def command(address: str | None, as_json: bool) -> None:
     """List the engines that work can run on, or try one.
 
     \b
-    gristmill engines                           what is installed here
-    gristmill engines local:2                   start it, and have each worker answer
-    gristmill engines ray://head:10001          join a cluster, compare its versions
+    gristmill engines                       what is installed here
+    gristmill engines local:2               start it, and have each worker answer
+    gristmill engines ray://head:10001      join a cluster, compare its versions
     gristmill engines spark://head:7077 --json
 
     An address is what --engine of the other commands takes. Workers with another

@@ -80,8 +80,9 @@ def command(
       gristmill feedback serving.toml --model spam --gold feedback
 
     \b
-    Exit codes: 0 done (also where some ids are unknown: the summary says so), 2 wrong call, or no
-    predictions are kept there, 5 the table cannot be read, 7 what was kept cannot be used.
+    Exit codes: 0 done (also where some ids are unknown: the summary says so),
+    2 wrong call, or no predictions are kept there, 5 the table cannot be read,
+    7 what was kept cannot be used.
     """
     from gristmill.core.errors import UsageError
     from gristmill.serve.server.kept_folder import kept_folder

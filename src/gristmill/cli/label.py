@@ -66,7 +66,8 @@ def command(
       gristmill label rules.py messages.csv -o labels.parquet --classes ham,spam
       gristmill label rules.py messages.csv -o labels.parquet --gold experts.csv
       gristmill label rules.py messages.csv -o labels-2
-      gristmill label rules.py /shared/messages.parquet -o labels --engine ray://head:10001
+      gristmill label rules.py /shared/messages.parquet -o labels \\
+        --engine ray://head:10001
       gristmill label review rules.py messages.csv
       gristmill label diff labels-1 labels-2
 

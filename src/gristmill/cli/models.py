@@ -25,8 +25,8 @@ def command(model: str | None, as_json: bool) -> None:
 
     \b
     gristmill models                  every model with its aliases
-    gristmill models spam             its versions, with their figures and who named them
-    gristmill models spam@champion    one version: how it was made, and what differs here
+    gristmill models spam             its versions, their figures, who named them
+    gristmill models spam@champion    how it was made, and what differs here
     gristmill models spam@3           the same, by its number
     """
     from gristmill.store.project import find_project

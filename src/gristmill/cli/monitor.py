@@ -76,7 +76,7 @@ def command(
       4  retrained, and the gate kept the new version out
       6  the retraining failed
       7, 8  what was served, or the version, cannot be read
-    With --every: 0 when stopped; an error of one look is printed, and the next made.
+    With --every: 0 when stopped; an error of one look is printed, the next made.
     """
     from gristmill.store.project import find_project
 
@@ -138,7 +138,7 @@ def _go_on(last: float, every: str, once: Callable[[Callable[[], bool]], Monitor
     from gristmill.core.errors import GristmillError, UsageError
     from gristmill.core.quantities import parse_seconds
 
-    pause = parse_seconds(every)
+    pause = parse_seconds(every, "--every")
     if not pause > 0:
         raise UsageError(f"expected a time above 0, found {every!r}", where="--every")
     due = last + pause

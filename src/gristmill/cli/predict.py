@@ -120,7 +120,9 @@ def command(
     from gristmill.store.bundle import Bundle
 
     opened = Bundle.open(bundle)
-    keeping = keeping_of(opened, None if memory is None else parse_bytes(memory), workers)
+    keeping = keeping_of(
+        opened, None if memory is None else parse_bytes(memory, "--memory"), workers
+    )
     if explain:
         emit({"plan": str(keeping)}, as_json, lambda: say(str(keeping)))
         return

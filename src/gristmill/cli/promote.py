@@ -70,6 +70,6 @@ def command(
             reason=reason,
             force=force,
             requests=None if requests is None else read_requests(requests),
-            latency=None if latency is None else parse_seconds(latency),
+            latency=None if latency is None else parse_seconds(latency, "--latency"),
         )
     emit(asdict(decision), as_json, lambda: say(told(decision)))

@@ -47,7 +47,8 @@ def command(folder: Path, policies: tuple[str, ...], seed: int, as_json: bool) -
       gristmill replay serving --policy thompson --policy exp3:eta=0.2
 
     \b
-    Exit codes: 0 done, 2 wrong call, or no log with feedback, 7 the log cannot be read.
+    Exit codes: 0 done, 2 wrong call, or no log with feedback, 7 the log cannot be
+    read.
     """
     from gristmill.serve.selection.comparison import compare, logs_in
 

@@ -75,7 +75,7 @@ def command(
     \b
     Marks:  + ran   = cached   ~ taken as stored   ! failed, tried again
             x failed   - blocked
-    Exit codes: 0 done, 4 a gate said no, 6 a step failed, 130 stopped with Ctrl-C.
+    Exit codes: 0 done, 4 a gate said no, 6 a step failed, 130 stopped by Ctrl-C.
     """
     from gristmill.pipeline.load import load_pipeline
     from gristmill.pipeline.running import run

@@ -184,17 +184,19 @@ def command(
       gristmill serve bundles/spam --host 0.0.0.0 --token-file tokens \\
         --tls-cert cert.pem --tls-key key.pem --log-level info --log-format json
       curl localhost:8000/v1/predict -H 'Content-Type: application/json' \\
-        -H 'X-Gristmill-Deadline-Ms: 50' -d '{"instances": [{"text": "Win a prize now"}]}'
+        -H 'X-Gristmill-Deadline-Ms: 50' \\
+        -d '{"instances": [{"text": "Win a prize now"}]}'
 
     \b
-    For operators: /healthz (the process runs), /readyz (requests are taken), /metrics (Prometheus),
-    /v1/drift (how far what is served lies from what the model was trained on).
+    For operators: /healthz (the process runs), /readyz (requests are taken),
+    /metrics (Prometheus), /v1/drift (how far what is served lies from what the
+    model was trained on).
     Every answer has an X-Request-Id; a request may bring its own.
 
     \b
-    Exit codes: 0 stopped by Ctrl-C or SIGTERM after answering what was under way, 2 wrong call,
-    7 a project or a feedback log cannot be used, 8 a bundle is damaged, 10 the port is in use or
-    the server cannot start.
+    Exit codes: 0 stopped by Ctrl-C or SIGTERM after answering what was under way,
+    2 wrong call, 7 a project or a feedback log cannot be used, 8 a bundle is
+    damaged, 10 the port is in use or the server cannot start.
     """
     import msgspec
 
@@ -208,9 +210,9 @@ def command(
     def announce(ready: Ready) -> None:
         say(msgspec.json.encode(ready).decode() if as_json else str(ready))
 
-    seconds = parse_seconds(deadline)
+    seconds = parse_seconds(deadline, "--deadline")
     limits = Limits(
-        max_body=parse_bytes(max_body),
+        max_body=parse_bytes(max_body, "--max-body"),
         max_batch=max_batch,
         max_queue=max_queue,
         max_instances=min(max_queue, Limits().max_instances),
@@ -219,14 +221,14 @@ def command(
     )
     settings = Settings(
         limits=limits,
-        cache=parse_bytes(cache),
-        streams=parse_bytes(streams),
+        cache=parse_bytes(cache, "--cache"),
+        streams=parse_bytes(streams, "--streams"),
         watch_folder=str(watch_folder or ""),
         keep=None if keep_predictions is None else Keeping(rate=keep_predictions),
         tokens=str(token_file or ""),
         tls_certificate=str(tls_cert or ""),
         tls_key=str(tls_key or ""),
-        drain_seconds=parse_seconds(drain),
+        drain_seconds=parse_seconds(drain, "--drain"),
         **rest,  # type: ignore[arg-type]
     )
     with handed_in():

@@ -71,7 +71,8 @@ def command(
     Examples:
       gristmill train spam.csv -o out/spam
       gristmill train spam.csv -o out/spam --model cnn --trials 16
-      gristmill train messages.parquet -o out/spam --labels labels.parquet --classes ham,spam
+      gristmill train messages.parquet -o out/spam --labels labels.parquet \\
+        --classes ham,spam
 
     \b
     Exit codes:

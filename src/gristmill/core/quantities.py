@@ -16,34 +16,42 @@ _SECOND_UNITS = {"ms": 1e-3, "": 1.0, "s": 1.0, "min": 60.0, "m": 60.0, "h": 360
 _NUMBER_AND_UNIT = re.compile(r"\s*([0-9]*\.?[0-9]+(?:e[0-9]+)?)\s*([a-zA-Z]*)\s*", re.ASCII)
 
 
-def parse_bytes(text: str | int) -> int:
+def parse_bytes(text: str | int, name: str = "") -> int:
     """Parse a size such as `"2GB"`, `"512 MiB"` or a plain number of bytes.
+
+    Args:
+        text: what is written.
+        name: of the option or the key that says so.
 
     Raises:
         UsageError: the text is not a number with a known unit.
     """
     if isinstance(text, int):
         return text
-    number, unit = _split(text, "a size such as '2GB' or '512 MiB'")
+    number, unit = _split(text, "a size such as '2GB' or '512 MiB'", name)
     if unit.upper() not in _BYTE_UNITS:
         raise UsageError(
-            f"unknown unit {unit!r} in size {text!r}", fix="use B, KB, MB, GB or KiB..."
+            f"{_of(name)}unknown unit {unit!r} in size {text!r}", fix="use B, KB, MB, GB or KiB..."
         )
     return int(number * _BYTE_UNITS[unit.upper()])
 
 
-def parse_seconds(text: str | float) -> float:
+def parse_seconds(text: str | float, name: str = "") -> float:
     """Parse a duration such as `"250ms"`, `"1.5 h"` or a plain number of seconds.
+
+    Args:
+        text: what is written.
+        name: of the option or the key that says so.
 
     Raises:
         UsageError: the text is not a number with a known unit.
     """
     if isinstance(text, int | float):
         return float(text)
-    number, unit = _split(text, "a duration such as '250ms' or '2h'")
+    number, unit = _split(text, "a duration such as '250ms' or '2h'", name)
     if unit.lower() not in _SECOND_UNITS:
         raise UsageError(
-            f"unknown unit {unit!r} in duration {text!r}", fix="use ms, s, min, h or d"
+            f"{_of(name)}unknown unit {unit!r} in duration {text!r}", fix="use ms, s, min, h or d"
         )
     return number * _SECOND_UNITS[unit.lower()]
 
@@ -75,11 +83,15 @@ def format_count(count: float) -> str:
     return f"{count:,.0f}"
 
 
-def _split(text: str, wanted: str) -> tuple[float, str]:
+def _split(text: str, wanted: str, name: str) -> tuple[float, str]:
     match = _NUMBER_AND_UNIT.fullmatch(text)
     if match is None:
-        raise UsageError(f"expected {wanted}, found {text!r}")
+        raise UsageError(f"{_of(name)}expected {wanted}, found {text!r}")
     return float(match[1]), match[2]
+
+
+def _of(name: str) -> str:
+    return f"{name}: " if name else ""
 
 
 def _three_digits(value: float) -> str:

@@ -472,6 +472,8 @@ def test_a_port_that_is_taken(make_app):
                 async with grpc_beside(make_app(), Settings(grpc_port=port)):
                     pass
             assert caught.value.message == f"port {port} of 127.0.0.1 is in use by another program"
+            assert caught.value.fix is not None
+            assert "--grpc-port 0" in caught.value.fix
 
     run(main)
     with pytest.raises(UsageError) as caught:

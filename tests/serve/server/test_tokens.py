@@ -44,6 +44,10 @@ def test_tokens_from_a_file(tmp_path):
     assert caught.value.message == "expected a token a line, found none"
     with pytest.raises(UsageError):
         Tokens.read(tmp_path / "nothing")
+    file.write_text("short\n")
+    with pytest.raises(UsageError) as caught:
+        Tokens.read(file)
+    assert caught.value.where == str(file)
 
 
 @pytest.mark.parametrize("token", ["short", "with a space in it", "ümlaut-ümlaut-ümlaut"])

@@ -80,7 +80,7 @@ class GrpcServer:
         """
         settings = self._settings
         # Asked for once before: gRPC's own errors do not say what is wrong.
-        with listen(settings.host, settings.grpc_port or 0) as probe:
+        with listen(settings.host, settings.grpc_port or 0, "--grpc-port") as probe:
             port = probe.getsockname()[1]
             self.address = urlsplit(url_of(probe)).netloc
         host = f"[{settings.host}]" if ":" in settings.host else settings.host

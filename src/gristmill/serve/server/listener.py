@@ -11,8 +11,12 @@ _BACKLOG = 2048
 _LAST_PORT = 65_535
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, option: str = "--port") -> socket.socket:
     """Return a TCP socket that listens on a host and port; port 0 takes a free one.
+
+    Args:
+        host, port: where.
+        option: by which another port is named.
 
     Raises:
         UsageError: there is no such port number.
@@ -34,7 +38,7 @@ def listen(host: str, port: int) -> socket.socket:
         sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
-        raise _explain(host, port, error) from error
+        raise _explain(host, port, option, error) from error
     return sock
 
 
@@ -47,15 +51,15 @@ def url_of(sock: socket.socket, *, secure: bool = False) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def _explain(host: str, port: int, error: OSError) -> ServeError:
+def _explain(host: str, port: int, option: str, error: OSError) -> ServeError:
     if error.errno == errno.EADDRINUSE:
         return ServeError(
             f"port {port} of {host} is in use by another program",
-            fix="stop that program, name another port, or take a free one with --port 0",
+            fix=f"stop that program, name another port, or take a free one with {option} 0",
         )
     if error.errno == errno.EACCES:
         return ServeError(
             f"port {port} is not allowed for this user",
-            fix="name a port above 1023, or take a free one with --port 0",
+            fix=f"name a port above 1023, or take a free one with {option} 0",
         )
     return ServeError(f"cannot listen on {host}, port {port}: {error}")

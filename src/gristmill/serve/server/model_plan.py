@@ -49,11 +49,11 @@ class KeepPlan(
         """
         found: dict[str, Any] = {}
         if self.bytes is not None:
-            found["max_bytes"] = parse_bytes(self.bytes)
+            found["max_bytes"] = parse_bytes(self.bytes, "bytes")
         if self.age is not None:
-            found["max_age"] = parse_seconds(self.age)
+            found["max_age"] = parse_seconds(self.age, "age")
         if self.tensor_bytes is not None:
-            found["tensor_bytes"] = parse_bytes(self.tensor_bytes)
+            found["tensor_bytes"] = parse_bytes(self.tensor_bytes, "tensor_bytes")
         return Keeping(rate=self.rate, key=self.key, without=self.without, **found)
 
 
@@ -89,7 +89,7 @@ class AtTheDoor(
         if self.schema is not None:
             changes["schema"] = self.schema
         if self.deadline is not None:
-            seconds = parse_seconds(self.deadline)
+            seconds = parse_seconds(self.deadline, "deadline")
             most = max(seconds, common.limits.max_deadline)
             changes["limits"] = msgspec.structs.replace(
                 common.limits, deadline=seconds, max_deadline=most
@@ -155,7 +155,7 @@ class ModelPlan(AtTheDoor, frozen=True, kw_only=True, forbid_unknown_fields=True
                 "keep_predictions: nobody asks a hidden model itself",
                 fix="say it of the route that asks it",
             )
-        if not parse_seconds(self.every) > 0:
+        if not parse_seconds(self.every, "every") > 0:
             raise UsageError(f"expected every above 0, found {self.every}")
 
     def settings(self, common: Settings) -> Settings:
@@ -164,5 +164,5 @@ class ModelPlan(AtTheDoor, frozen=True, kw_only=True, forbid_unknown_fields=True
         own = {name: getattr(self, name) for name in names}
         changes = {name: value for name, value in own.items() if value is not None}
         for name in changes.keys() & {"cache", "streams"}:
-            changes[name] = parse_bytes(changes[name])
+            changes[name] = parse_bytes(changes[name], name)
         return msgspec.structs.replace(super().settings(common), **changes)

@@ -89,7 +89,7 @@ class ShadowPlan(RoutePlan, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Check the share and the bounds, too."""
         super().check()
         _check_share(self.share)
-        if not parse_seconds(self.timeout) > 0:
+        if not parse_seconds(self.timeout, "timeout") > 0:
             raise UsageError(f"expected timeout above 0, found {self.timeout}")
         if self.most_copies < 1:
             raise UsageError(f"expected most_copies of at least 1, found {self.most_copies}")
@@ -115,7 +115,7 @@ class EnsemblePlan(
         super().check()
         if not 1 <= self.at_least <= len(self.models):
             raise UsageError(f"expected at_least of 1 to {len(self.models)}, found {self.at_least}")
-        if parse_seconds(self.margin) < 0:
+        if parse_seconds(self.margin, "margin") < 0:
             raise UsageError(f"expected margin of at least 0, found {self.margin}")
 
 
@@ -185,8 +185,8 @@ class SelectionPlan(
         Raises:
             UsageError: one is not above 0.
         """
-        log = parse_bytes(self.log)
-        aged = None if self.max_age is None else parse_seconds(self.max_age)
+        log = parse_bytes(self.log, "log")
+        aged = None if self.max_age is None else parse_seconds(self.max_age, "max_age")
         segment = max(1, min(LogLimits().segment_bytes, log // 4))
         return LogLimits(capacity=self.waiting, max_bytes=log, segment_bytes=segment, max_age=aged)
 

@@ -11,6 +11,7 @@ from gristmill.serve.refusal import Refusal
 from gristmill.serve.server.request import Request
 
 _SHORTEST = 16
+_MAKE = "make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
 
 
 class Tokens:
@@ -32,7 +33,7 @@ class Tokens:
             if len(token) < _SHORTEST or not token.isascii() or set(token) & set(" \t"):
                 raise UsageError(
                     f"expected tokens of at least {_SHORTEST} ASCII characters without spaces",
-                    fix="make one with: python -c 'import secrets; print(secrets.token_urlsafe())'",
+                    fix=_MAKE,
                 )
         self._digests = frozenset(sha256(token.encode()).digest() for token in found)
 
@@ -49,8 +50,11 @@ class Tokens:
             raise UsageError(f"the tokens cannot be read: {error}", where=str(file)) from error
         tokens = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
         if not tokens:
-            raise UsageError("expected a token a line, found none", where=str(file))
-        return cls(tokens)
+            raise UsageError("expected a token a line, found none", where=str(file), fix=_MAKE)
+        try:
+            return cls(tokens)
+        except UsageError as error:
+            raise UsageError(error.message, where=str(file), fix=error.fix) from error
 
     def __bool__(self) -> bool:
         return bool(self._digests)
