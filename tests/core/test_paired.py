@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gristmill.core.errors import DataError, UsageError
+from gristmill.core.intervals import student_quantile
 from gristmill.core.metrics import difference_interval, score_binary, score_intervals
 from gristmill.core.paired import (
     METRICS,
@@ -60,9 +61,29 @@ def test_delong_agrees_with_its_definition(rows):
         wins = (there[:, None] > rest) + (there[:, None] == rest) / 2
         shares.append((wins.mean(axis=1), wins.mean(axis=0)))
     by_class = [one - two for one, two in zip(*shares, strict=True)]
-    spread = math.sqrt(sum(part.var(ddof=1) / len(part) for part in by_class))
+    parts = [part.var(ddof=1) / len(part) for part in by_class]
     assert found.value == pytest.approx(slow_auc(truth, first) - slow_auc(truth, second))
-    assert found.high - found.value == pytest.approx(min(1.959964 * spread, 1 - found.value))
+    half = 0.0
+    if sum(parts):
+        free = [part**2 / (len(each) - 1) for part, each in zip(parts, by_class, strict=True)]
+        half = student_quantile(0.95, int(sum(parts) ** 2 / sum(free))) * math.sqrt(sum(parts))
+    assert found.high - found.value == pytest.approx(min(half, 1 - found.value))
+
+
+def test_of_a_class_of_one_row_auc_has_no_interval() -> None:
+    truth, scores = np.array([1, 0, 0, 0]), np.array([0.9, 0.1, 0.2, 0.3])
+    assert figure_interval("auc", truth, scores).low == 0.0
+    ahead = gain("auc", truth, scores, -scores)
+    assert (ahead.value, ahead.low, ahead.high) == (1.0, -1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("level", "degrees", "expected"),
+    [(0.95, 1, 12.7062), (0.95, 2, 4.3027), (0.95, 5, 2.5706), (0.99, 10, 3.1693),
+     (0.99, 1000, 2.5808), (0.95, 10**6, 1.95996)],
+)  # fmt: skip
+def test_students_quantiles_are_those_of_the_tables(level, degrees, expected) -> None:
+    assert student_quantile(level, degrees) == pytest.approx(expected, abs=1e-4)
 
 
 @given(ROWS, st.sampled_from(sorted(METRICS)))

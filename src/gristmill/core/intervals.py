@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_NEARLY_NORMAL = 1000
+"""Degrees of freedom beyond which Student's t is the normal distribution to three digits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -44,6 +47,34 @@ def wilson(successes: float, trials: float, level: float = 0.95) -> Interval:
     low = max(0.0, centre - half) if successes > 0 else 0.0
     high = min(1.0, centre + half) if successes < trials else 1.0
     return Interval(share, low, high, level)
+
+
+def student_quantile(level: float, degrees: int) -> float:
+    """Return what lies between -t and t in `level` of the draws of Student's t (Student 1908).
+
+    The sums for whole degrees of freedom: Abramowitz and Stegun 1964, 26.7.3 and 26.7.4.
+
+    Args:
+        level: between 0 and 1.
+        degrees: of freedom, at least 1.
+    """
+    if degrees > _NEARLY_NORMAL:
+        return NormalDist().inv_cdf(0.5 + level / 2)
+    low, high = 0.0, math.pi / 2
+    while (middle := (low + high) / 2) not in (low, high):
+        low, high = (middle, high) if _between(middle, degrees) < level else (low, middle)
+    return math.tan(high) * math.sqrt(degrees)
+
+
+def _between(angle: float, degrees: int) -> float:
+    """Return the chance that Student's t lies between -t and t, where t = tan(angle) sqrt(df)."""
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = degrees % 2
+    term, total = (cosine if odd else 1.0), 0.0
+    for step in range(1 + odd, degrees, 2):
+        total += term
+        term *= cosine * cosine * step / (step + 1)
+    return 2 / math.pi * (angle + sine * total) if odd else sine * total
 
 
 def bootstrap(

@@ -11,7 +11,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from gristmill.core.errors import DataError, UsageError
-from gristmill.core.intervals import Interval, wilson
+from gristmill.core.intervals import Interval, student_quantile, wilson
 from gristmill.core.metrics import difference_interval, drawn_interval, score_binary
 
 if TYPE_CHECKING:
@@ -45,10 +45,11 @@ def figure_of(metric: str, truth: ArrayLike, answers: ArrayLike, positive: int =
         positive: the class that the figure is about.
 
     Raises:
-        DataError: the two are not of equal length, or empty; `auc` of rows of one class.
+        DataError: the two are not of equal length, or empty, or not of the metric's kind; `auc` of
+            rows of one class.
         UsageError: there is no such metric.
     """
-    _known(metric)
+    _check(metric, truth, answers)
     if metric in CLASS_METRICS:
         return float(getattr(score_binary(truth, answers, positive), metric))
     if metric == "auc":
@@ -78,7 +79,7 @@ def figure_interval(
     Raises:
         DataError, UsageError: as `figure_of`.
     """
-    _known(metric)
+    _check(metric, truth, answers)
     if metric == "accuracy":
         true, given = _columns(truth, answers)
         return wilson(int((true == given).sum()), len(true), level)
@@ -118,7 +119,7 @@ def gain(
     Raises:
         DataError, UsageError: as `figure_of`.
     """
-    _known(metric)
+    _check(metric, truth, first, second)
     if metric == "accuracy":
         return _accuracy_gain(truth, first, second, level)
     if metric in CLASS_METRICS:
@@ -181,15 +182,49 @@ def _auc_gain(
 def _mean_placement(
     there: NDArray[np.float64], rest: NDArray[np.float64], level: float, least: float
 ) -> Interval:
-    """Return the mean of placements with the interval of DeLong's variance, within [least, 1]."""
+    """Return the mean of placements with the interval of DeLong's variance, within [least, 1].
+
+    The variance of few rows is a guess itself, so the interval is of Student's t, with the degrees
+    of freedom of Welch 1947. A class of one row has no variance: then nothing is known.
+    """
     import numpy as np
 
     value = float(there.mean())
-    variance = sum(
-        float(np.var(part, ddof=1)) / len(part) for part in (there, rest) if len(part) > 1
-    )
-    half = _z(level) * math.sqrt(variance)
+    if min(len(there), len(rest)) < 2:
+        return Interval(value, least, 1.0, level)
+    parts = [(float(np.var(part, ddof=1)) / len(part), len(part) - 1) for part in (there, rest)]
+    variance = sum(each for each, _ in parts)
+    if not variance:
+        return Interval(value, value, value, level)
+    degrees = variance**2 / sum(each**2 / free for each, free in parts)
+    half = student_quantile(level, max(1, math.floor(degrees))) * math.sqrt(variance)
     return Interval(value, max(value - half, least), min(value + half, 1.0), level)
+
+
+def unusable(metric: str, answers: ArrayLike) -> str:
+    """Say what is wrong with answers that are none of a metric's kind; empty where nothing is.
+
+    Args:
+        metric: one of `METRICS`.
+        answers: as for `figure_of`.
+    """
+    import numpy as np
+
+    given = np.asarray(answers)
+    if given.dtype.kind not in "fc":
+        return ""
+    if metric in CLASS_METRICS:
+        wrong, what = given != np.floor(given), "class numbers"
+    elif metric in ("log_loss", "brier"):
+        wrong, what = ~((given >= 0) & (given <= 1)), "probabilities"
+    elif metric == "auc":
+        wrong, what = np.isnan(given), "scores"
+    else:
+        wrong, what = ~np.isfinite(given), "numbers"
+    first = given[wrong][:1]
+    return (
+        f"{int(wrong.sum()):,} of {given.size:,} are no {what}: {first[0]:g}" if len(first) else ""
+    )
 
 
 def _placements(
@@ -266,6 +301,11 @@ def _z(level: float) -> float:
     return NormalDist().inv_cdf(0.5 + level / 2)
 
 
-def _known(metric: str) -> None:
+def _check(metric: str, truth: ArrayLike, *answers: ArrayLike) -> None:
     if metric not in METRICS:
         raise UsageError(f"unknown metric {metric!r}", fix=f"use one of {', '.join(METRICS)}")
+    columns = {"the truth": truth} if metric in NUMBER_METRICS else {}
+    for name, column in [*columns.items(), *(("answers", each) for each in answers)]:
+        wrong = unusable(metric, column)
+        if wrong:
+            raise DataError(f"{metric} of {name}: {wrong}")

@@ -191,3 +191,48 @@ def test_a_verdict_is_stored_and_described(tmp_path: Path) -> None:
     assert Verdict.load(tmp_path) == verdict
     assert verdict.describe()["verdict"] == "promote"
     assert str(verdict).startswith("PROMOTE new\n  - f1 0.9500 on 1,000 rows\n")
+
+
+def test_answers_that_are_no_numbers_are_no_answers() -> None:
+    scores = 0.2 + 0.5 * TRUTH + np.linspace(0, 0.1, ROWS)
+    broken = scores.copy()
+    broken[[3, 7]] = np.nan
+    for metric in ("auc", "log_loss", "brier"):
+        found = judge(
+            Contender("new", broken), [Contender("old", scores)], Evidence(TRUTH), Policy(metric)
+        )
+        assert found.verdict == "reject"
+        assert "of its answers 2 of 1,000 are no" in found.reasons[0]
+        found = judge(
+            Contender("new", scores), [Contender("old", broken)], Evidence(TRUTH), Policy(metric)
+        )
+        assert found.verdict == "hold"
+        assert "old can no longer be run (of its answers 2 of 1,000 are no" in str(found)
+    (reason,) = judge(Contender("new", scores), [], Evidence(TRUTH), Policy("f1")).reasons
+    assert "1,000 of 1,000 are no class numbers: 0.2" in reason
+    (reason,) = judge(Contender("new", 9 * scores), [], Evidence(TRUTH), Policy("brier")).reasons
+    assert "are no probabilities" in reason
+
+
+@pytest.mark.parametrize("metric", ["f1", "recall", "auc", "log_loss"])
+def test_evidence_without_the_class_holds(metric: str) -> None:
+    scores = np.zeros(ROWS) if metric in ("auc", "log_loss") else TRUTH
+    found = judge(
+        Contender("new", scores), [], Evidence(np.zeros(ROWS, int)), Policy(metric, floor=0.9)
+    )
+    assert found.verdict == "hold"
+    assert "none of 1,000 rows is of class 1" in found.reasons[0]
+
+
+@pytest.mark.parametrize("positives", [1, 2, 3])
+def test_equal_rankings_are_rarely_told_apart_by_a_few_rows(positives: int) -> None:
+    generator = np.random.default_rng(positives)
+    truth = (np.arange(200) < positives).astype(int)
+    promoted = 0
+    for _ in range(300):
+        one, two = (truth + generator.normal(size=200) for _ in range(2))
+        found = judge(
+            Contender("new", one), [Contender("old", two)], Evidence(truth), Policy("auc")
+        )
+        promoted += found.passed
+    assert promoted <= 300 * 0.05

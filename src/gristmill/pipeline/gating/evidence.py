@@ -69,6 +69,17 @@ class Evidence:
         """Return a contender's figure on all rows."""
         return figure_of(metric, self.truth, self.answers(contender), self.positive)
 
+    def missing_class(self, metric: str) -> str:
+        """Say which class has no rows though the metric is about it; empty where it has some."""
+        if metric in NUMBER_METRICS or metric == "accuracy":
+            return ""
+        there = int((self.truth == self.positive).sum())
+        if not there:
+            return f"none of {self.rows:,} rows is of class {self.positive}"
+        if metric == "auc" and there == self.rows:
+            return f"all {self.rows:,} rows are of class {self.positive}"
+        return ""
+
     def base_rate(self, metric: str) -> str:
         """Say what shares the classes have, and what always answering the same would reach."""
         if metric in NUMBER_METRICS:

@@ -5,9 +5,10 @@
 All are compared on the same rows. What is asked, in this order:
 
     checks that failed                        reject
-    a candidate that gave no answers          reject
+    a candidate that gave no answers, or      reject
+      such as are no numbers or classes
     requests that it would refuse             hold, unless the policy allows it
-    too few rows                              hold
+    too few rows, or none of a class          hold
     below the floor                           reject
     each incumbent, paired                    better beyond the interval? within it? worse?
     each slice                                surely loses more than it may: reject
@@ -18,8 +19,10 @@ The worst answer counts, and all reasons that lead to it are given.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gristmill.core.paired import unusable
 from gristmill.pipeline.gating.against import rule_against
 from gristmill.pipeline.gating.contender import Contender, broken_requests
 from gristmill.pipeline.gating.policy import Policy
@@ -55,6 +58,8 @@ def judge(
         DataError: a contender that can be run has answers to other rows than the evidence's.
     """
     rules = policy or Policy()
+    candidate = _heard(candidate, rules)
+    incumbents = [_heard(each, rules) for each in incumbents]
     notes = [evidence.base_rate(rules.metric)]
     record = {
         "metric": rules.metric,
@@ -80,6 +85,14 @@ def judge(
     return Verdict(answer, reasons, candidate.name, notes, record)
 
 
+def _heard(contender: Contender, rules: Policy) -> Contender:
+    """Return a contender; one whose answers are none of the metric's kind has none."""
+    wrong = "" if contender.answers is None else unusable(rules.metric, contender.answers)
+    return (
+        replace(contender, answers=None, failure=f"of its answers {wrong}") if wrong else contender
+    )
+
+
 def _unfit(
     candidate: Contender,
     incumbents: Sequence[Contender],
@@ -102,7 +115,8 @@ def _unfit(
     if evidence.rows < rules.min_rows:
         short = f"{evidence.rows:,} rows of evidence, the policy asks for {rules.min_rows:,}"
         return Ruling("hold", short, {})
-    return None
+    missing = evidence.missing_class(rules.metric)
+    return Ruling("hold", f"{missing}: {rules.metric} says nothing", {}) if missing else None
 
 
 def _comparisons(
