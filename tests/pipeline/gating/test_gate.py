@@ -224,6 +224,17 @@ def test_evidence_without_the_class_holds(metric: str) -> None:
     assert "none of 1,000 rows is of class 1" in found.reasons[0]
 
 
+@pytest.mark.parametrize("metric", ["f1", "auc"])
+def test_a_slice_without_the_class_abstains(metric: str) -> None:
+    truth = np.where(np.arange(ROWS) < 300, 0, TRUTH)
+    evidence = Evidence(truth, in_slices(north=300, south=700))
+    scores = TRUTH.astype(float) if metric == "auc" else TRUTH
+    found = judge(Contender("new", scores), [Contender("old", scores)], evidence, Policy(metric))
+    notes = "\n".join(found.notes)
+    assert "slice north abstains: none of 300 rows is of class 1" in notes
+    assert "1 of 2 slices lose no more than 0.05" in notes
+
+
 @pytest.mark.parametrize("positives", [1, 2, 3])
 def test_equal_rankings_are_rarely_told_apart_by_a_few_rows(positives: int) -> None:
     generator = np.random.default_rng(positives)

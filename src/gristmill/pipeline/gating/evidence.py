@@ -49,6 +49,10 @@ class Evidence:
         """How many there are."""
         return len(self.truth)
 
+    def within(self, name: str) -> Evidence:
+        """Return the rows of a slice, which has some."""
+        return Evidence(self.truth[self.slices[name]], positive=self.positive)
+
     def answers(self, contender: Contender) -> NDArray[Any]:
         """Return what a contender that can be run says of these rows.
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gristmill.core.errors import DataError
 from gristmill.core.intervals import Interval
 from gristmill.core.paired import gain
 from gristmill.pipeline.gating.against import told
@@ -50,6 +49,10 @@ def slice_votes(
     abstaining: list[str] = []
     for name in sorted(evidence.slices):
         rows = int(evidence.slices[name].sum())
+        missing = evidence.within(name).missing_class(policy.metric) if rows else ""
+        if missing:
+            abstaining.append(f"slice {name} abstains: {missing}")
+            continue
         ahead = _gain(name, candidate, incumbent, policy, evidence, level)
         if ahead is None:
             abstaining.append(f"slice {name} abstains: {rows:,} rows are too few to tell")
@@ -77,7 +80,7 @@ def _gain(
     evidence: Evidence,
     level: float,
 ) -> Interval | None:
-    """Return the slice's gain; None where it has too few rows, or none of a class."""
+    """Return the slice's gain; None where it has too few rows."""
     rows = evidence.slices[name]
     if rows.sum() < _FEWEST_ROWS:
         return None
@@ -85,10 +88,7 @@ def _gain(
         column[rows]
         for column in (evidence.truth, evidence.answers(candidate), evidence.answers(incumbent))
     )
-    try:
-        return gain(policy.metric, truth, mine, theirs, evidence.positive, level=level)
-    except DataError:  # AUC of a slice with one class only
-        return None
+    return gain(policy.metric, truth, mine, theirs, evidence.positive, level=level)
 
 
 def _rows_needed(rows: int, ahead: Interval, policy: Policy) -> int:
