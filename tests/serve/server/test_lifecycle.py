@@ -45,6 +45,20 @@ def test_prints_one_line_by_default(spam_bundle, monkeypatch, capsys):
     assert line.endswith(STOPS)
 
 
+def test_it_ends_in_order_where_it_cannot_say_that_it_is_ready(spam_bundle, caplog):
+    ports = []
+
+    def announce(ready):
+        ports.append(int(ready.url.rsplit(":", 1)[1]))
+        raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space"):
+        serve(spam_bundle, announce=announce)
+    assert not caplog.records
+    with listen("127.0.0.1", ports[0]):
+        pass
+
+
 def test_nothing_listens_when_the_bundle_is_damaged(tmp_path, monkeypatch):
     monkeypatch.setattr(lifecycle, "listen", lambda *_: pytest.fail("it listened"))
     with pytest.raises(BundleError):

@@ -1,3 +1,5 @@
+import subprocess
+
 import pytest
 
 from gristmill.core.errors import UsageError
@@ -15,6 +17,16 @@ def test_files_that_do_not(certificate, tmp_path):
         with pytest.raises(UsageError) as caught:
             check_certificate(*pair)
         assert caught.value.message.startswith("the certificate and its key cannot be used: ")
+
+
+def test_a_key_with_a_password(certificate, tmp_path):
+    cert, key = map(str, certificate)
+    words = ["openssl", "pkey", "-aes128", "-passout", "pass:abcd", "-in", key]
+    locked = tmp_path / "locked.pem"
+    subprocess.run([*words, "-out", str(locked)], check=True)
+    with pytest.raises(UsageError) as caught:
+        check_certificate(cert, str(locked))
+    assert (caught.value.where, caught.value.message) == (str(locked), "the key has a password")
 
 
 def test_one_without_the_other():

@@ -20,6 +20,8 @@ def check_certificate(certificate: str, key: str) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certificate, key, password=_no_password)
+    except UsageError as error:
+        raise UsageError(error.message, where=key, fix=error.fix) from error
     except OSError as error:  # an SSLError is one, too
         raise UsageError(
             f"the certificate and its key cannot be used: {error}",

@@ -40,6 +40,9 @@ async def run_uvicorn(
         started: called once requests are taken.
         stop: handed a function that ends the server, from any thread.
         drain: ends what else takes requests for the application; runs while HTTP ends.
+
+    Raises:
+        Exception: what `started` raised; the server has ended then.
     """
     config = uvicorn.Config(
         app,
@@ -62,10 +65,16 @@ async def run_uvicorn(
     stop(lambda: setattr(server, "should_exit", True))
     with _quiet_signals():
         await server.serve(sockets=[sock])
+    if server.trouble is not None:
+        raise server.trouble
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's server, which says when it has started and looks after its connections."""
+    """Uvicorn's server, which says when it has started and looks after its connections.
+
+    Attributes:
+        trouble: why it could not say so, and has ended.
+    """
 
     def __init__(
         self,
@@ -76,6 +85,7 @@ class _Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._app, self._say_started, self._drain = app, started, drain
+        self.trouble: Exception | None = None
         limits = app.limits
         shortest = min(limits.header_timeout, limits.body_timeout)
         self._period = min(shortest / 4, _MOST_SWEEP_SECONDS)
@@ -84,7 +94,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._sweep(asyncio.get_running_loop())
-            self._say_started()
+            try:
+                self._say_started()
+            except Exception as error:
+                # Raised here, uvicorn would log a traceback of its own and close nothing.
+                self.trouble, self.should_exit = error, True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.stop()
