@@ -103,6 +103,9 @@ class Counter:
     def sleep(self, seconds):
         time.sleep(seconds)
 
+    def hang(self, folder):
+        hang(folder)
+
     def echo(self, value):
         return value
 

@@ -105,6 +105,7 @@ def test_a_worker_that_ends_by_itself(local, jobs):
     said = "the worker process ended by itself (exit code 7), in each of 3 tries"
     assert error.value.message == said
     assert error.value.where == "exit_hard, item 0"
+    assert error.value.fix.startswith("something that it called ends the process")
 
 
 def test_a_killed_actor(local, jobs):
@@ -242,21 +243,32 @@ def test_ctrl_c_leaves_no_process_behind(tmp_path, jobs, wait_until, is_running)
 
 
 def test_a_killed_owner_leaves_no_process_behind(tmp_path, jobs, wait_until, is_running):
+    """Neither the worker that waits for work, nor the one that is in the middle of it."""
     path = script(
         tmp_path,
         f"""
-        import os, signal, sys
+        import os, signal, sys, time
+        from pathlib import Path
         sys.path.insert(0, {str(Path(jobs.__file__).parent)!r})
         import engine_jobs
         from gristmill.engine import LocalProcesses
         if __name__ == "__main__":
-            engine = LocalProcesses(1)
-            print(*engine.map(engine_jobs.pid, [1]), flush=True)
+            marks = Path({str(tmp_path)!r}, "marks")
+            marks.mkdir()
+            waiting, busy = LocalProcesses(1), LocalProcesses(1)
+            print(*waiting.map(engine_jobs.pid, [1]), flush=True)
+            (actor,) = busy.workers(1, engine_jobs.Counter)
+            print(actor.pid, flush=True)
+            actor.call("hang", str(marks))
+            while not list(marks.iterdir()):
+                time.sleep(0.01)
             os.kill(os.getpid(), signal.SIGKILL)
         """,
     )
     done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False)
-    wait_until(lambda: not is_running(int(done.stdout)))
+    pids = [int(pid) for pid in done.stdout.split()]
+    assert len(pids) == 2, done.stderr
+    wait_until(lambda: not any(map(is_running, pids)))
 
 
 def test_functions_of_a_script(tmp_path):

@@ -56,6 +56,8 @@ def test_names(text, name):
         ("ray://head", "expected a host and a port, found 'ray://head'"),
         ("ray:head", "expected a host and a port, found 'ray:head'"),
         ("spark://head:port", "expected a host and a port, found 'spark://head:port'"),
+        ("spark://head:70000", "expected a host and a port, found 'spark://head:70000'"),
+        ("ray:head:0", "expected a host and a port, found 'ray:head:0'"),
     ],
 )
 def test_names_that_mean_nothing(text, message):
@@ -70,6 +72,8 @@ def test_how_many_workers():
     assert open_engine("local:3", workers=2).parallelism == 2
     with pytest.raises(UsageError, match="expected at least 1 worker, found 0"):
         open_engine("local:0")
+    with pytest.raises(UsageError, match="expected at most 1,024 worker processes, found 5,000"):
+        open_engine("local:5000")
 
 
 @pytest.mark.parametrize(("name", "package"), [("ray", "ray"), ("spark://h:7077", "pyspark")])

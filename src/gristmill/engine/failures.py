@@ -38,8 +38,14 @@ class WorkerDiedError(StepError):
     """A worker ended in the middle of its work: whoever can tries again in another one."""
 
 
-def death(exit_code: int | None, where: str) -> WorkerDiedError:
-    """Return the error for a worker process that ended in the middle of its work."""
+def death(exit_code: int | None, where: str, *, at_start: bool = False) -> WorkerDiedError:
+    """Return the error for a worker process that ended in the middle of its work.
+
+    Args:
+        exit_code: of the process; negative for the signal that ended it.
+        where: what it was at.
+        at_start: whether it had not said a word yet.
+    """
     if exit_code is not None and exit_code < 0:
         fix = "if memory ran out, use fewer workers or smaller partitions"
         return WorkerDiedError(
@@ -48,8 +54,9 @@ def death(exit_code: int | None, where: str) -> WorkerDiedError:
     return WorkerDiedError(
         f"the worker process ended by itself (exit code {exit_code})",
         where=where,
-        fix="a script that uses worker processes keeps its calls under "
-        '`if __name__ == "__main__":`',
+        fix='a script that uses worker processes keeps its calls under `if __name__ == "__main__":`'
+        if at_start
+        else 'something that it called ends the process: engine="inline" shows what',
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar, cast
 
-from gristmill.core.errors import StepError
+from gristmill.core.errors import StepError, UsageError
 from gristmill.core.processes.place import allowed_processors
 from gristmill.engine.failures import WorkerDiedError, check_count, name_of
 from gristmill.engine.mapping import Mapping
@@ -22,6 +22,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 _ITEMS_AHEAD = 2
 _TRIES = 3
+_MOST_WORKERS = 1024
 
 
 class LocalProcesses(Mapping):
@@ -35,7 +36,7 @@ class LocalProcesses(Mapping):
         workers: how many processes; by default one per processor that this process may use.
 
     Raises:
-        UsageError: `workers` is less than 1.
+        UsageError: `workers` is less than 1, or more than 1,024.
     """
 
     name = "local"
@@ -44,6 +45,11 @@ class LocalProcesses(Mapping):
     def __init__(self, workers: int | None = None) -> None:
         self.parallelism = len(allowed_processors()) if workers is None else workers
         check_count(self.parallelism)
+        if self.parallelism > _MOST_WORKERS:
+            raise UsageError(
+                f"expected at most {_MOST_WORKERS:,} worker processes, found {self.parallelism:,}",
+                fix="one for each processor does the most: leave the number out",
+            )
         self._idle: list[Worker] = []
         self._jobs: list[_Job] = []
         self._actors: list[ProcessActor] = []

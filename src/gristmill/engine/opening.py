@@ -12,6 +12,7 @@ from gristmill.engine.local import LocalProcesses
 from gristmill.engine.protocol import Engine
 
 _PACKAGES = {"ray": "ray", "spark": "pyspark"}
+_LAST_PORT = 65535
 _FORMS = (
     "'local', 'local:4', 'inline', 'ray', 'ray://host:10001', 'ray:host:6379', 'spark' "
     "or 'spark://host:7077'"
@@ -115,5 +116,5 @@ def check_installed(kind: str) -> None:
 def _check_port(text: str, host: str) -> None:
     port = host.rpartition(":")[2]
     # A Spark master may be a list of hosts; each has a port.
-    if ":" not in host or not port.isdecimal():
+    if ":" not in host or not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
         raise UsageError(f"expected a host and a port, found {text!r}", fix=f"use {_FORMS}")

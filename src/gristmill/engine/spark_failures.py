@@ -101,7 +101,10 @@ def not_started(error: Exception, log: str) -> UsageError:
     return UsageError(
         f"Spark did not start: {said}",
         where="engine spark",
-        fix="Spark 4 needs Java 17 or later; check JAVA_HOME and spark-defaults.conf",
+        fix="use spark://host:7077, or a master that Spark knows, such as spark:yarn; `spark` "
+        "alone uses this machine"
+        if "Could not parse Master URL" in said
+        else "Spark 4 needs Java 17 or later; check JAVA_HOME and spark-defaults.conf",
     )
 
 

@@ -85,6 +85,7 @@ class Worker:
     def __init__(self, threads: int = 1) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
+        self._has_answered = False
         self._process = context.Process(target=serve, args=(theirs,), daemon=True)
         with _starting, _environment(threads), _interrupts_held():
             self._process.start()
@@ -122,7 +123,9 @@ class Worker:
             message = self.connection.recv_bytes()
         except _GONE:
             self._process.join(_PATIENCE_SECONDS)
-            return Outcome(error=death(self._process.exitcode, where))
+            began = not self._has_answered
+            return Outcome(error=death(self._process.exitcode, where, at_start=began))
+        self._has_answered = True
         try:
             outcome = ForkingPickler.loads(message)
         except Exception as error:  # the result's own unpickling may raise anything
@@ -162,6 +165,7 @@ def serve(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_die_with_owner, daemon=True).start()
     target: Any = None
     while True:
         try:
@@ -183,6 +187,14 @@ def serve(connection: Connection) -> None:
         else:
             outcome = _attempt(lambda message=message, on=target: _called(on, message))  # type: ignore[misc]
         _reply(connection, outcome)
+
+
+def _die_with_owner() -> None:
+    """End this process when its owner is gone, also in the middle of a call that never returns."""
+    owner = multiprocessing.parent_process()
+    if owner is not None:
+        owner.join()
+        os._exit(1)
 
 
 def _made(message: _Target) -> Any:
