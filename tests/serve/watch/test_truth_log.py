@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from gristmill.serve.journal.prediction_ids import PredictionIds
 from gristmill.serve.runners.rows import Rows
 from gristmill.serve.watch.keeping import Keeping
 from gristmill.serve.watch.kept_predictions import kept_predictions, predictions_and_truths
+from gristmill.serve.watch.known_predictions import KnownPredictions
 from gristmill.serve.watch.prediction_log import PredictionLog
 from gristmill.serve.watch.truth_log import Telling, TruthLog, as_truth
 
@@ -288,3 +290,41 @@ def test_a_kill_loses_no_more_than_what_was_not_written(tmp_path):
         last = given.read((tmp_path / "name").read_text() + "-0")
         assert given.read(name).number > last.number + 2
     assert len(list(kept_predictions(tmp_path))) == 4
+
+
+def test_what_is_kept_is_read_before_the_first_truth_is_told(logs, tmp_path, monkeypatch):
+    predictions, truths = logs()
+    truths.read_ahead()
+    names = [note(predictions, f"k{number}")[0] for number in range(600)]
+    predictions.flush()
+    truths.tell([Telling(names[0], "spam")])
+    with TruthLog(tmp_path) as later:
+        later.read_ahead()
+        (reader,) = [each for each in threading.enumerate() if each.name == "kept-truths"]
+        assert later.tell([Telling(names[0], "spam")]) == ["repeated"]  # in the midst of it
+        reader.join()
+        monkeypatch.setattr("gristmill.serve.watch.known_predictions.decode_names", None)
+        assert later.tell([Telling(names[599], "ham"), Telling("k3", "ham")]) == ["joined"] * 2
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=40))
+@settings(max_examples=20)
+def test_reading_in_steps_finds_what_reading_at_once_does(tmp_path_factory, actions):
+    folder = tmp_path_factory.mktemp("kept")
+    keeping = Keeping(max_bytes=6000)
+    names = []
+    with pytest.MonkeyPatch.context() as patch, PredictionLog(folder, keeping=keeping) as log:
+        patch.setattr("gristmill.serve.journal.segment_index._RECORDS_AT_ONCE", 2)
+        known = KnownPredictions(folder)
+        readers = [iter(()), iter(())]
+        for action in actions:
+            if action < 2:
+                if next(readers[action], log) is log:
+                    readers[action] = known.refreshing()
+            else:
+                names += [note(log, f"k{len(names)}")[0] for _ in range(action)]
+                log.flush()
+        known.refresh()
+        fresh = KnownPredictions(folder)
+        fresh.refresh()
+    assert [known.find(name) for name in names] == [fresh.find(name) for name in names]

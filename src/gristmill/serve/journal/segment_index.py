@@ -7,7 +7,8 @@ An entry of a full segment takes 24 bytes: keys in order, with their time and a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -15,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gristmill.serve.journal.segments import dated_segments, records_from
+
+_RECORDS_AT_ONCE = 256
+"""Records of one step: about a millisecond."""
 
 
 class Entry(NamedTuple):
@@ -85,33 +89,49 @@ class SegmentIndex:
         Raises:
             StoreError: a file is none of ours, or of another version.
         """
-        known, self._segments = self._segments, {}
+        for _ in self.refreshing():
+            pass
+
+    def refreshing(self) -> Iterator[None]:
+        """Do as `refresh`, in short steps; others may refresh or ask between two of them.
+
+        Raises:
+            StoreError: as `refresh`.
+        """
+        there = set[Path]()
         for place in sorted(lock.parent for lock in self._folder.glob("*/lock")):
             files = [path for path, _ in dated_segments(place)]
             for path in files:
-                segment = known.get(path) or _Segment()
-                if segment.is_full or self._read(path, segment, newest=path is files[-1]):
-                    self._segments[path] = segment
+                segment = self._segments.setdefault(path, _Segment())
+                try:
+                    if not segment.is_full:
+                        yield from self._read(path, segment, newest=path is files[-1])
+                    there.add(path)
+                except FileNotFoundError:  # dropped since it was listed
+                    continue
+        for path in [*self._segments]:
+            if path not in there and not path.exists():
+                del self._segments[path]
 
     def get(self, key: int) -> tuple[float, int] | None:
         """Return when the newest entry of a key was written, and its value; None without any."""
         found = [entry for each in self._segments.values() if (entry := each.get(key)) is not None]
         return max(reversed(found), key=lambda entry: entry[0]) if found else None
 
-    def _read(self, path: Path, segment: _Segment, *, newest: bool) -> bool:
-        place = path.parent
-        try:
-            for end, payload in records_from(path, segment.end):
-                for entry in self._entries(place, payload):
+    def _read(self, path: Path, segment: _Segment, *, newest: bool) -> Iterator[None]:
+        while not segment.is_full:
+            some = list(islice(records_from(path, segment.end), _RECORDS_AT_ONCE))
+            for end, payload in some:
+                for entry in self._entries(path.parent, payload):
                     segment.add(entry)
                 segment.end = end
-            size = path.stat().st_size
-        except FileNotFoundError:  # dropped since it was listed
-            return False
-        if not newest:
-            segment.freeze()
-            self.damaged += segment.end < size
-        return True
+            if len(some) == _RECORDS_AT_ONCE:
+                yield
+                continue
+            if not newest:
+                segment.freeze()
+                self.damaged += segment.end < path.stat().st_size
+            return
 
 
 def key_of(*parts: object) -> int:

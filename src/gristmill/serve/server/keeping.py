@@ -43,7 +43,9 @@ def kept(endpoint: Endpoint, settings: Settings) -> Endpoint:
         raise ServeError(
             f"predictions cannot be kept: {error.message}", where=error.where, fix=error.fix
         ) from error
-    return Kept(endpoint, predictions, TruthLog(folder, keeping=keeping))
+    truths = TruthLog(folder, keeping=keeping)
+    truths.read_ahead()
+    return Kept(endpoint, predictions, truths)
 
 
 def check_place(settings: Settings) -> None:

@@ -43,7 +43,16 @@ class KnownPredictions:
         Raises:
             StoreError: the files are of another version, or no such files.
         """
-        self._index.refresh()
+        for _ in self.refreshing():
+            pass
+
+    def refreshing(self) -> Iterator[None]:
+        """Do as `refresh`, in short steps; others may refresh or ask between two of them.
+
+        Raises:
+            StoreError: as `refresh`.
+        """
+        yield from self._index.refreshing()
         for place in instances(self._folder):
             if place not in self._ids and (place / "key").exists():
                 self._ids[place] = PredictionIds.of(place)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -41,6 +42,8 @@ MEANING: dict[TellStatus, str] = {
 _NO_BYTES = 1 << 62
 _MOST_INTEGER = 1 << 63
 _WHAT = "log of truths"
+_REST_SECONDS = 0.002
+"""Between two steps of reading ahead, which take a millisecond: requests come first."""
 
 
 class Telling(NamedTuple):
@@ -88,6 +91,18 @@ class TruthLog(Closing):
         self._turn = threading.Lock()
         self._log: SegmentedLog | None = None
         self._instance: Instance | None = None
+        self._closed = threading.Event()
+        self._reader: threading.Thread | None = None
+
+    def read_ahead(self) -> None:
+        """Begin to look at what is kept, in the background, where truths have been told before.
+
+        Who tells the first one does not wait then until all predictions were looked at.
+        """
+        if self._reader is None and (self.folder / TRUTHS).is_dir():
+            name = "kept-truths"
+            self._reader = threading.Thread(target=self._read_ahead, name=name, daemon=True)
+            self._reader.start()
 
     @property
     def damaged(self) -> int:
@@ -126,11 +141,22 @@ class TruthLog(Closing):
 
     def close(self) -> None:
         """Let another process have the log."""
+        self._closed.set()
+        if self._reader is not None:
+            self._reader.join()
         if self._log is not None:
             self._log.close()
         if self._instance is not None:
             self._instance.release()
         self._log = self._instance = None
+
+    def _read_ahead(self) -> None:
+        with suppress(StoreError):  # whoever tells something is told of it
+            for steps in (self._known.refreshing(), self._told.refreshing()):
+                while not self._closed.wait(_REST_SECONDS):
+                    with self._turn:
+                        if next(steps, self) is self:
+                            break
 
     def _taken(
         self, telling: Telling, now: float, fresh: dict[int, int], records: list[bytes]
