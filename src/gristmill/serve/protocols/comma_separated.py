@@ -77,7 +77,7 @@ def csv_of(answered: Answered, prefix: str, classes: Sequence[str]) -> bytes:
 
 def _lines(body: bytes) -> Iterator[list[str]]:
     try:
-        text = body.decode("utf-8-sig")
+        text = str(body, "utf-8-sig")
     except UnicodeDecodeError as error:
         raise _wrong(f"expected UTF-8, found another byte at {error.start}") from None
     if "\0" in text:

@@ -185,11 +185,11 @@ def _sizes(field: Field, elements: int) -> list[int]:
 
 def _npy_header(body: bytes) -> tuple[int, str]:
     """Return where the data begins, and the header's text."""
-    version = body[6] if body.startswith(_MAGIC) and len(body) > 12 else 0
+    version = body[6] if body[:6] == _MAGIC and len(body) > 12 else 0
     if version not in (1, 2, 3):
         raise wrong_tensor("expected a .npy file, found other bytes")
     width = 2 if version == 1 else 4
     start = 8 + width + int.from_bytes(body[8 : 8 + width], "little")
     if start > min(len(body), 10_000):
         raise wrong_tensor("expected a .npy file, found one whose header is cut or too long")
-    return start, body[8 + width : start].decode("latin-1")
+    return start, str(body[8 + width : start], "latin-1")

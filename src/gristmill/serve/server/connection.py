@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -24,6 +24,7 @@ from gristmill.core.quantities import format_bytes, format_seconds
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.server.exchange import Exchange
 from gristmill.serve.server.large_body import LARGE_BYTES, LargeBody
+from gristmill.serve.server.repeated_head import RepeatedHead
 from gristmill.serve.server.request import slow_body
 from gristmill.serve.server.response import Response
 
@@ -42,18 +43,6 @@ _STREAMS = b"/v1/streams/"
 _Mark: TypeAlias = "tuple[str, object]"
 
 
-_MOST_REPEATABLE = 2048
-
-
-class _Repeatable(NamedTuple):
-    """The head of a request that came at once, and what the parser made of it."""
-
-    head: bytes
-    path: str
-    headers: dict[bytes, bytes]
-    length: int
-
-
 class Connection(HttpToolsProtocol):
     """One connection; uvicorn makes it."""
 
@@ -66,7 +55,7 @@ class Connection(HttpToolsProtocol):
         self._limits = self.served.limits
         self._in_head = False
         self._head_bytes = self._chunk = self._begun = 0
-        self._last: _Repeatable | None = None
+        self._last: RepeatedHead | None = None
         self._mark: _Mark = ("head", None)
         self._marked = self.loop.time()
 
@@ -97,7 +86,7 @@ class Connection(HttpToolsProtocol):
         if self._in_head and self._head_bytes > self._limits.max_header_bytes:
             self._refuse_head(format_bytes(self._head_bytes))
         if alone and self._begun == begun + 1 and type(self.cycle) is Exchange:
-            self._last = _repeatable(self.cycle, data)
+            self._last = RepeatedHead.of(self.cycle, data)
             if not self.cycle.started:
                 self._read_large(self.cycle, self.cycle.parts)
 
@@ -181,6 +170,22 @@ class Connection(HttpToolsProtocol):
         if not self.transport.is_closing():
             self._refuse(Refusal(400, "malformed_http", msg))
 
+    def begin_again(self, last: RepeatedHead) -> bool:
+        """Begin a request with the head of the one before it, if that one's answer is written."""
+        if (
+            not self.cycle.response_complete
+            or self.flow.write_paused
+            or self.transport.is_closing()
+        ):
+            return False
+        self.cycle = Exchange(self, last.path, last.headers, keep_alive=True)
+        return True
+
+    def take_body(self, body: memoryview) -> None:
+        """Answer the request under way: all of its body is here, and may be written to."""
+        self.cycle.parts = [body]
+        self.cycle.start()
+
     def sweep(self, now: float) -> None:
         """Close the connection if it has been in one and the same state for too long.
 
@@ -214,40 +219,26 @@ class Connection(HttpToolsProtocol):
         self.parser = HttpRequestParser(self)
         with suppress(AttributeError):  # as uvicorn does; httptools before 0.6.3 has none of it
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._fill(exchange, begun, length)
+        self._fill(begun, length)
 
-    def _fill(self, exchange: Exchange, begun: Sequence[bytes | memoryview], length: int) -> None:
+    def _fill(self, begun: Sequence[bytes | memoryview], length: int) -> None:
         """Read a large body to where it will lie."""
+        self.transport.set_protocol(LargeBody(self, begun, length, self._last))
 
-        def done(body: bytearray) -> None:
-            exchange.parts = [cast("bytes", body)]
-            exchange.start()
-
-        self.transport.set_protocol(LargeBody(self, begun, length, done))
-
-    def _repeats(self, last: _Repeatable, data: bytes) -> bool:
+    def _repeats(self, last: RepeatedHead, data: bytes) -> bool:
         """Take a request that is there as a whole, or has much to come, with the head of the one
-        before it.
-
-        A client that keeps its connection mostly sends the same head again, byte for byte; to ask
-        the parser what it says would take 7 us, as long as all that is done with the body.
-        """
+        before it."""
         size = len(last.head)
         missing = size + last.length - len(data)
         if not (missing == 0 or missing >= LARGE_BYTES) or not data.startswith(last.head):
             return False
-        if (
-            not self.cycle.response_complete
-            or self.flow.write_paused
-            or self.transport.is_closing()
-        ):
+        if not self.begin_again(last):
             return False
-        self.cycle = exchange = Exchange(self, last.path, last.headers, keep_alive=True)
         if missing:
-            self._fill(exchange, [memoryview(data)[size:]], last.length)
-            return True
-        exchange.parts.append(data[size:])
-        exchange.start()
+            self._fill([memoryview(data)[size:]], last.length)
+        else:
+            self.cycle.parts.append(data[size:])
+            self.cycle.start()
         return True
 
     def _feed(self, data: bytes) -> None:
@@ -338,16 +329,3 @@ class Connection(HttpToolsProtocol):
         self.headers = headers
         self.scope["headers"] = headers
         super().on_headers_complete()
-
-
-def _repeatable(exchange: Exchange, data: bytes) -> _Repeatable | None:
-    """Return the head of a request if it, of its body all or the beginning, and nothing else are
-    these bytes."""
-    if not exchange.keep_alive:
-        return None
-    length = int(exchange.headers[b"content-length"])
-    come = length if exchange.started else sum(map(len, exchange.parts))
-    head = data[: len(data) - come]
-    if len(head) > _MOST_REPEATABLE or head.find(b"\r\n\r\n") != len(head) - 4:
-        return None
-    return _Repeatable(head, exchange.path, exchange.headers, length)

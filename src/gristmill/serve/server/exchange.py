@@ -52,7 +52,7 @@ class Exchange:
         self._connection, self.path, self.headers = connection, path, headers
         self._gone: Callable[[], object] | None = None
         self._packing: asyncio.Task[None] | None = None
-        self.parts: list[bytes] = []
+        self.parts: list[bytes | memoryview] = []
         self.started = self.disconnected = self.response_complete = False
         self.keep_alive = keep_alive
 
@@ -73,7 +73,7 @@ class Exchange:
         parts = self.parts
         # What may be written to need not be copied to be computed on: for a picture of 600 kB that
         # and the join itself take 60 us less.
-        body = parts[0] if len(parts) == 1 else cast("bytes", bytearray().join(parts))
+        body = cast("bytes", parts[0] if len(parts) == 1 else bytearray().join(parts))
         self.parts = []
         request = Request("POST", self.path, self.headers, body)
         self._gone = self._connection.served.begin(request, body, self._answer)
