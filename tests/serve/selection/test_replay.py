@@ -26,6 +26,8 @@ def played(shares, count, seed, full=False, claimed=None):
                 float(at),
                 tuple(row.tolist()) if full else (),
             ),
+            at,
+            at + 1,
         )
         for at, (arm, row) in enumerate(zip(arms, losses, strict=True))
     ]
@@ -71,20 +73,32 @@ def test_a_log_of_the_same_policy_answers_with_its_own_mean():
     assert result.supported
 
 
-def test_a_policy_that_learns_is_told_what_it_would_lose(play):
-    found = played((0.34, 0.33, 0.33), 6000, 2)
-    policy = policy_named("exp3", 3, {"eta": 0.1, "floor": 0.05})
-    result = replay(policy, found, seed=3)
-    generator = np.random.default_rng(9)
-    own = []
-    for _ in range(10):
-        losses = (generator.random((result.learnt_from, 3)) < ERRORS).astype(float)
-        suffered, _ = play(policy, losses, generator.random(result.learnt_from))
-        own.append(np.mean(suffered[len(suffered) // 2 :]))
+def broken(count, seed):
+    """Losses of three arms, the best of which breaks for a quarter of the time."""
+    generator = np.random.default_rng(seed)
+    rates = np.tile(ERRORS, (count, 1))
+    rates[count // 2 : 3 * count // 4, 0] = 0.8
+    return (generator.random((count, 3)) < rates).astype(float), generator.random(count).tolist()
+
+
+@pytest.mark.parametrize("delay", [0, 1000])
+@pytest.mark.parametrize(
+    ("kind", "options"), [("thompson", {"shadow": 0.0}), ("exp3", {"eta": 0.1, "floor": 0.05})]
+)
+def test_a_policy_that_learns_loses_what_it_does_when_it_is_played(play, kind, options, delay):
+    """The log is another policy's, and neither the break nor the delay may be taken for less."""
+    count, policy, shares = 6000, policy_named(kind, 3, options), (0.4, 0.3, 0.3)
+    losses, _ = broken(count, 2)
+    arms = np.random.default_rng(3).choice(3, size=count, p=shares).tolist()
+    outcomes = (
+        Outcome(arm, shares[arm], float(losses[at, arm]), float(at)) for at, arm in enumerate(arms)
+    )
+    found = [LoggedOutcome("", each, at, at + delay + 1) for at, each in enumerate(outcomes)]
+    result = replay(policy, found, predicted=arm_means(found, 3))
+    truth = np.mean([np.mean(play(policy, *broken(count, seed), delay)[0]) for seed in range(2)])
     assert result.supported
-    assert result.learnt_from == pytest.approx(300, abs=80)
-    assert 0.1 < result.self_normalised.value < 0.3
-    assert result.self_normalised.value == pytest.approx(np.mean(own), abs=0.06)
+    assert result.learnt_from == pytest.approx(count, rel=0.1)
+    assert result.doubly_robust.value == pytest.approx(truth, abs=0.025)
 
 
 def test_losses_of_all_arms_answer_without_weights():
@@ -143,6 +157,7 @@ def test_what_a_log_holds_can_be_replayed(open_log, predict, tmp_path):
     assert found.members == ("a", "b", "c")
     assert found.predicted == 300
     assert len(found.outcomes) == 200
+    assert [(each.chosen, each.told) for each in found.outcomes[:3]] == [(1, 2), (2, 3), (4, 5)]
     assert found.share_told == pytest.approx(2 / 3)
     assert replay(Fixed(arms=3), found.outcomes).outcomes == 200
 

@@ -13,10 +13,19 @@ from gristmill.serve.selection.policy import Outcome
 
 
 class LoggedOutcome(msgspec.Struct, frozen=True):
-    """An outcome and the context in which its choice was made."""
+    """An outcome, and when it was known.
+
+    Attributes:
+        context: of the choice.
+        outcome: what became of it.
+        chosen: number of the prediction.
+        told: number of the first prediction after its feedback; greater than `chosen`.
+    """
 
     context: str
     outcome: Outcome
+    chosen: int
+    told: int
 
 
 class LoggedData(msgspec.Struct, frozen=True):
@@ -58,14 +67,20 @@ def logged_data(folder: Path | str) -> LoggedData:
             where=str(folder),
             fix="name the folder that the server was given for its feedback",
         )
-    found = LoggedData((), [], 0)
+    found, latest = LoggedData((), [], 0), -1
     for path in files:
         for payload in records_of(path):
             record = decode(payload, folder)
-            if isinstance(record, Head) and record.members != found.members:
-                found = LoggedData(record.members, [], 0)
+            if isinstance(record, Head):
+                latest = max(latest, record.first - 1)
+                if record.members != found.members:
+                    found = LoggedData(record.members, [], 0)
             elif isinstance(record, Predicted):
+                latest = record.number
                 found = msgspec.structs.replace(found, predicted=found.predicted + record.rows)
             elif isinstance(record, Joined):
-                found.outcomes.append(LoggedOutcome(record.context, record.outcome))
+                # A choice that failed has no number, and was told of at once.
+                chosen = record.number if record.number >= 0 else latest
+                outcome = LoggedOutcome(record.context, record.outcome, chosen, latest + 1)
+                found.outcomes.append(outcome)
     return found

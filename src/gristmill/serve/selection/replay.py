@@ -3,14 +3,23 @@
 An outcome that was chosen with probability q and would have been with p counts p / q times (inverse
 propensity; Horvitz and Thompson 1952). Self-normalised, the weights are divided by their mean
 (Hájek 1971; Swaminathan and Joachims 2015), and doubly robust they only correct a model of losses
-(Dudík, Langford and Li 2011). A policy that learns is fed a sample of the log that is as if it had
-chosen itself (rejection sampling: Li et al. 2011; Dudík et al. 2012, "DR-ns"). Where the log has
-the losses of all arms (shadows), the policy is simply played on them.
+(Dudík, Langford and Li 2011).
+
+A policy that learns is told each outcome p / q times on average, a whole number of times (p as it
+would have been then): so it knows of each arm as much as if it had chosen itself, in as many
+predictions. A sample of the log that is as if it had chosen itself (rejection sampling: Li et al.
+2011) would be smaller by the greatest p / q, and a policy that hears so much less learns later, and
+forgets later, than it would have. Where the log has the losses of all arms of a row (shadows), the
+policy's own choice is played on them.
+
+Whenever it chooses, it knows no more than the feedback that had come by then; and what it overhears
+of answers that differ, where the log's policy overheard them, too.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -33,7 +42,6 @@ if TYPE_CHECKING:
 _ENOUGH = 100.0
 _GREATEST_SHARE = 0.1
 _MISSING_MASS = 0.02
-_CAPPED = 0.01
 _STEADY = 4.0
 
 
@@ -47,7 +55,7 @@ class Evaluation(msgspec.Struct, frozen=True):
         self_normalised: less variance, a bias that vanishes.
         doubly_robust: with a model of losses; None without one.
         effective: as how many outcomes of its own these count: (sum w)^2 / sum w^2.
-        learnt_from: how many outcomes a policy that learns was fed; 0 for one that does not.
+        learnt_from: how many outcomes a policy that learns was told; 0 for one that does not.
         doubts: why the log cannot answer; empty where it can.
     """
 
@@ -72,7 +80,6 @@ def replay(
     *,
     learning: bool = True,
     predicted: Floats | None = None,
-    cap: float = 20.0,
     level: float = 0.95,
     seed: int = 0,
 ) -> Evaluation:
@@ -80,14 +87,12 @@ def replay(
 
     Args:
         policy: the one in question, over the members of the log; it starts from nothing.
-        outcomes: as `logged_data` gives them.
+        outcomes: as `logged_data` gives them, in any order.
         learning: whether it learns as it goes; else it chooses as in the beginning.
         predicted: float64[outcomes, arms]: a model's estimate of each arm's loss, for the doubly
             robust figure; see `arm_means`.
-        cap: an outcome is fed to the policy with probability (p / q) / cap. A greater one keeps
-            outcomes of rare choices from being fed too seldom, and feeds fewer in all.
         level: of the intervals.
-        seed: of the sample that is fed.
+        seed: of the draws by which it chooses, and is told an outcome once more or not.
 
     Raises:
         UsageError: there is no outcome, or one of an arm that the policy does not have.
@@ -98,35 +103,74 @@ def replay(
         raise UsageError("expected logged outcomes, found none", fix="wait for feedback first")
     if max(each.outcome.arm for each in outcomes) >= policy.arms:
         raise UsageError(f"the log has more members than the policy, which has {policy.arms}")
-    draws = np.random.default_rng(derive_seed(seed, "replay")).random(len(outcomes))
-    shadows = np.random.default_rng(derive_seed(seed, "shadow")).random(len(outcomes))
-    shadowed = (shadows < policy.share_shadowed()).tolist()
-    told = _all_told(outcomes, policy.arms)
-    learner = Learner(policy, most_contexts=len(outcomes))
-    target = np.empty((len(outcomes), policy.arms))
-    fed = capped = 0
-    for row, (logged, draw) in enumerate(zip(outcomes, draws.tolist(), strict=True)):
-        context = logged.context
-        target[row] = learner.probabilities(context)
-        if not learning:
-            continue
-        if told is not None:
-            outcome = _own_choice(learner, logged, draw, shadowed=shadowed[row])
-        else:
-            ratio = target[row, logged.outcome.arm] / logged.outcome.propensity
-            capped += ratio > cap
-            if draw * cap >= ratio:
-                continue
-            outcome = _as_chosen(learner, logged, logged.outcome.arm, logged.outcome.loss)
-        learner.learn(context, outcome)
-        fed += 1
-    if told is not None:
-        return _evaluate_told(target, told, outcomes, level, fed)
-    found = evaluate(target, outcomes, predicted=predicted, level=level)
+    played = _Played(policy, outcomes, seed, learning=learning)
+    losses = _all_told(outcomes, policy.arms)
+    if losses is not None:
+        return _evaluate_told(played.target, losses, outcomes, level, played.told)
+    found = evaluate(played.target, outcomes, predicted=predicted, level=level)
     doubts = list(found.doubts)
-    if learning and (policy.full_information or float(np.ptp(target, axis=0).max()) > 0.0):
-        doubts += _learning_doubts(policy, fed, capped, len(outcomes))
-    return msgspec.structs.replace(found, learnt_from=fed, doubts=tuple(doubts))
+    varies = float(np.ptp(played.target, axis=0).max()) > 0.0
+    if learning and (policy.full_information or varies):
+        doubts += _learning_doubts(policy, played.told)
+    return msgspec.structs.replace(found, learnt_from=played.told, doubts=tuple(doubts))
+
+
+class _Played:
+    """A policy that chose at a log's predictions, and heard of its outcomes when they came.
+
+    Attributes:
+        target: float64[outcomes, arms]: with what probability it chose each arm.
+        told: how many outcomes it was told.
+    """
+
+    def __init__(
+        self, policy: Policy, outcomes: Sequence[LoggedOutcome], seed: int, *, learning: bool
+    ) -> None:
+        import numpy as np
+
+        count = len(outcomes)
+        draws, others = (
+            np.random.default_rng(derive_seed(seed, name)).random(count).tolist()
+            for name in ("replay", "shadow")
+        )
+        self._learner = Learner(policy, most_contexts=count)
+        share = _share_shadowed(policy, outcomes)
+        self.target = np.empty((count, policy.arms))
+        self.told = 0
+        awaited: dict[int, list[Outcome]] = {}
+        coming = deque(sorted(range(count), key=lambda row: outcomes[row].told))
+        for row in sorted(range(count), key=lambda row: outcomes[row].chosen):
+            logged = outcomes[row]
+            while coming and outcomes[coming[0]].told <= logged.chosen:
+                come = coming.popleft()
+                for outcome in awaited.pop(come, ()):
+                    self._learner.learn(outcomes[come].context, outcome)
+            self.target[row] = self._learner.probabilities(logged.context)
+            if learning:
+                awaited[row] = self._outcomes(logged, draws[row], shadowed=others[row] < share)
+                self.told += len(awaited[row])
+
+    def _outcomes(self, logged: LoggedOutcome, draw: float, *, shadowed: bool) -> list[Outcome]:
+        """Return what the policy will be told of a choice that it makes now."""
+        policy, was = self._learner.policy, logged.outcome
+        if not _is_told(was, policy.arms):
+            propensity = self._learner.probabilities(logged.context)[was.arm]
+            advice = policy.advice(was.arm, logged.context)
+            once = Outcome(was.arm, propensity, was.loss, was.at, advice=advice)
+            return [once] * int(propensity / was.propensity + draw)
+        choice = self._learner.choose(draw, logged.context)
+        own = Outcome(
+            choice.arm,
+            choice.propensity,
+            was.losses[choice.arm] or 0.0,
+            was.at,
+            was.losses if shadowed else (),
+            choice.advice,
+            was.apart if shadowed else (),
+        )
+        if own.apart:
+            self._learner.overhear(logged.context, was.at, own.apart)
+        return [own]
 
 
 def evaluate(
@@ -185,30 +229,24 @@ def arm_means(outcomes: Sequence[LoggedOutcome], arms: int) -> Floats:
     return means
 
 
+def _is_told(outcome: Outcome, arms: int) -> bool:
+    """Say whether the losses of all arms are known."""
+    return len(outcome.losses) == arms and None not in outcome.losses
+
+
 def _all_told(outcomes: Sequence[LoggedOutcome], arms: int) -> Floats | None:
     """Return float64[outcomes, arms], the losses of all arms; None unless all were logged."""
     import numpy as np
 
-    losses = [each.outcome.losses for each in outcomes]
-    if any(len(row) != arms or None in row for row in losses):
+    if not all(_is_told(each.outcome, arms) for each in outcomes):
         return None
-    return np.array(losses, np.float64)
+    return np.array([each.outcome.losses for each in outcomes], np.float64)
 
 
-def _own_choice(learner: Learner, logged: LoggedOutcome, draw: float, *, shadowed: bool) -> Outcome:
-    """Return the outcome of what the policy chooses itself, where all losses are known."""
-    choice = learner.choose(draw, logged.context)
-    loss = logged.outcome.losses[choice.arm] or 0.0
-    outcome = _as_chosen(learner, logged, choice.arm, loss)
-    return outcome if shadowed else msgspec.structs.replace(outcome, losses=())
-
-
-def _as_chosen(learner: Learner, logged: LoggedOutcome, arm: int, loss: float) -> Outcome:
-    """Return the outcome that the policy would have had with an arm, at its own date."""
-    propensity = learner.probabilities(logged.context)[arm]
-    advice = learner.policy.advice(arm, logged.context)
-    date = float(learner.made(logged.context, 1))
-    return Outcome(arm, propensity, loss, date, logged.outcome.losses, advice)
+def _share_shadowed(policy: Policy, outcomes: Sequence[LoggedOutcome]) -> float:
+    """Return at what share of the rows where all arms were asked the policy would have asked."""
+    told = sum(_is_told(each.outcome, policy.arms) for each in outcomes)
+    return policy.share_shadowed() * len(outcomes) / max(told, 1)
 
 
 def _evaluate_told(
@@ -274,16 +312,11 @@ def _doubts(weights: Floats, effective: float, least: float) -> list[str]:
     return doubts
 
 
-def _learning_doubts(policy: Policy, fed: int, capped: int, outcomes: int) -> list[str]:
+def _learning_doubts(policy: Policy, fed: int) -> list[str]:
     doubts = []
     if policy.full_information:
         doubts.append(
             "the policy learns from the losses of all models: ask all of them in a shadow first"
-        )
-    if capped > _CAPPED * outcomes:
-        doubts.append(
-            f"{capped / outcomes:.0%} of the outcomes should have been fed more often than always: "
-            f"raise cap"
         )
     if fed < _ENOUGH:
         doubts.append(f"the policy could learn from {fed} outcomes only")
