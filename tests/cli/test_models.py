@@ -35,7 +35,12 @@ def test_what_is_registered(registered) -> None:
 
 
 def test_an_unknown_model_is_named_with_the_known_ones(registered) -> None:
-    for command in (("models", "ham"), ("history", "ham"), ("promote", "ham", "1")):
+    for command in (
+        ("models", "ham"),
+        ("history", "ham"),
+        ("promote", "ham", "1"),
+        ("rollback", "ham"),
+    ):
         answer = registered(*command)
         assert answer.code == 2
         assert "there is no model 'ham'" in answer.err
@@ -55,6 +60,7 @@ def test_forward_by_hand_and_back(registered, monkeypatch) -> None:
     assert again.code == 2
     assert "'champion' of 'spam' never named an earlier version" in again.err
     told = registered("history", "spam").out.splitlines()
+    assert max(map(len, told)) <= 80
     assert "rollback  version 1 as champion, in place of 2" in told[0]
     assert told[1] == "    - back from version 2: complaints"
     assert told[2].endswith("promote   version 2 as champion, in place of 1  by ada  FORCED")

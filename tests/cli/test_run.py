@@ -131,7 +131,7 @@ def test_a_gate_that_says_no_has_its_own_exit_code(project):
     answer = project("run")
     assert answer.code == 4
     assert "blocked: gate said reject" in answer.out
-    assert answer.err == "error: step 'release': gate said reject\n"
+    assert answer.err == "error: step 'release': gate said reject; 0.1 is below 0.5\n"
 
 
 def test_what_the_cache_cannot_see_is_listed(project):

@@ -243,7 +243,7 @@ def test_a_shut_gate_blocks_what_depends_on_it_and_says_why(user: Any, statuses:
         result = user.run()
         assert statuses(result)["deploy"] == "blocked"
         assert isinstance(result.error, GateError)
-        assert str(result.error) == "step 'deploy': gate said hold"
+        assert str(result.error) == "step 'deploy': gate said hold; not better"
     opened = user.edit("pipeline", "'hold'", "'promote'").run()
     assert statuses(opened) == {"gate": "done", "deploy": "done"}
 

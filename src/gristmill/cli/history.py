@@ -9,6 +9,7 @@ import click
 
 from gristmill.cli.model_options import in_place_of
 from gristmill.cli.output import HELP, emit, json_option, say
+from gristmill.cli.validate_output import say_folded
 from gristmill.core.moments import format_moment
 
 if TYPE_CHECKING:
@@ -80,4 +81,4 @@ def _show(log: list[Decision]) -> None:
 
 def _reasons(entry: Decision) -> None:
     for reason in entry.reasons:
-        say(f"    - {reason}")
+        say_folded(f"    - {reason}", indent=6)

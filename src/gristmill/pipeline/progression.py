@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from gristmill.core.closing import Closing
 from gristmill.core.errors import GateError, StepError
@@ -168,9 +169,21 @@ class Progression(Closing):
 
     def _blocked(self, step: AnyStep, reason: str) -> None:
         self.record.add(self._blank(step, "blocked", reason))
-        if reason.startswith("gate"):
-            shut = GateError(reason, where=f"step {step.name!r}")
-            self.result.error = self.result.error or shut
+        if reason.startswith("gate") and self.result.error is None:
+            told = "; ".join([reason, *self._said(step)])
+            self.result.error = GateError(told, where=f"step {step.name!r}")
+
+    def _said(self, step: AnyStep) -> list[str]:
+        """Return the reasons of the gates that keep a step from running."""
+        shut = (
+            earlier.output
+            for earlier in map(self.result.of, step.needs)
+            if earlier is not None
+            and self.result.verdicts.get(earlier.output, "promote") != "promote"
+        )
+        return [
+            reason for each in shut for reason in self.log.artifact(each).summary.get("reasons", [])
+        ]
 
     def _start(self, visit: _Visit) -> None:
         visit.started = visit.deadline = None

@@ -154,8 +154,10 @@ class Registry:
         """Make an alias name the version that it named before; one more line in the log.
 
         Raises:
-            UsageError: the alias never named another version.
+            UsageError: there is no such model, or the alias never named another version.
         """
+        if model not in self.models():
+            raise _no_model(model, self.models())
         with self._database.write() as connection:
             log = _locked_log(connection, model)
             now, target = named_at(log).get(alias), earlier_version(log, alias)
@@ -187,7 +189,7 @@ class Registry:
             if known.version == number:
                 return known
         if not versions:
-            raise UsageError(f"there is no model {model!r}", fix=_listed(self.models()))
+            raise _no_model(model, self.models())
         raise UsageError(
             f"model {model!r} has no version {number}",
             fix=f"its versions: 1 to {versions[-1].version}",
@@ -294,8 +296,9 @@ def _as_row(entry: Decision) -> dict[str, Any]:
     }
 
 
-def _listed(models: list[str]) -> str:
-    return f"known models: {', '.join(models)}" if models else "no model is registered yet"
+def _no_model(model: str, models: list[str]) -> UsageError:
+    known = f"known models: {', '.join(models)}" if models else "no model is registered yet"
+    return UsageError(f"there is no model {model!r}", fix=known)
 
 
 def _user() -> str:
