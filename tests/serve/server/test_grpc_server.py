@@ -15,6 +15,7 @@ from gristmill.core.errors import ServeError, UsageError
 from gristmill.serve.protocol import Limits
 from gristmill.serve.protocols.grpc_messages import SERVICE, messages
 from gristmill.serve.refusal import Refusal
+from gristmill.serve.server import grpc_server
 from gristmill.serve.server.grpc_beside import grpc_beside
 from gristmill.serve.server.keeping import kept
 from gristmill.serve.server.lifecycle import serve
@@ -368,6 +369,39 @@ def test_a_stream_on_which_nothing_comes(make_app):
 
     run(main)
     assert 'gristmill_requests_total{route="other",status="408"} 2\n' in app.metrics.text()
+
+
+def test_a_client_that_never_reads_is_refused_and_others_are_served(
+    make_app, endpoint, monkeypatch
+):
+    monkeypatch.setattr(grpc_server, "UNREAD_SECONDS", 0.3)
+    app = make_app(others=["vector"])
+    flood = parity("abc", id="x" * 50_000).SerializeToString()  # an answer says the id again
+    refused = 'gristmill_requests_total{route="other",status="408"} 1\n'
+
+    async def main():
+        # A window of HTTP/2 that does not grow: it is noticed sooner what is not read.
+        window = [("grpc.http2.lookahead_bytes", 1 << 16), ("grpc.http2.bdp_probe", 0)]
+        async with serving(app, options=window) as call, asyncio.timeout(20.0):
+            stream = call.stream()
+
+            async def send():
+                while True:
+                    await stream.write(flood)
+
+            sending = asyncio.create_task(send())
+            while refused not in app.metrics.text():
+                sums = await call("ModelInfer", vector(np.ones((1, 4))))
+                assert sums.outputs
+            asked = len(endpoint.calls)
+            sending.cancel()
+            for _ in range(20):
+                assert (await call("ServerLive")).live
+            return asked, len(endpoint.calls)
+
+    asked, later = run(main)
+    assert asked == later
+    assert 64 < asked < 100  # what is answered at a time, and what the connection holds
 
 
 def frame(kind, flags, stream, body):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
 from gristmill.core.errors import ServeError
+from gristmill.core.quantities import format_seconds
 from gristmill.serve.protocols.grpc_messages import SERVICE, messages
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.server.grpc_methods import METHODS, GrpcMethods
@@ -34,6 +35,12 @@ _Answers: TypeAlias = "asyncio.Queue[asyncio.Task[bytes] | Refusal | None]"
 _STREAM = "ModelStreamInfer"
 _STREAM_WINDOW = 64
 """Requests of one stream that are answered at a time."""
+_CONNECTION_CALLS = 256
+"""Calls of one connection at a time, so that no client takes the places of all the others."""
+UNREAD_SECONDS = 30.0
+"""How long a client may leave an answer on a stream unread."""
+_KEEPALIVE_MS = 30_000
+"""How long a connection with calls is silent before it is asked whether it is there, and then."""
 _MOST_DETAIL_BYTES = 2000
 _IDLE_MS = 600_000
 _BODY_SLACK = 4096
@@ -144,8 +151,15 @@ class GrpcServer:
         said = (*trailing, ("x-gristmill-code", refusal.code))
         await context.abort(self._codes[code_of(refusal.status)], _detail(refusal.text()), said)
 
-    async def _stream(self, sent: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+    async def _stream(self, sent: AsyncIterator[bytes], context: Any) -> None:
         """Answer requests as they come, many at a time, in their order."""
+        refusal = await self._answer_all(sent, context)
+        # Not sooner: a client that does not read leaves us waiting here, with nothing kept.
+        if refusal is not None:
+            await self._refuse(context, refusal)
+
+    async def _answer_all(self, sent: AsyncIterator[bytes], context: Any) -> Refusal | None:
+        """Answer a stream's requests; return why it ends before its client says so, if it does."""
         answers: _Answers = asyncio.Queue()
         slots = asyncio.Semaphore(_STREAM_WINDOW)
         tasks: set[asyncio.Task[bytes]] = set()
@@ -167,11 +181,17 @@ class GrpcServer:
         try:
             while (task := await answers.get()) is not None:
                 if isinstance(task, Refusal):
-                    await self._refuse(context, task)
-                yield await task
+                    return task
+                answer = await task
+                try:
+                    async with asyncio.timeout(UNREAD_SECONDS):
+                        await context.write(answer)
+                except TimeoutError:
+                    return _unread()
                 tasks.discard(task)
                 quiet.answered()
                 slots.release()
+            return None
         finally:
             quiet.close()
             self._streams.discard(answers)
@@ -204,6 +224,15 @@ class GrpcServer:
         return self._methods.request(method, sent, headers, context.time_remaining())
 
 
+def _unread() -> Refusal:
+    return Refusal(
+        408,
+        "unread_stream",
+        f"an answer on the stream was not read within {format_seconds(UNREAD_SECONDS)}",
+        fix="read the answers while sending requests",
+    )
+
+
 def _options(limits: Limits) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", limits.max_body + _BODY_SLACK),
@@ -212,6 +241,9 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.absolute_max_metadata_size", limits.max_header_bytes),
         ("grpc.server_handshake_timeout_ms", round(limits.header_timeout * 1000)),
         ("grpc.max_connection_idle_ms", _IDLE_MS),
+        ("grpc.max_concurrent_streams", min(_CONNECTION_CALLS, limits.max_connections)),
+        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS),
         ("grpc.so_reuseport", 0),  # with it, two servers would share a port unknowingly
     ]
 
