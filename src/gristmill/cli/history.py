@@ -72,7 +72,7 @@ def _show(log: list[Decision]) -> None:
         say("nothing was decided yet")
     for entry in log:
         forced = "  FORCED" if entry.forced else ""
-        say(
+        say_folded(
             f"{format_moment(entry.at)}  {entry.verdict:<8}  version {entry.version} as "
             f"{entry.alias}{in_place_of(entry)}  by {entry.author}{forced}"
         )

@@ -175,14 +175,13 @@ class Progression(Closing):
 
     def _said(self, step: AnyStep) -> list[str]:
         """Return the reasons of the gates that keep a step from running."""
-        shut = (
-            earlier.output
-            for earlier in map(self.result.of, step.needs)
-            if earlier is not None
-            and self.result.verdicts.get(earlier.output, "promote") != "promote"
-        )
+        given = [self.result.of(need) for need in step.needs]
+        outputs = [each.output for each in given if each is not None and each.output]
         return [
-            reason for each in shut for reason in self.log.artifact(each).summary.get("reasons", [])
+            reason
+            for output in outputs
+            if self.result.verdicts.get(output, "promote") != "promote"
+            for reason in self.log.artifact(output).summary.get("reasons", [])
         ]
 
     def _start(self, visit: _Visit) -> None:
