@@ -308,6 +308,16 @@ def test_wrong_feedback_is_an_error(open_log, predict):
         LogLimits(capacity=0)
 
 
+def test_a_truth_that_is_no_class_teaches_nobody(open_log, predict):
+    log = open_log(classes=("a", "b"))
+    name, before = predict(log), log.learner.snapshot()
+    for truth in ("A", 3):
+        with pytest.raises(UsageError, match="expected one of the classes a, b, found"):
+            log.feedback(f"{name}-0", truth=truth)
+    assert log.learner.snapshot() == before
+    assert log.feedback(f"{name}-0", truth="b") == "joined"
+
+
 def test_the_truth_says_nothing_of_answers_that_were_not_kept(open_log):
     log = open_log()
     choice = log.learner.choose(0.0)

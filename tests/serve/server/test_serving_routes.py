@@ -180,6 +180,8 @@ def test_a_selection_learns_of_each_user_what_feedback_says(client):
             body = {"instances": [{"text": "hi"}]}
             answer = send(client, "/v1/predict", body, **{"X-Gristmill-User": user})
             piece = {"prediction_id": answer["predictions"][0]["id"], "label": truth}
+            wrong = {"feedback": [piece | {"label": truth.upper()}]}
+            assert send(client, "/v1/feedback", wrong)["counts"] == {"invalid": 1}
             assert send(client, "/v1/feedback", {"feedback": [piece]})["counts"] == {"joined": 1}
     for user, truth in (("anna", "ham"), ("ben", "spam")):
         said = [label(client, "best", user) for _ in range(20)]

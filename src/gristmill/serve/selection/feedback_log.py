@@ -43,6 +43,7 @@ log = logging.getLogger("gristmill.serve")
 
 _FAILED = 1.0
 _SEVERAL = 2
+_SHOWN_CLASSES = 20
 _GAP = 1 << 16
 """Numbers that are passed over after a damaged end: some of them may have been given out."""
 
@@ -92,6 +93,7 @@ class FeedbackLog(Closing):
         members: their names, in the order of the policy's arms. What a log that is opened again
             knows of a name goes to that name, wherever it stands now.
         loss: how far an answer is from the truth, where feedback tells the truth.
+        classes: what may be true; anything where there are none.
         most_contexts: contexts with a state of their own; the least recently used go.
         limits: how much is kept.
         clock: seconds since 1970.
@@ -114,6 +116,7 @@ class FeedbackLog(Closing):
         members: Sequence[str],
         *,
         loss: Loss = zero_one,
+        classes: Sequence[str] = (),
         most_contexts: int = 1000,
         limits: LogLimits | None = None,
         clock: Callable[[], float] = time.time,
@@ -124,6 +127,7 @@ class FeedbackLog(Closing):
             )
         limits = limits or LogLimits()
         self.policy, self.members, self.loss, self.clock = policy, tuple(members), loss, clock
+        self._classes = tuple(classes)
         self.learner = Learner(policy, most_contexts=most_contexts)
         self.awaiting = Awaiting(capacity=limits.capacity, max_age=limits.max_age)
         self.counts: Counter[str] = Counter()
@@ -265,6 +269,9 @@ class FeedbackLog(Closing):
         apart = self._apart(prediction.said, row)
         lost = loss or 0.0
         if truth is not None:
+            if self._classes and truth not in self._classes:
+                known = ", ".join(self._classes[:_SHOWN_CLASSES])
+                raise UsageError(f"expected one of the classes {known}, found {str(truth)[:100]!r}")
             if not prediction.said[arm]:
                 raise UsageError(
                     "this model's answers are no classes or numbers to compare with the truth",

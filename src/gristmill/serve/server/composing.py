@@ -191,11 +191,13 @@ def _selected(name: str, route: SelectionPlan, members: list[Endpoint], folder: 
             f"answer: its models have no output {route.answer!r}",
             fix=f"their outputs are {', '.join(known)}",
         )
+    labels = route.loss == "zero_one" and route.answer in ("", LABEL)
     log = FeedbackLog(
         folder,
         route.made_policy(),
         route.models,
         loss=route.made_loss(),
+        classes=members[0].classes if labels else (),
         most_contexts=route.contexts,
         limits=route.log_limits(),
     )
