@@ -6,12 +6,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import inspect
 
 from gristmill.core.errors import StoreError
 from gristmill.store.project import Project
 from gristmill.store.registry import Registry
 from gristmill.store.runs import RunLog
-from gristmill.store.tables import SCHEMA_VERSION
+from gristmill.store.tables import SCHEMA_VERSION, metadata
 
 ADDED = ("alias", "replaced", "forced", "evidence")
 
@@ -46,6 +47,34 @@ def test_a_folder_that_is_only_read_is_left_as_it_is(old_project: Path) -> None:
     project = Project(old_project, read_only=True)
     with pytest.raises(StoreError, match="has layout '1'"):
         Registry(project).models()
+
+
+@pytest.mark.parametrize("layout", ["4", SCHEMA_VERSION])
+def test_layouts_that_hold_the_same_are_read_where_nothing_is_written(
+    tmp_path: Path, layout: str
+) -> None:
+    with Project(tmp_path) as project:
+        digest = RunLog(project).keep("a value").digest
+    with sqlite3.connect(tmp_path / ".gristmill" / "store.db") as raw:
+        raw.execute("UPDATE settings SET value = ? WHERE name = 'schema'", [layout])
+    with Project(tmp_path, read_only=True) as project:
+        assert RunLog(project).load(digest) == "a value"
+
+
+def test_indexes_that_are_new_are_made(project: Project) -> None:
+    names = ("links_by_artifact", "artifacts_by_age")
+    with project.database.write() as connection:
+        made = {index.name: index for table in metadata.tables.values() for index in table.indexes}
+        for name in names:
+            made[name].drop(connection)
+        connection.exec_driver_sql("CREATE INDEX links_by_artifact ON links (artifact, role)")
+        connection.exec_driver_sql("UPDATE settings SET value = '4' WHERE name = 'schema'")
+    with Project(project.root) as again, again.database.read() as connection:
+        found = inspect(connection)
+        for name in names:
+            table = made[name].table.name
+            (index,) = [each for each in found.get_indexes(table) if each["name"] == name]
+            assert len(index["column_names"]) == 3
 
 
 def test_tables_that_are_new_are_made(old_project: Path) -> None:

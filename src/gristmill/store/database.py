@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
     URL,
+    ColumnElement,
     Connection,
     Engine,
+    Executable,
     Table,
+    any_,
+    cast,
     create_engine,
     event,
+    func,
     insert,
     make_url,
     select,
@@ -86,7 +92,8 @@ class Database:
         if found in MIGRATIONS and not self.read_only:
             with self.write() as connection:
                 found = migrate(connection)
-        if found != tables.SCHEMA_VERSION:
+        known = tables.READABLE if self.read_only else {tables.SCHEMA_VERSION}
+        if found not in known:
             raise StoreError(
                 f"the project's database has layout {found!r}, this Gristmill reads "
                 f"{tables.SCHEMA_VERSION!r}",
@@ -107,6 +114,36 @@ def insert_into(table: Table, connection: Connection) -> Any:
     from sqlalchemy.dialects import postgresql
 
     return postgresql.insert(table)
+
+
+def among(
+    column: ColumnElement[Any], values: Collection[Any], connection: Connection
+) -> ColumnElement[bool]:
+    """Return the condition that a column has one of many values, sent as one parameter.
+
+    `column IN (...)` has a parameter for each value: SQLite takes 32,766 of them, and a thousand
+    take longer to write down than the rows do to be found.
+    """
+    if connection.dialect.name == "sqlite":
+        given = func.json_each(json.dumps(list(values))).table_valued("value")
+        return column.in_(select(given.c.value))
+    from sqlalchemy.dialects import postgresql
+
+    return column == any_(cast(list(values), postgresql.ARRAY(column.type)))
+
+
+def plain_rows(
+    connection: Connection, query: Executable, given: Mapping[str, Any] | None = None
+) -> list[tuple[Any, ...]]:
+    """Return the rows of a query as the driver gives them.
+
+    SQLAlchemy's own rows know the names of their columns, and where there are thousands take half
+    as long again. Only columns whose type needs no translation come out right.
+    """
+    result = connection.execute(query, given or {})
+    rows = list(result.cursor.fetchall())
+    result.close()
+    return rows
 
 
 def _open(target: Path | str, read_only: bool) -> Engine:

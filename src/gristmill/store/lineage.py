@@ -5,23 +5,27 @@ A question is one recursive query and a few that fetch what it found, however lo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Select, cast, func, literal, select
+from sqlalchemy import select, text
 
 from gristmill.core.errors import UsageError
-from gristmill.store.runs import Artifact, Execution, RunLog
+from gristmill.store.database import among, plain_rows
+from gristmill.store.runs import (
+    Artifact,
+    Execution,
+    RunLog,
+    Ties,
+    find_artifacts,
+    find_executions,
+)
 from gristmill.store.tables import artifacts, executions, links
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Row
-
-T = TypeVar("T")
-_AT_ONCE = 5000
-"""Most values of one query: SQLite takes 32,766."""
+    from sqlalchemy import Connection
 
 
 @dataclass(slots=True)
@@ -44,13 +48,67 @@ class Relative:
     def walk(self) -> Iterator[tuple[int, Relative]]:
         """Yield everyone with the distance from here, each before its own relatives.
 
-        Who is related in several ways comes several times, but is one object.
+        Who is related in several ways comes several times, but is one object; its relatives come
+        once.
         """
+        seen: set[str] = set()
         waiting = [(0, self)]
         while waiting:
             depth, one = waiting.pop()
             yield depth, one
-            waiting += [(depth + 1, each) for each in reversed(one.relatives)]
+            if one.artifact.digest not in seen:
+                seen.add(one.artifact.digest)
+                waiting += [(depth + 1, each) for each in reversed(one.relatives)]
+
+
+_FIRST_MAKER = text("""
+    SELECT min(made.execution)
+    FROM links AS made CROSS JOIN executions
+    WHERE made.artifact = :digest AND made.role = 'output'
+      AND executions.id = made.execution AND executions.status = 'done'
+""")
+_UPWARDS = text("""
+    WITH RECURSIVE up (execution) AS (
+        SELECT CAST(:maker AS BIGINT)
+        UNION
+        SELECT (
+            SELECT min(made.execution)
+            FROM links AS made CROSS JOIN executions
+            WHERE made.artifact = read.artifact AND made.role = 'output'
+              AND executions.id = made.execution AND executions.status = 'done'
+        )
+        FROM up CROSS JOIN links AS read
+        WHERE read.execution = up.execution AND read.role = 'input'
+    )
+    SELECT tie.execution, tie.role, tie.name, tie.artifact
+    FROM up CROSS JOIN links AS tie
+    WHERE tie.execution = up.execution
+""")
+"""The links of an execution and of the first makers of all that it came from."""
+_DOWNWARDS = text("""
+    WITH RECURSIVE down (digest) AS (
+        SELECT CAST(:digest AS VARCHAR(64))
+        UNION
+        SELECT made.artifact
+        FROM down CROSS JOIN links AS read CROSS JOIN executions CROSS JOIN links AS made
+        WHERE read.artifact = down.digest AND read.role = 'input'
+          AND executions.id = read.execution AND executions.status = 'done'
+          AND made.execution = executions.id AND made.role = 'output'
+    )
+    SELECT tie.execution, tie.role, tie.name, tie.artifact
+    FROM (
+        SELECT CAST(:maker AS BIGINT) AS execution
+        UNION
+        SELECT read.execution
+        FROM down CROSS JOIN links AS read CROSS JOIN executions
+        WHERE read.artifact = down.digest AND read.role = 'input'
+          AND executions.id = read.execution AND executions.status = 'done'
+    ) AS used CROSS JOIN links AS tie
+    WHERE tie.execution = used.execution
+""")
+"""The links of the executions that made an artifact, or read it or a descendant of it.
+
+`CROSS JOIN` is what keeps SQLite from another order, in which it would read a whole table."""
 
 
 def ancestors(log: RunLog, digest: str) -> Relative:
@@ -59,22 +117,26 @@ def ancestors(log: RunLog, digest: str) -> Relative:
     Raises:
         UsageError: there is no such artifact.
     """
-    makers = {row.digest: row.maker for row in _followed(log, _makers_upwards(digest))}
-    made = _executions(log, {maker for maker in makers.values() if maker is not None})
-    relatives = {
-        one.digest: Relative("", one, made.get(makers[one.digest] or 0))
-        for one in _artifacts(log, makers)
-    }
-    _check_known(relatives, digest)
-    named = {digest}  # by those who read them, the first of whom counts
-    for one in relatives.values():
-        one.name = one.name or (one.execution.step if one.execution else "")
+    with _asking(log) as connection:
+        maker = _first_maker(connection, digest)
+        ties = Ties.of_links(plain_rows(connection, _UPWARDS, {"maker": maker}))
+        made = _executions(connection, ties)
+        read = {source for inputs in ties.inputs.values() for source in inputs.values()}
+        known = _artifacts(connection, {digest, *read})
+    makers = {one.output: one for one in made.values()}
+    relatives = {one.digest: Relative("", one, makers.get(one.digest)) for one in known}
+    start = _known(relatives, digest)
+    start.name = start.execution.step if start.execution else ""
+    seen, waiting = {digest}, [start]
+    for one in waiting:  # the nearest first: who reads it first names it
         for name, source in sorted(one.execution.inputs.items()) if one.execution else ():
-            if source not in named:
-                relatives[source].name = name
-                named.add(source)
-            one.relatives.append(relatives[source])
-    return relatives[digest]
+            relative = relatives[source]
+            one.relatives.append(relative)
+            if source not in seen:
+                seen.add(source)
+                relative.name = name
+                waiting.append(relative)
+    return start
 
 
 def descendants(log: RunLog, digest: str) -> Relative:
@@ -83,89 +145,44 @@ def descendants(log: RunLog, digest: str) -> Relative:
     Raises:
         UsageError: there is no such artifact.
     """
-    uses = [(row.digest, row.execution) for row in _followed(log, _uses_downwards(digest))]
-    made = _executions(log, {use for _, use in uses})
-    outputs = {one.output for one in made.values() if one.output is not None}
-    known = _artifacts(log, {digest, *outputs})
-    first = {one.output: one for one in sorted(made.values(), key=lambda each: -each.id)}
-    maker = maker_of(log, digest)
-    relatives = {one.digest: Relative("", one, first.get(one.digest, maker)) for one in known}
+    with _asking(log) as connection:
+        asked = {"digest": digest, "maker": _first_maker(connection, digest)}
+        ties = Ties.of_links(plain_rows(connection, _DOWNWARDS, asked))
+        found = _executions(connection, ties)
+        known = _artifacts(connection, {digest, *ties.outputs.values()})
+    oldest_first = [found[number] for number in sorted(found)]
+    makers = {one.output: one for one in reversed(oldest_first)}
+    relatives = {one.digest: Relative("", one, makers.get(one.digest)) for one in known}
+    start = _known(relatives, digest)
     for one in relatives.values():
         one.name = one.execution.step if one.execution else ""
-    _check_known(relatives, digest)
     for source, output in dict.fromkeys(
-        (source, made[use].output) for source, use in sorted(uses, key=lambda pair: pair[1])
+        (source, one.output) for one in oldest_first for source in one.inputs.values()
     ):
-        if output is not None:
+        if source in relatives and output is not None:
             relatives[source].relatives.append(relatives[output])
-    return relatives[digest]
+    return start
 
 
 def maker_of(log: RunLog, digest: str) -> Execution | None:
     """Return the execution that first made an artifact."""
     with log.project.database.read() as connection:
-        number = connection.execute(_first_maker(literal(digest))).scalar()
-    return None if number is None else log.select(executions.c.id == number)[0]
+        maker = _first_maker(connection, digest)
+        found = find_executions(connection, executions.c.id == maker)
+    return found[0] if found else None
 
 
 def made_from(log: RunLog, digest: str) -> list[Execution]:
     """Return the executions that read an artifact, newest first."""
-    query = select(links.c.execution).where(
+    readers = select(links.c.execution).where(
         (links.c.artifact == digest) & (links.c.role == "input")
     )
-    with log.project.database.read() as connection:
-        numbers = list(connection.execute(query).scalars())
-    return log.select(executions.c.id.in_(numbers)) if numbers else []
+    return log.select(executions.c.id.in_(readers))
 
 
-def _first_maker(digest: ColumnElement[str]) -> Select[tuple[int]]:
-    made, maker = links.alias(), executions.alias()
-    return (
-        select(func.min(maker.c.id))
-        .join(made, made.c.execution == maker.c.id)
-        .where((made.c.artifact == digest) & (made.c.role == "output"))
-        .where(maker.c.status == "done")
-    )
-
-
-def _makers_upwards(digest: str) -> Select[Any]:
-    """Select each ancestor's digest and the number of its maker."""
-    start = cast(digest, links.c.artifact.type)
-    maker = _first_maker(literal(digest)).scalar_subquery()
-    up = select(start.label("digest"), maker.label("maker")).cte("up", recursive=True)
-    read = links.alias()
-    further = (
-        select(read.c.artifact, _first_maker(read.c.artifact).correlate(read).scalar_subquery())
-        .select_from(up)
-        .join(read, (read.c.execution == up.c.maker) & (read.c.role == "input"))
-    )
-    up = up.union(further)
-    return select(up.c.digest, up.c.maker)
-
-
-def _uses_downwards(digest: str) -> Select[Any]:
-    """Select each digest that was read, with the number of an execution that read it."""
-    down = select(cast(digest, links.c.artifact.type).label("digest")).cte("down", recursive=True)
-    read, made = links.alias(), links.alias()
-    done = executions.c.status == "done"
-    further = (
-        select(made.c.artifact)
-        .select_from(down)
-        .join(read, (read.c.artifact == down.c.digest) & (read.c.role == "input"))
-        .join(executions, (executions.c.id == read.c.execution) & done)
-        .join(made, (made.c.execution == executions.c.id) & (made.c.role == "output"))
-    )
-    down = down.union(further)
-    return (
-        select(down.c.digest, read.c.execution)
-        .select_from(down)
-        .join(read, (read.c.artifact == down.c.digest) & (read.c.role == "input"))
-        .join(executions, (executions.c.id == read.c.execution) & done)
-    )
-
-
-def _followed(log: RunLog, question: Select[Any]) -> Sequence[Row[Any]]:
-    """Ask a recursive question."""
+@contextmanager
+def _asking(log: RunLog) -> Iterator[Connection]:
+    """Yield a connection for recursive questions."""
     with log.project.database.read() as connection:
         if connection.dialect.name == "postgresql":
             # Each round finds a few rows by index, in the order in which the joins are written. A
@@ -173,31 +190,25 @@ def _followed(log: RunLog, question: Select[Any]) -> Sequence[Row[Any]]:
             connection.exec_driver_sql("SET LOCAL join_collapse_limit = 1")
             for way in ("seqscan", "hashjoin", "mergejoin"):
                 connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
-        return connection.execute(question).all()
+        yield connection
 
 
-def _executions(log: RunLog, numbers: Collection[int]) -> dict[int, Execution]:
-    return {
-        one.id: one
-        for some in _some_at_once(numbers)
-        for one in log.select(executions.c.id.in_(some))
-    }
+def _first_maker(connection: Connection, digest: str) -> int | None:
+    return connection.execute(_FIRST_MAKER, {"digest": digest}).scalar()
 
 
-def _artifacts(log: RunLog, digests: Collection[str]) -> list[Artifact]:
-    return [
-        one
-        for some in _some_at_once(digests)
-        for one in log.artifacts(artifacts.c.digest.in_(some))
-    ]
+def _executions(connection: Connection, ties: Ties) -> dict[int, Execution]:
+    """Return the executions that these links are of, by number."""
+    numbers = {*ties.inputs, *ties.outputs}
+    wanted = among(executions.c.id, numbers, connection)
+    return {one.id: one for one in find_executions(connection, wanted, ties=ties)}
 
 
-def _some_at_once(values: Collection[T]) -> Iterator[list[T]]:
-    waiting = iter(values)
-    while some := list(islice(waiting, _AT_ONCE)):
-        yield some
+def _artifacts(connection: Connection, digests: Collection[str]) -> list[Artifact]:
+    return find_artifacts(connection, among(artifacts.c.digest, digests, connection))
 
 
-def _check_known(relatives: Mapping[str, Relative], digest: str) -> None:
+def _known(relatives: Mapping[str, Relative], digest: str) -> Relative:
     if digest not in relatives:
         raise UsageError(f"there is no artifact {digest!r}", fix="`gristmill runs last` lists some")
+    return relatives[digest]

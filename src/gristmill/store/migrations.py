@@ -20,6 +20,11 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
     ),
     "2": (),  # the table of elements
     "3": (),  # the tables of enclosures and of monitorings
+    "4": (  # indexes that answer by themselves
+        "DROP INDEX IF EXISTS links_by_artifact",
+        "CREATE INDEX links_by_artifact ON links (artifact, role, execution)",
+        "CREATE INDEX IF NOT EXISTS artifacts_by_age ON artifacts (created DESC, digest, kind)",
+    ),
 }
 """Layout -> the statements that lead to the next one, on SQLite as on PostgreSQL.
 

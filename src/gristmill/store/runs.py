@@ -8,9 +8,9 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
 from sqlalchemy import ColumnElement, insert, select, update
@@ -19,12 +19,12 @@ from gristmill.core.atomic import naming
 from gristmill.core.errors import UsageError
 from gristmill.store.artifacts import check_files
 from gristmill.store.codecs import Encoded, class_of, codecs_within, decode, encode
-from gristmill.store.database import insert_into
+from gristmill.store.database import among, insert_into, plain_rows
 from gristmill.store.gathered import GATHERED, Members, read_gathered
 from gristmill.store.tables import artifacts, executions, links, runs
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row, RowMapping
+    from sqlalchemy import Connection, RowMapping
 
     from gristmill.store.project import Project
 
@@ -33,8 +33,7 @@ FINISHED = ("done", "cached")
 _COLUMNS = len(executions.c)
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(msgspec.Struct, frozen=True):
     """One stored result: its digest and what is known of it without opening it."""
 
     digest: str
@@ -45,8 +44,7 @@ class Artifact:
     summary: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(msgspec.Struct, frozen=True):
     """One step of one run.
 
     Attributes:
@@ -65,7 +63,7 @@ class Execution:
     started: float
     seconds: float
     message: str | None = None
-    inputs: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, str] = {}
     output: str | None = None
 
 
@@ -175,9 +173,8 @@ class RunLog:
 
     def artifacts(self, wanted: ColumnElement[bool]) -> list[Artifact]:
         """Return the artifacts that a condition on the table picks, in any order."""
-        query = select(artifacts).where(wanted)
         with self._database.read() as connection:
-            return [_artifact(row) for row in connection.execute(query).all()]
+            return find_artifacts(connection, wanted)
 
     def classes(self, digests: Iterable[str]) -> tuple[type | str, ...]:
         """Return the classes in which artifacts, and their members, come back.
@@ -198,7 +195,8 @@ class RunLog:
         if unknown:
             query = select(artifacts.c.digest, artifacts.c.codec)
             with self._database.read() as connection:
-                rows = connection.execute(query.where(artifacts.c.digest.in_(unknown)))
+                known = among(artifacts.c.digest, unknown, connection)
+                rows = connection.execute(query.where(known))
                 self._codecs.update((row.digest, row.codec) for row in rows)
 
     def _codecs_of(self, digest: str, codec: str) -> set[str]:
@@ -253,7 +251,7 @@ class RunLog:
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         self._codecs.update((row.result, row.codec) for row in rows)
-        return [_execution(row, {("output", OUTPUT): row.result}) for row in rows]
+        return [_execution(row, {}, row.result) for row in rows]
 
     def verdicts(self) -> dict[str, str]:
         """Return what each stored verdict of a gate says, by the verdict's digest."""
@@ -296,11 +294,58 @@ class RunLog:
 
     def select(self, wanted: ColumnElement[bool], limit: int | None = None) -> list[Execution]:
         """Return the executions that a condition on the table picks, newest first."""
-        query = select(executions).where(wanted).order_by(executions.c.id.desc()).limit(limit)
         with self._database.read() as connection:
-            rows = connection.execute(query).all()
-            ties = _ties(connection, [row.id for row in rows])
-        return [_execution(row, ties.get(row.id, {})) for row in rows]
+            return find_executions(connection, wanted, limit=limit)
+
+
+class Ties(NamedTuple):
+    """What executions read and wrote, by their number.
+
+    Attributes:
+        inputs: by the name of the parameter.
+        outputs: the result.
+    """
+
+    inputs: dict[int, dict[str, str]]
+    outputs: dict[int, str]
+
+    @classmethod
+    def of_links(cls, rows: Iterable[tuple[int, str, str, str]]) -> Self:
+        """Sort out rows of the table of links: execution, role, name and artifact."""
+        inputs: dict[int, dict[str, str]] = {}
+        outputs: dict[int, str] = {}
+        for execution, role, name, artifact in rows:
+            if role == "input":
+                inputs.setdefault(execution, {})[name] = artifact
+            else:
+                outputs[execution] = artifact
+        return cls(inputs, outputs)
+
+
+def find_executions(
+    connection: Connection,
+    wanted: ColumnElement[bool],
+    *,
+    limit: int | None = None,
+    ties: Ties | None = None,
+) -> list[Execution]:
+    """Return the executions that a condition on the table picks, newest first.
+
+    Args:
+        connection: to the database.
+        wanted: the condition.
+        limit: at most so many.
+        ties: what they read and wrote, where that is known already.
+    """
+    query = select(executions).where(wanted).order_by(executions.c.id.desc()).limit(limit)
+    rows = plain_rows(connection, query)
+    inputs, outputs = ties or _ties(connection, [row[0] for row in rows])
+    return [_execution(row, inputs.get(row[0], {}), outputs.get(row[0])) for row in rows]
+
+
+def find_artifacts(connection: Connection, wanted: ColumnElement[bool]) -> list[Artifact]:
+    """Return the artifacts that a condition on the table picks, in any order."""
+    return [_artifact(row) for row in plain_rows(connection, select(artifacts).where(wanted))]
 
 
 def _artifact_row(artifact: Artifact) -> dict[str, Any]:
@@ -360,17 +405,13 @@ def _links(number: int, execution: Execution) -> list[dict[str, Any]]:
     ]
 
 
-def _ties(connection: Connection, numbers: Sequence[int]) -> dict[int, dict[tuple[str, str], str]]:
-    """Return what these executions read and wrote, by their number."""
-    found: dict[int, dict[tuple[str, str], str]] = {}
+def _ties(connection: Connection, numbers: Sequence[int]) -> Ties:
     columns = links.c.execution, links.c.role, links.c.name, links.c.artifact
-    query = select(*columns).where(links.c.execution.in_(numbers))
-    for execution, role, name, artifact in connection.execute(query).all():
-        found.setdefault(execution, {})[role, name] = artifact
-    return found
+    query = select(*columns).where(among(links.c.execution, numbers, connection))
+    return Ties.of_links(plain_rows(connection, query))
 
 
-def _execution(row: Row[Any], ties: Mapping[tuple[str, str], str]) -> Execution:
+def _execution(row: Sequence[Any], inputs: dict[str, str], output: str | None) -> Execution:
     """Make an execution of a row that begins with the columns of the table, in their order.
 
     Taken apart by place, for a long chain has thousands: by name takes three times as long.
@@ -378,8 +419,7 @@ def _execution(row: Row[Any], ties: Mapping[tuple[str, str], str]) -> Execution:
     number, run, _, step, key, status, why, reach, started, seconds, message = row[:_COLUMNS]
     return Execution(
         number, run, step, key, status, why, msgspec.json.decode(reach), started, seconds, message,
-        {name: digest for (role, name), digest in ties.items() if role == "input"},
-        ties.get(("output", OUTPUT)),
+        inputs, output,
     )  # fmt: skip
 
 

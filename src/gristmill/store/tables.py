@@ -21,11 +21,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
-SCHEMA_VERSION = "4"
+SCHEMA_VERSION = "5"
 """Layout of the tables; `store.migrations` brings an older one up to it."""
+READABLE = frozenset({"4", SCHEMA_VERSION})
+"""Layouts that hold the same for a reader: 4 lacks only indexes."""
 
 _AutoKey = BigInteger().with_variant(Integer, "sqlite")
 
@@ -77,6 +80,9 @@ artifacts = Table(
     Column("rows", BigInteger),
     Column("summary", Text, nullable=False),  # JSON: what the object says of itself
     Column("created", Float, nullable=False),
+    Index(
+        "artifacts_by_age", text("created DESC"), "digest", "kind"
+    ),  # a page is found in it alone
 )
 
 links = Table(
@@ -86,7 +92,7 @@ links = Table(
     Column("role", String(8), primary_key=True),  # input or output
     Column("name", String(200), primary_key=True),
     Column("artifact", String(64), ForeignKey("artifacts.digest"), nullable=False),
-    Index("links_by_artifact", "artifact", "role"),
+    Index("links_by_artifact", "artifact", "role", "execution"),
 )
 
 elements = Table(
