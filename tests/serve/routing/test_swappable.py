@@ -5,6 +5,7 @@ import pytest
 from gristmill.core.errors import ServeError
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.routing.swappable import Swappable, warm_with
+from gristmill.serve.watch.metrics import Sample
 
 
 def test_swapping_under_load_fails_nobody(endpoint, rows, call):
@@ -134,6 +135,31 @@ def test_going_back_twice_is_going_on(endpoint, rows, call):
         return first.closed, second.closed
 
     assert asyncio.run(run()) == (True, False)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_counters_never_go_down(endpoint, rows, call, page, keep):
+    class Counting(endpoint):
+        def samples(self):
+            labels = {"model": "m"}
+            yield Sample("rows_total", "counter", "Rows.", labels, float(len(self.calls)))
+            yield Sample("waiting", "gauge", "Rows.", labels, float(len(self.name)))
+
+    async def run():
+        route = Swappable("r", Counting("a"), keep_previous=keep)
+        seen = []
+        for number in range(1, 7):
+            await route.answer(rows, call())
+            figures = page(route)
+            seen.append((figures["rows_total{m}"], figures["waiting{m}"]))
+            if keep and number % 3 == 0:
+                await route.roll_back()
+            else:
+                await route.swap(Counting("a" * (number + 1)))
+        return seen
+
+    waiting = [1, 2, 3, 2, 5, 6] if keep else [1, 2, 3, 4, 5, 6]
+    assert asyncio.run(run()) == [(at + 1, each) for at, each in enumerate(waiting)]
 
 
 def test_an_exchange_that_is_called_off_leaves_nothing_open(endpoint, rows, call):

@@ -18,6 +18,7 @@ from gristmill.core.errors import ServeError
 from gristmill.serve.online.endpoint import Answered, Call, Endpoint, Told
 from gristmill.serve.routing.held import Held
 from gristmill.serve.routing.members import check_alike, is_ready, problems_of
+from gristmill.serve.routing.tallies import Tallies
 from gristmill.serve.watch.metrics import Sample
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Swappable:
         self._held = Held(endpoint, version)
         self._previous: Held | None = None
         self._exchange = asyncio.Lock()
+        self._tallies = Tallies()
         self.swaps = self.failed_swaps = 0
 
     @property
@@ -176,7 +178,7 @@ class Swappable:
                 self._previous = None
 
     def samples(self) -> Iterator[Sample]:
-        """Yield what answers and how often that changed, and the endpoint's own figures."""
+        """Yield what answers and how often that changed, and the endpoints' own figures."""
         labels = {"route": self.name}
         what = "The version that answers."
         yield Sample(
@@ -188,15 +190,16 @@ class Swappable:
         yield Sample(
             "gristmill_route_failed_swaps_total", "counter", what, labels, self.failed_swaps
         )
-        source = getattr(self._held.endpoint, "samples", None)
-        if source is not None:
-            yield from source()
+        kept = self._previous.endpoint if self._previous else None
+        yield from self._tallies.samples(self._held.endpoint, kept)
 
     async def _take(self, endpoint: Endpoint, version: str) -> None:
         """Point to another endpoint, and close those that nobody goes back to."""
         oldest, self._previous = self._previous, self._held
         self._held = Held(endpoint, version)
         self.swaps += 1
+        if oldest is not None:
+            self._tallies.end(oldest.endpoint)
         try:
             await self._drained(self._previous)
         finally:
@@ -204,8 +207,9 @@ class Swappable:
             if oldest is not None:
                 await oldest.endpoint.close()
         if not self._keep:
-            await self._previous.endpoint.close()
-            self._previous = None
+            replaced, self._previous = self._previous.endpoint, None
+            self._tallies.end(replaced)
+            await replaced.close()
 
     async def _warmed(self, endpoint: Endpoint) -> None:
         if self._warm is None:
