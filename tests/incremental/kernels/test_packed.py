@@ -16,6 +16,7 @@ from gristmill.incremental.kernels.packed import (
     kernel_for,
     self_test,
 )
+from gristmill.incremental.kernels.point import PointKernel, fits
 
 needs_packed = pytest.mark.skipif(not packed.available(), reason="no packed convolution here")
 ACTIVATIONS = {
@@ -60,6 +61,20 @@ def test_a_kernel_computes_the_convolution(kernel, name):
 
 
 @needs_packed
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_product_of_pixels_computes_a_1x1_convolution(name):
+    activation, function = ACTIVATIONS[name]
+    generator = torch.Generator().manual_seed(3)
+    layer = layer_of(generator, 16, 5, 1, activation=activation)
+    values = map_of(generator, 5, 12, 9)[:, :, 2:, 1:8]  # rows apart in memory
+    for padding in (0, 0), (1, 2):
+        expected = function(functional.conv2d(values, layer.weight, layer.bias, 1, padding))
+        found = PointKernel(layer)(values, padding)
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@needs_packed
 @settings(max_examples=40, deadline=None)
 @given(
     side=st.sampled_from([1, 3, 3, 5]),
@@ -76,7 +91,7 @@ def test_rectangles_equal_the_whole_map(side, stride, groups, channels, size, th
     outputs = inputs if groups == "depthwise" else outputs
     generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
     layer = layer_of(generator, outputs, inputs // count, side, stride=(stride,) * 2, groups=count)
-    kernel = PackedKernel(layer)
+    kernel = (PointKernel if data.draw(st.booleans()) and fits(layer) else PackedKernel)(layer)
     padding = side // 2
     values = map_of(generator, inputs, *size)
     before = torch.get_num_threads()

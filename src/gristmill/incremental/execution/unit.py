@@ -99,10 +99,16 @@ class Unit:
         )
 
     def run(self, values: Sequence[Tensor | None]) -> Tensor:
-        """Compute the root's whole value."""
+        """Compute the root's whole value.
+
+        Inner values are let go as soon as their one reader has run: memory that was just used is
+        still in the cache.
+        """
         found: dict[int, Tensor] = {}
         for number, operator, inputs in self._steps:
             found[number] = operator.run(*[_read(found, values, s) for s in inputs])
+            for source in inputs:
+                found.pop(source, None)
         return found[self.root]
 
     def recompute(self, rectangle: Rectangle, values: Sequence[Tensor | None]) -> None:

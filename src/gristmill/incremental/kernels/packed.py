@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, Protocol
@@ -26,8 +26,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gristmill.incremental.kernels import point
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
+from gristmill.incremental.kernels.point import PointKernel
 
 # oneDNN keeps the kernels of the sizes that were used last, and reads how many when it is first
 # used. Rectangles have more sizes than the thousand that it keeps by itself; each takes 60 KB.
@@ -138,14 +140,15 @@ class PlainKernel:
 def kernel_for(layer: Layer) -> Kernel:
     """The best kernel that this machine has for a layer."""
     if layer.weight.device.type == "cpu" and self_test():
-        return PackedKernel(layer)
+        return PointKernel(layer) if point.fits(layer) else PackedKernel(layer)
     return PlainKernel(layer)
 
 
 def available() -> bool:
-    """Whether this PyTorch has the packed operator."""
+    """Whether this PyTorch has the packed operators."""
     return (
         torch.backends.mkldnn.is_available()
+        and point.available()
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
         and hasattr(torch.ops.mkldnn, "_get_mkldnn_serialized_md")
         and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
@@ -164,8 +167,8 @@ def self_test() -> bool:
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode(), _LOCK:
         return all(
-            agrees(PackedKernel(layer), layer, (17, 14), padding)
-            for layer, padding in _trial_layers(generator)
+            agrees(kernel(layer), layer, (17, 14), padding)
+            for kernel, layer, padding in _trial_layers(generator)
         )
 
 
@@ -230,15 +233,19 @@ def _trial_rectangles(height: int, width: int) -> Iterator[tuple[int, int, int, 
     yield height // 3, width // 3, -(-height // 3), -(-width // 3)
 
 
-def _trial_layers(generator: torch.Generator) -> Iterator[tuple[Layer, tuple[int, int]]]:
+def _trial_layers(
+    generator: torch.Generator,
+) -> Iterator[tuple[Callable[[Layer], Kernel], Layer, tuple[int, int]]]:
     def layer(outputs: int, inputs: int, side: int, **others: object) -> Layer:
         weight = torch.randn((outputs, inputs, side, side), generator=generator)
         bias = torch.randn(outputs, generator=generator)
         return Layer(weight, bias, **others)  # type: ignore[arg-type]
 
-    yield layer(24, 16, 3, activation=Activation("relu")), (1, 1)
-    yield layer(24, 1, 3, groups=24, activation=Activation("hardtanh", (0.0, 6.0))), (1, 1)
-    yield layer(16, 40, 1), (0, 0)
+    relu6 = Activation("hardtanh", (0.0, 6.0))
+    yield PackedKernel, layer(24, 16, 3, activation=Activation("relu")), (1, 1)
+    yield PackedKernel, layer(24, 1, 3, groups=24, activation=relu6), (1, 1)
+    yield PackedKernel, layer(16, 40, 1), (0, 0)
+    yield PointKernel, layer(16, 40, 1, activation=relu6), (0, 0)
 
 
 @contextmanager

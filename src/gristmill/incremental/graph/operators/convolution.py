@@ -13,6 +13,7 @@ from gristmill.incremental.graph.operators.windowed import Windowed, padded_cut
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.packed import Kernel, PackedKernel, agrees, kernel_for
+from gristmill.incremental.kernels.point import PointKernel
 from gristmill.incremental.regions.interval import Window
 from gristmill.incremental.regions.rectangle import Rectangle
 
@@ -109,9 +110,13 @@ class Convolution(Windowed):
         Args:
             size: height and width of the input.
         """
+        even = self._own_padding
+        if isinstance(self.kernel, PointKernel):
+            if agrees(self.kernel, self.layer, size, even or (0, 0)):
+                return
+            self._kernel = PackedKernel(self.layer)
         if not isinstance(self.kernel, PackedKernel):
             return
-        even = self._own_padding
         if even is not None and agrees(self.kernel, self.layer, size, even):
             return
         self._own_padding = None
