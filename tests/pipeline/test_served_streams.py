@@ -20,6 +20,7 @@ from gristmill.serve.server import lifecycle
 from gristmill.serve.server.opening import open_beside, open_model
 from gristmill.serve.server.settings import Settings
 from gristmill.serve.streams.streaming import streaming_of, streamings
+from gristmill.serve.streams.tolerance import Tolerance
 from gristmill.store.bundle import Bundle, Field
 from gristmill.train.draws import seeded
 from gristmill.train.module_bundle import bundle_module
@@ -84,6 +85,26 @@ def test_answers_are_those_of_the_runner(bundle, streams):
     streams.answer("gate", picture)
     streams.clear()
     assert streams.kept[:2] == (0, 0)
+
+
+def test_a_tolerance_is_the_streams_and_another_one_begins_it_anew(bundle):
+    streams = streams_of(bundle, MEMORY)
+    first, second, third = pictures(3)
+    dim = np.where(first < 255, first + 1, first)  # no tile differs by more than the noise
+    bounded = Tolerance(error=0.1)
+    assert streams.answer("door", first, bounded).whole
+    assert streams.answer("door", dim, bounded).share == 0
+    answers = [streams.answer("door", picture, bounded) for picture in (second, third) * 10]
+    errors = [answer.error for answer in answers if answer.error is not None]
+    assert errors
+    assert max(errors) <= 0.1
+    assert streams.answer("door", second).whole
+    assert streams.answer("door", third).error is None
+    assert streams.answer("door", first, Tolerance(noise="none")).whole
+    assert streams.answer("door", dim, Tolerance(noise="none")).share == 1
+    assert streams.answer("door", first, Tolerance(noise=254)).whole
+    assert streams.answer("door", third, Tolerance(noise=254)).share == 0
+    assert streams.kept.streams == 1
 
 
 def test_streams_that_take_more_than_there_is(bundle, streams):

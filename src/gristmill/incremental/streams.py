@@ -92,19 +92,26 @@ class Streams:
         self._bytes = self._frames = self._whole = self._evicted = self._idle = 0
         self._changed = threading.Condition()
 
-    def __call__(self, name: Hashable, image: NDArray[np.uint8]) -> Answer:
+    def __call__(
+        self,
+        name: Hashable,
+        image: NDArray[np.uint8],
+        begin: Callable[[], Pictures] | None = None,
+    ) -> Answer:
         """Answer the next picture of a stream, uint8[height, width, 3], red first.
 
         Args:
             name: of the stream; a new one begins it.
             image: of the size of the one before, or of another one: then the stream begins anew.
+            begin: returns a new stream, in the place of what does for others. One that is not equal
+                to that of the picture before begins the stream anew.
 
         Raises:
             UsageError: it is no such picture, the network can't take one of that size, or a stream
                 of that size takes more memory than there is for all.
         """
         self.close_idle()
-        kept = self._enter(name)
+        kept = self._enter(name, begin or self._begin)
         try:
             with kept.lock:
                 return self._answer(kept, image)
@@ -159,11 +166,14 @@ class Streams:
             self._idle += closed
         return closed
 
-    def _enter(self, name: Hashable) -> _Kept:
+    def _enter(self, name: Hashable, begin: Callable[[], Pictures]) -> _Kept:
         with self._changed:
             kept = self._kept.get(name)
+            if kept is not None and kept.begin != begin:
+                self._close(self._kept.pop(name))
+                kept = None
             if kept is None:
-                kept = self._kept[name] = _Kept(self._begin())
+                kept = self._kept[name] = _Kept(begin)
             self._kept.move_to_end(name)
             kept.users += 1
             kept.used = self._clock()
@@ -278,6 +288,7 @@ class _Kept:
     """One stream, and what it takes.
 
     Attributes:
+        begin: what began it.
         bytes_: that it takes, or is about to.
         size: of the pictures that its values are for; None without any.
         users: threads that answer a picture of it, or wait to.
@@ -286,10 +297,10 @@ class _Kept:
         lock: held by who answers.
     """
 
-    __slots__ = ("bytes_", "closed", "lock", "size", "stream", "used", "users")
+    __slots__ = ("begin", "bytes_", "closed", "lock", "size", "stream", "used", "users")
 
-    def __init__(self, stream: Pictures) -> None:
-        self.stream = stream
+    def __init__(self, begin: Callable[[], Pictures]) -> None:
+        self.begin, self.stream = begin, begin()
         self.bytes_ = self.users = 0
         self.size: Size | None = None
         self.used = 0.0

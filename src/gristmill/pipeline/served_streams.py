@@ -5,23 +5,27 @@
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gristmill.incremental import Streams
+from gristmill.incremental.changes.noise import DECODED, NONE, Noise
 from gristmill.pipeline.incremental_bundle import bundled_model
 from gristmill.serve.streams.streaming import Kept, Streamed
+from gristmill.serve.streams.tolerance import EXACT, Tolerance
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from gristmill.incremental.stream import Stream
     from gristmill.pipeline.incremental_bundle import BundledModel
+    from gristmill.serve.streams.tolerance import Levels
     from gristmill.store.bundle import Bundle
 
 
 class ServedStreams:
-    """Streams of one bundle's model; what differs by the noise of decoded video alone is no change.
+    """Streams of one bundle's model.
 
     Args:
         bundled: the model; measured here, so that no stream has to wait for that.
@@ -33,7 +37,7 @@ class ServedStreams:
 
     def __init__(self, bundled: BundledModel, memory: int) -> None:
         self._bundled = bundled
-        self._streams = Streams(partial(bundled.model.stream, pixels=bundled.pixels), memory)
+        self._streams = Streams(_Beginning(bundled), memory)
         bundled.model.sized(*self.size)
 
     @property
@@ -52,14 +56,20 @@ class ServedStreams:
         counts = self._streams.counts
         return Kept(counts.streams, counts.bytes_, counts.evicted)
 
-    def answer(self, stream: str, image: NDArray[np.uint8]) -> Streamed:
+    def answer(
+        self, stream: str, image: NDArray[np.uint8], tolerance: Tolerance = EXACT
+    ) -> Streamed:
         """Answer the next picture of a stream, uint8[height, width, 3], red first.
+
+        With another tolerance than the picture before, it begins anew.
 
         Raises:
             UsageError: it is no such picture, or the stream takes more memory than there is.
         """
-        answer = self._streams(stream, image)
-        return Streamed(self._bundled.answer(answer.outputs), answer.share, answer.whole)
+        answer = self._streams(stream, image, _Beginning(self._bundled, tolerance))
+        rows = self._bundled.answer(answer.outputs)
+        error = None if answer.audited is None else answer.audited.error
+        return Streamed(rows, answer.share, answer.whole, error)
 
     def forget(self, stream: str) -> bool:
         """Drop what is kept of a stream; say whether there was anything."""
@@ -72,6 +82,26 @@ class ServedStreams:
     def close_idle(self) -> int:
         """Drop what is kept of streams that got no picture for long; return how many those were."""
         return self._streams.close_idle()
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """Begins a stream; equal ones begin equal streams."""
+
+    bundled: BundledModel
+    tolerance: Tolerance = EXACT
+
+    def __call__(self) -> Stream:
+        error, noise = self.tolerance
+        return self.bundled.model.stream(
+            pixels=self.bundled.pixels, error=error, noise=_noise(noise)
+        )
+
+
+def _noise(levels: Levels) -> Noise:
+    if isinstance(levels, int):
+        return Noise(threshold=levels)
+    return DECODED if levels == "decoded" else NONE
 
 
 def streams_of(bundle: Bundle, memory: int) -> ServedStreams | None:

@@ -35,6 +35,7 @@ from gristmill.serve.server.model_plan import ModelPlan
 from gristmill.serve.server.settings import Settings
 from gristmill.serve.server.tokens import Tokens
 from gristmill.serve.streams.streaming import Kept, Streamed
+from gristmill.serve.streams.tolerance import Tolerance
 from gristmill.store.bundle import Field
 
 HEIGHT, WIDTH = 4, 6
@@ -51,16 +52,18 @@ class Sums:
     def __init__(self, fingerprint="a" * 32, values=1):
         self.fingerprint, self.values = fingerprint, values
         self.seen, self.inside, self.gate = {}, threading.Event(), threading.Event()
+        self.tolerances = []
         self.gate.set()
 
     @property
     def kept(self):
         return Kept(len(self.seen), 72 * len(self.seen), 5)
 
-    def answer(self, stream, image):
+    def answer(self, stream, image, tolerance):
         assert image.shape == (HEIGHT, WIDTH, 3)
         self.inside.set()
         assert self.gate.wait(WAIT)
+        self.tolerances.append(tolerance)
         level = int(image[0, 0, 0])
         if level == BROKEN:
             raise ServeError("the secret inside")
@@ -70,7 +73,8 @@ class Sums:
         self.seen[stream] = before + 1
         total = np.nan if level == NOT_A_NUMBER else float(image.sum())
         columns = {"sum": np.full((1, self.values), total), "before": np.array([before])}
-        return Streamed(Rows(columns, 1), share=0.25, whole=not before)
+        error = tolerance.error and tolerance.error / 2
+        return Streamed(Rows(columns, 1), share=0.25, whole=not before, error=error)
 
     def forget(self, stream):
         return self.seen.pop(stream, None) is not None
@@ -182,9 +186,31 @@ def test_a_picture_by_http(cameras):
         assert answer.json()["predictions"][0]["before"] == 0
 
 
+def test_how_far_answers_may_be_off_is_said_in_the_query(cameras):
+    with cameras() as server:
+        for query, tolerance in (
+            ("", Tolerance()),
+            ("?error=0.01", Tolerance(0.01, "decoded")),
+            ("?noise=7&error=1e-3", Tolerance(0.001, 7)),
+        ):
+            said = httpx2.post(server.http + PATH + query, content=png(3)).json()
+            with connect(server.ws + PATH + query) as client:
+                client.send(png(3))
+                heard_error = heard(client).get("error")
+            assert said.get("error") == heard_error == (tolerance.error and tolerance.error / 2)
+            assert server.sums.tolerances[-2:] == [tolerance, tolerance]
+        with pytest.raises(InvalidStatus) as refused:
+            connect(server.ws + PATH + "?error=2")
+        assert refused.value.response.status_code == 400
+        error = json.loads(refused.value.response.body)["error"]
+        assert error["code"] == "bad_parameter"
+        assert error["message"].startswith("error: expected a share above 0, at most 1, found '2'")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "code"),
     [
+        ("POST", PATH + "?error=0", png(1), 400, "bad_parameter"),
         ("POST", PATH, b"no picture", 422, "wrong_picture"),
         ("POST", PATH, png(1, 5), 422, "wrong_picture"),
         ("POST", PATH, png(TOO_MUCH), 422, "wrong_picture"),

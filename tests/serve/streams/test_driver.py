@@ -35,7 +35,7 @@ class OnePixel:
     def kept(self):
         return Kept(len(set(self.names)), 1, 0)
 
-    def answer(self, stream, image):
+    def answer(self, stream, image, tolerance):
         assert self.gate.wait(20)
         self.names.append(stream)
         self.threads.add(threading.current_thread().name)

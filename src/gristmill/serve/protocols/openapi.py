@@ -161,7 +161,25 @@ def _stream(served: Served) -> Json:
         "binary messages and answers the newest one each time, with its number as `frame` and how "
         "many before it were left out as `dropped`."
     )
-    said["parameters"] = [name, *said["parameters"]]
+    error: Json = {
+        "name": "error",
+        "in": "query",
+        "description": "The relative error that answers may have, held by measuring; exact without "
+        "it. What was measured on a picture stands in its answer.",
+        "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+    }
+    noise: Json = {
+        "name": "noise",
+        "in": "query",
+        "description": "Grey levels that are no change; `decoded` suits decoded video.",
+        "schema": {
+            "oneOf": [
+                {"type": "string", "enum": ["decoded", "none"]},
+                {"type": "integer", "minimum": 0, "maximum": 254},
+            ]
+        },
+    }
+    said["parameters"] = [name, error, noise, *said["parameters"]]
     forgotten = object_of({"forgotten": {"type": "boolean"}})
     answers: Json = {"200": content("Whether there was anything.", forgotten)}
     for status in ("400", "401", "503"):
@@ -174,7 +192,9 @@ def _streamed(served: Served) -> Json:
     share: Json = {"type": "number", "minimum": 0, "maximum": 1}
     marks: Json = {"share": share, "whole": {"type": "boolean"}}
     marks["milliseconds"] = {"type": "number", "minimum": 0}
-    return {"allOf": [ref(_answer_name(served)), object_of(marks)]}
+    always = tuple(marks)
+    marks["error"] = {"type": ["number", "null"], "minimum": 0}
+    return {"allOf": [ref(_answer_name(served)), object_of(marks, always)]}
 
 
 def _feedback() -> Json:

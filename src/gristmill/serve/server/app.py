@@ -106,7 +106,8 @@ class App:
                 return
             await response.send(send)
         elif scope["type"] == "websocket":
-            request = Request("GET", scope["path"], dict(scope["headers"]), b"")
+            headers, query = dict(scope["headers"]), scope.get("query_string", b"")
+            request = Request("GET", scope["path"], headers, b"", query=query)
             await self.converse(request, receive, send)
 
     async def respond(self, request: Request, routes: Finder | None = None) -> Response:

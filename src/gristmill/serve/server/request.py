@@ -36,6 +36,7 @@ class Request:
     Attributes:
         method: in capitals.
         path: decoded, without the query.
+        query: as it came, without the question mark.
         headers: by lower-case name; of several with one name the last.
         name: its id, known once the application has looked.
         route: the way it takes, known once the application has found it.
@@ -50,6 +51,7 @@ class Request:
         "method",
         "name",
         "path",
+        "query",
         "route",
         "trace",
     )
@@ -61,8 +63,9 @@ class Request:
         headers: dict[bytes, bytes],
         body: bytes | None = None,
         receive: Receive | None = None,
+        query: bytes = b"",
     ) -> None:
-        self.method, self.path, self.headers = method, path, headers
+        self.method, self.path, self.headers, self.query = method, path, headers, query
         self._body, self._receive = body, receive
         self._ended = body is not None
         self.name = ""
@@ -72,7 +75,8 @@ class Request:
     @classmethod
     def of_scope(cls, scope: Scope, receive: Receive) -> Request:
         """Return the request of an ASGI connection scope; its body is still to be received."""
-        return cls(scope["method"], scope["path"], dict(scope["headers"]), receive=receive)
+        headers, query = dict(scope["headers"]), scope.get("query_string", b"")
+        return cls(scope["method"], scope["path"], headers, receive=receive, query=query)
 
     def refused(self, refusal: Refusal) -> dict[str, object]:
         """Return the body of a refusal, as this request's protocol says it."""

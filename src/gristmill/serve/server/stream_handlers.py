@@ -3,6 +3,8 @@
 POST   /v1/streams/{model}/{stream}   one picture, answered; the next one of the stream again so
 DELETE /v1/streams/{model}/{stream}   drop what is kept of it
 GET    the same, as a WebSocket       pictures in, answers out (`streams.conversation`)
+
+The query says how far answers may be from those in full (`streams.tolerance`).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from gristmill.serve.server.response import Response, Send
 from gristmill.serve.streams.conversation import Conversation, marks_of
 from gristmill.serve.streams.driver import StreamDriver
 from gristmill.serve.streams.frame import Frame
+from gristmill.serve.streams.tolerance import tolerance_of
 
 if TYPE_CHECKING:
     from gristmill.serve.protocols.served import Served
@@ -46,6 +49,7 @@ class StreamHandlers:
     async def post(self, request: Request) -> Response:
         """POST: one picture in, its answer out."""
         limits, stream = self._served.limits, name_of(request)
+        tolerance = tolerance_of(request.query)
         now = time.monotonic()
         call = call_of(request, request.name, now, limits.deadline, limits.max_deadline)
         # Whatever else it is said to be: clients rarely know, and files say it themselves.
@@ -53,7 +57,7 @@ class StreamHandlers:
         frame = Frame(
             await request.body(limits.max_body, limits.body_timeout), raw=kind == BYTES.encode()
         )
-        told = await self.driver.answer(stream, lambda: frame, call.deadline, call.trace)
+        told = await self.driver.answer(stream, lambda: frame, call.deadline, call.trace, tolerance)
         if call.trace is not None:
             call.trace.answered(self._served.name, told.answered.model, 1, cached=0, degraded=False)
         prefix = f"p{told.answered.model[:8]}-{request.name}-"
@@ -67,12 +71,14 @@ class StreamHandlers:
         """Return what a WebSocket is held with; it is to be accepted yet.
 
         Raises:
-            Refusal: 400, the stream has no proper name; 403, another site's page asks.
+            Refusal: 400, the stream has no proper name, or its query is wrong; 403, another site's
+                page asks.
         """
         _check_origin(request)
-        stream = name_of(request)
+        stream, tolerance = name_of(request), tolerance_of(request.query)
+        name, trace = request.name, request.trace
         return Conversation(
-            self.driver, stream, self._writer, receive, send, request.name, request.trace
+            self.driver, stream, self._writer, receive, send, name, tolerance, trace
         )
 
 

@@ -10,6 +10,7 @@ model's answer in the plain form with
     "share"         of the picture that had changed, of 1
     "whole"         whether all was computed
     "milliseconds"  that decoding and computing took
+    "error"         that was measured on this picture, where answers may have one
 
 A picture that can't be answered is told as {"error": {"code", "message", ...}, "frame", "dropped"},
 and the stream goes on. Otherwise it ends with one of these codes (RFC 6455, section 7.4):
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from gristmill.serve.protocols.plain import PlainAnswers
     from gristmill.serve.streams.driver import StreamDriver, Told
+    from gristmill.serve.streams.tolerance import Tolerance
     from gristmill.serve.watch.tracing import Trace
 
     Message = MutableMapping[str, Any]
@@ -76,6 +78,7 @@ class Conversation:
         receive: gives the next message of ASGI.
         send: takes one.
         name: of the request that began it; predictions' ids begin with it.
+        tolerance: how far answers may be from those in full.
         trace: its span, where spans are made: of each picture an event, and how many were answered.
     """
 
@@ -87,9 +90,11 @@ class Conversation:
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
         name: str,
+        tolerance: Tolerance,
         trace: Trace | None = None,
     ) -> None:
         self._driver, self._stream, self._write = driver, stream, write
+        self._tolerance = tolerance
         self._trace, self._answered = trace, 0
         self._receive, self._send, self._name = receive, send, name
         self._newest: Newest[Frame] = Newest()
@@ -188,7 +193,9 @@ class Conversation:
             return taken[0].value
 
         try:
-            told = await self._driver.answer(self._stream, take, trace=self._trace)
+            told = await self._driver.answer(
+                self._stream, take, trace=self._trace, tolerance=self._tolerance
+            )
             self._answered += 1
             if self._trace is not None:
                 name, model = self._driver.served.name, told.answered.model
@@ -212,11 +219,12 @@ def _marks(taken: Sequence[Taken[Frame]]) -> dict[str, object]:
 
 def marks_of(told: Told) -> dict[str, object]:
     """Return what stands in an answer beside the predictions."""
-    return {
+    marks: dict[str, object] = {
         "share": told.share,
         "whole": told.whole,
         "milliseconds": round(told.seconds * 1000, 3),
     }
+    return marks if told.error is None else marks | {"error": told.error}
 
 
 def _short(text: str) -> str:

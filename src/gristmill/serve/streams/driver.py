@@ -20,6 +20,7 @@ from gristmill.serve.refusal import Refusal
 from gristmill.serve.routing.watched import watched_among
 from gristmill.serve.runners.rows import Rows
 from gristmill.serve.streams.frame import Frame, wrong_picture
+from gristmill.serve.streams.tolerance import EXACT, Tolerance
 from gristmill.serve.watch.metrics import Kind, Sample
 
 if TYPE_CHECKING:
@@ -42,12 +43,14 @@ class Told(NamedTuple):
         share: of the picture that had changed, of 1.
         whole: whether all was computed.
         seconds: of decoding and computing.
+        error: that was measured, where answers may have one.
     """
 
     answered: Answered
     share: float
     whole: bool
     seconds: float
+    error: float | None
 
 
 class StreamDriver:
@@ -80,6 +83,7 @@ class StreamDriver:
         take: Callable[[], Frame],
         deadline: float | None = None,
         trace: Trace | None = None,
+        tolerance: Tolerance = EXACT,
     ) -> Told:
         """Answer a picture when the stream's turn has come.
 
@@ -88,6 +92,7 @@ class StreamDriver:
             take: gives the picture; called when it is about to be computed.
             deadline: on the monotonic clock; when its turn must have come.
             trace: the span that it belongs to, where spans are made.
+            tolerance: how far answers may be from those in full.
 
         Raises:
             Refusal: 422, it is no picture that the model can answer; 503, not in time, too many
@@ -101,7 +106,7 @@ class StreamDriver:
             began = time.monotonic()
             loop = asyncio.get_running_loop()
             found, image = await loop.run_in_executor(
-                self._pool, _answered, streaming, stream, frame
+                self._pool, _answered, streaming, stream, frame, tolerance
             )
             seconds = time.monotonic() - began
         finally:
@@ -116,7 +121,7 @@ class StreamDriver:
         for watched in watched_among([self.served.endpoint]):
             watched.observe(Rows({watched.inputs[0].name: image[None]}, 1), found.rows)
         answered = Answered(rows=found.rows, model=streaming.fingerprint)
-        return Told(answered, found.share, found.whole, seconds)
+        return Told(answered, found.share, found.whole, seconds, found.error)
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse pictures of a size that the model does not take.
@@ -215,11 +220,11 @@ class StreamDriver:
 
 
 def _answered(
-    streaming: Streaming, stream: str, frame: Frame
+    streaming: Streaming, stream: str, frame: Frame, tolerance: Tolerance
 ) -> tuple[Streamed, NDArray[np.uint8]]:
     """Return the answer to a picture, and its pixels."""
     image = frame.image(*streaming.size)
     try:
-        return streaming.answer(stream, image), image
+        return streaming.answer(stream, image, tolerance), image
     except UsageError as error:
         raise wrong_picture(error.message) from error

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
+from gristmill.serve.streams.tolerance import EXACT, Tolerance
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -26,11 +28,14 @@ class Streamed(NamedTuple):
         rows: one row, as the model answers it by any other way.
         share: of the picture that had changed, of 1.
         whole: whether all was computed.
+        error: where answers may have one, and this picture was compared with the whole network:
+            the relative error that was found; this answer is the whole network's then.
     """
 
     rows: Rows
     share: float
     whole: bool
+    error: float | None = None
 
 
 class Kept(NamedTuple):
@@ -62,12 +67,15 @@ class Streaming(Protocol):
     def kept(self) -> Kept:
         """Return what is kept now."""
 
-    def answer(self, stream: str, image: NDArray[np.uint8]) -> Streamed:
-        """Answer the next picture of a stream; a new name begins one.
+    def answer(
+        self, stream: str, image: NDArray[np.uint8], tolerance: Tolerance = EXACT
+    ) -> Streamed:
+        """Answer the next picture of a stream; a new name begins one, another tolerance anew.
 
         Args:
             stream: its name.
             image: uint8[height, width, 3], red first; not kept.
+            tolerance: how far answers may be from those in full.
 
         Raises:
             UsageError: it is no such picture, or the stream takes more memory than there is.
