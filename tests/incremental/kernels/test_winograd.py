@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.winograd import WinogradKernel, fits, pays
+from gristmill.incremental.kernels.winograd import READ, SIDE, WinogradKernel, fits, pays
 
 
 def drawn(*sizes, seed=0):
@@ -26,34 +26,27 @@ def kernel():
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    frames=st.integers(1, 4),
-    height=st.integers(3, 15),
-    width=st.integers(3, 15),
-    padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
-)
-def test_tiles_give_what_double_precision_gives(kernel, frames, height, width, padding):
-    values = drawn(frames, 16, height, width, seed=height).contiguous(
-        memory_format=torch.channels_last
-    )
-    kept = values.clone()
-    found = kernel(values, padding)
+@given(count=st.integers(1, 40))
+def test_tiles_give_what_double_precision_gives(kernel, count):
+    tiles = drawn(count, READ, READ, 16, seed=count).permute(0, 3, 1, 2)
+    kept = tiles.clone()
+    found = kernel(tiles)
     weight, bias = LAYER.weight.double(), LAYER.bias.double()
-    expected = functional.conv2d(values.double(), weight, bias, padding=padding).relu()
-    assert found.shape == expected.shape
+    expected = functional.conv2d(tiles.double(), weight, bias).relu()
+    assert found.shape == expected.shape == (count, 24, SIDE, SIDE)
     assert found.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(values, kept)
+    assert torch.equal(tiles, kept)
     torch.testing.assert_close(
         found.double(), expected, rtol=0, atol=3e-6 * float(expected.abs().max())
     )
 
 
 def test_many_channels_are_added_up_as_well_as_directly():
-    layer = Layer(drawn(128, 256, 3, 3))
-    values = drawn(1, 256, 10, 10, seed=1).relu()
-    true = functional.conv2d(values.double(), layer.weight.double())
-    direct = (functional.conv2d(values, layer.weight) - true).norm() / true.norm()
-    tiled = (WinogradKernel(layer)(values) - true).norm() / true.norm()
+    layer = Layer(drawn(256, 128, 3, 3))
+    tiles = drawn(4, READ, READ, 128, seed=1).relu().permute(0, 3, 1, 2)
+    true = functional.conv2d(tiles.double(), layer.weight.double())
+    direct = (functional.conv2d(tiles, layer.weight) - true).norm() / true.norm()
+    tiled = (WinogradKernel(layer)(tiles) - true).norm() / true.norm()
     assert tiled < max(4 * direct, 2e-6)
 
 
@@ -66,7 +59,9 @@ def test_other_layers_do_not_fit(change):
     assert not fits(LAYER._replace(**change))
 
 
-def test_few_channels_do_not_pay():
-    assert not pays(LAYER, 32, 32, 32)
-    assert pays(Layer(torch.empty(512, 512, 3, 3)), 32, 8, 8)
-    assert not pays(Layer(torch.empty(512, 512, 3, 3)), 32, 1, 1)
+def test_few_channels_and_few_pixels_of_a_tile_do_not_pay():
+    large = Layer(torch.empty(512, 512, 3, 3))
+    assert not pays(LAYER, 128, 128 * SIDE**2)
+    assert pays(large, 128, 128 * SIDE**2)
+    assert not pays(large, 128, 128)
+    assert not pays(large, 1, SIDE**2)

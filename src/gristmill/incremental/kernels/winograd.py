@@ -6,7 +6,7 @@ of 144 (Winograd 1980; Lavin and Gray 2016). How a transformation rounds depends
 which it evaluates polynomials: with 0, ±1/√2, ±√2 and infinity results are as far from the true
 ones as those of a direct convolution, about 1e-6. They are not its bits.
 
-The products are done by packed 1x1 kernels.
+The products are done by a packed kernel of 1x1 windows in one call, each number's channels a group.
 """
 
 from __future__ import annotations
@@ -17,68 +17,56 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.packed import kernel_for
 
-_OUT, _IN = 4, 6
-"""Side of what a tile gives, and of what it is made of."""
-_NUMBERS = _IN**2
+SIDE, READ = 4, 6
+"""Side of what a tile gives, and of what it is made of, in pixels."""
+_NUMBERS = READ**2
 _POINTS = (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2.0), -math.sqrt(2.0))
-_GAIN = 0.8
-_MOVED, _CALLED = 60.0, 5e6
-"""What a number of a tile and a call cost beside their products, in floating-point operations."""
+_GAIN = 0.95
+_INTO, _BACK = 8900.0, 4500.0
+"""What a channel of a tile costs to transform, in a direct convolution's operations."""
+_WEIGHT = 32.0
+"""What a weight costs to read, likewise."""
 
 
 class WinogradKernel:
-    """A convolution that `fits`, by tiles.
+    """A convolution that `fits`, tile by tile.
 
     Args:
         layer: its numbers.
     """
 
-    exact = False
-
     def __init__(self, layer: Layer) -> None:
         back, into, window = _transformations()
         weight = np.einsum("ij,ocjk,lk->iloc", window, layer.weight.double().numpy(), window)
-        parts = torch.from_numpy(weight).float().reshape(_NUMBERS, *layer.weight.shape[:2], 1, 1)
-        self._products = [kernel_for(Layer(part.contiguous())) for part in parts]
+        products = torch.from_numpy(weight).float().reshape(-1, layer.weight.shape[1], 1, 1)
+        self._multiply = kernel_for(Layer(products, groups=_NUMBERS))
         self._into = torch.from_numpy(np.kron(into, into)).float()
         self._back = torch.from_numpy(np.kron(back, back)).float()
         self._bias, self._activation = layer.bias, layer.activation
 
-    def __call__(self, values: Tensor, padding: tuple[int, int] = (0, 0)) -> Tensor:
-        """Convolve maps [frames, channels, height, width]; otherwise as `Kernel` says."""
-        frames, channels, height, width = values.shape
-        rows, columns = (height + 2 * padding[0] - 2), (width + 2 * padding[1] - 2)
-        down, across = -(-rows // _OUT), -(-columns // _OUT)
-        tiles = frames * down * across
-        pixels = values.permute(0, 2, 3, 1)
-        far = [_OUT * count + 2 - size for count, size in ((across, width), (down, height))]
-        sides = (0, 0, padding[1], far[0] - padding[1], padding[0], far[1] - padding[0])
-        pixels = functional.pad(pixels, sides).contiguous()
-        frame, row, column, _ = pixels.stride()
-        read = pixels.as_strided(
-            (_IN, _IN, frames, down, across, channels),
-            (row, column, frame, _OUT * row, _OUT * column, 1),
-        )
-        given = (self._into @ read.reshape(_NUMBERS, -1)).view(_NUMBERS, 1, 1, tiles, channels)
-        sums = torch.stack(
-            [
-                product(each.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-                for product, each in zip(self._products, given, strict=True)
-            ]
-        )
-        found = (self._back @ sums.view(_NUMBERS, -1)).view(_OUT, _OUT, frames, down, across, -1)
-        found = found.permute(2, 3, 0, 4, 1, 5).reshape(frames, _OUT * down, _OUT * across, -1)
-        found = found[:, :rows, :columns].contiguous()
+    def __call__(self, tiles: Tensor) -> Tensor:
+        """Convolve tiles.
+
+        Args:
+            tiles: [tiles, inputs, READ, READ] in channels-last memory.
+
+        Returns:
+            [tiles, outputs, SIDE, SIDE] in channels-last memory.
+        """
+        count, channels = tiles.shape[:2]
+        given = self._into @ tiles.permute(0, 2, 3, 1).reshape(count, _NUMBERS, channels)
+        # All numbers of a tile as the channels of one pixel.
+        sums = self._multiply(given.view(1, 1, count, -1).permute(0, 3, 1, 2))
+        found = self._back @ sums.permute(0, 2, 3, 1).reshape(count, _NUMBERS, -1)
         if self._bias is not None:
             found.add_(self._bias)
         if self._activation is not None:
             found = self._activation.apply_(found)
-        return found.permute(0, 3, 1, 2)
+        return found.view(count, SIDE, SIDE, -1).permute(0, 3, 1, 2)
 
 
 def fits(layer: Layer) -> bool:
@@ -87,22 +75,18 @@ def fits(layer: Layer) -> bool:
     return whole and tuple(layer.weight.shape[2:]) == (3, 3) and layer.weight.device.type == "cpu"
 
 
-def pays(layer: Layer, frames: int, height: int, width: int) -> bool:
-    """Whether tiles take clearly less time than a direct convolution.
+def pays(layer: Layer, tiles: int, pixels: int) -> bool:
+    """Whether tiles take less time than a direct convolution.
 
     Args:
         layer: one that `fits`.
-        frames: in a call.
-        height: of the outputs.
-        width: of the outputs.
+        tiles: how many there are.
+        pixels: that are wanted of them.
     """
     outputs, inputs = layer.weight.shape[:2]
-    direct = 18.0 * frames * height * width * inputs * outputs
-    tiles = frames * -(-height // _OUT) * -(-width // _OUT)
-    transforms = 2.0 * (_NUMBERS * inputs + _OUT**2 * outputs) * _NUMBERS * tiles
-    moved = _MOVED * (inputs + outputs) * _NUMBERS * tiles
-    products = 2.0 * _NUMBERS * tiles * inputs * outputs
-    return 1.25 * products + 2 * transforms + moved + _NUMBERS * _CALLED < _GAIN * direct
+    transforms = (_INTO * inputs + _BACK * outputs) * tiles
+    products = _NUMBERS * inputs * outputs * (2.0 * tiles + _WEIGHT)
+    return transforms + products < _GAIN * 18.0 * pixels * inputs * outputs
 
 
 def _transformations() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -116,7 +100,7 @@ def _transformations() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArra
         highest = np.eye(powers)[-1:]
         return np.vstack([np.vander(_POINTS, powers, increasing=True), highest])
 
-    into = np.linalg.inv(evaluated(_IN)).T
+    into = np.linalg.inv(evaluated(READ)).T
     # Rows of about one size; powers of two cost no bits.
     scale = 2.0 ** np.round(np.log2(np.linalg.norm(into, axis=1, keepdims=True)))
-    return evaluated(_OUT).T, into / scale, evaluated(3) * scale
+    return evaluated(SIDE).T, into / scale, evaluated(3) * scale

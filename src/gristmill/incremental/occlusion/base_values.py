@@ -1,8 +1,8 @@
-"""All values of the network for the picture as it is: what patches are cut into."""
+"""All values of the network for the picture as it is: what lies around patches."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -10,18 +10,8 @@ from torch import Tensor
 from gristmill.incremental.graph.node import FRAME, Graph
 
 
-class Border(NamedTuple):
-    """What is put around a map, in pixels on each side, and its value."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-    fill: float
-
-
 class BaseValues:
-    """Values of every node for one frame, and copies of them with borders.
+    """Values of every node for one frame, with room for patches behind them.
 
     Args:
         graph: the network.
@@ -34,25 +24,32 @@ class BaseValues:
     def __init__(self, graph: Graph, frame: Tensor) -> None:
         self.frame = frame.contiguous(memory_format=torch.channels_last)
         self._values = graph.run(self.frame)
-        self._bordered: dict[tuple[int, Border], Tensor] = {}
+        self._rooms: dict[int, Tensor] = {}
 
     def __getitem__(self, number: int) -> Tensor:
         """Value of a node; of number -1, the frame."""
         return self.frame if number == FRAME else self._values[number]
 
-    def bordered(self, number: int, border: Border) -> Tensor:
-        """A node's map within a border, one row for each pixel: [height * width, channels]."""
-        found = self._bordered.get((number, border))
-        if found is None:
-            found = self._bordered[number, border] = _pixels(self[number], border)
-        return found
+    def joined(self, number: int, patches: Sequence[Tensor]) -> Tensor:
+        """Rows of a value's pixels, one of any content, and those of patches, all [.., channels].
+
+        The next call for the node gives the same memory again.
+        """
+        rows = pixels(self[number])
+        count = len(rows) + 1 + sum(map(len, patches))
+        room = self._rooms.get(number)
+        if room is None or len(room) < count:
+            room = self._rooms[number] = rows.new_empty((count, rows.shape[1]))
+            room[: len(rows)] = rows
+        begin = len(rows) + 1
+        for each in patches:
+            room[begin : begin + len(each)] = each
+            begin += len(each)
+        return room[:count]
 
 
-def _pixels(values: Tensor, border: Border) -> Tensor:
-    _, channels, height, width = values.shape
-    top, left, bottom, right, fill = border
-    if not any((top, left, bottom, right)):
-        return values.permute(0, 2, 3, 1).reshape(-1, channels)
-    found = values.new_full((height + top + bottom, width + left + right, channels), fill)
-    found[top : top + height, left : left + width] = values[0].permute(1, 2, 0)
-    return found.view(-1, channels)
+def pixels(values: Tensor) -> Tensor:
+    """A row of channels for each pixel of maps [.., channels, height, width]; else a row each."""
+    if values.dim() != 4:
+        return values.reshape(len(values), -1)
+    return values.permute(0, 2, 3, 1).reshape(-1, values.shape[1])

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gristmill.incremental.graph.node import FRAME, Graph
-from gristmill.incremental.graph.operator import Batched, Operator, Shape, cut, whole
-from gristmill.incremental.occlusion.base_values import BaseValues, Border
+from gristmill.incremental.graph.operator import Batched, Operator, Shape, extent, whole
+from gristmill.incremental.graph.operators.convolution import Convolution
+from gristmill.incremental.kernels.winograd import READ
+from gristmill.incremental.occlusion.base_values import BaseValues, pixels
+from gristmill.incremental.occlusion.batching import batches
 from gristmill.incremental.occlusion.footprints import Intervals
 from gristmill.incremental.occlusion.kernels import Compute, Kernels
-from gristmill.incremental.occlusion.moves import Move, move
-from gristmill.incremental.occlusion.places import Places, places
+from gristmill.incremental.occlusion.layout import Layout, Numbers, Places
+from gristmill.incremental.occlusion.reading import Gathered, Passed, Patches, located
 from gristmill.incremental.occlusion.scratch import Scratch
 from gristmill.incremental.occlusion.tail import Tail
 from gristmill.incremental.regions.rectangle import Rectangle
 
-_NO_BORDER = Border(0, 0, 0, 0, 0.0)
+WHOLE = 0.85
+"""From this share of a map on, all of it is computed: to cut patches out would cost as much."""
+
+ELEMENT = 40
+"""What it costs to move a number, in floating-point operations."""
+
+CALL = 6e6
+"""What one call of an operator costs over and above its work, in floating-point operations."""
+
+TILES = 128
+"""Tiles in a call: what they are transformed into should stay in the cache."""
+
+_Read: TypeAlias = Callable[[Patches], Tensor]
+
+
+class _Part(NamedTuple):
+    """A call: what computes, and what makes what it reads of each input's patches."""
+
+    compute: Compute
+    reads: tuple[_Read, ...]
 
 
 class _Step(NamedTuple):
@@ -28,22 +50,24 @@ class _Step(NamedTuple):
 
     Args:
         number: of the node.
-        compute: makes its patches of its inputs' windows.
-        inputs: numbers of the nodes it reads, and what makes windows of each.
+        inputs: numbers of the nodes it reads.
+        parts: calls that make its patches, one after the other.
         done: nodes whose patches nothing reads afterwards.
     """
 
     number: int
-    compute: Compute
-    inputs: tuple[tuple[int, Move], ...]
+    inputs: tuple[int, ...]
+    parts: tuple[_Part, ...]
     done: tuple[int, ...]
 
 
 class Batch:
     """Computes some values of the network, in full, for several covered positions of one frame.
 
-    Every value is computed where the positions' footprints say, in one call for all positions. What
-    may depend on a whole map is computed in full, and so is what patches cover most of.
+    Every value is computed where the positions' footprints say, for all positions before the next
+    one: pixel by pixel in one call, tile by tile in one call, and windows in a call for all that
+    have nearly one size. What may depend on a whole map is computed in full, and so is what patches
+    cover most of.
 
     Args:
         graph: the network.
@@ -53,7 +77,7 @@ class Batch:
         columns: of each position, likewise.
         tail: nodes that are left out; what they read is what is wanted.
         kernels: for many positions.
-        scratch: two memories or more, each for one input of a node.
+        scratch: memories, each for one input of a node.
     """
 
     def __init__(
@@ -69,19 +93,21 @@ class Batch:
     ) -> None:
         self.positions = tuple(positions)
         self._graph, self._shapes, self._scratch = graph, shapes, scratch
-        self._kernels = kernels
-        self._places = places(rows, columns, shapes)
-        covered = self._places[FRAME]
-        self._covered = [] if covered is None else covered.rectangles()
-        self._wanted = tail.wanted
+        self._kernels, self._tail = kernels, tail
+        self._rows, self._columns = np.stack(rows), np.stack(columns)
+        self._everyone = np.arange(len(self.positions))
+        self._layouts: dict[int, Layout] = {}
+        covered = self._footprints(FRAME)
+        self._covered = self._row_numbers(covered)
+        self._layouts[FRAME] = Layout.consecutive([(self._everyone, covered)], len(positions))
         self._steps = [
-            self._step(number, placed)
-            for number, placed in enumerate(self._places[:-1])
-            if placed is not None and number not in tail.nodes
+            self._step(number)
+            for number in range(len(graph.nodes))
+            if number not in tail.nodes and self._footprints(number).areas.any()
         ]
         self._results = [
-            (number, self._move(number, Places.whole(shapes[number], len(positions)), 0))
-            for number in self._wanted
+            (number, self._read(number, self._everyone, Places.whole(shapes[number], len(rows))))
+            for number in tail.wanted
         ]
 
     def run(self, base: BaseValues, cover: Tensor) -> dict[int, Tensor]:
@@ -91,76 +117,209 @@ class Batch:
             base: values for the picture as it is.
             cover: what takes the picture's place where it is covered, like the frame.
         """
-        patches = {FRAME: torch.cat([cut(cover, each) for each in self._covered])}
-        for number, compute, inputs, done in self._steps:
-            windows = [make(base, patches.get(source)) for source, make in inputs]
-            patches[number] = compute(*windows)
+        found = {FRAME: Patches(base, FRAME, [pixels(cover)[self._covered]])}
+
+        def patches(number: int) -> Patches:
+            return found.get(number) or Patches(base, number)
+
+        for number, inputs, parts, done in self._steps:
+            made = [
+                compute(
+                    *(read(patches(source)) for source, read in zip(inputs, reads, strict=True))
+                )
+                for compute, reads in parts
+            ]
+            found[number] = Patches(base, number, [pixels(each) for each in made])
             for each in done:
-                patches.pop(each, None)
-        # Values of their own: the next batch writes to the memory that windows may lie in.
+                found.pop(each, None)
+        # Values of their own: the next batch writes to the memory that these may lie in.
         return {
-            number: make(base, patches.get(number)).clone(memory_format=torch.preserve_format)
-            for number, make in self._results
+            number: read(patches(number)).clone(memory_format=torch.preserve_format)
+            for number, read in self._results
         }
 
-    def _step(self, number: int, placed: Places) -> _Step:
+    def _footprints(self, number: int) -> Places:
+        down, across = self._rows[:, number], self._columns[:, number]
+        heights, widths = down[:, 1] - down[:, 0], across[:, 1] - across[:, 0]
+        reached = (heights > 0) & (widths > 0)
+        return Places(down[:, 0], across[:, 0], heights * reached, widths * reached)
+
+    def _row_numbers(self, covered: Places) -> Tensor:
+        _, rows, columns = covered.pixels()
+        return torch.from_numpy(rows * extent(self._shapes[FRAME])[1] + columns)
+
+    def _step(self, number: int) -> _Step:
         node = self._graph.nodes[number]
-        operator, sources = node.operator, [self._shapes[source] for source in node.inputs]
-        everything = [Places.whole(shape, len(self.positions)) for shape in sources]
-        windows, borders = everything, [_NO_BORDER] * len(sources)
-        compute: Compute
-        size = len(self.positions), placed.height, placed.width
-        if placed.cover(self._shapes[number]):
-            compute = self._kernels.whole(number, *size) or operator.run
-        elif isinstance(operator, Batched) and operator.batched:
-            compute = self._kernels.windows(number, *size) or operator.run_windows
-            read = [operator.reads(region, sources) for region in placed.rectangles()]
-            windows = [Places.of(each) for each in zip(*read, strict=True)]
-            most = operator.reads(whole(self._shapes[number]), sources)
-            borders = [
-                _border(each, shape, operator.fill)
-                for each, shape in zip(most, sources, strict=True)
+        layout, parts = self._parts(number, node.operator)
+        self._layouts[number] = layout
+        return _Step(number, node.inputs, tuple(parts), self._done(number))
+
+    def _parts(self, number: int, operator: Operator) -> tuple[Layout, list[_Part]]:
+        """Where a node's patches lie, and the calls that make them."""
+        shape, sources = self._shapes[number], self._sources(number)
+        places = self._footprints(number)
+        windowed = operator if isinstance(operator, Batched) and operator.batched else None
+        full = places.areas >= (WHOLE * np.prod(extent(shape)) if windowed else 1)
+        everything = Places.whole(shape, len(full))
+        places = Places(*(np.where(full, *each) for each in zip(everything, places, strict=True)))
+        reached = np.flatnonzero(places.areas)
+        if windowed and _pointwise(windowed, shape, sources):
+            return self._by_pixels(number, windowed, places)
+        tiles = self._kernels.tiles(number, places)
+        if tiles is not None and isinstance(operator, Convolution):
+            return self._by_tiles(number, operator, tiles, places)
+        groups = [
+            (which, _joint(places.of(which), shape))
+            for which in self._groups(number, reached, places)
+        ]
+        parts = [
+            self._in_full(number, operator, which)
+            if windowed is None or np.array_equal(joint.areas, everything.areas[which])
+            else self._by_windows(number, windowed, which, joint)
+            for which, joint in groups
+        ]
+        return Layout.consecutive(groups, len(full)), parts
+
+    def _by_pixels(
+        self, number: int, operator: Batched, places: Places
+    ) -> tuple[Layout, list[_Part]]:
+        """All patches as one row of pixels."""
+        inputs = self._graph.nodes[number].inputs
+        layouts = [self._layouts.get(source) for source in inputs]
+        first = layouts[0]
+        if first is not None and all(each is not None and first.same(each) for each in layouts):
+            reads: list[_Read] = [
+                Passed(slice(None), (1, 1, -1), self._shapes[source]) for source in inputs
             ]
-        else:
-            compute = partial(_one_by_one, operator, placed.rectangles())
-        moves = [
-            (source, self._move(source, read, which, border))
-            for which, (source, read, border) in enumerate(
-                zip(node.inputs, windows, borders, strict=True)
+            return first, [_Part(operator.run_windows, tuple(reads))]
+        which, rows, columns = places.pixels()
+        reads = [
+            self._gathered(source, n, which, rows, columns, (1, 1, len(which)))
+            for n, source in enumerate(inputs)
+        ]
+        layout = Layout.consecutive([(np.arange(len(places.tops)), places)], len(places.tops))
+        return layout, [_Part(operator.run_windows, tuple(reads))]
+
+    def _by_tiles(
+        self, number: int, operator: Convolution, compute: Compute, places: Places
+    ) -> tuple[Layout, list[_Part]]:
+        """All patches as rows of tiles, some dozens in a call."""
+        (source,) = self._graph.nodes[number].inputs
+        which, rows, columns = places.tiles()
+        parts: list[_Part] = []
+        for begin in range(0, len(which), TILES):
+            some = slice(begin, begin + TILES)
+            count = len(which[some])
+            # Calls of few sizes only: what lies beyond the edges fills the last one.
+            spare = -count % (TILES // 4)
+            of = np.pad(which[some], (0, spare))[:, None, None]
+            down = np.pad(rows[some] - operator.padding.top, (0, spare), constant_values=-READ)
+            across = np.pad(
+                columns[some] - operator.padding.left, (0, spare), constant_values=-READ
+            )
+            side = np.arange(READ)
+            read = self._gathered(
+                source,
+                0,
+                of,
+                down[:, None, None] + side[:, None],
+                across[:, None, None] + side,
+                (count + spare, READ, READ),
+            )
+            parts.append(_Part(compute, (read,)))
+        return Layout.in_tiles(places), parts
+
+    def _in_full(self, number: int, operator: Operator, which: Numbers) -> _Part:
+        reads = [
+            self._read(source, which, Places.whole(self._shapes[source], len(which)), n)
+            for n, source in enumerate(self._graph.nodes[number].inputs)
+        ]
+        return _Part(operator.run, tuple(reads))
+
+    def _by_windows(self, number: int, operator: Batched, which: Numbers, places: Places) -> _Part:
+        sources = self._sources(number)
+        windows = [operator.reads(each, sources) for each in _rectangles(places)]
+        reads = [
+            self._read(source, which, _places(each), n, operator.fill)
+            for n, (source, each) in enumerate(
+                zip(self._graph.nodes[number].inputs, zip(*windows, strict=True), strict=True)
             )
         ]
-        return _Step(number, compute, tuple(moves), self._done(number))
+        return _Part(operator.run_windows, tuple(reads))
 
-    def _move(self, source: int, windows: Places, which: int, border: Border = _NO_BORDER) -> Move:
-        scratch = self._scratch[which]
-        shape, patches = self._shapes[source], self._places[source]
-        return move(source, shape, patches, windows, border, scratch)
+    def _read(
+        self, source: int, which: Numbers, places: Places, memory: int = 0, fill: float = 0.0
+    ) -> _Read:
+        """What makes windows of one size of a value, for some positions."""
+        layout = self._layouts.get(source)
+        size = len(which), int(places.heights[0]), int(places.widths[0])
+        block = None if layout is None else layout.block(which, places)
+        if block is not None:
+            return Passed(block, size, self._shapes[source])
+        rows = (places.tops[:, None] + np.arange(size[1]))[:, :, None]
+        columns = (places.lefts[:, None] + np.arange(size[2]))[:, None, :]
+        return self._gathered(source, memory, which[:, None, None], rows, columns, size, fill)
+
+    def _gathered(
+        self,
+        source: int,
+        memory: int,
+        which: Numbers,
+        rows: Numbers,
+        columns: Numbers,
+        size: tuple[int, int, int],
+        fill: float = 0.0,
+    ) -> _Read:
+        shape = self._shapes[source]
+        numbers = located(self._layouts.get(source), shape, which, rows, columns)
+        return Gathered(numbers, size, shape, fill, self._scratch[memory])
+
+    def _groups(self, number: int, reached: Numbers, places: Places) -> Iterator[Numbers]:
+        """Positions that are computed in one call: of nearly one size."""
+        operator, sources = self._graph.nodes[number].operator, self._sources(number)
+        work = operator.flops(Rectangle(0, 0, 1, 1), sources)
+        pixel = np.array([work + ELEMENT * self._shapes[number][0]], np.float64)
+        # Two operations a weight and pixel: every call reads all weights.
+        call = CALL + (ELEMENT * work / 2 if isinstance(operator, Convolution) else 0)
+        _, _, heights, widths = places.of(reached)
+        for each in batches(heights[:, None], widths[:, None], pixel, call):
+            yield reached[each]
+
+    def _sources(self, number: int) -> list[Shape]:
+        return [self._shapes[source] for source in self._graph.nodes[number].inputs]
 
     def _done(self, number: int) -> tuple[int, ...]:
         graph = self._graph
         return tuple(
             source
             for source in dict.fromkeys(graph.nodes[number].inputs)
-            if graph.readers[source][-1] == number and source not in self._wanted
+            if graph.readers[source][-1] == number and source not in self._tail.wanted
         )
 
 
-def _border(read: Rectangle, shape: Shape, fill: float) -> Border:
-    """How far a rectangle stretches beyond a map."""
-    inside = whole(shape)
-    return Border(
-        max(0, -read.top),
-        max(0, -read.left),
-        max(0, read.bottom - inside.bottom),
-        max(0, read.right - inside.right),
-        fill,
+def _pointwise(operator: Batched, shape: Shape, sources: Sequence[Shape]) -> bool:
+    """Whether every pixel is made of the same pixel of each input, and of no other."""
+    return all(
+        read == region
+        for region in (whole(shape), Rectangle(0, 0, 1, 1))
+        for read in operator.reads(region, sources)
     )
 
 
-def _one_by_one(operator: Operator, regions: Sequence[Rectangle], *wholes: Tensor) -> Tensor:
-    """Compute a region of each frame, from whole maps."""
-    parts = [
-        operator.run_region(region, *(each[n : n + 1] for each in wholes))
-        for n, region in enumerate(regions)
-    ]
-    return torch.cat(parts)
+def _joint(places: Places, shape: Shape) -> Places:
+    """Rectangles as large as the largest, moved inside the map."""
+    height, width = extent(shape)
+    down, across = int(places.heights.max()), int(places.widths.max())
+    sizes = np.full_like(places.heights, down), np.full_like(places.widths, across)
+    tops, lefts = np.minimum(places.tops, height - down), np.minimum(places.lefts, width - across)
+    return Places(tops, lefts, *sizes)
+
+
+def _rectangles(places: Places) -> Iterator[Rectangle]:
+    for top, left, height, width in np.stack(places, 1).tolist():
+        yield Rectangle(top, left, top + height, left + width)
+
+
+def _places(rectangles: Sequence[Rectangle]) -> Places:
+    sides = [(each.top, each.left, each.height, each.width) for each in rectangles]
+    return Places(*np.array(sides, np.int64).T)

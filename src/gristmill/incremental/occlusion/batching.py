@@ -1,7 +1,7 @@
 """Which positions are computed together: those whose footprints have nearly the same sizes.
 
-A batch computes each value in one size for all of its positions. Near the frame's edges footprints
-are cut off, and off the strides' grid they are a pixel larger: positions of many kinds in one batch
+A batch computes a value in one size for all of its positions. Near the frame's edges footprints are
+cut off, and off the strides' grid they are a pixel larger: positions of many kinds in one batch
 cost as much each as the largest of them. Small batches cost calls. So batches start as positions
 that have all sizes in common, and the two whose union saves most are joined until none saves.
 """

@@ -37,11 +37,13 @@ def footprints(
         end: the one after the last.
         axis: 0 for rows, 1 for columns.
         keep: the largest share of a map's rows or columns that counts as reached. Where more are,
-            the outer ones are left out on both sides alike (the projective field threshold of
-            Nakandala et al. 2019), and all that is made of them is an approximation. 1: none are.
+            those farthest from the middle of what changes are left out (the projective field
+            threshold of Nakandala et al. 2019), and all that is made of them is an approximation.
+            1: none are.
     """
     found = np.zeros((len(graph.nodes) + 1, 2), np.int64)
     found[-1] = begin, end
+    middle = (begin + end) / 2 / extent(shapes[-1])[axis]
     for number, node in enumerate(graph.nodes):
         sources = [shapes[source] for source in node.inputs]
         reach = [
@@ -54,7 +56,7 @@ def footprints(
             continue
         low, high = min(each[0] for each in reach), max(each[1] for each in reach)
         if node.operator.local:
-            low, high = _limited(low, high, extent(shapes[number])[axis], keep)
+            low, high = _limited(low, high, middle, extent(shapes[number])[axis], keep)
         found[number] = low, high
     return found
 
@@ -70,9 +72,19 @@ def _span(region: Rectangle, axis: Axis) -> tuple[int, int]:
     return (region.top, region.bottom) if axis == 0 else (region.left, region.right)
 
 
-def _limited(low: int, high: int, length: int, keep: float) -> tuple[int, int]:
+def _limited(low: int, high: int, middle: float, length: int, keep: float) -> tuple[int, int]:
+    """The part of an interval that is at most a share of a map long, around a place in the map.
+
+    Args:
+        low: the first pixel.
+        high: the one after the last.
+        middle: as a share of the map; what lies at its edge reaches farther on one side only.
+        length: of the map.
+        keep: the share.
+    """
     most = max(1, round(keep * length))
-    extra = high - low - most
-    if extra <= 0:
+    if high - low <= most:
         return low, high
-    return low + extra // 2, low + extra // 2 + most
+    begin = round(middle * length - most / 2)
+    inner = max(low, begin), min(high, begin + most)
+    return inner if inner[0] < inner[1] else (low, low + most)

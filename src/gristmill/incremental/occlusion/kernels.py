@@ -12,8 +12,9 @@ from gristmill.incremental.graph.node import Graph
 from gristmill.incremental.graph.operators.convolution import Convolution
 from gristmill.incremental.graph.operators.linear import Linear
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.packed import Kernel, kernel_for
+from gristmill.incremental.kernels.packed import kernel_for
 from gristmill.incremental.kernels.winograd import WinogradKernel, fits, pays
+from gristmill.incremental.occlusion.layout import Places, tiles
 
 Compute: TypeAlias = Callable[..., Tensor]
 
@@ -27,31 +28,22 @@ class Kernels:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._made: dict[int, Kernel] = {}
+        self._made: dict[int, Compute] = {}
 
-    def windows(self, number: int, count: int, height: int, width: int) -> Compute | None:
-        """Return what computes a convolution's regions from windows by tiles, if that pays.
+    def tiles(self, number: int, places: Places) -> Compute | None:
+        """Return what computes a convolution's patches by tiles, None unless that pays.
 
         Args:
             number: of the node.
-            count: of the regions.
-            height: of each.
-            width: of each.
+            places: of the patches.
         """
         operator = self._graph.nodes[number].operator
         if not isinstance(operator, Convolution) or not fits(operator.layer):
             return None
-        if not pays(operator.layer, count, height, width):
+        count = int(tiles(places).sum())
+        if not pays(operator.layer, count, int(places.areas.sum())):
             return None
         return self._kernel(number, partial(WinogradKernel, operator.layer))
-
-    def whole(self, number: int, count: int, height: int, width: int) -> Compute | None:
-        """Return what computes a convolution's whole maps by tiles, if that pays."""
-        operator = self._graph.nodes[number].operator
-        if not isinstance(operator, Convolution) or operator.padding.even is None:
-            return None
-        found = self.windows(number, count, height, width)
-        return None if found is None else partial(found, padding=operator.padding.even)
 
     def vectors(self, number: int) -> Compute:
         """Return what computes a node from vectors of many positions, [positions, features]."""
@@ -64,14 +56,14 @@ class Kernels:
         )
         return partial(_as_pixels, self._kernel(number, partial(kernel_for, layer)))
 
-    def _kernel(self, number: int, make: Callable[[], Kernel]) -> Kernel:
+    def _kernel(self, number: int, make: Callable[[], Compute]) -> Compute:
         found = self._made.get(number)
         if found is None:
             found = self._made[number] = make()
         return found
 
 
-def _as_pixels(kernel: Kernel, vectors: Tensor) -> Tensor:
+def _as_pixels(kernel: Compute, vectors: Tensor) -> Tensor:
     """Compute a row of pixels [1, features, 1, positions] in channels-last memory."""
     pixels = vectors.contiguous()[None, None].permute(0, 3, 1, 2)
     return kernel(pixels).permute(0, 2, 3, 1).reshape(len(vectors), -1)

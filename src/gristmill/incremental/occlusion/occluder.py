@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -14,26 +15,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gristmill.incremental.graph.node import Graph
-from gristmill.incremental.graph.operator import Shape
-from gristmill.incremental.graph.operators.convolution import Convolution
+from gristmill.incremental.graph.operator import Shape, extent
 from gristmill.incremental.occlusion.base_values import BaseValues
 from gristmill.incremental.occlusion.batch import Batch
-from gristmill.incremental.occlusion.batching import LARGEST, batches
+from gristmill.incremental.occlusion.batching import LARGEST
 from gristmill.incremental.occlusion.covering import Covering
 from gristmill.incremental.occlusion.footprints import Axis, Intervals, footprints
 from gristmill.incremental.occlusion.kernels import Kernels
 from gristmill.incremental.occlusion.scratch import Scratch
 from gristmill.incremental.occlusion.tail import Tail
-from gristmill.incremental.regions.rectangle import Rectangle
 
-MEMORY = 1 << 26
-"""Bytes that one value's patches of a batch may take."""
-
-ELEMENT = 40
-"""What it costs to move a number, in floating-point operations."""
-
-CALL = 6e6
-"""What one call of an operator costs over and above its work, in floating-point operations."""
+MEMORY = 1 << 28
+"""Bytes that the patches of a batch may take."""
 
 
 class _Plan(NamedTuple):
@@ -117,17 +110,14 @@ class Occluder:
         tops, lefts = zip(*covering.positions, strict=True)
         rows = self._lines(shapes, tops, 0, covering)
         columns = self._lines(shapes, lefts, 1, covering)
-        divided = batches(
-            np.stack([_lengths(rows[top]) for top in tops]),
-            np.stack([_lengths(columns[left]) for left in lefts]),
-            *self._costs(shapes, tail),
-            self._largest(shapes, rows, columns),
-        )
+        largest = self._largest(shapes, rows, columns)
+        count = -(-len(tops) // largest)
+        divided = np.array_split(np.arange(len(tops)), count)
         made = [
             Batch(
                 graph,
                 shapes,
-                numbers,
+                numbers.tolist(),
                 [rows[tops[each]] for each in numbers],
                 [columns[lefts[each]] for each in numbers],
                 tail,
@@ -147,19 +137,6 @@ class Occluder:
             for begin in set(begins)
         }
 
-    def _costs(self, shapes: Sequence[Shape], tail: Tail) -> tuple[NDArray[np.float64], float]:
-        """Cost of a pixel of each value, and of a batch, in floating-point operations."""
-        pixel, batch = np.zeros(len(shapes)), 0.0
-        for number, node in enumerate(self._graph.nodes):
-            if number in tail.nodes:
-                continue
-            sources = [shapes[source] for source in node.inputs]
-            work = node.operator.flops(Rectangle(0, 0, 1, 1), sources)
-            pixel[number] = work + ELEMENT * shapes[number][0]
-            # Two operations a weight and pixel: every call reads all weights.
-            batch += CALL + (ELEMENT * work / 2 if isinstance(node.operator, Convolution) else 0)
-        return pixel, batch
-
     def _largest(
         self,
         shapes: Sequence[Shape],
@@ -169,8 +146,8 @@ class Occluder:
         """How many positions fit in the memory that a batch may take."""
         height = np.max([_lengths(each) for each in rows.values()], 0)
         width = np.max([_lengths(each) for each in columns.values()], 0)
-        channels = np.array([shape[0] for shape in shapes])
-        most = int((height * width * channels).max()) * 4
+        channels = np.array([math.prod(shape) // math.prod(extent(shape)) for shape in shapes])
+        most = int((height * width * channels).sum()) * 4
         return max(1, min(LARGEST, MEMORY // most))
 
 

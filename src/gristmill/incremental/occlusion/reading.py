@@ -1,0 +1,121 @@
+"""What operators read: rows of a value's patches, and of the value for the picture around them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gristmill.incremental.graph.operator import Shape, extent
+from gristmill.incremental.occlusion.base_values import BaseValues
+from gristmill.incremental.occlusion.layout import Layout, Numbers
+from gristmill.incremental.occlusion.scratch import Scratch
+
+
+class Patches:
+    """Patches of one value for all positions.
+
+    Args:
+        base: all values for the picture as it is.
+        number: of the node.
+        parts: rows [pixels, channels] one after the other, none where no position reaches the node.
+    """
+
+    def __init__(self, base: BaseValues, number: int, parts: Sequence[Tensor] = ()) -> None:
+        self._base, self._number, self._parts = base, number, tuple(parts)
+        self._joined: Tensor | None = None
+
+    @property
+    def rows(self) -> Tensor:
+        """All rows of the patches, [pixels, channels]."""
+        if len(self._parts) == 1:
+            return self._parts[0]
+        return self.joined[-sum(map(len, self._parts)) :]
+
+    @property
+    def joined(self) -> Tensor:
+        """Rows of the value's pixels for the picture, one for what lies beyond its edges, and those
+        of the patches: what is gathered from."""
+        if self._joined is None:
+            self._joined = self._base.joined(self._number, self._parts)
+        return self._joined
+
+
+class Passed:
+    """Patches as they lie there.
+
+    Args:
+        rows: which of theirs.
+        size: (positions, height, width), of what is read.
+        shape: of the value.
+    """
+
+    def __init__(self, rows: slice, size: tuple[int, int, int], shape: Shape) -> None:
+        self._rows, self._size, self._shape = rows, size, shape
+
+    def __call__(self, patches: Patches) -> Tensor:
+        """Return [positions, channels, height, width] in channels-last memory, or no maps."""
+        return _viewed(patches.rows[self._rows], self._size, self._shape)
+
+
+class Gathered:
+    """Pixels from wherever they are.
+
+    Args:
+        numbers: of rows of what is `joined`.
+        size: (positions, height, width), of what is read.
+        shape: of the value.
+        fill: what its numbers are.
+        scratch: memory for what is read, until the next one reads.
+    """
+
+    def __init__(
+        self,
+        numbers: Numbers,
+        size: tuple[int, int, int],
+        shape: Shape,
+        fill: float,
+        scratch: Scratch,
+    ) -> None:
+        self._numbers = torch.from_numpy(numbers.reshape(-1))
+        self._size, self._shape = size, shape
+        self._fill, self._scratch = fill, scratch
+        self._beyond = math.prod(extent(shape))
+
+    def __call__(self, patches: Patches) -> Tensor:
+        """Return [positions, channels, height, width] in channels-last memory, or no maps."""
+        joined = patches.joined
+        joined[self._beyond] = self._fill
+        rows = self._scratch.rows(len(self._numbers), joined.shape[1])
+        torch.index_select(joined, 0, self._numbers, out=rows)
+        return _viewed(rows, self._size, self._shape)
+
+
+def located(
+    layout: Layout | None, shape: Shape, which: Numbers, rows: Numbers, columns: Numbers
+) -> Numbers:
+    """Numbers of pixels among the rows of what is `joined`.
+
+    Args:
+        layout: of the patches, None where there are none.
+        shape: of the value.
+        which: positions; with the others, of shapes that go together.
+        rows: of the map, may be outside it.
+        columns: of the map, likewise.
+    """
+    height, width = extent(shape)
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    found = np.where(inside, rows * width + columns, height * width)
+    if layout is None:
+        return np.broadcast_to(found, np.broadcast_shapes(found.shape, which.shape))
+    numbers = layout.numbers(which, rows, columns)
+    return np.where((numbers >= 0) & inside, height * width + 1 + numbers, found)
+
+
+def _viewed(rows: Tensor, size: tuple[int, int, int], shape: Shape) -> Tensor:
+    if len(shape) != 3:
+        return rows.view(-1, *shape)
+    return rows.view(*size, shape[0]).permute(0, 3, 1, 2)
