@@ -44,12 +44,15 @@ POLICIES: dict[str, tuple[str, dict[str, object]]] = {
     "thompson": ("thompson", {}),
     "thompson, none shadowed": ("thompson", {"shadow": 0.0}),
     "thompson, all shadowed": ("thompson", {"shadow": 1.0}),
+    "thompson, holdout known": ("thompson", {}),
     "hedge": ("hedge", {}),
     "exp3": ("exp3", {}),
     "epsilon_greedy": ("epsilon_greedy", {}),
 }
-JUDGED = tuple(POLICIES)[:4]
+JUDGED = tuple(POLICIES)[:5]
 """The first is the default. Without shadows feedback has to come soon."""
+HELD_OUT = 500
+"""Rows on which all models were tried before."""
 DELAYS = (("at once", 0, 0), ("100 later", 100, 100), ("1,000 later", 1000, 1000),
           ("3,000 later", 3000, 3000), ("0 to 10,000 later", 0, 10_000),
           ("10,000 later", 10_000, 10_000))  # fmt: skip
@@ -86,6 +89,7 @@ class World:
     Attributes:
         oracle, best_fixed: error rates, of who always asks the best model, and the same one.
         blind: what is lost above the oracle before the first feedback comes, per query of all.
+        held_out: error rate of each model on a holdout, before anything breaks.
         informed: error rate of who knows all error rates of `least` queries ago; NaN where the
             delays differ, so that this would say nothing.
     """
@@ -116,6 +120,7 @@ class World:
             if query + delay + 1 < QUERIES:
                 self.told[query + delay + 1].append(query)
         self.shadows = generator.random(QUERIES).tolist()
+        self.held_out = (generator.binomial(HELD_OUT, errors) / HELD_OUT).tolist()
 
 
 def _together(generator: np.random.Generator) -> np.ndarray:
@@ -144,7 +149,8 @@ def clipper(world: World) -> float:
 def ours(called: str, world: World) -> float:
     """Return the error rate of a policy of ours."""
     kind, options = POLICIES[called]
-    policy = policy_named(kind, world.arms, options)
+    known = {"expected": world.held_out} if called.endswith("holdout known") else {}
+    policy = policy_named(kind, world.arms, options | known)
     learner = Learner(policy)
     made: list[Outcome] = []
     for query, draw in enumerate(world.draws):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gristmill.core.errors import UsageError
 from gristmill.serve.selection.agreement import disagreements
 from gristmill.serve.selection.losses import zero_one
-from gristmill.serve.selection.policy import Outcome
+from gristmill.serve.selection.policy import Outcome, PolicyState
 from gristmill.serve.selection.thompson import Thompson, chance_of_best
 
 arm = st.tuples(st.floats(0.0, 3000.0), st.floats(0.0, 1.0))
@@ -213,3 +213,27 @@ def test_who_asks_all_now_and_then_picks_by_draws_that_agree():
     chances = np.array(alone.probabilities(state))
     assert 0.1 < chances.min() < 0.45
     assert beside.probabilities(state) == pytest.approx(chances**4 / (chances**4).sum())
+
+
+def test_what_is_known_beforehand_counts_until_outcomes_say_otherwise():
+    policy = Thompson(arms=3, expected=(0.3, 0.1, 0.3), shadow=0.0)
+    state = policy.start()
+    assert policy.probabilities(state)[1] > 0.7
+    for at in range(60):
+        state = policy.update(state, Outcome(1, 0.9, 1.0, float(at)))
+    assert policy.probabilities(state)[1] < 0.05
+    assert Thompson(arms=3, expected=(0.1,) * 3, shadow=0.0).probabilities(
+        policy.start()
+    ) == pytest.approx((1 / 3,) * 3)
+
+
+def test_what_is_known_beforehand_fades():
+    policy = Thompson(arms=3, expected=(0.3, 0.1, 0.3), shadow=0.0)
+    old = PolicyState(1e6, policy.start().weight, policy.start().loss)
+    assert policy.probabilities(old) == pytest.approx((1 / 3,) * 3)
+
+
+@pytest.mark.parametrize("expected", [(0.1, 0.2), (0.1, 0.2, 1.5), (0.1, 0.2, float("nan"))])
+def test_what_cannot_be_known_beforehand(expected):
+    with pytest.raises(UsageError, match=r"^expected: "):
+        Thompson(arms=3, expected=expected)

@@ -30,7 +30,15 @@ from typing import TYPE_CHECKING
 
 from gristmill.core.errors import UsageError
 from gristmill.serve.selection.agreement import ENOUGH, error_rates, rows_heard
-from gristmill.serve.selection.evidence import add, apart, merge, nothing, only, together
+from gristmill.serve.selection.evidence import (
+    add,
+    apart,
+    fading,
+    merge,
+    nothing,
+    only,
+    together,
+)
 from gristmill.serve.selection.fading import FadingPolicy
 from gristmill.serve.selection.policy import (
     Outcome,
@@ -67,6 +75,8 @@ class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thomp
             for a uniform prior.
         floor: least probability of any arm; above 0 so that a model that has recovered is seen to,
             and so that the log can answer questions about other policies.
+        expected: what each arm loses on average as far as that is known beforehand, from a holdout
+            say, in [0, 1]; worth `trust` outcomes at first. () where nothing is known.
         shadow: share of the predictions at which all arms are asked, in [0, 1]; 0.05 costs a fifth
             more with five models. None for 0.05 with three arms or more, where it tells who errs
             before any feedback does, and 0 with fewer, where it does not.
@@ -75,6 +85,7 @@ class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thomp
     half_life: float = 500.0
     memory: float = 20.0
     trust: float = 20.0
+    expected: tuple[float, ...] = ()
     floor: float = 0.005
     shadow: float | None = None
 
@@ -86,6 +97,11 @@ class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thomp
             raise UsageError(f"expected memory of at least 1 half-life, found {self.memory:g}")
         if not self.trust >= 0.0:
             raise UsageError(f"expected trust of at least 0, found {self.trust:g}")
+        if self.expected and len(self.expected) != self.arms:
+            found = f"{len(self.expected)} for {self.arms} models"
+            raise UsageError(f"expected: a loss for each model is needed, found {found}")
+        if not all(0.0 <= loss <= 1.0 for loss in self.expected):
+            raise UsageError(f"expected: losses lie in [0, 1], found {list(self.expected)}")
 
     @property
     def pairs(self) -> int:
@@ -107,9 +123,12 @@ class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thomp
         """Return the probability of every arm, floor included."""
         recent, long = self._halves(state)
         arms = self.arms
-        shares = [min(1.0, self.trust / seen) if seen else 0.0 for seen in long.weight[:arms]]
-        weight = _with(recent.weight[:arms], long.weight[:arms], shares)
-        loss = _with(recent.loss[:arms], long.loss[:arms], shares)
+        before, lost_before = self._beforehand(state.at)
+        seen = _with(long.weight[:arms], before, (1.0,) * arms)
+        lost = _with(long.loss[:arms], lost_before, (1.0,) * arms)
+        shares = [min(1.0, self.trust / each) if each else 0.0 for each in seen]
+        weight = _with(recent.weight[:arms], seen, shares)
+        loss = _with(recent.loss[:arms], lost, shares)
         if self.pairs:
             heard = rows_heard(recent.weight[arms:], arms)
             ones = (1.0,) * arms
@@ -174,6 +193,16 @@ class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thomp
 
     def _halves(self, state: PolicyState) -> tuple[PolicyState, PolicyState]:
         return apart(state, self.arms + self.pairs)
+
+    def _beforehand(self, at: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return what `expected` still counts at a date: outcomes of each arm, and their losses.
+
+        It is no part of the state: states that are merged would hold it twice.
+        """
+        if not self.expected:
+            return ((0.0,) * self.arms,) * 2
+        worth = self.trust * fading(at, self.memory * self.half_life)
+        return (worth,) * self.arms, tuple(worth * loss for loss in self.expected)
 
     def _rates_heard(self, recent: PolicyState, long: PolicyState) -> tuple[float, ...]:
         """Return how often each arm errs on rows whose truth is awaited."""
