@@ -68,7 +68,7 @@ class SparkCluster:
         return [
             pid
             for each in workers
-            for pid in _children(each.pid)
+            for pid in children(each.pid)
             if b"ExecutorBackend" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
 
@@ -109,7 +109,8 @@ class SparkCluster:
             time.sleep(0.1)
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Return the numbers of the processes that a process has started."""
     try:
         threads = list(Path(f"/proc/{pid}/task").iterdir())
         return [int(child) for each in threads for child in (each / "children").read_text().split()]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.clusters import SPARK
+from tests.spark_cluster import children
 
 pytestmark = SPARK
 
@@ -117,3 +118,20 @@ def test_the_driver_is_killed(spark_master, tmp_path, wait_until, is_running, by
     if by == signal.SIGINT:
         assert said.rstrip().endswith("KeyboardInterrupt")
         assert "Py4J" not in said
+
+
+def test_ctrl_c_while_java_starts(spark_master, tmp_path, wait_until, is_running):
+    """Java that nobody waits for any more would stay for ever."""
+    script = tmp_path / "driver.py"
+    script.write_text(
+        "import sys\nfrom gristmill.engine import open_engine\nopen_engine(sys.argv[1])\n"
+    )
+    driver = subprocess.Popen(
+        [sys.executable, str(script), spark_master.url], stderr=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: bool(children(driver.pid)))
+    (java,) = children(driver.pid)
+    said = ended(driver, signal.SIGINT)
+    assert said.rstrip().endswith("KeyboardInterrupt")
+    assert said.count("Traceback") == 1
+    wait_until(lambda: not is_running(java))

@@ -22,8 +22,8 @@ _DRIVER_SETTINGS = {
     # Without it Ray tries for ever what ends its worker by taking too much memory.
     "RAY_task_oom_retries": "2",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Who answers, but not as a cluster's head, does so the third time as well.
-    "RAY_NUM_REDIS_GET_RETRIES": "3",
+    # Who answers, but not as a cluster's head, does so the second time as well, 40 seconds later.
+    "RAY_NUM_REDIS_GET_RETRIES": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 _ANSWER_SECONDS = 10.0

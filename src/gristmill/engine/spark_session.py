@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -16,9 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import TimeoutExpired
+from types import FrameType
 from typing import IO, TYPE_CHECKING, Any
 
 from gristmill.core.errors import UsageError
+from gristmill.core.packages import package_version
 from gristmill.core.processes.place import allowed_processors
 from gristmill.engine.shared_connection import SharedConnection
 from gristmill.engine.spark_failures import not_started
@@ -30,6 +33,8 @@ _TRIES = 3
 _ANSWER_SECONDS = 5.0
 _EXECUTOR_SECONDS = 60.0
 _GOODBYE_SECONDS = 10.0
+# What a call of Java was interrupted by is raised, too; without a handler it is printed as well.
+logging.getLogger("py4j").addHandler(logging.NullHandler())
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -104,10 +109,12 @@ def _connect(master: str | None, processors: int | None) -> _Connection:
             # pyspark loads its own helpers for tests, which warn of pandas that nobody here uses.
             warnings.simplefilter("ignore", FutureWarning)
             context = _start(master, processors, log)
-    except Exception as error:  # Spark raises anything from its own errors to Java's
+    except BaseException as error:  # Spark raises anything from its own errors to Java's
         said = _tail(log)
         if started:
             _end_java()
+        if not isinstance(error, Exception):  # Ctrl-C
+            raise
         raise not_started(error, said) from error
     connection = _Connection(context, log, started)
     try:
@@ -129,9 +136,10 @@ def _start(master: str | None, processors: int | None, log: IO[bytes]) -> SparkC
     from pyspark.java_gateway import launch_gateway
 
     if SparkContext._gateway is None:
-        # All that Java prints goes to the log, not to our streams.
-        gateway = launch_gateway(popen_kwargs={"stdout": log, "stderr": log})
-        SparkContext._ensure_initialized(gateway=gateway)
+        with _interrupts_held():
+            # All that Java prints goes to the log, not to our streams.
+            gateway = launch_gateway(popen_kwargs={"stdout": log, "stderr": log})
+            SparkContext._ensure_initialized(gateway=gateway)
     conf = SparkConf(_jvm=SparkContext._jvm)
     if master is None and "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit names one
         master = f"local[{processors or len(allowed_processors())},{_TRIES}]"
@@ -171,7 +179,12 @@ def _settings(master: str, processors: int | None) -> dict[str, str]:
 
 
 def _disconnect(connection: _Connection) -> None:
-    connection.context.stop()
+    from pyspark import SparkContext
+
+    try:
+        connection.context.stop()
+    except OSError:  # Java has ended by itself
+        SparkContext._active_spark_context = None
     if connection.java_started:
         _end_java()
     connection.log.close()
@@ -241,16 +254,8 @@ def _check_answers(master: str) -> None:
 
 def _await_executor(context: SparkContext) -> None:
     """Wait for the first executor; Spark itself would wait for ever."""
-    spark = context._jsc.sc()
     end = time.monotonic() + _EXECUTOR_SECONDS
-    while spark.getExecutorMemoryStatus().size() < 2:  # the driver is counted
-        if spark.isStopped():
-            raise UsageError(
-                f"the Spark master {context.master} turned this application away",
-                where="engine spark",
-                fix=f"check that it runs the Spark that is here ({spark.version()}); its log "
-                "tells more",
-            )
+    while not _has_executor(context):
         if time.monotonic() > end:
             raise UsageError(
                 f"the Spark master {context.master} has given no executor for "
@@ -260,6 +265,28 @@ def _await_executor(context: SparkContext) -> None:
                 "for less (spark.executor.memory, spark.executor.cores), or end other applications",
             )
         time.sleep(0.1)
+
+
+def _has_executor(context: SparkContext) -> bool:
+    """Ask Spark, which may end while it is asked, and Java with it.
+
+    Raises:
+        UsageError: it has ended.
+    """
+    from py4j.protocol import Py4JError
+
+    spark, ended = context._jsc.sc(), None
+    try:
+        if not spark.isStopped():
+            return bool(spark.getExecutorMemoryStatus().size() > 1)  # the driver is counted
+    except (Py4JError, OSError) as error:
+        ended = error
+    raise UsageError(
+        f"the Spark master {context.master} turned this application away",
+        where="engine spark",
+        fix="check that a master is what listens there, and that it runs the Spark that is here "
+        f"({package_version('pyspark')}); its log tells more",
+    ) from ended
 
 
 def _tail(log: IO[bytes]) -> str:
@@ -278,3 +305,28 @@ def _interrupts_kept() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Answer Ctrl-C at the end of the block, or when it comes again.
+
+    Nobody has a handle of Java before pyspark has heard from it: it would live on for ever.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, held = signal.getsignal(signal.SIGINT), threading.Event()
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if held.is_set() and callable(before):
+            before(number, frame)
+        held.set()
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held.is_set():
+        signal.raise_signal(signal.SIGINT)
