@@ -87,6 +87,21 @@ def test_several_files_are_one_table(table, tmp_path):
     assert parts[1].read(["x"])["x"].null_count() == 80
 
 
+def test_a_part_of_files_that_differ(tmp_path):
+    """Columns in another order, one that a file lacks, one of another type."""
+    first = pl.DataFrame({"row_id": ["a", "b"], "x": [1, 2], "y": ["p", "q"]})
+    second = pl.DataFrame({"y": ["r", "s"], "x": [0.5, 1.5]})
+    first.write_parquet(tmp_path / "1.parquet")
+    second.write_parquet(tmp_path / "2.parquet")
+    first.drop("y").write_parquet(tmp_path / "3.parquet")
+    (part,) = file_parts(tmp_path / "*.parquet", rows=6, exact=True)
+    read = part.read()
+    assert read["row_id"].to_list() == ["a", "b", "row 2", "row 3", "a", "b"]
+    assert read["x"].to_list() == [1, 2, 0.5, 1.5, 1, 2]
+    assert read["y"].to_list() == ["p", "q", "r", "s", None, None]
+    assert part.read(["y"]).columns == ["row_id", "y"]
+
+
 @pytest.mark.parametrize("ids", [["a", "b", None], [5, 6, 7], [1, None, 3]])
 def test_own_row_ids(tmp_path, ids):
     pl.DataFrame({"x": [1, 2, 3], "row_id": ids}).write_parquet(path := tmp_path / "a.parquet")

@@ -67,7 +67,7 @@ class FilePart:
             layout.filled(piece.frame(layout.kinds, wanted, log or ReadLog()))
             for piece in self.pieces
         ]
-        whole = pl.concat(frames, how="vertical_relaxed") if len(frames) > 1 else frames[0]
+        whole = pl.concat(frames, how="diagonal_relaxed") if len(frames) > 1 else frames[0]
         return layout.with_ids(whole, self.start)
 
 

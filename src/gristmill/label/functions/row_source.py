@@ -142,7 +142,8 @@ class FileRows:
         import polars as pl
 
         wanted = columns or None
-        return pl.concat([part.read(wanted) for part in self._parts or self._none])
+        parts = [part.read(wanted) for part in self._parts or self._none]
+        return pl.concat(parts, how="vertical_relaxed")  # files may differ in a column's type
 
 
 def _text_parts(text: CsvParts, partition_rows: int, engine: Engine | None) -> list[RowPart]:
