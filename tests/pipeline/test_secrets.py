@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -144,3 +145,17 @@ def test_a_secret_is_not_given_on_the_command_line(user: Any) -> None:
         with pytest.raises(UsageError, match="is the secret 'API_TOKEN'") as caught:
             user.run(**options)
         assert VALUE not in str(caught.value)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_a_secret_that_was_pasted_into_the_code_is_not_kept_with_the_run(user: Any) -> None:
+    user.write(pipeline=f"{PIPELINE}\n# it was {VALUE} once\n")
+    for words in (["init", "-q"], ["add", "pipeline.py"], ["commit", "-q", "-m", "x"]):
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *who, *words], cwd=user.root, check=True)
+    user.edit("pipeline", "once", f"and is {VALUE} now")
+    user.run()
+    kept = [path for path in (user.root / ".gristmill").rglob("*") if path.is_file()]
+    assert any(b"and is <secret API_TOKEN> now" in path.read_bytes() for path in kept)
+    assert any(path.name == "changes.patch" for path in kept)
+    assert not [path for path in kept if VALUE.encode() in path.read_bytes()]

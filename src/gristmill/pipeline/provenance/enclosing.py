@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gristmill.core.redaction import redacted
 from gristmill.pipeline.environment import git_commit, installed_packages
 from gristmill.pipeline.provenance.git_changes import uncommitted
 from gristmill.pipeline.provenance.snapshot import CODE, Snapshot, read_index
+from gristmill.pipeline.secrets import hide_settings
 from gristmill.store.codecs import Encoded
 from gristmill.store.enclosures import (
     Role,
@@ -42,6 +44,7 @@ def provenance_kept(result: RunResult, pipeline: Pipeline) -> Iterator[None]:
     Content that the store has is not written again, and git is asked only about code that it was
     not asked about before.
     """
+    hide_settings(value for step in pipeline.steps for value in step.settings.values())
     folder = pipeline.path.parent if pipeline.path else result.log.project.root
     snapshot = Snapshot(folder, pipeline.path.name if pipeline.path else pipeline.name)
     snapshot.see()
@@ -101,7 +104,7 @@ def _changes(result: RunResult, snapshot: Snapshot, source: Artifact) -> Artifac
             known = find_enclosure(result.log, run, "changes")
             if known is None or result.log.project.artifacts.exists(known.digest):
                 return known
-    patch = uncommitted(snapshot.folder, commit, snapshot.sources, snapshot.contents)
+    patch = redacted(uncommitted(snapshot.folder, commit, snapshot.sources, snapshot.contents))
     if not patch:
         return None
     summary = {"commit": commit, "lines": patch.count("\n")}

@@ -13,6 +13,7 @@ import msgspec
 
 from gristmill.core.fingerprint import fingerprint_bytes, fingerprint_file
 from gristmill.core.packages import is_user_file, is_user_module
+from gristmill.core.redaction import hidden_in, redacted
 
 INDEX = "snapshot.json"
 CODE = "code"
@@ -120,7 +121,9 @@ class Snapshot:
             return
         data = self._read(name, path)
         if data is not None:
-            self.sources[name], self.contents[name] = path, data
+            # A secret that somebody has written into the code is not written down with it.
+            clean = redacted(data.decode(errors="replace")).encode() if hidden_in(data) else data
+            self.sources[name], self.contents[name] = path, clean
 
     def _read(self, name: str, path: Path) -> bytes | None:
         if is_secret(PurePosixPath(name)):
