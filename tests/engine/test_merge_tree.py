@@ -56,6 +56,14 @@ def test_runs_of_a_known_number_end_short(parts: int, workers: int) -> None:
     assert len(lengths) <= parts // 8 + 8 * workers
 
 
+@pytest.mark.parametrize(
+    ("parts", "workers", "runs"), [(200, 80, 100), (4_000, 800, 500), (200_000, 800, 3125)]
+)
+def test_few_parts_are_shared_out_among_many_workers(parts: int, workers: int, runs: int) -> None:
+    lengths = [length for length, _ in aligned_runs(range(parts), workers)]
+    assert len(lengths) == runs
+
+
 @given(st.integers(1, 64), st.data())
 def test_gaps_leave_all_other_places_as_they_are(parts: int, data: st.DataObject) -> None:
     states = [chr(0x4E00 + number) for number in range(parts)]

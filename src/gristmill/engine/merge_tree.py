@@ -81,16 +81,17 @@ def aligned_runs(items: Iterable[T], workers: int) -> Iterator[tuple[int, list[T
     Of items whose number is known, runs begin long and end short (guided self-scheduling:
     Polychronopoulos and Kuck 1987), each at most half of what is left for a worker. Else they grow
     with what is done. Either way to eight times the shortest: the last one is never a large part of
-    the work. The more workers there are, the fewer states each sends.
+    the work. The more workers there are, the fewer states each sends; but not so few of a known
+    number that making a run takes longer than adding all of them up.
 
     Yields:
         How many parts a run has, for `MergeTree.push`, and its items; the last run may have fewer.
     """
     rest, done = iter(items), 0
-    least = 1
-    while least * _WORKERS_MERGED < workers:
-        least *= 2
     total = len(items) if isinstance(items, Sized) else None
+    least = 1
+    while least * _WORKERS_MERGED < workers and _spread(2 * least, total):
+        least *= 2
     while True:
         # A run of twice the length is begun where this is left, or done, for each worker.
         room = done // _EVEN if total is None else total - done
@@ -105,6 +106,11 @@ def aligned_runs(items: Iterable[T], workers: int) -> Iterator[tuple[int, list[T
             return
         yield length, run
         done += len(run)
+
+
+def _spread(length: int, total: int | None) -> bool:
+    """Tell whether runs of a length are short beside what it takes to add up their states."""
+    return total is None or length * _WORKERS_MERGED * length <= total
 
 
 def map_merge(
