@@ -1,9 +1,12 @@
 import asyncio
 
+import numpy as np
 import pytest
 
+from gristmill.serve.online.endpoint import Answered
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.routing.ensemble import Ensemble
+from gristmill.serve.runners.answering import class_rows
 
 
 def test_all_members_answer_together(endpoint, rows, call):
@@ -85,3 +88,80 @@ def test_closing_closes_the_members(endpoint):
     members = [endpoint("a"), endpoint("b")]
     asyncio.run(Ensemble("all", members).close())
     assert all(member.closed for member in members)
+
+
+def answered(prob, name):
+    probs = np.tile((1 - prob, prob), (2, 1))
+    return Answered(rows=class_rows(["ham", "spam"], probs), model=f"{name:0<32}")
+
+
+def test_members_that_are_asked_without_a_coroutine_answer_alike(prompt, endpoint, rows, call):
+    async def run():
+        told, members = [], [prompt("a"), prompt("b")]
+        assert Ensemble("all", members).ask(rows, call(), told.append) is not None
+        members[1].tell(answered(0.8, "b"))
+        assert told == []
+        members[0].tell(answered(0.1, "a"))
+        waited = await Ensemble("all", [endpoint("a", 0.1), endpoint("b", 0.8)]).answer(
+            rows, call()
+        )
+        return told, waited
+
+    (found,), expected = asyncio.run(run())
+    assert found.rows["prob"].tolist() == expected.rows["prob"].tolist()
+    assert found.agreement.tolist() == expected.agreement.tolist()
+    assert (found.members, found.model) == (expected.members, expected.model)
+
+
+def test_who_is_told_hears_at_the_deadline_what_is_there(prompt, rows, call, page):
+    async def run():
+        told, members = (
+            [],
+            [prompt("a"), prompt("slow"), prompt("broken", error=Refusal(503, "x", ""))],
+        )
+        ensemble = Ensemble("all", members, margin=0.01)
+        ensemble.ask(rows, call(0.05), told.append)
+        members[0].tell(answered(0.9, "a"))
+        while not told:
+            await asyncio.sleep(0.001)
+        members[1].tell(answered(0.9, "slow"))  # nobody waits for it
+        return told, members[1].left, page(ensemble)
+
+    (found,), left, figures = asyncio.run(run())
+    assert (found.degraded, found.late, left) == (True, ("slow", "broken"), 1)
+    assert figures["gristmill_ensemble_missed_total{all,slow,late}"] == 1
+    assert figures["gristmill_ensemble_missed_total{all,broken,failed}"] == 1
+
+
+def test_who_leaves_hears_nothing(prompt, rows, call):
+    async def run():
+        told, members = [], [prompt("a"), prompt("b")]
+        leave = Ensemble("all", members).ask(rows, call(0.02), told.append)
+        members[0].tell(answered(0.9, "a"))
+        leave()
+        await asyncio.sleep(0.03)
+        return told, [member.left for member in members]
+
+    assert asyncio.run(run()) == ([], [0, 1])
+
+
+def test_where_all_fail_at_once_it_is_told_after_the_question(prompt, rows, call):
+    async def run():
+        told, error = [], Refusal(503, "queue_full", "no")
+        Ensemble("all", [prompt("a", error=error)]).ask(rows, call(), told.append)
+        assert told == []
+        await asyncio.sleep(0.001)
+        return told, error
+
+    told, error = asyncio.run(run())
+    assert told == [error]
+
+
+def test_a_member_that_cannot_be_asked_so_is_waited_for(prompt, endpoint, rows, call):
+    async def run():
+        asked = prompt("a")
+        assert Ensemble("all", [asked, prompt("b", says_no=True)]).ask(rows, call(), print) is None
+        assert Ensemble("all", [prompt("a"), endpoint("b")]).ask(rows, call(), print) is None
+        return asked.left
+
+    assert asyncio.run(run()) == 1

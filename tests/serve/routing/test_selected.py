@@ -179,3 +179,51 @@ def test_it_learns_to_ask_the_better_one(endpoint, rows, call, tmp_path):
 )
 def test_it_says_how_often_all_are_asked(endpoint, selected, members, constants, said):
     assert selected([endpoint(name) for name in members], constants=constants).says() == said
+
+
+async def heard(route, rows, call, *answering):
+    """Ask without a coroutine; return what is told."""
+    told = asyncio.get_running_loop().create_future()
+    route.ask(rows, call, told.set_result)
+    for member in answering:
+        member.tell()
+    return await told
+
+
+def test_the_picked_member_is_asked_without_a_coroutine(prompt, rows, call, selected, page):
+    members = [prompt("a"), prompt("b")]
+    route = selected(members, draw=0.99)
+    found = asyncio.run(heard(route, rows, call(), members[1]))
+    assert found.rows["label"] == ["ham", "ham"]
+    assert members[0].asked == []
+    assert route.feedback.feedback(f"{found.prediction}-0", loss=1.0) == "joined"
+    assert page(route)["gristmill_selection_picked_total{best,b}"] == 1
+
+
+@pytest.mark.parametrize("policy", ["thompson", "hedge"])
+def test_others_are_asked_in_a_task(endpoint, prompt, rows, call, selected, policy):
+    members = [endpoint("a"), prompt("b", says_no=True)]
+    for draw in (0.0, 0.99):
+        route = selected(members, policy, draw)
+        found = asyncio.run(heard(route, rows, call()))
+        assert found.prediction
+        route.feedback.close()
+
+
+def test_a_refusal_and_an_error_told_later_are_losses(prompt, rows, call, selected):
+    refused, members = Refusal(503, "late", "no"), [prompt("a"), prompt("b")]
+    route = selected(members)
+
+    async def run():
+        told = []
+        route.ask(rows, call(), told.append)
+        members[0].tell(RuntimeError("no"))
+        members[0].error = refused
+        with pytest.raises(Refusal) as caught:
+            route.ask(rows, call(), told.append)
+        return told, caught.value
+
+    (told,), caught = asyncio.run(run())
+    assert isinstance(told, RuntimeError)
+    assert caught is refused
+    assert route.feedback.learner.state().loss[:2] == (2.0, 0.0)

@@ -6,13 +6,13 @@ import asyncio
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import numpy as np
 
 from gristmill.serve.online.endpoint import Answered, Prompt
+from gristmill.serve.online.in_task import in_task
 from gristmill.serve.protocol import Limits
 from gristmill.serve.protocols.instances import bad_records
 from gristmill.serve.protocols.plain import instances_of
@@ -70,7 +70,7 @@ class Served:
         self._open = True
         self._free = tuple(field.name for field in self.inputs if field.ragged)
         self._prompt = endpoint.ask if isinstance(endpoint, Prompt) else None
-        self._tasks: set[asyncio.Future[Answered]] = set()  # the loop itself keeps none alive
+        self._tasks: set[asyncio.Task[Answered]] = set()
 
     @property
     def ready(self) -> bool:
@@ -210,10 +210,7 @@ class Served:
             gone = self._prompt(rows, call, told)
             if gone is not None:
                 return gone
-        task = asyncio.ensure_future(self.endpoint.answer(rows, call))
-        self._tasks.add(task)
-        task.add_done_callback(partial(self._ended, told))
-        return task.cancel
+        return in_task(self.endpoint.answer(rows, call), told, self._tasks)
 
     def check_finite(self, rows: Rows) -> None:
         """Refuse an answer that is no number: it is never sent.
@@ -258,12 +255,6 @@ class Served:
             return Ragged(values, np.zeros(1, np.int64))
         shape = (len(self.classes),) if field.name == "probs" and self.classes else field.inner
         return np.zeros((0, *shape), field.dtype or _DTYPES[field.kind])
-
-    def _ended(self, told: Told, task: asyncio.Future[Answered]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            error = task.exception()
-            told(error if isinstance(error, Exception) else task.result())
 
 
 def _without_limits(field: Field) -> Field:

@@ -10,12 +10,13 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from gristmill.core.fingerprint import fingerprint
-from gristmill.serve.online.endpoint import Answered, Call, Endpoint
+from gristmill.serve.online.endpoint import Answered, Call, Endpoint, Prompt, Told
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.routing.combining import Combine, check_combinable, combine
 from gristmill.serve.routing.composite import Composite
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from gristmill.serve.runners.rows import Rows
 
 _MOST_KNOWN = 1024
-_Task = asyncio.Task[Answered]
+_Outcome: TypeAlias = Answered | BaseException | None
+"""What came of asking a member; None: nothing in time."""
 
 
 class Ensemble(Composite):
@@ -61,6 +63,8 @@ class Ensemble(Composite):
         self._clock = clock
         self._missed: Counter[tuple[str, str]] = Counter()
         self._known: dict[tuple[str, ...], str] = {}
+        found = [each.ask for each in members if isinstance(each, Prompt)]
+        self._prompts = found if len(found) == len(members) else []
 
     async def answer(self, rows: Rows, call: Call) -> Answered:
         """Answer with the members that are there in time.
@@ -77,7 +81,25 @@ class Ensemble(Composite):
             await asyncio.wait(tasks, timeout=max(0.0, until - self._clock()))
         finally:
             forget(task for task in tasks if not task.done())
-        return self._combined(tasks)
+        return self._combined([_outcome(task) for task in tasks])
+
+    def ask(self, rows: Rows, call: Call, told: Told) -> Callable[[], None] | None:
+        """Do as `answer`, without a coroutine; see `endpoint.Prompt`. None where a member cannot.
+
+        Raises:
+            Refusal: as `answer`.
+        """
+        if not self._prompts:
+            return None
+        until = call.deadline - self.margin
+        gathering = _Gathering(len(self._prompts), self._combined, told)
+        inner = msgspec.structs.replace(call, deadline=until)
+        for place, prompt in enumerate(self._prompts):
+            if not gathering.ask(place, prompt, rows, inner):
+                gathering.leave()
+                return None
+        gathering.wait(until - self._clock())
+        return gathering.leave
 
     @property
     def ready(self) -> bool:
@@ -96,18 +118,17 @@ class Ensemble(Composite):
             yield Sample("gristmill_ensemble_missed_total", "counter", what, labels, count)
         yield from super().samples()
 
-    def _combined(self, tasks: Sequence[_Task]) -> Answered:
+    def _combined(self, outcomes: Sequence[_Outcome]) -> Answered:
         there: list[Answered] = []
         missing: list[str] = []
         errors: list[BaseException] = []
-        for member, task in zip(self.members, tasks, strict=True):
-            error = task.exception() if task.done() and not task.cancelled() else None
-            if task.done() and not task.cancelled() and error is None:
-                there.append(task.result())
+        for member, outcome in zip(self.members, outcomes, strict=True):
+            if isinstance(outcome, Answered):
+                there.append(outcome)
                 continue
             missing.append(member.name)
-            self._missed[member.name, "late" if error is None else "failed"] += 1
-            errors += [] if error is None else [error]
+            self._missed[member.name, "late" if outcome is None else "failed"] += 1
+            errors += [] if outcome is None else [outcome]
         if len(there) < max(1, self.at_least):
             raise self._refused(len(there), missing, errors)
         combined = combine([each.rows for each in there], self.classes, self.how)
@@ -143,3 +164,77 @@ class Ensemble(Composite):
             f"{max(1, self.at_least)} are needed; missing: {', '.join(missing)}",
             headers=[("Retry-After", "1")],
         )
+
+
+class _Gathering:
+    """What the members told of one request so far, for who is told instead of waiting.
+
+    Args:
+        count: of members.
+        combined: makes one answer of what came of each, or raises why there is none.
+        told: hears that once: when all have told, or when it is time.
+    """
+
+    __slots__ = ("_combined", "_gone", "_outcomes", "_timer", "_told", "_waiting")
+
+    def __init__(
+        self, count: int, combined: Callable[[Sequence[_Outcome]], Answered], told: Told
+    ) -> None:
+        self._combined, self._told = combined, told
+        self._outcomes: list[_Outcome] = [None] * count
+        self._gone: dict[int, Callable[[], None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting = count
+
+    def ask(
+        self,
+        place: int,
+        prompt: Callable[[Rows, Call, Told], Callable[[], None] | None],
+        rows: Rows,
+        call: Call,
+    ) -> bool:
+        """Ask a member; say whether it could be asked in this way."""
+        try:
+            gone = prompt(rows, call, partial(self._hear, place))
+        except Exception as error:
+            self._hear(place, error)
+            return True
+        if gone is not None and self._outcomes[place] is None:
+            self._gone[place] = gone
+        return gone is not None
+
+    def wait(self, seconds: float) -> None:
+        """Tell when it is time, at the latest; all that can be asked are."""
+        # Where all refused at once, who is told hears it after the one who asked has returned.
+        left = max(0.0, seconds) if self._waiting else 0.0
+        self._timer = asyncio.get_running_loop().call_later(left, self._tell)
+
+    def leave(self) -> None:
+        """Tell nobody: call off what is under way."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._gone:
+            self._gone.popitem()[1]()
+
+    def _hear(self, place: int, outcome: Answered | Exception) -> None:
+        self._outcomes[place] = outcome
+        self._gone.pop(place, None)
+        self._waiting -= 1
+        if not self._waiting and self._timer is not None:
+            self._tell()
+
+    def _tell(self) -> None:
+        self.leave()
+        outcome: Answered | Exception
+        try:
+            outcome = self._combined(self._outcomes)
+        except Exception as error:
+            outcome = error
+        self._told(outcome)
+
+
+def _outcome(task: asyncio.Task[Answered]) -> _Outcome:
+    if not task.done() or task.cancelled():
+        return None
+    return task.exception() or task.result()

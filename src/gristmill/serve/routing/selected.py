@@ -19,7 +19,8 @@ import msgspec
 import numpy as np
 
 from gristmill.core.errors import StoreError
-from gristmill.serve.online.endpoint import Answered, Call, Endpoint
+from gristmill.serve.online.endpoint import Answered, Call, Endpoint, Prompt, Told
+from gristmill.serve.online.in_task import in_task
 from gristmill.serve.routing.composite import Composite
 from gristmill.serve.routing.members import forget, is_our_fault, is_ready
 from gristmill.serve.selection.feedback_log import FeedbackLog
@@ -79,7 +80,9 @@ class Selected(Composite):
         self._context, self._draws = context, draws or random.Random().random  # noqa: S311 - no secret
         first = [LABEL] if self.classes else [field.name for field in self.outputs]
         self._answer = answer or (first[0] if first else "")
+        self._prompts = [each.ask if isinstance(each, Prompt) else None for each in members]
         self._others: set[asyncio.Task[Any]] = set()
+        self._under_way: set[asyncio.Task[Answered]] = set()
         self._picked: Counter[str] = Counter()
 
     async def answer(self, rows: Rows, call: Call) -> Answered:
@@ -89,19 +92,69 @@ class Selected(Composite):
             Exception: whatever the member raised; where it tells against the model, the policy
                 learns it as the whole loss.
         """
-        context = self._context(rows, call)
-        choice = self.feedback.learner.choose(self._draws(), context)
-        self._picked[self.members[choice.arm].name] += 1
+        choice, context = self._choose(rows, call)
         if self._asks_all():
             return await self._answer_all(rows, call, choice, context)
+        return await self._answer_picked(rows, call, choice, context)
+
+    def ask(self, rows: Rows, call: Call, told: Told) -> Callable[[], None] | None:
+        """Do as `answer`, without a coroutine where one model is asked that needs none.
+
+        Raises:
+            Refusal: as `answer`.
+        """
+        choice, context = self._choose(rows, call)
+        if self._asks_all():
+            return in_task(self._answer_all(rows, call, choice, context), told, self._under_way)
+        prompt = self._prompts[choice.arm]
+        gone: Callable[[], None] | None = None
+        if prompt is not None:
+            try:
+                gone = prompt(rows, call, partial(self._hear, told, choice, call, context))
+            except Exception as error:
+                self._failed(choice, context, error)
+                raise
+        if gone is not None:
+            return gone
+        return in_task(self._answer_picked(rows, call, choice, context), told, self._under_way)
+
+    async def _answer_picked(
+        self, rows: Rows, call: Call, choice: Choice, context: str
+    ) -> Answered:
         try:
             answered = await self.members[choice.arm].answer(rows, call)
         except Exception as error:
             self._failed(choice, context, error)
             raise
+        return self._picked_answer(answered, choice, call, context)
+
+    def _picked_answer(
+        self, answered: Answered, choice: Choice, call: Call, context: str
+    ) -> Answered:
+        """Return the answer of the picked member, logged and named."""
         said: list[list[Said]] = [[] for _ in self.members]
         said[choice.arm] = self._said(answered)
         return self._named(answered, choice, said, call, context)[0]
+
+    def _hear(
+        self, told: Told, choice: Choice, call: Call, context: str, outcome: Answered | Exception
+    ) -> None:
+        """Tell what the picked member told."""
+        try:
+            if isinstance(outcome, Exception):
+                self._failed(choice, context, outcome)
+            else:
+                outcome = self._picked_answer(outcome, choice, call, context)
+        except Exception as error:
+            outcome = error
+        told(outcome)
+
+    def _choose(self, rows: Rows, call: Call) -> tuple[Choice, str]:
+        """Let the policy pick; return the choice and its context."""
+        context = self._context(rows, call)
+        choice = self.feedback.learner.choose(self._draws(), context)
+        self._picked[self.members[choice.arm].name] += 1
+        return choice, context
 
     @property
     def ready(self) -> bool:
