@@ -10,7 +10,8 @@ from typing import cast
 from torch import Tensor
 
 from gristmill.incremental.graph.node import Graph
-from gristmill.incremental.graph.operator import Batched, Shape, cut, extent
+from gristmill.incremental.graph.operator import Batched, Operator, Shape, cut, extent
+from gristmill.incremental.graph.operators.convolution import Convolution
 from gristmill.incremental.graph.operators.windowed import padded_cut
 from gristmill.incremental.regions.reach_table import ReachTable
 from gristmill.incremental.regions.rectangle import EMPTY, Rectangle
@@ -138,6 +139,10 @@ class Unit:
         for (number, operator, inputs), region in zip(self._joint_steps, regions, strict=True):
             if region.empty:
                 continue
+            rows = self._rows(number, operator, inputs, region, patches, values)
+            if rows is not None:
+                patches[number] = region, rows
+                continue
             reads = operator.reads(region, self._shapes[number])
             windows = [
                 self._window(source, read, operator.fill, patches, values)
@@ -145,6 +150,29 @@ class Unit:
             ]
             patches[number] = region, operator.run_windows(*windows)
         return patches[self.root][1]
+
+    def _rows(
+        self,
+        number: int,
+        operator: Operator,
+        inputs: tuple[int, ...],
+        region: Rectangle,
+        patches: dict[int, tuple[Rectangle, Tensor]],
+        values: Sequence[Tensor | None],
+    ) -> Tensor | None:
+        """Compute a convolution's region of whole rows, if it can be had without padded copies."""
+        if not isinstance(operator, Convolution):
+            return None
+        (source,) = inputs
+        _, height, width = self._shapes[number][0]
+        if region.left or region.right != extent(self._all[number])[1]:
+            return None
+        if source not in self._members:
+            return operator.run_rows(region, cast(Tensor, values[source]), 0, height)
+        if source not in patches or patches[source][0].width != width:
+            return None
+        place, patch = patches[source]
+        return operator.run_rows(region, patch, place.top, height)
 
     def _window(
         self,

@@ -175,6 +175,8 @@ def self_test() -> bool:
 def agrees(kernel: Kernel, layer: Layer, size: tuple[int, int], padding: tuple[int, int]) -> bool:
     """Whether a kernel's rectangles equal its whole map bit for bit, on one thread and on two.
 
+    So must rows of the map, from edge to edge, where the kernel itself adds the padding.
+
     Args:
         kernel: computes the layer.
         layer: says what sizes its inputs and windows have.
@@ -187,7 +189,10 @@ def agrees(kernel: Kernel, layer: Layer, size: tuple[int, int], padding: tuple[i
     before = torch.get_num_threads()
     for threads in _THREADS:
         with _threads(threads, before):
-            if not _rectangles_agree(kernel, layer, kernel(values, padding), padded):
+            whole = kernel(values, padding)
+            if not _rectangles_agree(kernel, layer, whole, padded):
+                return False
+            if any(padding) and not _rows_agree(kernel, layer, whole, values, padding):
                 return False
     return True
 
@@ -223,6 +228,23 @@ def _rectangles_agree(kernel: Kernel, layer: Layer, whole: Tensor, padded: Tenso
         if not torch.equal(kernel(read), whole[:, :, top : top + rows, left : left + columns]):
             return False
     return True
+
+
+def _rows_agree(
+    kernel: Kernel, layer: Layer, whole: Tensor, values: Tensor, padding: tuple[int, int]
+) -> bool:
+    above, beside = padding
+    top = -(-above // layer.stride[0])  # the first output that reads no padding above
+    rows = min(3, whole.shape[2] - 2 * top)
+    if rows < 1:
+        return True
+    begin = top * layer.stride[0] - above
+    end = begin + (rows - 1) * layer.stride[0] + layer.span[0]
+    middle = kernel(values[:, :, begin:end], (0, beside))
+    upper = kernel(values[:, :, :end], padding)[:, :, : top + rows]
+    return torch.equal(middle, whole[:, :, top : top + rows]) and torch.equal(
+        upper, whole[:, :, : top + rows]
+    )
 
 
 def _trial_rectangles(height: int, width: int) -> Iterator[tuple[int, int, int, int]]:

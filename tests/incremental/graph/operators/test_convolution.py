@@ -43,6 +43,37 @@ def test_regions_reach_and_needs(check, kernel, stride, dilation, padding, kind,
     check(convolution, [(channels, *size)], seed, tight=dense)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    kernel=SIDES,
+    stride=PAIRS,
+    padding=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    kind=st.sampled_from(["dense", "deep", "groups"]),
+    size=st.tuples(st.integers(9, 24), st.integers(9, 24)),
+    data=st.data(),
+)
+def test_rows_from_edge_to_edge_have_the_bits_of_the_whole_map(
+    kernel, stride, padding, kind, size, data
+):
+    convolution, channels = convolution_of(kernel, stride, (1, 1), Padding(*padding * 2), kind)
+    convolution.check(size)
+    values = torch.randn(1, *size, channels).permute(0, 3, 1, 2)
+    whole = convolution.run(values)
+    _, height, width = convolution.shape((channels, *size))
+    top = data.draw(st.integers(0, height - 1))
+    region = Rectangle(top, 0, data.draw(st.integers(top + 1, height)), width)
+    read = convolution.read(region).clipped(*size)
+    first = data.draw(st.integers(0, read.top))
+    given_rows = values[:, :, first : data.draw(st.integers(read.bottom, size[0]))]
+    found = convolution.run_rows(region, given_rows, first, size[0])
+    if found is None:
+        inside = convolution.read(region).clipped(size[0], 10**6).height
+        copied = convolution.read(region).height != inside and padding[0] % stride[0]
+        assert copied or not convolution.exact or convolution._own_padding is None
+    else:
+        assert torch.equal(found, whole[:, :, region.top : region.bottom])
+
+
 @pytest.mark.parametrize(
     "activation",
     [Activation("relu"), Activation("hardtanh", (0.0, 6.0)), Activation("swish")],

@@ -14,7 +14,7 @@ from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.packed import Kernel, PackedKernel, agrees, kernel_for
 from gristmill.incremental.kernels.point import PointKernel
-from gristmill.incremental.regions.interval import Window
+from gristmill.incremental.regions.interval import Window, needed
 from gristmill.incremental.regions.rectangle import Rectangle
 
 
@@ -96,6 +96,34 @@ class Convolution(Windowed):
     def run_windows(self, *windows: Tensor) -> Tensor:
         """Convolve them without padding."""
         return self.kernel(windows[0])
+
+    def run_rows(self, region: Rectangle, values: Tensor, first: int, height: int) -> Tensor | None:
+        """Convolve rows from edge to edge with the padding that the kernel adds: without a copy.
+
+        The bits are those of `run_windows`; `check` sees to it.
+
+        Args:
+            region: pixels of the output, of its whole width.
+            values: some rows of the input, all of each, those among them that the region reads.
+            first: number of the first of them.
+            height: of the whole input.
+
+        Returns:
+            The region's values; None where the padding is not the kernel's, or does not fit.
+        """
+        if self._own_padding is None:
+            return None
+        above, beside = self._own_padding
+        begin, end = needed(region.top, region.bottom, self.rows)
+        inside = values[:, :, max(begin, 0) - first : min(end, height) - first]
+        if begin >= 0 and end <= height:
+            return self.kernel(inside, (0, beside))
+        # Padding comes above and below: outputs that read what is not there are left out.
+        if begin >= 0 and above % self.rows.stride:
+            return None
+        skipped = region.top if begin < 0 else above // self.rows.stride
+        found = self.kernel(inside, (above, beside))
+        return found[:, :, skipped : skipped + region.height]
 
     def flops(self, region: Rectangle, shapes: Sequence[Shape]) -> int:
         """Two for each product that is added up."""
