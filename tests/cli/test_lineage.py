@@ -83,12 +83,19 @@ def test_what_appears_twice_is_drawn_once(tables):
     assert len({one["artifact"] for one in told}) == len(told)
 
 
-@pytest.mark.parametrize("name", ["nothing", "labels/70", "p0-0-0"])
+@pytest.mark.parametrize("name", ["nothing", "labels/70", "messages/70", "p0-0-0"])
 def test_unknown_ids_are_refused_without_a_traceback(tables, name):
     answer = tables("lineage", name)
     assert answer.code in (2, 5)
     assert answer.err.startswith("error: ")
     assert "Traceback" not in answer.err
+
+
+def test_a_result_without_rows_has_none(project):
+    project("run")
+    answer = project("lineage", "total/0")
+    assert answer.code == 2
+    assert "there is no row 'total/0': its result is no table" in answer.err
 
 
 BUNDLED = """

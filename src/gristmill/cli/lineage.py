@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gristmill.cli.output import HELP, emit, json_option, say
+from gristmill.core.errors import UsageError
 from gristmill.core.moments import format_moment
 from gristmill.core.quantities import format_count
 
@@ -86,7 +87,9 @@ def _about_row(log: RunLog, reference: Reference, id_: str) -> Iterator[str]:
     if hasattr(value, "explain"):
         yield from str(value.explain(_row_id(reference.row or ""))).splitlines()
     elif hasattr(value, "columns") and hasattr(value, "filter"):
-        yield from _table_row(value, reference.row or "")
+        yield from _table_row(value, reference.row or "", id_)
+    elif not hasattr(value, "row_ids"):
+        raise _no_such_row(id_, "its result is no table")
 
 
 def _answer(log: RunLog, reference: Reference, id_: str) -> Iterator[str]:
@@ -169,16 +172,23 @@ def _row_id(text: str) -> int | str:
     return int(text) if text.lstrip("-").isdigit() else text
 
 
-def _table_row(frame: Any, row: str) -> Iterator[str]:
+def _table_row(frame: Any, row: str, id_: str) -> Iterator[str]:
     import polars as pl
 
     from gristmill.data.table import ROW_ID
 
     if ROW_ID not in frame.columns:
-        return
+        raise _no_such_row(id_, f"its table has no column {ROW_ID!r}")
     found = frame.filter(pl.col(ROW_ID).cast(pl.String) == row)
-    for name, value in (found.row(0, named=True) if found.height else {}).items():
+    if not found.height:
+        raise _no_such_row(id_, f"none of its {frame.height:,} rows has this {ROW_ID}")
+    for name, value in found.row(0, named=True).items():
         yield f"{name}: {value!s:.200}"
+
+
+def _no_such_row(id_: str, why: str) -> UsageError:
+    step = id_.rpartition("/")[0]
+    return UsageError(f"there is no row {id_!r}: {why}", fix=f"`gristmill lineage {step}` has all")
 
 
 def _show(id_: str, about: list[str], kin: Relative, standing: Standing) -> None:
