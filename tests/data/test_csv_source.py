@@ -3,9 +3,12 @@ from __future__ import annotations
 import re
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gristmill.core.errors import DataError
+from gristmill.data import csv_source, text_blocks
 from gristmill.data.cell_types import FLOAT, INTEGER
 from gristmill.data.csv_records import field_count_problem, records
 from gristmill.data.csv_source import CsvSource
@@ -68,6 +71,34 @@ CELL = st.one_of(
                      "true", "\t3", "00.5"]),
     st.text("0123456789.-+eE ", max_size=6),
 )  # fmt: skip
+
+
+HEADERS = st.lists(
+    st.sampled_from(["a", "b", '"c"', '"d\ne"', "é", "", " ", ";", "\t", ",", ",",
+                     "\n", "\r\n", "\r", "\0"]),
+    min_size=1, max_size=12,
+).map("".join)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=300)
+@given(HEADERS, st.sampled_from(["", "\ufeff"]), st.integers(1, 9), st.sampled_from(",\t"))
+def test_a_small_first_block_tells_the_columns_of_a_large_one(
+    tmp_path_factory, text, mark, size, delimiter
+):
+    path = tmp_path_factory.mktemp("header") / "t.csv"
+    path.write_bytes((mark + text).encode())
+
+    def columns():
+        try:
+            return CsvSource(path, delimiter).columns
+        except DataError as error:
+            return str(error)
+
+    with pytest.MonkeyPatch.context() as patch:
+        whole = columns()
+        patch.setattr(csv_source, "_HEADER_BYTES", size)
+        patch.setattr(text_blocks, "_AHEAD_BYTES", 1)
+        assert columns() == whole
 
 
 WHOLE = r"^-?[0-9]+(\.0*)?$"

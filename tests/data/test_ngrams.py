@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -73,6 +74,16 @@ def test_fast_ids_are_those_of_the_reference(featurizer: HashedNgrams, texts: li
     assert ids.dtype == np.int64
     assert ids.shape == (len(texts), width)
     assert ids.tolist() == [row + [0] * (width - len(row)) for row in rows]
+    values, offsets = featurizer.encode_rows(texts)
+    cut = pairwise(offsets.tolist())
+    assert [values[start:stop].tolist() for start, stop in cut] == [row or [0] for row in rows]
+
+
+def test_plain_texts_and_others_keep_their_rows() -> None:
+    texts = [f"word {number} again" if number % 3 else "é ß ''" for number in range(900)]
+    featurizer = HashedNgrams(chars=(2, 3), max_tokens=9)
+    whole = featurizer.encode(texts)
+    assert [ids[:9] for ids in whole.tolist()] == [reference(featurizer, each) for each in texts]
 
 
 @given(featurizer=FEATURIZERS, texts=TEXTS.filter(bool), data=st.data())

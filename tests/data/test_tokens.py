@@ -28,6 +28,9 @@ def test_ids_are_padded_with_0_and_cut():
     assert TOKENS.encode(["one"]).tolist() == [[2]]
     assert TOKENS.encode([]).shape == (0, 1)
     assert TOKENS.size == 4
+    values, offsets = TOKENS.encode_rows(["one two", "", "two what one one one"])
+    assert (values.tolist(), offsets.tolist()) == ([2, 3, 0, 3, 1, 2], [0, 2, 3, 6])
+    assert TOKENS.encode_rows(["one", "two two"]).values.tolist() == [2, 3, 3]
 
 
 def test_a_column_of_a_frame():

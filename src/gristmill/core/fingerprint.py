@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import re
 import struct
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
@@ -18,6 +18,7 @@ from pathlib import Path, PurePath
 from typing import Protocol, TypeGuard
 
 _DIGITS = 32
+_PIECE_BYTES = 1 << 18
 
 
 class Fingerprinted(Protocol):
@@ -56,10 +57,21 @@ def fingerprint_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:_DIGITS]
 
 
-def fingerprint_file(path: Path) -> str:
-    """Return the fingerprint of a file's bytes."""
+def fingerprint_file(path: Path, look: Callable[[memoryview], object] | None = None) -> str:
+    """Return the fingerprint of a file's bytes.
+
+    Args:
+        path: the file.
+        look: shown the bytes on the way, piece by piece; they are others when it has returned.
+    """
     with path.open("rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
+        if look is None:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
+        digest, block = hashlib.sha256(), memoryview(bytearray(_PIECE_BYTES))
+        while size := file.readinto(block):
+            digest.update(block[:size])
+            look(block[:size])
+    return digest.hexdigest()[:_DIGITS]
 
 
 def _tagged(tag: str, body: bytes) -> Iterable[bytes]:

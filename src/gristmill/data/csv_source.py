@@ -24,6 +24,7 @@ from gristmill.data.typed_cells import CellParser
 _SUSPECTS = ",;\t|"
 _SAMPLE_BYTES = 1 << 21
 _SEARCH_BYTES = 1 << 26
+_HEADER_BYTES = 1 << 16
 _FIRST_LINES = 100
 
 
@@ -34,7 +35,8 @@ class CsvSource:
         self._path, self._given = path, delimiter
         self.where = path.name
         self._block_bytes = block_bytes or text_blocks.BLOCK_BYTES
-        self.columns = self._opened(ReadLog(), _SAMPLE_BYTES).columns
+        run = _Run(path, delimiter, ReadLog(), _HEADER_BYTES, _HEADER_BYTES)
+        self.columns = (run if run.is_sure else self._opened(ReadLog(), _SAMPLE_BYTES)).columns
 
     def kinds(self) -> dict[str, str]:
         """Decide the kinds of columns that have cells in the first 2 MiB, or else the first 64."""
@@ -77,11 +79,24 @@ class CsvSource:
 
 
 class _Run:
-    """One pass over a file, its header read."""
+    """One pass over a file, its header read.
 
-    def __init__(self, path: AnyPath, delimiter: str, log: ReadLog, block_bytes: int) -> None:
-        blocks = iter(TextBlocks(path, log, block_bytes))
+    Attributes:
+        is_sure: whether a larger first block could not have told anything else of the header.
+    """
+
+    def __init__(
+        self,
+        path: AnyPath,
+        delimiter: str,
+        log: ReadLog,
+        block_bytes: int,
+        head_bytes: int | None = None,
+    ) -> None:
+        blocks = iter(TextBlocks(path, log, block_bytes, head_bytes))
         block, record, start = _header(blocks, delimiter, str(path), log)
+        cut = _cuts_first_line(block, start, delimiter)
+        self.is_sure = cut and block.data.isascii() and not log.notes
         self.delimiter = _delimiter(block, start, delimiter)
         if self.delimiter != delimiter:
             log.note("delimiter", f"cells are separated by {self.delimiter!r}, "
@@ -153,8 +168,15 @@ def _first_content(data: bytes) -> int:
     return len(data) - len(data.lstrip(b"\r\n"))
 
 
+def _cuts_first_line(block: TextBlock, start: int, delimiter: str) -> bool:
+    end = block.data.find(b"\n", start)
+    return delimiter.encode() in block.data[start : end if end >= 0 else len(block.data)]
+
+
 def _delimiter(block: TextBlock, start: int, given: str) -> str:
     """Return the delimiter given, or the one that cuts all of the first lines alike."""
+    if _cuts_first_line(block, start, given):
+        return given
     lines = [line for line in block.data[start : start + _SAMPLE_BYTES].split(b"\n", _FIRST_LINES)
              [:_FIRST_LINES] if line.strip()]  # fmt: skip
     if not lines or given.encode() in lines[0]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from gristmill.data.id_rows import IdRows
+    from gristmill.data.ngrams import Ngrams
+
 PADDING = 0
 """The id that fills a row up to the length of its batch; no n-gram ever hashes to it."""
 
@@ -80,16 +83,22 @@ class HashedNgrams(
         `length` is that of the longest row, at least 1 and at most `max_tokens`. A row's ids do not
         depend on the other rows.
         """
-        from gristmill.data.ngrams import encode_ngrams, fold_digits
+        return self._ngrams.padded(self._folded(texts))
 
-        return encode_ngrams(
-            fold_digits(texts) if self.fold_digits else texts,
-            words=self.words,
-            chars=self.chars,
-            buckets=self.buckets,
-            max_tokens=self.max_tokens,
-            lowercase=self.lowercase,
-        )
+    def encode_rows(self, texts: Sequence[str]) -> IdRows:
+        """Return what `encode` does without the padding; a text without ids has one 0."""
+        return self._ngrams.rows(self._folded(texts))
+
+    @property
+    def _ngrams(self) -> Ngrams:
+        from gristmill.data.ngrams import Ngrams
+
+        return Ngrams(self.words, self.chars, self.buckets, self.max_tokens, self.lowercase)
+
+    def _folded(self, texts: Sequence[str]) -> Sequence[str]:
+        from gristmill.data.ngrams import fold_digits
+
+        return fold_digits(texts) if self.fold_digits else texts
 
     def apply(self, frame: pl.DataFrame) -> NDArray[np.int64]:
         """Encode the text column of a frame: int64[n, length]; an empty cell reads as "".
@@ -146,6 +155,16 @@ class Tokens(
         from gristmill.data.tokens import encode_tokens
 
         return encode_tokens(self.tokenizer, texts, self.max_tokens)
+
+    def encode_rows(self, texts: Sequence[str]) -> IdRows:
+        """Return what `encode` does without the padding; a text without ids has one 0.
+
+        Raises:
+            DataError: as `encode`.
+        """
+        from gristmill.data.tokens import token_rows
+
+        return token_rows(self.tokenizer, texts, self.max_tokens)
 
     def apply(self, frame: pl.DataFrame) -> NDArray[np.int64]:
         """Encode the text column of a frame: int64[n, length]; an empty cell reads as "".

@@ -17,14 +17,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gristmill.data.id_rows import IdRows
 from gristmill.data.indexed_words import IndexedWords, index_ascii_words, index_words
 
 _MANY_TEXTS = 256
+_KNOWN_WORDS = 1 << 16
+"""Whose digests are kept: texts have many words in common."""
 _FIRST_EDGE, _LAST_EDGE = 0x110000, 0x110001
 _CHARACTERS = 1 << 32
 
@@ -47,59 +51,90 @@ def fold_digits(texts: Sequence[str]) -> list[str]:
     return [text.translate(_DIGITS_AS_ZERO) for text in texts]
 
 
-def encode_ngrams(
-    texts: Sequence[str],
-    *,
-    words: Span | None,
-    chars: Span | None,
-    buckets: int,
-    max_tokens: int,
-    lowercase: bool,
-) -> NDArray[np.int64]:
-    """Return int64[n, length], as `HashedNgrams.encode` describes."""
-    spans = _Spans(words, chars, buckets, max_tokens)
-    is_plain = np.fromiter(map(str.isascii, texts), np.bool_, len(texts))
-    if np.count_nonzero(is_plain) < _MANY_TEXTS:
-        return spans.ids(index_words(texts, lowercase=lowercase), len(texts))
-    if is_plain.all():
-        return spans.ids(index_ascii_words(texts, lowercase=lowercase), len(texts))
-    plain, other = np.flatnonzero(is_plain), np.flatnonzero(~is_plain)
-    parts = (
-        (plain, index_ascii_words([texts[row] for row in plain.tolist()], lowercase=lowercase)),
-        (other, index_words([texts[row] for row in other.tolist()], lowercase=lowercase)),
-    )
-    found = [(rows, spans.ids(indexed, len(rows))) for rows, indexed in parts]
-    ids = np.zeros((len(texts), max(part.shape[1] for _, part in found)), np.int64)
-    for rows, part in found:
-        ids[rows, : part.shape[1]] = part
-    return ids
-
-
-class _Spans(NamedTuple):
-    """Which n-grams are hashed; as in `HashedNgrams`."""
+class Ngrams(NamedTuple):
+    """Which n-grams are hashed, and into what; as in `HashedNgrams`."""
 
     words: Span | None
     chars: Span | None
     buckets: int
     max_tokens: int
+    lowercase: bool
 
-    def ids(self, found: IndexedWords, texts: int) -> NDArray[np.int64]:
-        """Return int64[texts, length]: the ids of the n-grams of the words of so many texts."""
+    def padded(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return int64[n, length], as `HashedNgrams.encode` describes."""
+        groups, lengths = self._counted(texts)
+        width = max(int(lengths.max(initial=1)), 1)
+        ids = np.zeros((len(texts), width), np.int64)
+        starts = np.arange(len(texts)) * width
+        self._write(groups, ids.reshape(-1), starts)
+        return ids
+
+    def rows(self, texts: Sequence[str]) -> IdRows:
+        """Return the same ids without the padding."""
+        groups, lengths = self._counted(texts)
+        found = IdRows.zeros(lengths)
+        self._write(groups, found.values, found.offsets[:-1])
+        return found
+
+    def _counted(self, texts: Sequence[str]) -> tuple[list[_Grams], NDArray[np.int64]]:
+        """Return the n-grams of all texts, and how many are kept of each."""
+        groups = [
+            grams for rows, found in _indexed(texts, lowercase=self.lowercase)
+            for grams in self._grams(found, rows)
+        ]  # fmt: skip
+        counts = (np.bincount(grams.rows, minlength=len(texts)) for grams in groups)
+        total = sum(counts, np.zeros(len(texts), np.int64))
+        return groups, np.minimum(total, self.max_tokens)
+
+    def _grams(self, found: IndexedWords, numbers: NDArray[np.int64] | None) -> Iterator[_Grams]:
+        """Yield the n-grams of words; rows get these numbers, else keep their own."""
         vocabulary, tokens, rows = found
-        groups: list[_Grams] = []
+        rows = rows if numbers is None else numbers[rows]
         if self.words is not None:
-            groups += _ngrams(_word_units(vocabulary)[tokens], rows, self.words, kind=0)
+            yield from _ngrams(_word_units(vocabulary)[tokens], rows, self.words, kind=0)
         if self.chars is not None:
-            groups.append(_char_grams(vocabulary, tokens, rows, self.chars))
-        return _scatter(groups, texts, self.buckets, self.max_tokens)
+            yield _char_grams(vocabulary, tokens, rows, self.chars)
+
+    def _write(
+        self, groups: Sequence[_Grams], ids: NDArray[np.int64], starts: NDArray[np.int64]
+    ) -> None:
+        """Write each row's n-grams from its start on, group after group."""
+        used = np.zeros(len(starts), np.int64)
+        for grams in groups:
+            count = np.bincount(grams.rows, minlength=len(starts))
+            column, places = _ranges(used, count), np.repeat(starts, count)
+            places += column
+            used += count
+            hashes = grams.hashes
+            if used.max(initial=0) > self.max_tokens:
+                kept = column < self.max_tokens
+                places, hashes = places[kept], hashes[kept]
+            ids[places] = 1 + hashes % np.uint64(self.buckets)
+
+
+def _indexed(
+    texts: Sequence[str], *, lowercase: bool
+) -> Iterator[tuple[NDArray[np.int64] | None, IndexedWords]]:
+    """Yield the words of texts, and which texts these are where they are not all of them."""
+    is_plain = np.fromiter(map(str.isascii, texts), np.bool_, len(texts))
+    if np.count_nonzero(is_plain) < _MANY_TEXTS:
+        yield None, index_words(texts, lowercase=lowercase)
+        return
+    if is_plain.all():
+        yield None, index_ascii_words(texts, lowercase=lowercase)
+        return
+    plain, other = np.flatnonzero(is_plain), np.flatnonzero(~is_plain)
+    yield plain, index_ascii_words([texts[row] for row in plain.tolist()], lowercase=lowercase)
+    yield other, index_words([texts[row] for row in other.tolist()], lowercase=lowercase)
+
+
+@lru_cache(_KNOWN_WORDS)
+def _digest(word: str) -> bytes:
+    return hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 def _word_units(vocabulary: Sequence[str]) -> Words64:
-    digests = b"".join(
-        hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        for word in vocabulary
-    )
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+    return np.frombuffer(b"".join(map(_digest, vocabulary)), dtype="<u8").astype(np.uint64)
 
 
 def _mix(x: Words64) -> Words64:
@@ -154,20 +189,3 @@ def _ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.
     """Return start, start+1, ... start+count-1 for each pair, joined."""
     before = np.cumsum(counts) - counts
     return np.repeat(starts - before, counts) + np.arange(int(counts.sum()))
-
-
-def _scatter(
-    groups: Sequence[_Grams], n_rows: int, buckets: int, max_tokens: int
-) -> NDArray[np.int64]:
-    """Write each row's n-grams side by side, group after group, cut at `max_tokens`."""
-    counts = [np.bincount(grams.rows, minlength=n_rows) for grams in groups]
-    total = np.sum(counts, axis=0)
-    width = min(max(int(total.max(initial=0)), 1), max_tokens)
-    ids = np.zeros((n_rows, width), dtype=np.int64)
-    used = np.zeros(n_rows, dtype=np.int64)
-    for grams, count in zip(groups, counts, strict=True):
-        column = _ranges(used, count)
-        kept = column < width
-        ids[grams.rows[kept], column[kept]] = 1 + grams.hashes[kept] % np.uint64(buckets)
-        used += count
-    return ids

@@ -108,10 +108,23 @@ class TextBlocks:
 
     Bytes that are not UTF-8: a file where none of the bytes above 127 form UTF-8 is read as cp1252
     (Windows Latin-1); otherwise each bad byte becomes U+FFFD, and the row is kept.
+
+    Args:
+        path: the file.
+        log: hears of what is mended.
+        block_bytes: how much is read at once.
+        head_bytes: how much is read first, which tells the encoding; by default 4 MiB.
     """
 
-    def __init__(self, path: AnyPath, log: ReadLog, block_bytes: int = BLOCK_BYTES) -> None:
+    def __init__(
+        self,
+        path: AnyPath,
+        log: ReadLog,
+        block_bytes: int = BLOCK_BYTES,
+        head_bytes: int | None = None,
+    ) -> None:
         self._path, self._log, self._size = path, log, block_bytes
+        self._head = head_bytes or HEAD_BYTES
         self._encoding = "ascii"
         self._utf16: codecs.IncrementalDecoder | None = None
         self._cut = False
@@ -244,7 +257,7 @@ class TextBlocks:
                     self._addressed = False
                     yield from self._unpacked(file)
                     return
-                size = HEAD_BYTES
+                size = self._head
                 while chunk := file.read(_to_line_end(file, size)):
                     yield chunk
                     size = self._size

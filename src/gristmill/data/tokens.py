@@ -11,24 +11,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gristmill.core.errors import DataError, UsageError
+from gristmill.data.id_rows import IdRows
 
 _TOKENIZERS = 8
 
 
 def encode_tokens(tokenizer: str, texts: Sequence[str], max_tokens: int) -> NDArray[np.int64]:
     """Return int64[n, length], as `Tokens.encode` describes."""
+    flat, lengths = _tokens(tokenizer, texts, max_tokens)
+    ids = np.zeros((len(lengths), max(1, int(lengths.max(initial=1)))), np.int64)
+    ids[np.arange(ids.shape[1]) < lengths[:, None]] = flat
+    return ids
+
+
+def token_rows(tokenizer: str, texts: Sequence[str], max_tokens: int) -> IdRows:
+    """Return the same ids without the padding."""
+    flat, lengths = _tokens(tokenizer, texts, max_tokens)
+    found = IdRows.zeros(lengths)
+    if lengths.all():
+        return IdRows(flat, found.offsets)
+    found.values[np.repeat(lengths > 0, np.maximum(lengths, 1))] = flat
+    return found
+
+
+def _tokens(
+    tokenizer: str, texts: Sequence[str], max_tokens: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the tokens of all texts, one text behind the other, and how many each has."""
     read = _read(tokenizer, max_tokens)
     # One by one: a batch would start threads of the package's own, which no setting here bounds.
     found = [read.encode(text).ids for text in texts]
     lengths = np.fromiter(map(len, found), np.int64, len(found))
-    ids = np.zeros((len(found), max(1, int(lengths.max(initial=1)))), np.int64)
     flat = np.fromiter(chain.from_iterable(found), np.int64, int(lengths.sum()))
     if not flat.all():
         raise DataError(
             "expected a tokenizer that gives no token the id 0, which is what rows are padded with"
         )
-    ids[np.arange(ids.shape[1]) < lengths[:, None]] = flat
-    return ids
+    return flat, lengths
 
 
 def vocabulary_size(tokenizer: str) -> int:

@@ -6,7 +6,7 @@ import gzip
 from pathlib import Path
 
 from gristmill.core.fingerprint import fingerprint, fingerprint_file
-from gristmill.serve.offline.whole_files import count_lines, file_mark
+from gristmill.serve.offline.whole_files import file_mark, whole_texts
 
 
 def test_lines_are_counted_file_by_file(tmp_path: Path) -> None:
@@ -16,7 +16,9 @@ def test_lines_are_counted_file_by_file(tmp_path: Path) -> None:
     for number, content in enumerate(contents):
         files.append(tmp_path / f"{number}.csv")
         files[-1].write_bytes(content)
-    assert count_lines(files) == [0, 1, 2, 3, 5000, None, 9000]
+    found = whole_texts(files)
+    assert [text.lines for text in found] == [0, 1, 2, 3, 5000, None, 9000]
+    assert [text.mark for text in found] == [fingerprint_file(file) for file in files]
 
 
 def test_marks_tell_contents_and_their_order(tmp_path: Path) -> None:

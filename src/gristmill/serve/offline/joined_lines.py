@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
+
+import polars as pl
 
 from gristmill.serve.offline.ledger import ANSWERS, Ledger
 from gristmill.serve.offline.output import Output, to_disk
 from gristmill.serve.offline.part_writer import FinishedPart
+from gristmill.serve.offline.summed_file import SummedFile
 
 
 def join_lines(parts: Iterable[FinishedPart], output: Output, ledger: Ledger) -> None:
@@ -28,21 +32,29 @@ def join_lines(parts: Iterable[FinishedPart], output: Output, ledger: Ledger) ->
         ServeError: a finished part has changed since it was written.
     """
     with ledger.joined.open("r+b" if ledger.joined.exists() else "w+b") as file:
+        summed = SummedFile(file)
         for number, record, held in to_disk(parts, file):
             if number == 0:
                 file.write(output.header(record.columns))
-            answers = record.files[ANSWERS]
-            if answers.at is not None:
-                file.seek(answers.at + answers.size)
-                continue
-            lines = ledger.read(number, ANSWERS, answers) if held is None else held
             at = file.tell()
-            file.write(lines)
+            if isinstance(held, pl.DataFrame):
+                found = summed.sums_of(partial(output.write_lines, held))
+            elif held is not None:
+                found = summed.sums_of(partial(_write, held))
+            elif (found := record.files[ANSWERS]).at is not None:
+                file.seek(found.at + found.size)
+                continue
+            else:
+                file.write(ledger.read(number, ANSWERS, found))
             file.flush()
-            ledger.finish(number, record.joined_at(at))
+            ledger.finish(number, record.joined_at(at, found))
             if held is None:
                 ledger.path(number, ANSWERS).unlink()
         file.truncate()
         file.flush()
         os.fsync(file.fileno())
     ledger.joined.replace(output.path)
+
+
+def _write(lines: bytes, file: SummedFile) -> None:
+    file.write(lines)

@@ -76,9 +76,9 @@ class PartRecord(msgspec.Struct, frozen=True):
     columns: tuple[str, ...] = ()
     ids: str = ""
 
-    def joined_at(self, at: int) -> PartRecord:
+    def joined_at(self, at: int, answers: Stored) -> PartRecord:
         """Return the record of the part once its answers are joined, from the byte `at` on."""
-        answers = msgspec.structs.replace(self.files[ANSWERS], at=at)
+        answers = msgspec.structs.replace(answers, at=at)
         return msgspec.structs.replace(self, files=self.files | {ANSWERS: answers})
 
 

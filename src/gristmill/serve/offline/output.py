@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias, TypeVar
+from typing import IO, BinaryIO, Literal, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -103,15 +103,23 @@ class Output:
     def encode(self, frame: pl.DataFrame) -> bytes:
         """Return a part as bytes: a whole Parquet file, or lines without a header."""
         buffer = io.BytesIO()
-        if self.format in ("parquet", "folder"):
-            frame.write_parquet(buffer, compression=_COMPRESSION)
-        elif self.format == "jsonl":
-            frame.write_ndjson(buffer)
+        if self.is_lines:
+            self.write_lines(self.as_lines(frame), buffer)
         else:
-            separator = _SEPARATORS[self.format]
-            flat(frame).write_csv(buffer, include_header=False, separator=separator)
+            frame.write_parquet(buffer, compression=_COMPRESSION)
         data = buffer.getvalue()
         return gzip.compress(data, 6, mtime=0) if self.gzipped else data
+
+    def as_lines(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return a frame whose cells fit into lines: without nesting where there may be none."""
+        return frame if self.nested else flat(frame)
+
+    def write_lines(self, frame: pl.DataFrame, file: IO[bytes]) -> None:
+        """Write what `as_lines` returned, without a header, and not gzipped."""
+        if self.format == "jsonl":
+            frame.write_ndjson(file)
+        else:
+            frame.write_csv(file, include_header=False, separator=_SEPARATORS[self.format])
 
     def write(
         self, parts: Iterable[tuple[int, bytes]], columns: Iterable[str], draft: Path

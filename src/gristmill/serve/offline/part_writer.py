@@ -19,7 +19,7 @@ from gristmill.data.table import ROW_ID
 from gristmill.serve.offline.answered_part import Answered, Guard, answer_part
 from gristmill.serve.offline.answering import by_class
 from gristmill.serve.offline.bundle_place import BundlePlace
-from gristmill.serve.offline.ledger import ANSWERS, BAD, Ledger, PartRecord, Stored
+from gristmill.serve.offline.ledger import ANSWERS, BAD, Ledger, PartRecord
 from gristmill.serve.offline.output import Output, flat
 from gristmill.serve.offline.quarantine import bad_rows
 from gristmill.serve.offline.reading import RowReader
@@ -43,12 +43,13 @@ class FinishedPart(NamedTuple):
         number: of the part.
         record: what it holds.
         lines: its answers, where they are not written yet: lines of text are written only where
-            they are joined, and the part counts from then on.
+            they are joined, and the part counts from then on. As a frame they become text there,
+            too, which then lies in no memory but the processor's cache.
     """
 
     number: int
     record: PartRecord
-    lines: bytes | None = None
+    lines: pl.DataFrame | bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,14 @@ class PartWriter:
             DataError: the disk refuses.
             ServeError: the model can't be computed.
         """
-        return self.finished(part.number, *self.packed(self.answered(part.read())))
+        found = self.answered(part.read())
+        if not self.output.is_lines or self.output.gzipped:
+            return self.finished(part.number, *self.packed(found))
+        table = self._table(found)
+        with self._writing():
+            sums = self.ledger.write(part.number, self._set_aside(found))
+        record = msgspec.structs.replace(self._record(found, table), files=sums)
+        return FinishedPart(part.number, record, self.output.as_lines(table))
 
     def answered(self, frame: pl.DataFrame) -> Answered:
         """Return the answers to a part's rows.
@@ -130,13 +138,21 @@ class PartWriter:
     def packed(self, found: Answered) -> tuple[dict[str, bytes], PartRecord]:
         """Return what `answered` returned as bytes by kind, and the record of it."""
         table = self._table(found)
-        files = {ANSWERS: self.output.encode(table)}
-        if self.quarantine and found.reasons:
-            buffer = io.BytesIO()
-            bad_rows(found.frame, found.reasons).write_parquet(buffer)
-            files[BAD] = buffer.getvalue()
+        files = {ANSWERS: self.output.encode(table)} | self._set_aside(found)
+        return files, self._record(found, table)
+
+    def _set_aside(self, found: Answered) -> dict[str, bytes]:
+        """Return the bad rows as a file, if there are any and they are asked for."""
+        if not (self.quarantine and found.reasons):
+            return {}
+        buffer = io.BytesIO()
+        bad_rows(found.frame, found.reasons).write_parquet(buffer)
+        return {BAD: buffer.getvalue()}
+
+    def _record(self, found: Answered, table: pl.DataFrame) -> PartRecord:
+        """Return what a part holds, without its files."""
         labels = table["label"].drop_nulls() if "label" in table.columns else pl.Series([""])[:0]
-        record = PartRecord(
+        return PartRecord(
             rows=found.frame.height,
             written=table.height,
             bad=len(found.reasons),
@@ -146,7 +162,6 @@ class PartWriter:
             columns=tuple(table.columns),
             ids=str(table[ROW_ID].dtype),
         )
-        return files, record
 
     def stored(self, number: int, files: dict[str, bytes], record: PartRecord) -> FinishedPart:
         """Write what `packed` returned.
@@ -168,7 +183,7 @@ class PartWriter:
             return self.stored(number, files, record)
         lines = files.pop(ANSWERS)
         with self._writing():
-            sums = self.ledger.write(number, files) | {ANSWERS: Stored.of(lines)}
+            sums = self.ledger.write(number, files)
         return FinishedPart(number, msgspec.structs.replace(record, files=sums), lines)
 
     @contextmanager

@@ -22,7 +22,7 @@ from gristmill.data.stream import TableStream, open_stream
 from gristmill.data.table import ROW_ID
 from gristmill.serve.offline.scanned import recut
 from gristmill.serve.offline.source import SAMPLE_ROWS, HeldRows, Part, Run, Wanted, numbered
-from gristmill.serve.offline.whole_files import count_lines, file_mark
+from gristmill.serve.offline.whole_files import WholeText, joint_mark, whole_texts
 
 _ID_ROWS = 1 << 16
 
@@ -83,15 +83,19 @@ class TextSource:
         if "arrow" in formats:
             return None
         rows = 0
-        for lines, form in zip(count_lines(self._files), formats, strict=True):
-            if lines is None:
+        for text, form in zip(self._texts, formats, strict=True):
+            if text.lines is None:
                 return None
-            rows += max(lines - (form != "jsonl"), 0)
+            rows += max(text.lines - (form != "jsonl"), 0)
         return rows
 
     def mark(self) -> str:
         """Return the fingerprint of the file's bytes, or of those of all files."""
-        return file_mark(self._files)
+        return joint_mark([text.mark for text in self._texts])
+
+    @cached_property
+    def _texts(self) -> list[WholeText]:
+        return whole_texts(self._files)
 
     def sample(self) -> pl.DataFrame:
         """Return the first rows."""

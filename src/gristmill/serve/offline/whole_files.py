@@ -6,7 +6,8 @@ import gzip
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,21 +23,35 @@ _FEED = 10
 _Found = TypeVar("_Found")
 
 
+class WholeText(NamedTuple):
+    """What a text file holds.
+
+    Attributes:
+        mark: the fingerprint of its bytes.
+        lines: how many lines it has, perhaps gzipped, the last one closed or not; None where it is
+            behind a URL, or cannot be read to its end: who reads it says why.
+    """
+
+    mark: str
+    lines: int | None
+
+
 def file_mark(files: Sequence[AnyPath]) -> str:
     """Return the fingerprint of a file's bytes; of several, that of the list of theirs.
 
     Of a file behind a URL it is that of its name and version, as its store tells them.
     """
-    marks = _each(_mark, files)
-    return marks[0] if len(marks) == 1 else fingerprint(marks)
+    return joint_mark(_each(_mark, files))
 
 
-def count_lines(files: Sequence[AnyPath]) -> list[int | None]:
-    """Return how many lines each text file has, perhaps gzipped, the last one closed or not.
+def joint_mark(marks: Sequence[str]) -> str:
+    """Return the fingerprint of files with these."""
+    return marks[0] if len(marks) == 1 else fingerprint(list(marks))
 
-    None where a file is behind a URL, or cannot be read to its end: who reads it says why.
-    """
-    return _each(_lines, files)
+
+def whole_texts(files: Sequence[AnyPath]) -> list[WholeText]:
+    """Return what text files hold; each is read once."""
+    return _each(_whole_text, files)
 
 
 def _each(tell: Callable[[AnyPath], _Found], files: Sequence[AnyPath]) -> list[_Found]:
@@ -50,15 +65,39 @@ def _mark(file: AnyPath) -> str:
     return file.version() if isinstance(file, RemotePath) else fingerprint_file(file)
 
 
-def _lines(file: AnyPath) -> int | None:
+def _whole_text(file: AnyPath) -> WholeText:
     if isinstance(file, RemotePath):
-        return None
-    feeds, last, block = 0, _FEED, np.empty(_BLOCK_BYTES, np.uint8)
+        return WholeText(file.version(), None)
+    if is_gzip(file):
+        return WholeText(_mark(file), _unpacked_lines(file))
+    count = _LineCount()
+    return WholeText(fingerprint_file(file, count.add), count.lines)
+
+
+def _unpacked_lines(file: Path) -> int | None:
+    count, block = _LineCount(), bytearray(_BLOCK_BYTES)
     try:
-        with gzip.open(file) if is_gzip(file) else file.open("rb", buffering=0) as lines:
-            while size := lines.readinto(block.data):
-                feeds += count_byte(block[:size], _FEED)
-                last = int(block[size - 1])
+        with gzip.open(file) as lines:
+            while size := lines.readinto(block):
+                count.add(memoryview(block)[:size])
     except (OSError, EOFError, zlib.error):
         return None
-    return feeds + (last != _FEED)
+    return count.lines
+
+
+class _LineCount:
+    """Counts the lines of text that comes in pieces."""
+
+    def __init__(self) -> None:
+        self._feeds, self._last = 0, _FEED
+
+    def add(self, piece: memoryview) -> None:
+        """Count on."""
+        values = np.frombuffer(piece, np.uint8)
+        self._feeds += count_byte(values, _FEED)
+        self._last = int(values[-1])
+
+    @property
+    def lines(self) -> int:
+        """How many there were; the last one may be open."""
+        return self._feeds + (self._last != _FEED)

@@ -47,8 +47,15 @@ class DenseBody:
         if lengths is None:
             return self._stacked(inputs, rows)
         order = np.argsort(lengths, kind="stable")
-        cut = batches(lengths[order], order, self._most_elements)
-        parts = [self._padded(inputs, lengths, places) for places in cut]
+        lengths = lengths[order]
+        inputs = [
+            each.select(order) if isinstance(each, Ragged) else each[order] for each in inputs
+        ]
+        runs = [
+            slice(int(places[0]), int(places[-1]) + 1)
+            for places in batches(lengths, np.arange(rows), self._most_elements)
+        ]
+        parts = [self._padded([each[run] for each in inputs], lengths[run]) for run in runs]
         back = np.argsort(order, kind="stable")
         return [joined(found, back) for found in zip(*parts, strict=True)]
 
@@ -62,18 +69,13 @@ class DenseBody:
         ]
         return [np.concatenate(found) for found in zip(*parts, strict=True)]
 
-    def _padded(
-        self, inputs: Sequence[Values], lengths: NDArray[np.int64], places: NDArray[np.int64]
-    ) -> list[Values]:
-        mine = lengths[places]
-        longest = int(mine.max())
-        chosen = [
-            each.select(places).padded(longest) if isinstance(each, Ragged) else each[places]
-            for each in inputs
-        ]
-        found = [answer.numpy() for answer in self.graph(*map(tensor_of, chosen))]
+    def _padded(self, inputs: Sequence[Values], lengths: NDArray[np.int64]) -> list[Values]:
+        """Answer rows whose lengths rise."""
+        longest = int(lengths[-1])
+        filled = [each.padded(longest) if isinstance(each, Ragged) else each for each in inputs]
+        found = [answer.numpy() for answer in self.graph(*map(tensor_of, filled))]
         return [
-            cut_rows(answer, mine) if ragged else answer
+            cut_rows(answer, lengths) if ragged else answer
             for answer, ragged in zip(found, self._ragged, strict=True)
         ]
 

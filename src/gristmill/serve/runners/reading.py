@@ -79,13 +79,7 @@ class IdReader:
     def __call__(self, rows: Rows) -> list[NDArray[Any] | Ragged]:
         """Read rows; None reads as the empty text."""
         texts = cast("list[str | None]", _column(rows, self.featurizer.column))
-        ids = self.featurizer.encode([text or "" for text in texts])
-        real = ids != 0
-        lengths = np.maximum(ids.shape[1] - real[:, ::-1].argmax(axis=1), 1)
-        lengths[~real.any(axis=1)] = 1
-        offsets = np.zeros(len(ids) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        return [Ragged(ids[np.arange(ids.shape[1]) < lengths[:, None]], offsets)]
+        return [Ragged(*self.featurizer.encode_rows([text or "" for text in texts]))]
 
 
 class TensorReader:
