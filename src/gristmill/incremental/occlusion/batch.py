@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from gristmill.incremental.graph.node import FRAME, Graph
 from gristmill.incremental.graph.operator import Batched, Operator, Shape, extent, whole
 from gristmill.incremental.graph.operators.convolution import Convolution
-from gristmill.incremental.kernels.winograd import READ
+from gristmill.incremental.kernels.winograd import READ, SIDE
 from gristmill.incremental.occlusion.base_values import BaseValues, pixels
 from gristmill.incremental.occlusion.batching import batches
 from gristmill.incremental.occlusion.footprints import Intervals
@@ -39,10 +40,11 @@ _Read: TypeAlias = Callable[[Patches], Tensor]
 
 
 class _Part(NamedTuple):
-    """A call: what computes, and what makes what it reads of each input's patches."""
+    """A call: what computes, what makes what it reads of each input, and how many rows it gives."""
 
     compute: Compute
     reads: tuple[_Read, ...]
+    rows: int
 
 
 class _Step(NamedTuple):
@@ -97,9 +99,11 @@ class Batch:
         self._rows, self._columns = np.stack(rows), np.stack(columns)
         self._everyone = np.arange(len(self.positions))
         self._layouts: dict[int, Layout] = {}
+        self._slices: dict[int, list[slice]] = {}
         covered = self._footprints(FRAME)
         self._covered = self._row_numbers(covered)
         self._layouts[FRAME] = Layout.consecutive([(self._everyone, covered)], len(positions))
+        self._slices[FRAME] = [slice(0, len(self._covered))]
         self._steps = [
             self._step(number)
             for number in range(len(graph.nodes))
@@ -127,7 +131,7 @@ class Batch:
                 compute(
                     *(read(patches(source)) for source, read in zip(inputs, reads, strict=True))
                 )
-                for compute, reads in parts
+                for compute, reads, _ in parts
             ]
             found[number] = Patches(base, number, [pixels(each) for each in made])
             for each in done:
@@ -152,6 +156,8 @@ class Batch:
         node = self._graph.nodes[number]
         layout, parts = self._parts(number, node.operator)
         self._layouts[number] = layout
+        ends = np.cumsum([part.rows for part in parts]).tolist()
+        self._slices[number] = list(map(slice, [0, *ends[:-1]], ends))
         return _Step(number, node.inputs, tuple(parts), self._done(number))
 
     def _parts(self, number: int, operator: Operator) -> tuple[Layout, list[_Part]]:
@@ -183,22 +189,27 @@ class Batch:
     def _by_pixels(
         self, number: int, operator: Batched, places: Places
     ) -> tuple[Layout, list[_Part]]:
-        """All patches as one row of pixels."""
+        """Patches as rows of pixels: those of the inputs' calls if all lie alike, else one."""
         inputs = self._graph.nodes[number].inputs
         layouts = [self._layouts.get(source) for source in inputs]
         first = layouts[0]
         if first is not None and all(each is not None and first.same(each) for each in layouts):
-            reads: list[_Read] = [
-                Passed(slice(None), (1, 1, -1), self._shapes[source]) for source in inputs
-            ]
-            return first, [_Part(operator.run_windows, tuple(reads))]
+            return first, [self._along(number, operator, rows) for rows in self._slices[inputs[0]]]
         which, rows, columns = places.pixels()
         reads = [
             self._gathered(source, n, which, rows, columns, (1, 1, len(which)))
             for n, source in enumerate(inputs)
         ]
         layout = Layout.consecutive([(np.arange(len(places.tops)), places)], len(places.tops))
-        return layout, [_Part(operator.run_windows, tuple(reads))]
+        return layout, [_Part(operator.run_windows, tuple(reads), len(which))]
+
+    def _along(self, number: int, operator: Batched, rows: slice) -> _Part:
+        count = rows.stop - rows.start
+        reads = [
+            Passed(rows, (1, 1, count), self._shapes[source])
+            for source in self._graph.nodes[number].inputs
+        ]
+        return _Part(operator.run_windows, tuple(reads), count)
 
     def _by_tiles(
         self, number: int, operator: Convolution, compute: Compute, places: Places
@@ -226,7 +237,7 @@ class Batch:
                 across[:, None, None] + side,
                 (count + spare, READ, READ),
             )
-            parts.append(_Part(compute, (read,)))
+            parts.append(_Part(compute, (read,), (count + spare) * SIDE**2))
         return Layout.in_tiles(places), parts
 
     def _in_full(self, number: int, operator: Operator, which: Numbers) -> _Part:
@@ -234,7 +245,8 @@ class Batch:
             self._read(source, which, Places.whole(self._shapes[source], len(which)), n)
             for n, source in enumerate(self._graph.nodes[number].inputs)
         ]
-        return _Part(operator.run, tuple(reads))
+        rows = len(which) * math.prod(extent(self._shapes[number]))
+        return _Part(operator.run, tuple(reads), rows)
 
     def _by_windows(self, number: int, operator: Batched, which: Numbers, places: Places) -> _Part:
         sources = self._sources(number)
@@ -245,7 +257,7 @@ class Batch:
                 zip(self._graph.nodes[number].inputs, zip(*windows, strict=True), strict=True)
             )
         ]
-        return _Part(operator.run_windows, tuple(reads))
+        return _Part(operator.run_windows, tuple(reads), int(places.areas.sum()))
 
     def _read(
         self, source: int, which: Numbers, places: Places, memory: int = 0, fill: float = 0.0

@@ -28,12 +28,14 @@ class Patches:
         self._base, self._number, self._parts = base, number, tuple(parts)
         self._joined: Tensor | None = None
 
-    @property
-    def rows(self) -> Tensor:
-        """All rows of the patches, [pixels, channels]."""
-        if len(self._parts) == 1:
-            return self._parts[0]
-        return self.joined[-sum(map(len, self._parts)) :]
+    def rows(self, which: slice) -> Tensor:
+        """Some of the patches' rows, [pixels, channels]."""
+        begin = 0
+        for part in self._parts:
+            if begin <= which.start and which.stop <= begin + len(part):
+                return part[which.start - begin : which.stop - begin]
+            begin += len(part)
+        return self.joined[len(self.joined) - begin :][which]
 
     @property
     def joined(self) -> Tensor:
@@ -58,7 +60,7 @@ class Passed:
 
     def __call__(self, patches: Patches) -> Tensor:
         """Return [positions, channels, height, width] in channels-last memory, or no maps."""
-        return _viewed(patches.rows[self._rows], self._size, self._shape)
+        return _viewed(patches.rows(self._rows), self._size, self._shape)
 
 
 class Gathered:
