@@ -91,17 +91,21 @@ class SizedModel:
         with self._lock:
             clock = frame_clock()
             began = clock()
+            # A first frame's memory is new, which other whole frames do not pay for: not observed.
+            first = not state.current
             if bounded is not None:
                 plan = bounded.advance(state, frame, changed)
-                bounded.observe(plan, spent + clock() - began)
+                if not first:
+                    bounded.observe(plan, spent + clock() - began)
                 return plan
             planner = self._planner
-            plan = planner.plan(changed) if state.current else planner.whole_frame(self._everything)
+            plan = planner.whole_frame(self._everything) if first else planner.plan(changed)
             if plan.whole:
                 self._step.whole(state, frame)
             else:
                 self._step.update(state, frame, changed, plan.orders)
-            self._planner.observe(plan, spent + clock() - began)
+            if not first:
+                planner.observe(plan, spent + clock() - began)
             return plan
 
     def audit(self, state: StreamState, bounded: BoundedStep, picture: int) -> tuple[Plan, Audit]:

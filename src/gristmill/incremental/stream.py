@@ -21,6 +21,7 @@ from gristmill.incremental.execution.stream_state import StreamState
 from gristmill.incremental.pixels import Pixels
 from gristmill.incremental.planning.explanation import Explained
 from gristmill.incremental.planning.plan import Plan
+from gristmill.incremental.planning.stopwatch import frame_clock
 from gristmill.incremental.regions.region_set import RegionSet
 from gristmill.incremental.sized_model import SizedModel
 
@@ -168,6 +169,8 @@ class _UnderWay:
 
     def answer(self, image: NDArray[np.uint8], picture: int) -> Answer:
         began = time.perf_counter()
+        clock = frame_clock()  # by which the planner judges: other programs' turns don't count
+        looking = clock()
         if not self._complete:  # the first one, or the one before was broken off
             self.detector.reset()
             self._state.forget()
@@ -181,7 +184,7 @@ class _UnderWay:
             if frame is None:
                 frame = torch.empty((1, 3, *self.size), memory_format=torch.channels_last)
             self._pixels.write(self.detector.reference, changed, frame)
-            spent = time.perf_counter() - began
+            spent = clock() - looking
             self._plan = self._model.advance(self._state, frame, changed, spent, self._bounded)
             audited = self._audited(picture)
             whole = self._plan.whole
