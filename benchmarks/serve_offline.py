@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from claims import Claim, claim, main
+from gristmill.core.processes.place import allowed_processors
 from gristmill.data.features import Columns, Featurizer, HashedNgrams
 from gristmill.serve import predict_table
 from gristmill.store.bundle import Bundle
@@ -127,8 +128,9 @@ def compared(workload: Workload, kind: Kind, place: Path, times: int) -> Iterato
             for name, spent in mine.items():
                 ours[name].append(spent)
     agree(place / "hand", list(outputs.values()), kind)
-    how = (f"{workload.rows:,} rows in partitions of {PART_ROWS:,}, {kind} in and out; the loop "
-           f"uses {torch.get_num_threads()} threads of torch; median of {times}")  # fmt: skip
+    how = (f"{workload.rows:,} rows in partitions of {PART_ROWS:,}, {kind} in and out, on "
+           f"{len(allowed_processors())} processors; the loop uses {torch.get_num_threads()} "
+           f"threads of torch; median of {times}")  # fmt: skip
     hand = workload.rows / statistics.median(each.wall for each in by_hand)
     for at, (name, spent) in enumerate(ours.items()):
         told = f"{workload.name}, {kind}, {name}"
@@ -137,7 +139,7 @@ def compared(workload: Workload, kind: Kind, place: Path, times: int) -> Iterato
         walls = statistics.median(theirs.wall / mine.wall for theirs, mine in pairs)
         processors = statistics.median(mine.processor / theirs.processor for theirs, mine in pairs)
         yield claim(f"{told}: rows a second", speed, "rows/s", how, peer=hand, more_is_better=True)
-        yield claim(f"{told}: of the loop's speed", walls, "x", how,
+        yield claim(f"{told}: of the loop's speed, by the clock", walls, "x", how,
                     goal=None if at else GOAL, more_is_better=True)  # fmt: skip
         yield claim(f"{told}: processor time, of the loop's", processors, "x", how)
 
