@@ -119,12 +119,12 @@ def faults(folder: Path) -> int:
     """Return how many things in a project's store do not hold together."""
     from gristmill.core.errors import GristmillError
     from gristmill.store import Project, Registry, RunLog
-    from gristmill.store.artifacts import check_files
+    from gristmill.store.artifacts import check_content
     from gristmill.store.tables import artifacts, executions
 
     def is_broken(project: Project, digest: str) -> bool:
         try:
-            check_files(project.artifacts.get(digest).parent, digest)
+            check_content(project.artifacts.get(digest), digest)
         except GristmillError:
             return True
         return False

@@ -7,7 +7,9 @@ import pwd
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -31,33 +33,77 @@ def _as_server_user() -> dict[str, object]:
     return {"user": account.pw_uid, "group": account.pw_gid}
 
 
+class PostgresServer:
+    """A real server on a free port, with its data in a folder of its own."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._user = _as_server_user()
+        if self._user:
+            os.chown(folder, self._user["user"], self._user["group"])  # type: ignore[arg-type]
+        self._folder, self._data = folder, folder / "data"
+        self._control = [programs / "pg_ctl", "-D", self._data]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self._run([programs / "initdb", "-D", self._data, "-U", "mill", "-A", "trust"])
+
+    @property
+    def url(self) -> str:
+        """The URL of its first database."""
+        return f"postgresql+psycopg://mill@127.0.0.1:{self._port}/postgres"
+
+    def start(self) -> None:
+        options = f"-h 127.0.0.1 -p {self._port} -k {self._folder} -c fsync=off"
+        log = self._folder / "log"
+        self._run([*self._control, "-o", options, "-l", log, "-w", "start"])
+
+    def stop(self) -> None:
+        self._run([*self._control, "-m", "immediate", "stop"])
+
+    def processes(self) -> list[int]:
+        """Return the ids of the server and of all that it started."""
+        server = int((self._data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        return [server, *map(int, children)]
+
+    def start_again(self) -> None:
+        """Start it after a kill: its shared memory may be in use until the last process is gone."""
+        for _ in range(50):
+            try:
+                return self.start()
+            except subprocess.CalledProcessError:
+                time.sleep(0.2)
+        raise RuntimeError((self._folder / "log").read_text())
+
+    def _run(self, command: list[object]) -> None:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
+        where = {"cwd": self._folder, "check": True}
+        subprocess.run(command, **where, **quiet, **self._user)  # type: ignore[call-overload]
+
+
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start a real server on a free port; yield the URL of its first database."""
+def new_postgres() -> Iterator[Callable[[], PostgresServer]]:
+    """Make a server that is not started yet."""
     programs = _postgres_bin()
     if programs is None:
         pytest.skip("PostgreSQL server binaries are not installed")
-    folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
-    user = _as_server_user()
-    if user:
-        os.chown(folder, user["user"], user["group"])  # type: ignore[arg-type]
-    run = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT, **user}
-    data = folder / "data"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off"
-    control = [programs / "pg_ctl", "-D", data]
-    try:
-        make = [programs / "initdb", "-D", data, "-U", "mill", "-A", "trust"]
-        subprocess.run(make, cwd=folder, **run)  # type: ignore[call-overload]
-        start = [*control, "-o", options, "-l", folder / "log", "-w", "start"]
-        subprocess.run(start, cwd=folder, **run)  # type: ignore[call-overload]
-        yield f"postgresql+psycopg://mill@127.0.0.1:{port}/postgres"
-        stop = [*control, "-m", "immediate", "stop"]
-        subprocess.run(stop, cwd=folder, **run)  # type: ignore[call-overload]
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as made:
+
+        def make() -> PostgresServer:
+            folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
+            made.callback(shutil.rmtree, folder, ignore_errors=True)
+            return PostgresServer(programs, folder)
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def postgres_server(new_postgres: Callable[[], PostgresServer]) -> Iterator[str]:
+    """Start a server; yield the URL of its first database."""
+    server = new_postgres()
+    server.start()
+    yield server.url
+    server.stop()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

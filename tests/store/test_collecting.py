@@ -37,8 +37,11 @@ def old_run(
     return digest
 
 
-def age(project: Project, digest: str) -> None:
-    os.utime(project.artifacts.get(digest).parent, (OLD, OLD))
+def age(project: Project, digest: str, at: float = OLD) -> None:
+    """Make an artifact one that was stored at that time."""
+    content = project.artifacts.get(digest)
+    for path in (content, content.with_name(f"{digest}.json")):
+        os.utime(path, (at, at))
 
 
 @pytest.fixture
@@ -90,7 +93,7 @@ def test_inputs_models_and_what_was_kept_by_hand_stay(project) -> None:
 
 def test_what_was_just_written_stays(project) -> None:
     digest = old_run(project, "old")
-    os.utime(project.artifacts.get(digest).parent)
+    age(project, digest, time.time())
     assert collect(project, keep_runs=0).artifacts == {}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import random
-import shutil
 from pathlib import Path
 
 import polars as pl
@@ -31,7 +30,7 @@ def test_a_result_is_found_while_it_is_stored_and_renewed_after(project: Project
     one, two = log.keep("one"), log.keep("two")
     elements.record({"k1": member(one), "k2": member(two)}, [one, two])
     assert elements.find(["k1", "k2", "k3"]) == {"k1": member(one), "k2": member(two)}
-    shutil.rmtree(project.artifacts.get(one.digest).parent)
+    project.artifacts.remove([one.digest])
     assert list(elements.find(["k1", "k2"])) == ["k2"]
     elements.record({"k1": member(two)}, [two])
     assert elements.find(["k1"]) == {"k1": member(two)}

@@ -32,7 +32,8 @@ def age(project: Project, run: str, *digests: str) -> None:
     with project.database.write() as connection:
         connection.exec_driver_sql(f"UPDATE runs SET started = {OLD} WHERE id = '{run}'")
     for digest in digests:
-        os.utime(project.artifacts.get(digest).parent, (OLD, OLD))
+        content = project.artifacts.get(digest)
+        os.utime(content.with_name(f"{digest}.json"), (OLD, OLD))
 
 
 def test_each_run_has_its_own_and_a_role_is_filled_once(project) -> None:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gristmill.core.errors import StoreError
-from gristmill.store.artifacts import check_files
+from gristmill.store.artifacts import check_content
 from gristmill.store.project import Project
 from gristmill.store.registry import Registry
-from gristmill.store.runs import RunLog
+from gristmill.store.runs import Artifact, RunLog, note_artifacts
 from gristmill.store.tables import artifacts, executions
 
 PIPELINE = """
 import numpy as np
 from gristmill import step
 from gristmill.store import Registry, current_project
-from gristmill.store.runs import RunLog
+from gristmill.store.runs import Artifact, RunLog, note_artifacts
 
 @step
 def rows():
@@ -38,6 +41,18 @@ def registered(rows, texts):
     version = registry.register("spam", artifact).version
     return registry.decide("spam", version, "promote", ["good"]).version
 """
+
+
+KILLING = """def texts(rows):
+    import os, pathlib, signal
+    doomed = pathlib.Path("{doomed}")
+    if doomed.exists():
+        for process in doomed.read_text().split():
+            try:
+                os.kill(int(process), signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        doomed.unlink()"""
 
 
 @pytest.fixture
@@ -68,12 +83,13 @@ def check_sound(folder: Path) -> None:
         shown = {one.digest for one in log.artifacts(artifacts.c.digest != "")}
         shown |= {stored.digest for stored in project.artifacts.stored()}
         for digest in shown:
-            check_files(project.artifacts.get(digest).parent, digest)
+            check_content(project.artifacts.get(digest), digest)
         done = log.select(executions.c.status == "done")
         assert {one.output for one in done} <= shown
         assert {one.artifact for one in Registry(project).versions("spam")} <= shown
-        with project.database.read() as connection:
-            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        if not project.settings.database:
+            with project.database.read() as connection:
+                assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
 
 
 @pytest.mark.parametrize("kilobytes", [0, 150, 400, 700])
@@ -135,3 +151,53 @@ def test_a_connection_lost_in_mid_commit_leaves_nothing_visible(
             assert log.of_run(run) == []
             log.finish(run, "stopped")
             assert log.run(run).status == "stopped"
+
+
+def kill_all(processes: Iterable[int]) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+@pytest.mark.postgres
+def test_a_server_that_is_killed_leaves_nothing_half_written_and_all_goes_on_with_the_next(
+    new_postgres: Callable[[], Any], tmp_path: Path
+) -> None:
+    server = new_postgres()
+    server.start()
+    (tmp_path / "gristmill.toml").write_text(f'database = "{server.url}"\n')
+    with Project(tmp_path) as project:
+        log = RunLog(project)
+        run_id = log.start("pipeline.py", {})
+        unwritten = Artifact("0" * 32, "json", "json", 1, None, {})
+
+        def write_and_kill_the_server() -> None:
+            with project.database.write() as connection:
+                note_artifacts(connection, [unwritten])
+                kill_all(server.processes())
+
+        with pytest.raises(StoreError, match="the database cannot be used") as lost:
+            write_and_kill_the_server()
+        assert lost.value.fix == "check that the database server runs and the URL is right"
+        with pytest.raises(StoreError, match="the database cannot be used"):
+            log.runs()
+        server.start_again()
+        assert log.artifacts(artifacts.c.digest == unwritten.digest) == []
+        log.finish(run_id, "stopped")
+    doomed = tmp_path / "doomed"
+    doomed.write_text(" ".join(map(str, server.processes())))
+    killing = KILLING.format(doomed=str(doomed))
+    (tmp_path / "pipeline.py").write_text(PIPELINE.replace("def texts(rows):", killing))
+    failed = run(tmp_path)
+    told = failed.stdout + failed.stderr
+    assert failed.returncode == 7, told
+    assert "Traceback" not in told
+    assert "check that the database server runs" in told
+    server.start_again()
+    check_sound(tmp_path)
+    again = run(tmp_path)
+    assert again.returncode == 0, again.stderr
+    check_sound(tmp_path)
+    with Project(tmp_path) as project:
+        assert [entry.version for entry in Registry(project).history("spam")] == [1]
+    server.stop()

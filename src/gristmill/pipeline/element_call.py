@@ -18,7 +18,7 @@ from gristmill.pipeline.context import working_in
 from gristmill.pipeline.graph import AnyStep
 from gristmill.pipeline.load import user_place
 from gristmill.pipeline.secrets import refuse_hidden
-from gristmill.store.artifacts import check_files, open_artifacts
+from gristmill.store.artifacts import check_content, open_artifacts
 from gristmill.store.codecs import Encoded, decode
 from gristmill.store.gathered import Member
 from gristmill.store.packs import is_small
@@ -94,9 +94,9 @@ class ElementCall:
     def _element(self, item: Parcel | Member, scratch: Scratch) -> object:
         if isinstance(item, Parcel):
             return item.unpack(scratch)
-        folder = open_artifacts(self.store, scratch.folder()).get(item.artifact)
-        check_files(folder.parent, item.artifact)
-        return decode(item.codec, folder)
+        content = open_artifacts(self.store, scratch.folder()).get(item.artifact)
+        check_content(content, item.artifact)
+        return decode(item.codec, content)
 
     def _stored(self, parcel: Parcel, encoded: Encoded, scratch: Scratch) -> Artifact:
         """Put a result into the store from here: the driver then hears of it, and no more."""

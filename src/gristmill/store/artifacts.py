@@ -1,10 +1,15 @@
-"""Artifacts, stored by content: a digest names a folder of files that never changes.
+"""Artifacts, stored by content: a digest names a file or a folder that never changes.
 
-    ab/abcdef.../artifact.json      the index: codec, and each file's SHA-256 and size
-    ab/abcdef.../files/             the files themselves, nothing else among them
+    ab/abcdef...            the file of a value that is one file; else the folder of its files
+    ab/abcdef....json       the index: codec, and each file's SHA-256 and size
 
-On a local disk a folder appears by one rename. On an object store (any fsspec URL) its files go up
-first and the index last; a folder without its index does not exist for a reader.
+The index appears last and goes first: content without an index does not exist for a reader. Most
+values are one file, and a folder of its own costs a file system three times what a file does.
+
+On an object store (any fsspec URL), and in projects of earlier versions, an artifact is a folder:
+
+    ab/abcdef.../artifact.json
+    ab/abcdef.../files/     the files themselves, nothing else among them
 """
 
 from __future__ import annotations
@@ -12,20 +17,23 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from gristmill.core.atomic import atomic_folder
+from gristmill.core.atomic import atomic_file, atomic_folder, write_atomic
 from gristmill.core.errors import StoreError, UsageError
 from gristmill.core.fingerprint import fingerprint, fingerprint_file
+from gristmill.store.codecs import file_of
 
 INDEX = "artifact.json"
 FILES = "files"
+_BESIDE = ".json"
 _REMOVERS = 4
 """Threads that remove: they wait for the file system, not for one another."""
 
@@ -37,7 +45,7 @@ class Artifacts(Protocol):
         """Keep the files of a folder; return their digest and their size in bytes."""
 
     def get(self, digest: str) -> Path:
-        """Return a local folder with the files of an artifact; nobody may change them."""
+        """Return an artifact's one file, or the folder of its files; nobody may change them."""
 
     def exists(self, digest: str) -> bool:
         """Say whether the artifact is there, whole."""
@@ -79,33 +87,48 @@ def shared_url(location: str) -> str:
     return "" if urlsplit(location).scheme in ("", "file", "memory") else location
 
 
-def index_of(folder: Path, codec: str) -> dict[str, Any]:
-    """Describe a folder: its codec, and each file's SHA-256 (32 hex digits) and size in bytes."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    files = {
-        path.relative_to(folder).as_posix(): [fingerprint_file(path), path.stat().st_size]
-        for path in paths
-    }
+def index_of(content: Path, codec: str) -> dict[str, Any]:
+    """Describe a folder, or the one file of a codec: each file's SHA-256 (32 hex digits), bytes."""
+    if content.is_file():
+        paths = {str(file_of(codec)): content}
+    else:
+        found = (path for path in sorted(content.rglob("*")) if path.is_file())
+        paths = {path.relative_to(content).as_posix(): path for path in found}
+    files = {name: [fingerprint_file(path), path.stat().st_size] for name, path in paths.items()}
     return {"codec": codec, "files": files}
 
 
-def check_files(place: Path, digest: str) -> None:
-    """Compare the files of an artifact with its index and its digest.
+def check_content(content: Path, digest: str) -> None:
+    """Compare an artifact with its index and its digest.
 
     Args:
-        place: the artifact's place in a store: the folder that holds index and files.
+        content: what `Artifacts.get` returned.
         digest: the artifact's digest.
 
     Raises:
         StoreError: a file is missing, changed or extra, or the index is not the one of the digest.
     """
-    index = _read_index(place / INDEX)
+    path = _index_path(content)
+    index = _read_index(path)
     if fingerprint(index) != digest:
-        raise _damaged(place, digest, f"its index {INDEX!r} is not what was stored")
-    found = index_of(place / FILES, index["codec"])
+        raise _damaged(content, digest, f"its index {path.name!r} is not what was stored")
+    _compare(content, digest, index)
+
+
+def _compare(content: Path, digest: str, index: dict[str, Any]) -> None:
+    found = index_of(content, index["codec"])
     for name in sorted({*index["files"], *found["files"]}):
         if index["files"].get(name) != found["files"].get(name):
-            raise _damaged(place, digest, f"file {name!r} is not what was stored")
+            raise _damaged(content, digest, f"file {name!r} is not what was stored")
+
+
+def _index_path(content: Path) -> Path:
+    """Return where the index of what `Artifacts.get` returned is."""
+    return content.parent / INDEX if content.name == FILES else _index_beside(content)
+
+
+def _index_beside(place: Path) -> Path:
+    return place.with_name(f"{place.name}{_BESIDE}")
 
 
 def _read_index(path: Path) -> Any:
@@ -116,11 +139,11 @@ def _read_index(path: Path) -> Any:
         return None
 
 
-def _damaged(place: Path, digest: str, what: str) -> StoreError:
+def _damaged(content: Path, digest: str, what: str) -> StoreError:
     return StoreError(
         f"artifact {digest[:12]} is damaged: {what}",
-        where=str(place),
-        fix="delete that folder; the step that made it will run again",
+        where=str(content.parent if content.name == FILES else content),
+        fix="delete that; the step that made it will run again",
     )
 
 
@@ -135,41 +158,43 @@ class LocalArtifacts:
         index = index_of(folder, codec)
         digest = fingerprint(index)
         if not self.exists(digest):
-            place = self.place(digest)
-            # What lies there without an index is a ruin; else nobody may see the place empty.
-            with atomic_folder(place, replace=place.exists()) as draft:
-                (draft / FILES).mkdir()
-                for path in folder.iterdir():
-                    shutil.move(path, draft / FILES / path.name)
-                (draft / INDEX).write_text(json.dumps(index, sort_keys=True))
+            self._place(folder, index, self.place(digest))
         return digest, _size(index)
 
     def get(self, digest: str) -> Path:
-        """Return the folder of the artifact's files.
+        """Return the artifact's one file, or the folder of its files.
 
         Raises:
             StoreError: there is no such artifact.
         """
-        if not self.exists(digest):
-            raise StoreError(
-                f"artifact {digest[:12]} is not in the store",
-                where=str(self.root),
-                fix="run the pipeline again, or copy the whole project folder",
-            )
-        return self.place(digest) / FILES
+        place = self.place(digest)
+        if _is_there(place):
+            return place
+        if _is_there_as_before(place):
+            return place / FILES
+        raise StoreError(
+            f"artifact {digest[:12]} is not in the store",
+            where=str(self.root),
+            fix="run the pipeline again, or copy the whole project folder",
+        )
 
     def exists(self, digest: str) -> bool:
         """Say whether the artifact is there, whole."""
-        return (self.place(digest) / INDEX).is_file()
+        place = self.place(digest)
+        return _is_there(place) or _is_there_as_before(place)
 
     def stored(self) -> Iterator[Stored]:
         """See `Artifacts`."""
         shelves = sorted(self.root.iterdir()) if self.root.is_dir() else []
         for shelf in shelves:
+            written: dict[str, float] = {}
             with os.scandir(shelf) as entries:
                 for entry in entries:
-                    if entry.name.startswith(shelf.name):
-                        yield Stored(entry.name, entry.stat().st_mtime)
+                    digest, dot, _ = entry.name.partition(".")
+                    # What says when is the index; content without one may be on its way.
+                    if digest.startswith(shelf.name) and (dot or digest not in written):
+                        written[digest] = entry.stat().st_mtime
+            yield from map(Stored, written.keys(), written.values())
 
     def remove(self, digests: Sequence[str]) -> None:
         """See `Artifacts`; the index goes first: what a kill leaves of one is no artifact.
@@ -185,11 +210,29 @@ class LocalArtifacts:
 
     def _clear(self, digests: Sequence[str]) -> None:
         for digest in digests:
-            _remove_place(str(self.place(digest)))
+            _remove(str(self.place(digest)))
 
     def place(self, digest: str) -> Path:
-        """Return where an artifact's index and files are, or would be."""
+        """Return where an artifact is, or would be."""
         return self.root / digest[:2] / digest
+
+    def _place(self, folder: Path, index: dict[str, Any], place: Path) -> None:
+        """Move the files of a folder to their place, then put the index beside it.
+
+        What lies there without an index is whole if somebody else is about to put it there as
+        well, and stays: nobody may see the place empty. Else it is a ruin.
+        """
+        name = file_of(index["codec"])
+        if list(index["files"]) == [name]:
+            if place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+            with atomic_file(place) as draft:
+                shutil.move(folder / str(name), draft)
+        elif not place.exists() or index_of(place, index["codec"]) != index:
+            with atomic_folder(place, replace=place.exists()) as draft:
+                for path in folder.iterdir():
+                    shutil.move(path, draft / path.name)
+        write_atomic(_index_beside(place), json.dumps(index, sort_keys=True).encode())
 
 
 class RemoteArtifacts:
@@ -212,13 +255,12 @@ class RemoteArtifacts:
         """Keep the files locally and upload them, the index last."""
         digest, bytes_ = self.copies.put(folder, codec)
         if not self._is_uploaded(digest):
-            source = self.copies.place(digest)
-            names = _names(json.loads((source / INDEX).read_bytes()))
+            content = self.copies.get(digest)
             with self._asked():
-                for name in names:
+                for name, source in _sources(content).items():
                     target = f"{self._place(digest)}/{name}"
                     self.files.makedirs(target.rpartition("/")[0], exist_ok=True)
-                    self.files.put_file(str(source / name), target)
+                    self.files.put_file(str(source), target)
         return digest, bytes_
 
     def get(self, digest: str) -> Path:
@@ -287,43 +329,66 @@ class RemoteArtifacts:
     def _download(self, digest: str) -> None:
         with self._asked():
             index = json.loads(self.files.cat_file(f"{self._place(digest)}/{INDEX}"))
-        place = self.copies.place(digest)
-        with atomic_folder(place, replace=place.exists()) as draft:
-            (draft / FILES).mkdir()
-            for name in _names(index):
+        if fingerprint(index) != digest:
+            raise _damaged(Path(self._place(digest)), digest, "its index is not what was stored")
+        self.copies.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.copies.root, prefix=".") as folder:
+            draft = Path(folder).resolve()
+            for name in index["files"]:
                 target = (draft / name).resolve()
-                if not target.is_relative_to(draft.resolve()):
+                if not target.is_relative_to(draft):
                     raise StoreError(f"artifact {digest[:12]} names a file outside: {name!r}")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with self._asked():
-                    self.files.get_file(f"{self._place(digest)}/{name}", str(target))
-            check_files(draft, digest)
+                    self.files.get_file(f"{self._place(digest)}/{FILES}/{name}", str(target))
+            _compare(draft, digest, index)
+            self.copies.put(draft, index["codec"])
 
     def _place(self, digest: str) -> str:
         return f"{self.root}/{digest[:2]}/{digest}"
 
 
-def _remove_place(place: str) -> None:
-    """Remove the folder of an artifact.
+def _is_there(place: Path) -> bool:
+    return os.path.isfile(f"{place}{_BESIDE}") and place.exists()  # noqa: PTH113 - half the time
 
-    Nearly all hold an index and a file or two: a few system calls do where `rmtree`, which looks
-    twice at what it removes, takes three times as long. Objects for paths would double what is
-    not the file system's.
-    """
-    files = f"{place}/{FILES}"
+
+def _is_there_as_before(place: Path) -> bool:
+    """Say whether an artifact is there in the form of earlier versions."""
+    return (place / INDEX).is_file()
+
+
+def _remove(place: str) -> None:
+    """Remove an artifact, the index first. Objects for paths would double the time."""
+    with suppress(FileNotFoundError):
+        os.unlink(f"{place}{_BESIDE}")  # noqa: PTH108
     try:
-        os.unlink(f"{place}/{INDEX}")  # noqa: PTH108
-        for name in os.listdir(files):  # noqa: PTH208
-            os.unlink(f"{files}/{name}")  # noqa: PTH108
-        os.rmdir(files)  # noqa: PTH106
-        os.rmdir(place)  # noqa: PTH106
-    except OSError:  # there are folders within, or what a killed store left: look closer
-        shutil.rmtree(place)
+        os.unlink(place)  # noqa: PTH108
+    except FileNotFoundError:
+        return
+    except OSError:  # a folder: which error says so depends on the system
+        _remove_folder(place)
 
 
-def _names(index: dict[str, Any]) -> list[str]:
-    """Return the paths of an artifact under its place, the index last."""
-    return [*(f"{FILES}/{name}" for name in index["files"]), INDEX]
+def _remove_folder(folder: str) -> None:
+    """Remove a folder, an index in it first.
+
+    `rmtree` looks at everything twice and takes three times as long.
+    """
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda each: each.name != INDEX):
+            if entry.is_dir(follow_symlinks=False):
+                _remove_folder(entry.path)
+            else:
+                os.unlink(entry.path)  # noqa: PTH108
+    os.rmdir(folder)  # noqa: PTH106
+
+
+def _sources(content: Path) -> dict[str, Path]:
+    """Return the files of a local artifact by their paths on an object store, the index last."""
+    path = _index_path(content)
+    names = json.loads(path.read_bytes())["files"]
+    found = {f"{FILES}/{name}": content / name if content.is_dir() else content for name in names}
+    return {**found, INDEX: path}
 
 
 def _size(index: dict[str, Any]) -> int:

@@ -28,9 +28,19 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 from gristmill.core.errors import StoreError
 
-VALUE_FILE, TABLE_FILE = "value.json", "table.parquet"
+VALUE_FILE, TABLE_FILE, ARRAY_FILE = "value.json", "table.parquet", "array.npy"
 GROUP_INDEX, LIST_INDEX = "group.json", "list.json"
 """Which member of a group or a list is read by which codec, and from which folder."""
+
+
+_ONE_FILE = {
+    "json": VALUE_FILE,
+    "struct": VALUE_FILE,
+    "structs": VALUE_FILE,
+    "table": TABLE_FILE,
+    "array": ARRAY_FILE,
+}
+"""The file of those codecs whose values are always one."""
 
 
 @runtime_checkable
@@ -83,40 +93,54 @@ def encode(value: object, folder: Path) -> Encoded:
     return _encode_plain(value, folder)
 
 
-def decode(codec: str, folder: Path) -> object:
+def file_of(codec: str) -> str | None:
+    """Return the name of the one file of a codec's values; None if they may have others."""
+    return _ONE_FILE.get(codec.partition(":")[0])
+
+
+def file_in(content: Path, name: str) -> Path:
+    """Return a file of a stored value: one in its folder, or all that there is of it."""
+    return content / name if content.is_dir() else content
+
+
+def decode(codec: str, content: Path) -> object:
     """Read back what `encode` wrote.
+
+    Args:
+        codec: of the value.
+        content: the folder into which it was written, or its one file.
 
     Raises:
         StoreError: the codec is unknown, or names a class that is not to be loaded.
     """
     name, _, rest = codec.partition(":")
     if name == "json":
-        return decode_json((folder / VALUE_FILE).read_bytes())
+        return decode_json(file_in(content, VALUE_FILE).read_bytes())
     if name == "table":
         import polars as pl
 
-        return pl.read_parquet(folder / TABLE_FILE)
+        return pl.read_parquet(file_in(content, TABLE_FILE))
     if name == "array":
         import numpy as np
 
-        return np.load(folder / "array.npy", allow_pickle=False)
+        return np.load(file_in(content, ARRAY_FILE), allow_pickle=False)
     if name == "path":
-        return folder / rest
+        return content / rest
     if name == "group":
-        members = json.loads((folder / GROUP_INDEX).read_bytes())
-        return {key: decode(inner, folder / place) for key, (inner, place) in members.items()}
+        members = json.loads((content / GROUP_INDEX).read_bytes())
+        return {key: decode(inner, content / place) for key, (inner, place) in members.items()}
     if name == "list":
-        listed = json.loads((folder / LIST_INDEX).read_bytes())
-        return [decode(inner, folder / place) for inner, place in listed]
+        listed = json.loads((content / LIST_INDEX).read_bytes())
+        return [decode(inner, content / place) for inner, place in listed]
     if name in ("struct", "structs"):
         import msgspec
 
         kind = _class(rest) if name == "struct" else GenericAlias(list, (_class(rest),))
-        return msgspec.json.decode((folder / VALUE_FILE).read_bytes(), type=kind)
+        return msgspec.json.decode(file_in(content, VALUE_FILE).read_bytes(), type=kind)
     if name == "object":
-        loaded: object = _class(rest).load(folder)
+        loaded: object = _class(rest).load(content)
         return loaded
-    raise StoreError(f"unknown codec {codec!r}", where=str(folder))
+    raise StoreError(f"unknown codec {codec!r}", where=str(content))
 
 
 def codecs_within(codec: str, folder: Path) -> Iterator[str]:
@@ -223,7 +247,7 @@ def _encode_array(value: Any, folder: Path) -> Encoded:
     if array.dtype.hasobject:
         raise _unstorable(value, "its dtype is object")
     try:
-        np.save(folder / "array.npy", array, allow_pickle=False)
+        np.save(folder / ARRAY_FILE, array, allow_pickle=False)
     except OSError as error:
         if error.errno is not None:
             raise

@@ -18,7 +18,7 @@ import msgspec
 from gristmill.core.errors import UsageError
 from gristmill.core.fingerprint import fingerprint, fingerprint_file
 from gristmill.store.artifacts import index_of
-from gristmill.store.codecs import GROUP_INDEX, LIST_INDEX, TABLE_FILE, VALUE_FILE, is_json
+from gristmill.store.codecs import GROUP_INDEX, LIST_INDEX, TABLE_FILE, VALUE_FILE, file_in, is_json
 from gristmill.store.gathered import GATHERED, Gathered, Member, Members, read_gathered
 from gristmill.store.parcels import Parcel, pack, pack_files
 
@@ -79,7 +79,7 @@ def elements_of(log: RunLog, digest: str, rows: int | None = None) -> Elements:
     match codec:
         case "json" | "structs":
             inner = "json" if codec == "json" else f"struct:{rest}"
-            found = _of_json(json.loads((folder / VALUE_FILE).read_bytes()), inner)
+            found = _of_json(json.loads(file_in(folder, VALUE_FILE).read_bytes()), inner)
         case "list":
             listed = json.loads((folder / LIST_INDEX).read_bytes())
             places = [(str(at), inner, place) for at, (inner, place) in enumerate(listed)]
@@ -93,7 +93,7 @@ def elements_of(log: RunLog, digest: str, rows: int | None = None) -> Elements:
         case "path" if (folder / rest).is_dir():
             found = Elements([_at_path(path) for path in sorted((folder / rest).iterdir())])
         case "table":
-            found = Elements(list(_rows_of(folder / TABLE_FILE, rows or PART_ROWS)))
+            found = Elements(list(_rows_of(file_in(folder, TABLE_FILE), rows or PART_ROWS)))
         case _:
             found = None
     if found is None:

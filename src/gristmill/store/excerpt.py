@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Table, insert, select
 
 from gristmill.core.errors import StoreError
 from gristmill.store import tables
-from gristmill.store.artifacts import LocalArtifacts, check_files
+from gristmill.store.codecs import file_of
 from gristmill.store.enclosures import Enclosure, enclosures_of
 from gristmill.store.gathered import GATHERED, read_gathered
 from gristmill.store.lineage import ancestors
@@ -108,15 +110,21 @@ def _members(log: RunLog, digests: Iterable[str]) -> set[str]:
 
 def _copy_artifact(log: RunLog, digest: str, target: Project) -> int:
     """Copy one artifact and return its bytes."""
-    source = log.files(digest).parent
-    store = target.artifacts
-    if not isinstance(store, LocalArtifacts):
-        raise StoreError("expected a project that keeps artifacts in its folder")
-    place = store.place(digest)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(source, place)
-    check_files(place, digest)
-    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+    content, codec = log.files(digest), log.artifact(digest).codec
+    with tempfile.TemporaryDirectory(dir=target.root, prefix=".") as name:
+        copy = Path(name)
+        if content.is_dir():
+            shutil.copytree(content, copy, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(content, copy / str(file_of(codec)))
+        copied, bytes_ = target.artifacts.put(copy, codec)
+    if copied != digest:
+        raise StoreError(
+            f"artifact {digest[:12]} changed while it was copied",
+            where=str(content),
+            fix="export again",
+        )
+    return bytes_
 
 
 def _copy_records(

@@ -60,7 +60,7 @@ class Members:
     """Reads members. What a pack or folder was checked for once is not checked again.
 
     Args:
-        files: gives the checked folder of an artifact.
+        files: gives the checked content of an artifact.
     """
 
     def __init__(self, files: Callable[[str], Path]) -> None:

@@ -82,8 +82,5 @@ def list_artifacts(
 
 
 def _results_of(step: str) -> Select[Any]:
-    return (
-        select(links.c.artifact)
-        .join(executions, executions.c.id == links.c.execution)
-        .where((executions.c.step == step) & (links.c.role == "output"))
-    )
+    made = select(executions.c.id).where(executions.c.step == step)
+    return select(links.c.artifact).where(links.c.execution.in_(made) & (links.c.role == "output"))

@@ -14,6 +14,7 @@ from gristmill.store.codecs import (
     decode_json,
     encode,
     encode_json,
+    file_of,
     is_json,
 )
 
@@ -72,7 +73,10 @@ def pack(value: object) -> tuple[Parcel, Encoded]:
         return pack_files(folder, encoded.codec), encoded
 
 
-def pack_files(folder: Path, codec: str) -> Parcel:
-    """Return the files of a stored value as a parcel."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return Parcel(codec, {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths})
+def pack_files(content: Path, codec: str) -> Parcel:
+    """Return a stored value, its folder or its one file, as a parcel."""
+    if content.is_file():
+        return Parcel(codec, {str(file_of(codec)): content.read_bytes()})
+    paths = [path for path in sorted(content.rglob("*")) if path.is_file()]
+    files = {path.relative_to(content).as_posix(): path.read_bytes() for path in paths}
+    return Parcel(codec, files)

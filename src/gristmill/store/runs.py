@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, insert, select, update
 
 from gristmill.core.atomic import naming
 from gristmill.core.errors import UsageError
-from gristmill.store.artifacts import check_files
+from gristmill.store.artifacts import check_content
 from gristmill.store.codecs import Encoded, class_of, codecs_within, decode, encode
 from gristmill.store.database import among, insert_into, plain_rows
 from gristmill.store.gathered import GATHERED, Members, read_gathered
@@ -142,20 +142,20 @@ class RunLog:
             StoreError: the artifact is gone or damaged.
         """
         artifact = self.artifact(digest)
-        folder = self.files(artifact.digest)
+        content = self.files(artifact.digest)
         if artifact.codec == GATHERED:
-            return Members(self.files).all_of(read_gathered(folder))
-        return decode(artifact.codec, folder)
+            return Members(self.files).all_of(read_gathered(content))
+        return decode(artifact.codec, content)
 
     def files(self, digest: str) -> Path:
-        """Return the folder of an artifact's files, which have been checked.
+        """Return an artifact's one file, or the folder of its files, which have been checked.
 
         Raises:
             StoreError: the artifact is gone or damaged.
         """
-        folder = self.project.artifacts.get(digest)
-        check_files(folder.parent, digest)
-        return folder
+        content = self.project.artifacts.get(digest)
+        check_content(content, digest)
+        return content
 
     def artifact(self, prefix: str) -> Artifact:
         """Find an artifact by its digest or the first digits of it.
