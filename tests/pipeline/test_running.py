@@ -248,6 +248,25 @@ def test_a_shut_gate_blocks_what_depends_on_it_and_says_why(user: Any, statuses:
     assert statuses(opened) == {"gate": "done", "deploy": "done"}
 
 
+def test_a_step_that_is_not_gated_puts_on_record_what_a_shut_gate_said(
+    user: Any, statuses: Shown
+) -> None:
+    user.write(
+        pipeline="from gristmill import step\nfrom gristmill.pipeline import Verdict\n"
+        "@step\ndef gate():\n    return Verdict('hold', ['not better'], 'm')\n"
+        "@step(gated=False)\ndef noted(gate):\n    return gate.verdict\n"
+        "@step\ndef deploy(gate, noted):\n    return 1\n"
+    )
+    for ran in ("done", "cached"):
+        result = user.run()
+        assert statuses(result) == {"gate": ran, "noted": ran, "deploy": "blocked"}
+        assert result.load("noted") == "hold"
+        assert isinstance(result.error, GateError)
+        assert str(result.error) == "step 'noted': gate said hold; not better"
+    only = user.run(targets=["noted"])
+    assert isinstance(only.error, GateError)
+
+
 def test_a_step_sees_its_inputs_as_stored_so_changing_them_changes_nothing(user: Any) -> None:
     user.write(
         pipeline="from gristmill import step\n@step\ndef one():\n    return [1]\n"

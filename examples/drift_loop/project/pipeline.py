@@ -143,9 +143,9 @@ def gate(parts: dict[str, pl.DataFrame], candidate: Bundle) -> Verdict:
 # 5. Release: registered, rehearsed in a server of its own, and live ----------------------------
 
 
-@step
+@step(gated=False)
 def released(candidate: Bundle, gate: Verdict) -> Decision:
-    """From now on the candidate answers."""
+    """On record, whatever the gate says; if it says so, the candidate answers from now on."""
     decision = release(candidate, gate, NAME)
     say(f"{NAME} version {decision.version}: {decision.verdict}")
     return decision

@@ -132,9 +132,13 @@ class Progression(Closing):
 
     def _decide(self, step: AnyStep) -> _Visit | None:
         """Return the visit of a step that has to run; record why one does not."""
-        reason = self._obstacle(step)
+        missing, shut = self._missing(step), self._shut_gate(step)
+        if missing is None and shut is not None and self.result.error is None:
+            told = "; ".join([shut, *self._said(step)])
+            self.result.error = GateError(told, where=f"step {step.name!r}")
+        reason = missing or (shut if step.gated else None)
         if reason is not None:
-            self._blocked(step, reason)
+            self.record.add(self._blank(step, "blocked", reason))
             return None
         inputs = self._inputs(step)
         classes = self.log.classes(inputs.values())
@@ -154,24 +158,25 @@ class Progression(Closing):
         found = {need: self.result.of(need) for need in step.needs}
         return {need: execution.output or "" for need, execution in found.items() if execution}
 
-    def _obstacle(self, step: AnyStep) -> str | None:
-        """Say why a step may not run: a need without a result, or a gate that is shut."""
+    def _missing(self, step: AnyStep) -> str | None:
+        """Name a need that has no result, or say what kept it from having one."""
         for need in step.needs:
             earlier = self.result.of(need)
             if earlier is None or earlier.output is None:
                 status = earlier.status if earlier else "has not run"
                 return earlier.why if earlier and status == "blocked" else f"{need} {status}"
-            verdict = self.result.verdicts.get(earlier.output, "promote")
+        return None
+
+    def _shut_gate(self, step: AnyStep) -> str | None:
+        """Say which gate among a step's needs is shut."""
+        for need in step.needs:
+            earlier = self.result.of(need)
+            output = None if earlier is None else earlier.output
+            verdict = self.result.verdicts.get(output or "", "promote")
             if verdict != "promote":
                 gate = need if need.startswith("gate") else f"gate {need}"
                 return f"{gate} said {verdict}"
         return None
-
-    def _blocked(self, step: AnyStep, reason: str) -> None:
-        self.record.add(self._blank(step, "blocked", reason))
-        if reason.startswith("gate") and self.result.error is None:
-            told = "; ".join([reason, *self._said(step)])
-            self.result.error = GateError(told, where=f"step {step.name!r}")
 
     def _said(self, step: AnyStep) -> list[str]:
         """Return the reasons of the gates that keep a step from running."""

@@ -34,6 +34,7 @@ class Step(Generic[P, R]):
         retries: how often it is tried again after an error that may pass.
         backoff: seconds, at most, before it is tried the second time.
         timeout: seconds that one try may take; None for any.
+        gated: whether a shut gate among its needs blocks it.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class Step(Generic[P, R]):
         retries: int = 0,
         backoff: str | float = 1.0,
         timeout: str | float | None = None,
+        gated: bool = True,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.name = name or function.__name__
         self.retries, self.backoff = retries, parse_seconds(backoff)
         self.timeout = None if timeout is None else parse_seconds(timeout)
+        self.gated = gated
         self.each, self.rows, self.element = each if isinstance(each, str) else "", rows, ""
         self.whole, self.settings = _split_parameters(function, self.name)
         self._check_limits()
@@ -100,6 +103,7 @@ def step(
     retries: int = 0,
     backoff: str | float = 1.0,
     timeout: str | float | None = None,
+    gated: bool = True,
 ) -> Callable[[Callable[P, R]], Step[P, R]]: ...
 
 
@@ -113,6 +117,7 @@ def step(
     retries: int = 0,
     backoff: str | float = 1.0,
     timeout: str | float | None = None,
+    gated: bool = True,
 ) -> Any:
     """Mark a function as a step of the pipeline that its file describes.
 
@@ -135,6 +140,8 @@ def step(
         backoff: the longest wait before the second try; twice as long before each further one, and
             5 minutes at most.
         timeout: how long one try may take, as `"10m"` or seconds.
+        gated: whether it is blocked where a gate that it takes did not say `promote`. False is for
+            a step that puts on record what the gate said, whatever that is, as `release` does.
 
     Raises:
         UsageError: the signature has `*args` or `**kwargs`, which name no step, or no parameter for
@@ -142,7 +149,10 @@ def step(
     """
 
     def made(function: Callable[..., Any]) -> Step[..., Any]:
-        return Step(function, name, each, rows, retries=retries, backoff=backoff, timeout=timeout)
+        return Step(
+            function, name, each, rows,
+            retries=retries, backoff=backoff, timeout=timeout, gated=gated,
+        )  # fmt: skip
 
     return made if function is None else made(function)
 

@@ -58,6 +58,13 @@ def test_the_cool_down_counts_from_the_end() -> None:
     assert triggered([DRIFT], history, PLAN, NOW + 3600 + DAY).kind == "retrain"
 
 
+def test_what_a_wrong_clock_wrote_does_not_hold_retrainings_back() -> None:
+    ahead = attempt("kept", NOW + 30 * DAY, DRIFT)
+    assert triggered([DRIFT], ahead, PLAN, NOW).kind == "retrain"
+    both = [*ahead, *attempt("promoted", NOW, DRIFT)]
+    assert triggered([DRIFT], both, PLAN, NOW + DAY).kind == "wait"
+
+
 def test_what_came_to_nothing_waits_twice_as_long_each_time_unless_it_is_new() -> None:
     history = attempt("kept", NOW, DRIFT)
     end = NOW + 3600

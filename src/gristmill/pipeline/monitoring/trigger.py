@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _Key = tuple[str, str | None]
 """Code and column of a finding."""
+_CLOCKS_DIFFER = 3600.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ def triggered(
 
     Args:
         findings: what was found.
-        history: the log of the model, oldest first; lines of retrainings suffice.
+        history: the log of the model, oldest first; lines of retrainings suffice. Those of more
+            than an hour ahead were written by a clock that was wrong and do not count: else
+            nothing would be retrained until that time comes.
         plan: what calls for a retraining, and how often there may be one.
         now: seconds since 1970.
         under_way: whether a retraining is running.
@@ -70,6 +73,7 @@ def triggered(
     if not calling:
         return Action("none", ["nothing calls for a retraining"])
     named = ", ".join(dict.fromkeys(_named(each) for each in calling))
+    history = [each for each in history if each.at <= now + _CLOCKS_DIFFER]
     if plan.on_drift == "tell":
         return Action("none", [f'{named}: told, as on_drift is "tell"'], calling)
     against = (
