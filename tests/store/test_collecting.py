@@ -103,12 +103,18 @@ def test_what_a_killed_store_left_half_written_goes(project) -> None:
     os.utime(half, (OLD, OLD))
     draft = project.work_folder("drafts") / "tmp1"
     draft.mkdir()
+    on_its_way, recent = (half.parent / f".{half.name}.{each}.tmp" for each in ("0a", "0b"))
+    on_its_way.touch()
+    recent.touch()
     os.utime(draft, (OLD, OLD))
+    os.utime(on_its_way, (OLD, OLD))
     found = collect(project)
     assert set(found.artifacts) == {half.name}
-    assert found.leftovers == [draft]
+    assert found.leftovers == [draft, on_its_way]
     assert not half.exists()
     assert not draft.exists()
+    assert not on_its_way.exists()
+    assert recent.exists()
 
 
 def test_nothing_is_collected_while_a_run_goes_on(project) -> None:

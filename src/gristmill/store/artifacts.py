@@ -53,6 +53,9 @@ class Artifacts(Protocol):
     def stored(self) -> Iterator[Stored]:
         """Yield every artifact that is there, whole or not."""
 
+    def drafts(self) -> Iterator[Path]:
+        """Yield what is being written on this machine, or was when its writer was killed."""
+
     def remove(self, digests: Sequence[str]) -> None:
         """Remove artifacts: nobody may need them any more."""
 
@@ -196,6 +199,10 @@ class LocalArtifacts:
                         written[digest] = entry.stat().st_mtime
             yield from map(Stored, written.keys(), written.values())
 
+    def drafts(self) -> Iterator[Path]:
+        """See `Artifacts`."""
+        return self.root.glob("??/.*") if self.root.is_dir() else iter(())
+
     def remove(self, digests: Sequence[str]) -> None:
         """See `Artifacts`; the index goes first: what a kill leaves of one is no artifact.
 
@@ -289,6 +296,10 @@ class RemoteArtifacts:
             for entry in entries:
                 digest = entry["name"].rstrip("/").rpartition("/")[2]
                 yield Stored(digest, self._written(digest))
+
+    def drafts(self) -> Iterator[Path]:
+        """See `Artifacts`."""
+        return self.copies.drafts()
 
     def remove(self, digests: Sequence[str]) -> None:
         """See `Artifacts`; the local copies go, too."""

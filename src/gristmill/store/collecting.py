@@ -201,15 +201,26 @@ def _leftovers(project: Project, now: float) -> Iterator[Path]:
 
     The work folders of steps stay: a killed training goes on from there.
     """
-    drafts = project.home / "work" / "drafts"
-    for path in drafts.iterdir() if drafts.is_dir() else ():
-        if path.stat().st_mtime < now - _FRESH_SECONDS:
+    work, locks = project.home / "work", project.home / "locks"
+    for path in (*_within(work / "drafts"), *project.artifacts.drafts()):
+        if _is_older(path, now - _FRESH_SECONDS):
             yield path
-    printed = project.home / "work" / "output"
-    for path in printed.iterdir() if printed.is_dir() else ():
-        if path.stat().st_mtime < now - _DAY and not project.is_locked(f"run-{path.name}"):
+    for path in _within(work / "output"):
+        if _is_older(path, now - _DAY) and not project.is_locked(f"run-{path.name}"):
             yield path
-    locks = project.home / "locks"
-    for path in locks.glob("step-*") if locks.is_dir() else ():
-        if path.stat().st_mtime < now - _DAY and not project.is_locked(path.name):
+    for path in _within(locks):
+        is_of_a_step = path.name.startswith("step-")
+        if is_of_a_step and _is_older(path, now - _DAY) and not project.is_locked(path.name):
             yield path
+
+
+def _within(folder: Path) -> Iterator[Path]:
+    return folder.iterdir() if folder.is_dir() else iter(())
+
+
+def _is_older(path: Path, moment: float) -> bool:
+    """Say whether a path was last written before a moment; not if it has just gone."""
+    try:
+        return path.stat().st_mtime < moment
+    except FileNotFoundError:
+        return False
