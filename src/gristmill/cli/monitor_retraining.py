@@ -8,6 +8,7 @@ that it holds all the while.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import msgspec
@@ -32,4 +33,7 @@ def main(lock: int, order: bytes) -> int:
 
 
 if __name__ == "__main__":
+    # A shell that starts `gristmill monitor &` has it and its children ignore SIGINT, which is how
+    # this one is asked to stop.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main(int(sys.argv[1]), sys.stdin.buffer.read()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import polars as pl
 import pytest
 from tests.pipeline.monitoring.conftest import DAY, NOW, PIPELINE, all_columns, rows
@@ -125,6 +127,7 @@ def under_way(drifting):
     log = Monitorings(drifting.project)
     with drifting.project.lock(LOCK, wait=False) as lock:
         log.add("spam", "retrain", ["drift"], version=1, at=NOW)
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as where a shell began it with &
         process = begin(
             Order(
                 root=str(root), model="spam", alias="champion", version=1, ahead=0.0,
@@ -132,6 +135,7 @@ def under_way(drifting):
             ),
             lock,
         )  # fmt: skip
+        signal.signal(signal.SIGINT, before)
     while not (root / "reading").exists():
         assert process.poll() is None
         sleep(0.02)
