@@ -95,7 +95,7 @@ def test_a_lost_node(wide, jobs, tmp_path, ray_cluster, third_node, wait_until):
     wait_until(lambda: len(wide.nodes()) == 2)
 
 
-def test_large_results_of_a_lost_node(wide, jobs, tmp_path, ray_cluster, third_node):
+def test_large_results_of_a_lost_node(wide, jobs, tmp_path, ray_cluster, third_node, wait_until):
     """They lie in the store of the node that made them until it is their turn, or made again."""
     lost = third_node.node_id
     results = wide.map(jobs.large_together, [(tmp_path, i, 6) for i in range(1, 9)])
@@ -105,6 +105,7 @@ def test_large_results_of_a_lost_node(wide, jobs, tmp_path, ray_cluster, third_n
     ray_cluster.remove_node(third_node, allow_graceful=False)
     assert [int(each[0]) for each in results] == list(range(2, 9))
     assert all(len(begun(tmp_path, i)) > 1 for i in there)
+    wait_until(lambda: len(wide.nodes()) == 2)  # before others are placed on it
 
 
 def test_an_actor_that_dies(engine, jobs):

@@ -208,16 +208,16 @@ def _dies_over_nine(parts: list[FilePart]) -> list[int]:
 
 
 def test_of_a_run_that_kills_its_workers_only_one_part_is_left_out(tmp_path: Path) -> None:
-    pl.DataFrame({"n": range(100)}).write_parquet(path := tmp_path / "n.parquet")
+    pl.DataFrame({"n": range(320)}).write_parquet(path := tmp_path / "n.parquet")
     failed = FailedParts("skip")
     with LocalProcesses(1) as engine:
-        # Behind so many workers a run is of two parts.
+        # Behind so many workers a run of so many parts is of two.
         engine.parallelism = 17
         found = list(map_runs(engine, _dies_over_nine, open_stream(path), 5, failed))
     assert [state for state, *_ in found] == [
-        *([n, n + 1] for n in range(0, 8, 2)), [8], None, *([n, n + 1] for n in range(10, 20, 2))
+        *([n, n + 1] for n in range(0, 8, 2)), [8], None, *([n, n + 1] for n in range(10, 64, 2))
     ]  # fmt: skip
-    assert [parts for _, parts, _ in found] == [2] * 4 + [1, 1] + [2] * 5
+    assert [parts for _, parts, _ in found] == [2] * 4 + [1, 1] + [2] * 27
     (left_out,) = failed.skipped
     assert left_out.where.endswith("n.parquet, rows 45 to 50")
     assert "SIGKILL" in left_out.reason
