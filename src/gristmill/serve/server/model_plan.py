@@ -130,7 +130,7 @@ class ModelPlan(AtTheDoor, frozen=True, kw_only=True, forbid_unknown_fields=True
     registry: str = ""
     alias: str = CHAMPION
     project: str = "."
-    every: Duration = 0.5
+    every: Duration = 0.25
     hidden: bool = False
     replicas: int | None = None
     threads: int | None = None
