@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +125,11 @@ class StepCall:
         for file in undeclared_files(opened, self.log.project.root, key.settings):
             say(f"note: it has read {file}, which no setting names: a change of it is not seen")
         artifact = self._kept(value)
-        shutil.rmtree(folder, ignore_errors=True)
+        # Moved away first: a kill in the middle must not leave half of it to the next try.
+        gone = self.log.project.work_folder("drafts") / f"{key.digest}.{secrets.token_hex(6)}"
+        with suppress(FileNotFoundError):  # the step has removed it itself
+            folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
         return artifact
 
     def _input(self, name: str, digest: str) -> object:
