@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gristmill.cli.model_options import in_place_of
-from gristmill.cli.output import HELP, emit, json_option, say
-from gristmill.cli.validate_output import say_folded
+from gristmill.cli.output import HELP, emit, json_option, say, say_folded
 from gristmill.core.moments import format_moment
 
 if TYPE_CHECKING:

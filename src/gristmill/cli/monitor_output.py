@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gristmill.cli.output import say
-from gristmill.cli.validate_output import say_folded, show_report
+from gristmill.cli.output import say, say_folded
+from gristmill.cli.validate_output import show_report
 from gristmill.core.moments import format_moment
 from gristmill.core.quantities import format_count
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 from typing import Any, TypeVar
 
 import click
@@ -26,6 +27,12 @@ def json_option(function: F) -> F:
 def say(text: str = "") -> None:
     """Print one line to standard output."""
     click.echo(text)
+
+
+def say_folded(text: str, indent: int = 2) -> None:
+    """Print a text on lines as long as the terminal is wide, the later ones indented."""
+    for line in wrap(text, terminal_width(), subsequent_indent=" " * indent):
+        say(line)
 
 
 def emit(payload: object, as_json: bool, show: Callable[[], None]) -> None:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gristmill.cli.output import HELP, emit, json_option, say
+from gristmill.cli.output import HELP, emit, json_option, say, say_folded
 from gristmill.cli.validate_options import FILE, PLACE, SCHEMA_FILE
-from gristmill.cli.validate_output import say_folded
 from gristmill.core.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gristmill.cli.output import HELP, emit, json_option, say
+from gristmill.cli.output import HELP, emit, json_option, say, say_folded
 from gristmill.cli.validate_options import environment_option, schema_option
-from gristmill.cli.validate_output import say_folded
 from gristmill.core.errors import FindingsError, UsageError
 
 if TYPE_CHECKING:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from gristmill.cli.output import plain_terminal, say, terminal_width
+from gristmill.cli.output import plain_terminal, say, say_folded, terminal_width
 
 if TYPE_CHECKING:
     from gristmill.data.stream import TableStream
@@ -27,12 +26,6 @@ def say_notes(notes: Sequence[str]) -> None:
     """Print notes, folded to the terminal."""
     for note in notes:
         say_folded(f"note: {note}")
-
-
-def say_folded(text: str, indent: int = 2) -> None:
-    """Print a text on lines as long as the terminal is wide, the later ones indented."""
-    for line in wrap(text, terminal_width(), subsequent_indent=" " * indent):
-        say(line)
 
 
 def show_report(report: Report, saved_as: Path | None = None) -> None:

@@ -132,11 +132,12 @@ class Progression(Closing):
 
     def _decide(self, step: AnyStep) -> _Visit | None:
         """Return the visit of a step that has to run; record why one does not."""
-        missing, shut = self._missing(step), self._shut_gate(step)
-        if missing is None and shut is not None and self.result.error is None:
-            told = "; ".join([shut, *self._said(step)])
+        missing, gates = self._missing(step), self._shut_gates(step)
+        if gates and missing is None and self.result.error is None:
+            reasons = [reason for _, given in gates for reason in given]
+            told = "; ".join([gates[0][0], *reasons])
             self.result.error = GateError(told, where=f"step {step.name!r}")
-        reason = missing or (shut if step.gated else None)
+        reason = missing or (gates[0][0] if gates and step.gated else None)
         if reason is not None:
             self.record.add(self._blank(step, "blocked", reason))
             return None
@@ -167,27 +168,16 @@ class Progression(Closing):
                 return earlier.why if earlier and status == "blocked" else f"{need} {status}"
         return None
 
-    def _shut_gate(self, step: AnyStep) -> str | None:
-        """Say which gate among a step's needs is shut."""
-        for need in step.needs:
-            earlier = self.result.of(need)
-            output = None if earlier is None else earlier.output
-            verdict = self.result.verdicts.get(output or "", "promote")
+    def _shut_gates(self, step: AnyStep) -> list[tuple[str, list[str]]]:
+        """Say which gates among a step's needs are shut, each with its reasons."""
+        found = []
+        for need, output in self._inputs(step).items():
+            verdict = self.result.verdicts.get(output, "promote")
             if verdict != "promote":
                 gate = need if need.startswith("gate") else f"gate {need}"
-                return f"{gate} said {verdict}"
-        return None
-
-    def _said(self, step: AnyStep) -> list[str]:
-        """Return the reasons of the gates that keep a step from running."""
-        given = [self.result.of(need) for need in step.needs]
-        outputs = [each.output for each in given if each is not None and each.output]
-        return [
-            reason
-            for output in outputs
-            if self.result.verdicts.get(output, "promote") != "promote"
-            for reason in self.log.artifact(output).summary.get("reasons", [])
-        ]
+                reasons = self.log.artifact(output).summary.get("reasons", [])
+                found.append((f"{gate} said {verdict}", reasons))
+        return found
 
     def _start(self, visit: _Visit) -> None:
         visit.started = visit.deadline = None

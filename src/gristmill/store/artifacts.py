@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 from gristmill.core.atomic import atomic_file, atomic_folder, write_atomic
 from gristmill.core.errors import StoreError, UsageError
 from gristmill.core.fingerprint import fingerprint, fingerprint_file
-from gristmill.store.codecs import file_of
+from gristmill.store.codecs import file_of, files_of
 
 INDEX = "artifact.json"
 FILES = "files"
@@ -92,12 +92,10 @@ def shared_url(location: str) -> str:
 
 def index_of(content: Path, codec: str) -> dict[str, Any]:
     """Describe a folder, or the one file of a codec: each file's SHA-256 (32 hex digits), bytes."""
-    if content.is_file():
-        paths = {str(file_of(codec)): content}
-    else:
-        found = (path for path in sorted(content.rglob("*")) if path.is_file())
-        paths = {path.relative_to(content).as_posix(): path for path in found}
-    files = {name: [fingerprint_file(path), path.stat().st_size] for name, path in paths.items()}
+    files = {
+        name: [fingerprint_file(path), path.stat().st_size]
+        for name, path in files_of(content, codec).items()
+    }
     return {"codec": codec, "files": files}
 
 

@@ -98,6 +98,14 @@ def file_of(codec: str) -> str | None:
     return _ONE_FILE.get(codec.partition(":")[0])
 
 
+def files_of(content: Path, codec: str) -> dict[str, Path]:
+    """Return the files of a stored value, in its folder or the one that it is, by their names."""
+    if content.is_file():
+        return {str(file_of(codec)): content}
+    found = (path for path in sorted(content.rglob("*")) if path.is_file())
+    return {path.relative_to(content).as_posix(): path for path in found}
+
+
 def file_in(content: Path, name: str) -> Path:
     """Return a file of a stored value: one in its folder, or all that there is of it."""
     return content / name if content.is_dir() else content

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Table, insert, select
 
 from gristmill.core.errors import StoreError
 from gristmill.store import tables
-from gristmill.store.codecs import file_of
+from gristmill.store.codecs import files_of
 from gristmill.store.enclosures import Enclosure, enclosures_of
 from gristmill.store.gathered import GATHERED, read_gathered
 from gristmill.store.lineage import ancestors
@@ -113,10 +113,9 @@ def _copy_artifact(log: RunLog, digest: str, target: Project) -> int:
     content, codec = log.files(digest), log.artifact(digest).codec
     with tempfile.TemporaryDirectory(dir=target.root, prefix=".") as name:
         copy = Path(name)
-        if content.is_dir():
-            shutil.copytree(content, copy, dirs_exist_ok=True)
-        else:
-            shutil.copyfile(content, copy / str(file_of(codec)))
+        for file, path in files_of(content, codec).items():
+            (copy / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy / file)
         copied, bytes_ = target.artifacts.put(copy, codec)
     if copied != digest:
         raise StoreError(

@@ -14,7 +14,7 @@ from gristmill.store.codecs import (
     decode_json,
     encode,
     encode_json,
-    file_of,
+    files_of,
     is_json,
 )
 
@@ -75,8 +75,5 @@ def pack(value: object) -> tuple[Parcel, Encoded]:
 
 def pack_files(content: Path, codec: str) -> Parcel:
     """Return a stored value, its folder or its one file, as a parcel."""
-    if content.is_file():
-        return Parcel(codec, {str(file_of(codec)): content.read_bytes()})
-    paths = [path for path in sorted(content.rglob("*")) if path.is_file()]
-    files = {path.relative_to(content).as_posix(): path.read_bytes() for path in paths}
-    return Parcel(codec, files)
+    paths = files_of(content, codec)
+    return Parcel(codec, {name: path.read_bytes() for name, path in paths.items()})

@@ -156,8 +156,9 @@ class Registry:
         Raises:
             UsageError: there is no such model, or the alias never named another version.
         """
-        if model not in self.models():
-            raise _no_model(model, self.models())
+        known = self.models()
+        if model not in known:
+            raise _no_model(model, known)
         with self._database.write() as connection:
             log = _locked_log(connection, model)
             now, target = named_at(log).get(alias), earlier_version(log, alias)

@@ -15,8 +15,8 @@ from gristmill.serve.scheduling.bounds import Bounds
 
 @pytest.fixture
 def make_engine():
-    def make(*replicas, on_batch=None, **bounds):
-        return Engine(replicas, Bounds(**bounds), on_batch=on_batch)
+    def make(*replicas, on_batch=None, clock=time.monotonic, **bounds):
+        return Engine(replicas, Bounds(**bounds), clock=clock, on_batch=on_batch)
 
     return make
 
@@ -126,11 +126,11 @@ def test_the_bytes_of_a_long_queue_are_bounded(make_engine, held, rows, turns):
 
 def test_a_late_answer_is_given_and_counted(make_engine, held, rows, turns):
     async def run():
-        replica = held()
-        engine = make_engine(replica)
-        future = engine.submit(asked(rows(2), 0.001))
+        replica, now = held(), time.monotonic()
+        engine = make_engine(replica, clock=lambda: now)
+        future = engine.submit(asked(rows(2), 1.0))
         await turns()
-        await asyncio.sleep(0.002)
+        now += 60.0
         replica.release()
         await engine.close()
         return (await future)["y"].tolist(), engine.tally.late
