@@ -96,6 +96,16 @@ def test_a_scale_that_is_no_unit_is_a_drift() -> None:
     assert codes(compared(lambda f: f.with_columns(pl.col("fare") * 1.37))) == [("drift", "fare")]
 
 
+@pytest.mark.parametrize(("old", "new"), [(10.0, 11.0), (0.5, -0.5)])
+@pytest.mark.parametrize("rows", [300, 5000])
+def test_a_rise_of_a_deviation_is_no_other_unit(old: float, new: float, rows: int) -> None:
+    """Though a tenth more is nearly yards for metres, and a fall through 0 the other sign."""
+    rng = np.random.default_rng(0)
+    one, two = (pl.DataFrame({"x": rng.normal(mean, 1, rows)}) for mean in (old, new))
+    found = compare(profile(one), profile(two), specs(one), TableSpec())
+    assert codes(found) == [("drift", "x")]
+
+
 def test_swapped_columns_name_each_other() -> None:
     found = compared(lambda f: f.rename({"miles": "fare", "fare": "miles"}))
     assert codes(found) == [("swapped_columns", "miles"), ("swapped_columns", "fare")]

@@ -28,11 +28,11 @@ class Conversion(msgspec.Struct, frozen=True):
     offset: float = 0.0
 
 
+# None near 1: yards for metres could not be told from prices that rose by 9 %.
 _FACTORS = {
     "miles to kilometres": 1.609344,
     "miles to metres": 1609.344,
     "feet to metres": 0.3048,
-    "yards to metres": 0.9144,
     "inches to centimetres": 2.54,
     "inches to millimetres": 25.4,
     "feet to inches": 12.0,
@@ -62,6 +62,7 @@ _SAME = Conversion("as it was", 1.0)
 _MATTERS = 0.1
 _NEAR = 0.25
 _BETTER = 0.5
+_FAR = 4.0
 _MIN_ROWS = 30
 _MIN_DISTINCT = 10
 
@@ -83,7 +84,7 @@ def unit_change(pair: Pair, level: float) -> Shift | None:
     if not fits:
         return None
     left, best = min(fits, key=lambda fit: fit[0] or 0.0)
-    if left is None or left > _BETTER * raw:
+    if left is None or left > _BETTER * min(raw, _after_a_rise(before, after)):
         return None
     unit = f", expected {pair.spec.unit}" if pair.spec.unit else ""
     message = (
@@ -118,6 +119,19 @@ def _left(before: Numbers, after: Numbers, one: Conversion, level: float) -> flo
     error = 4 * bins * (before.quantiles.rank_error + after.quantiles.rank_error)
     left = _distance_after(before, after, one)
     return left if left <= max(floor(bins, before.n, after.n, error, level), _MATTERS) else None
+
+
+def _after_a_rise(before: Numbers, after: Numbers) -> float:
+    """Return the distance that is left if all values rose or fell by as much as the median.
+
+    A rise of one deviation can look like another sign or scale, and is commoner. One that goes
+    further than distributions drift explains nothing: it is as if it left them disjoint.
+    """
+    old, new = (side.quantiles.quantiles([0.25, 0.5, 0.75]) for side in (before, after))
+    rise = float(new[1] - old[1])
+    if abs(rise) > _FAR * float(max(old[2] - old[0], new[2] - new[0])):
+        return 1.0
+    return _distance_after(before, after, Conversion("risen", 1.0, rise))
 
 
 def _distance_after(before: Numbers, after: Numbers, one: Conversion) -> float:
