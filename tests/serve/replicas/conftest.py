@@ -17,6 +17,14 @@ from gristmill.serve.replicas.replica_set import ReplicaSet
 from gristmill.serve.runners.rows import Rows
 
 PATIENCE_SECONDS = 60.0
+PATIENT = Care(
+    least=PATIENCE_SECONDS,
+    most=PATIENCE_SECONDS,
+    pong=PATIENCE_SECONDS,
+    first_pause=0.02,
+    homeless=PATIENCE_SECONDS,
+)
+"""A healthy process on a busy machine is never taken for a hung one."""
 
 MODELS = '''
 import ctypes
@@ -146,6 +154,12 @@ def nursery(models_path, run):
     run(close())
 
 
+@pytest.fixture(autouse=True)
+def why_it_ended_is_waited_for(monkeypatch):
+    """The nursery tells what a process died of, however late."""
+    monkeypatch.setattr("gristmill.serve.replicas.remote_replica._REASON_SECONDS", PATIENCE_SECONDS)
+
+
 @pytest.fixture
 def model(tmp_path):
     """A folder that can be opened: `model(name, fingerprint)` makes and changes it."""
@@ -164,7 +178,7 @@ def started(run, nursery, model):
     sets = []
 
     async def start(count, *, opener="odd_models:doubler", source=None, **options):
-        options.setdefault("care", Care(least=30.0, first_pause=0.02))
+        options.setdefault("care", PATIENT)
         found = await ReplicaSet.start(
             source or model(), count, opener=opener, nursery=nursery, **options
         )

@@ -54,7 +54,7 @@ def server(tmp_path, models_path, model):
 
 
 def all_gone(pids, is_gone):
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         if all(is_gone(pid) for pid in pids):
             return True

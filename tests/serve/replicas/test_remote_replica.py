@@ -14,7 +14,8 @@ from gristmill.serve.replicas.remote_replica import RemoteReplica
 from gristmill.serve.replicas.task import Task
 from gristmill.serve.runners.rows import Ragged, Rows
 
-CARE = Care(least=0.3, slack=1.0, most=0.3, ping=0.05, pong=0.2, opening=20.0)
+CARE = Care(least=0.3, slack=1.0, most=0.3, ping=0.05, pong=0.2)
+PATIENT = Care(least=60.0, most=60.0, ping=0.05, pong=60.0)
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def launch(run, nursery, model):
     """Open a model in a process of its own; what was lost is noted in `lost`."""
     made = []
 
-    async def start(name="doubler", *, slots=1, care=CARE, memory=0):
+    async def start(name="doubler", *, slots=1, care=PATIENT, memory=0):
         process = RemoteReplica(await nursery.fork(), slots, care, Patience(care))
         made.append(process)
         await process.open(Opening("odd_models:doubler", str(model(name)), 1, memory))
@@ -158,10 +159,13 @@ def test_a_batch_that_ends_the_process_is_lost_with_those_behind_it(
     run, launch, numbers, until, is_gone, value, reason
 ):
     async def test():
-        process = await launch(slots=2)
+        hangs = reason.startswith("gave no answer")
+        process = await launch(slots=2, care=CARE if hangs else PATIENT)
         tasks = [Task(numbers(each), lambda *_: None) for each in (value, 1.0)]
         for task in tasks:
             process.run(task)
+        if hangs:  # which it does from when it has begun
+            await until(lambda: process._mark.number == process._running[0].number)
         await ticking(process, until)
         ((found, undone, began),) = process.lost
         assert reason in found
@@ -185,7 +189,7 @@ async def ticking(process, until):
 
 def test_one_that_is_silent_without_work_is_noticed(run, launch, until):
     async def test():
-        process = await launch()
+        process = await launch(care=CARE)
         os.kill(process.pid, signal.SIGSTOP)
         await ticking(process, until)
         ((reason, undone, began),) = process.lost
@@ -197,7 +201,7 @@ def test_one_that_is_silent_without_work_is_noticed(run, launch, until):
 
 def test_one_that_answers_pings_lives(run, launch, until):
     async def test():
-        process = await launch(care=Care(ping=0.05, pong=30.0))
+        process = await launch()
         heard = {process._heard}
 
         def answered_thrice():
@@ -225,7 +229,7 @@ def test_one_that_used_up_its_memory_is_replaced(run, launch, numbers, until):
 
 def test_memory_of_large_batches_is_given_back(run, launch, until):
     async def test():
-        process = await launch(care=Care(ping=0.05, pong=30.0))
+        process = await launch()
         await answer(process, numbered(8 * KEPT_BYTES // 8))
         assert arena_bytes() > 15 * KEPT_BYTES
 
