@@ -39,7 +39,7 @@ def read(body, data):
 def test_bytes_lie_where_they_belong(connection):
     body = LargeBody(connection, [WHOLE[:7], WHOLE[7:10]], len(WHOLE), None)
     for start, stop in ((10, 40), (40, 41), (41, 100)):
-        assert len(body.get_buffer(-1)) == len(WHOLE) - start
+        assert len(body.get_buffer(-1)) == len(WHOLE) - start + 1
         assert connection.bodies == []
         read(body, WHOLE[start:stop])
     assert connection.bodies == [WHOLE]
@@ -75,6 +75,15 @@ def test_a_request_before_the_answer_is_handed_back(connection):
     read(body, HEAD + WHOLE[:5])
     assert connection.protocols == [connection]
     assert connection.told == [("data", HEAD + WHOLE[:5])]
+
+
+@pytest.mark.parametrize("again", [None, AGAIN])
+def test_the_byte_behind_a_body_is_handed_back(connection, again):
+    body = LargeBody(connection, [WHOLE[:10]], 100, again)
+    read(body, WHOLE[10:] + b"P")
+    assert connection.bodies == [WHOLE]
+    assert connection.protocols == [connection]
+    assert connection.told == [("data", b"P")]
 
 
 def test_everything_else_is_the_connections(connection):

@@ -95,6 +95,7 @@ class Exchange:
             return
         connection.transport.write(response.to_bytes(not self.keep_alive))
         self.response_complete = True
+        self._gone = None  # it holds the body, and the exchange stays until the next one
         if not self.keep_alive:
             connection.transport.close()
         connection.on_response_complete()

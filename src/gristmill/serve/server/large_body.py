@@ -52,7 +52,7 @@ class LargeBody(asyncio.BufferedProtocol):
             self._at += len(part)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Return where the next bytes belong; never beyond the body."""
+        """Return where the next bytes belong: the rest of the body, and one more."""
         if not self._room:  # not sooner: a connection may be quiet for long
             self._room, self._at = self._new_room(), self._begins
         return self._room[self._at :]
@@ -63,11 +63,14 @@ class LargeBody(asyncio.BufferedProtocol):
         self._at += nbytes
         if not self._in_body and not self._begins_again(room[self._begins : self._at]):
             return
-        if self._at == self._end:
+        if self._at >= self._end:
+            connection, surplus = self._connection, bytes(room[self._end : self._at])
             self._room, self._in_body = _NO_ROOM, False
-            if self._again is None:
-                self._connection.transport.set_protocol(self._connection)
-            self._connection.take_body(room[self._body :])
+            if self._again is None or surplus:
+                connection.transport.set_protocol(connection)
+            connection.take_body(room[self._body : self._end])
+            if surplus:
+                connection.data_received(surplus)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass it on."""
@@ -93,6 +96,10 @@ class LargeBody(asyncio.BufferedProtocol):
         return self._in_body
 
     def _new_room(self) -> memoryview:
-        """Return room for a head and a body, which begins where vectors like to."""
+        """Return room for a head and a body, which begins where vectors like to, and one byte.
+
+        The loop reads once more where it could fill the room, for nothing, and would have a second
+        room made while the model still reads the first: two do not fit into a processor's cache.
+        """
         # Zeroes would be written for nothing, and touch all memory that a client only announces.
-        return np.empty(self._end, np.uint8).data
+        return np.empty(self._end + 1, np.uint8).data
