@@ -21,8 +21,9 @@ def make_engine():
     return make
 
 
-def asked(rows, seconds=60.0):
-    return Asked(rows, np.ones(rows.count), time.monotonic() + seconds)
+def asked(rows, seconds=60.0, since=None):
+    now = time.monotonic() if since is None else since
+    return Asked(rows, np.ones(rows.count), now + seconds)
 
 
 def test_what_comes_while_the_model_is_busy_is_the_next_batch(make_engine, held, rows, turns):
@@ -84,12 +85,16 @@ def test_a_deep_replica_holds_several_batches(make_engine, held, rows, turns):
 
 def test_nobody_waits_past_the_deadline_for_a_model_that_hangs(make_engine, held, rows, turns):
     async def run():
-        replica = held()
-        engine = make_engine(replica)
+        replica, now = held(), time.monotonic()
+        engine = make_engine(replica, clock=lambda: now)
         stuck = engine.submit(asked(rows(1)))
         await turns()
+        waits = engine.submit(asked(rows(2), 0.02, since=now))
+        await turns()
+        assert not waits.done()
+        now += 0.03
         with pytest.raises(Refusal) as refused:
-            await engine.submit(asked(rows(2), 0.02))
+            await waits
         late = engine.submit(asked(rows(3)))
         replica.release()
         await turns()

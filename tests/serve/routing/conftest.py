@@ -95,9 +95,9 @@ def rows():
 
 @pytest.fixture
 def call():
-    """call(seconds=5.0, **fields): a call with a deadline from now."""
+    """call(seconds=60.0, **fields): a call with a deadline from now."""
 
-    def make(seconds=5.0, request_id="r1", **fields):
+    def make(seconds=60.0, request_id="r1", **fields):
         return Call(request_id=request_id, deadline=time.monotonic() + seconds, **fields)
 
     return make

@@ -38,11 +38,11 @@ def running():
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            assert started.wait(20)
+            assert started.wait(60)
             yield sock.getsockname()
         finally:
             stop[0]()
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive()
 
     return run
@@ -52,7 +52,7 @@ def running():
 def exchange():
     """Send bytes to an address and return all that comes back until the server closes."""
 
-    def send(address, *parts, timeout=20.0, pause=None):
+    def send(address, *parts, timeout=60.0, pause=None):
         with socket.create_connection(address, timeout=timeout) as client:
             for part in parts:
                 try:

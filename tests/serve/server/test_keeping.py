@@ -169,14 +169,15 @@ def test_false_keeps_nothing_where_the_server_keeps_all():
 
 
 def test_what_was_predicted_before_a_kill_is_told_of_weeks_later(spam_bundle, settings, tmp_path):
+    folder = served_folder(settings.watch_folder, "spam")
     server = ServerProcess.start(spam_bundle.folder, settings)
     try:
         answers = server.client.predict([RECORD, {"text": "win a prize"}], "spam")
-        time.sleep(FLUSH_SECONDS * 3)
+        while len(list(kept_predictions(folder))) < len(answers):
+            time.sleep(FLUSH_SECONDS / 10)
         os.kill(server.pid, signal.SIGKILL)
     finally:
         server.stop()
-    folder = served_folder(settings.watch_folder, "spam")
     assert tell_truths(folder, {answers[0].id: "ham"}, who="a table").counts == {"joined": 1}
     told = {"prediction_id": answers[0].id, "label": "ham", "who": "a table"}
     with running_server(spam_bundle.folder, settings) as again:

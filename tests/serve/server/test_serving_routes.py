@@ -98,7 +98,7 @@ def server(folder):
     with command(folder, "serving.toml", "--log-level", "error") as (process, ready):
         yield ready
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(LONG_SECONDS) == 0
         assert process.stderr.read() == b""
 
 
@@ -263,7 +263,7 @@ def test_killed_it_goes_on_where_it_was(twins, tmp_path):
             assert send(client, "/v1/feedback", {"feedback": pieces})["counts"] == {"joined": 1}
         before = probabilities(client)
         process.send_signal(signal.SIGKILL)
-        process.wait(30)
+        process.wait(LONG_SECONDS)
     assert len(logged_data(tmp_path / "serving" / "routes" / "best").outcomes) == 10
     with running_server(tmp_path / "s.toml") as server:
         client = server.client

@@ -41,7 +41,7 @@ from gristmill.store.bundle import Field
 HEIGHT, WIDTH = 4, 6
 PATH = "/v1/streams/cameras/door"
 BROKEN, TOO_MUCH, NOT_A_NUMBER = 200, 201, 202
-WAIT = 20.0
+WAIT = 60.0
 
 
 class Sums:
