@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 
 from gristmill.store.project import Project
@@ -87,6 +89,26 @@ def test_what_was_live_at_a_moment(registered) -> None:
     payload = registered("history", "spam", "--at", "now", "--json").json
     assert payload["aliases"]["champion"]["reasons"] == ["first"]
     assert registered("history", "spam", "--at", "someday").code == 2
+
+
+def test_a_log_that_was_changed_by_hand_is_said_aloud(registered) -> None:
+    newest, oldest = (each["seal"] for each in registered("history", "spam", "--json").json)
+    assert registered("history", "spam").out.endswith(f"newest seal: {newest}\n")
+    assert registered("history", "spam", "--seal", oldest[:8]).code == 0
+    gone = registered("history", "spam", "--seal", "0" * 32)
+    assert (gone.code, "no decision of 'spam' has the seal" in gone.err) == (7, True)
+    assert registered("history", "spam", "--seal", "").code == 2
+    with sqlite3.connect(registered.root / ".gristmill" / "store.db") as raw:
+        change = "UPDATE promotions SET author = 'eve' WHERE verdict = 'promote'"
+        with pytest.raises(sqlite3.IntegrityError, match="promotions holds history"):
+            raw.execute(change)
+        raw.execute("DROP TRIGGER promotions_update_guard")
+        raw.execute(change)
+    for args in ((), ("--at", "now"), ("--json",)):
+        told = registered("history", "spam", *args)
+        assert told.code == 7
+        assert "eve" in told.out
+        assert "1 of 2 decisions do not fit their seals, first number 1" in told.err
 
 
 def test_an_empty_registry_says_how_to_fill_it(prompt) -> None:

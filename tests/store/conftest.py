@@ -13,7 +13,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
+from gristmill.store.guards import HISTORY
 from gristmill.store.project import Project
 
 
@@ -136,3 +138,31 @@ def project(database_url: str, tmp_path: Path) -> Iterator[Project]:
 def reopen(project: Project) -> Callable[[], Project]:
     """Open the same project again, as another process would."""
     return lambda: Project(project.root)
+
+
+@pytest.fixture
+def drop_guards() -> Callable[[Connection], None]:
+    """What somebody does who may do anything with the database."""
+
+    def drop(connection: Connection) -> None:
+        for table in HISTORY:
+            if connection.dialect.name == "sqlite":
+                for deed in ("update", "delete", "insert"):
+                    connection.exec_driver_sql(f"DROP TRIGGER {table.name}_{deed}_guard")
+            else:
+                connection.exec_driver_sql(f"DROP TRIGGER {table.name}_guard ON {table.name}")
+
+    return drop
+
+
+@pytest.fixture
+def make_older(drop_guards: Callable[[Connection], None]) -> Callable[[Project, str], None]:
+    """Take from a project what layouts up to 5 did not have."""
+
+    def age(project: Project, layout: str) -> None:
+        with project.database.write() as connection:
+            drop_guards(connection)
+            connection.exec_driver_sql("ALTER TABLE promotions DROP COLUMN seal")
+            connection.exec_driver_sql(f"UPDATE settings SET value = '{layout}'")
+
+    return age

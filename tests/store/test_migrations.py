@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import inspect, update
 
 from gristmill.core.errors import StoreError
 from gristmill.store.project import Project
 from gristmill.store.registry import Registry
 from gristmill.store.runs import RunLog
-from gristmill.store.tables import SCHEMA_VERSION, metadata
+from gristmill.store.tables import SCHEMA_VERSION, metadata, promotions
 
 ADDED = ("alias", "replaced", "forced", "evidence")
+Age = Callable[[Project, str], None]
 
 
 @pytest.fixture
-def old_project(tmp_path: Path) -> Path:
+def old_project(tmp_path: Path, make_older: Age) -> Path:
     """A project with one promoted model, as layout 1 kept it."""
     with Project(tmp_path) as project:
         registry = Registry(project)
         registry.register("spam", RunLog(project).keep("a model").digest)
         registry.decide("spam", 1, "promote", ["first"], author="ada")
+        make_older(project, "1")
     with sqlite3.connect(tmp_path / ".gristmill" / "store.db") as raw:
         for name in ADDED:
             raw.execute(f"ALTER TABLE promotions DROP COLUMN {name}")
-        raw.execute("UPDATE settings SET value = '1' WHERE name = 'schema'")
     return tmp_path
 
 
@@ -49,26 +51,50 @@ def test_a_folder_that_is_only_read_is_left_as_it_is(old_project: Path) -> None:
         Registry(project).models()
 
 
-@pytest.mark.parametrize("layout", ["4", SCHEMA_VERSION])
+@pytest.mark.parametrize("layout", ["4", "5"])
 def test_layouts_that_hold_the_same_are_read_where_nothing_is_written(
-    tmp_path: Path, layout: str
+    tmp_path: Path, layout: str, make_older: Age
 ) -> None:
     with Project(tmp_path) as project:
         digest = RunLog(project).keep("a value").digest
-    with sqlite3.connect(tmp_path / ".gristmill" / "store.db") as raw:
-        raw.execute("UPDATE settings SET value = ? WHERE name = 'schema'", [layout])
+        registry = Registry(project)
+        registry.register("spam", digest)
+        said = registry.decide("spam", 1, "promote", ["first"])
+        make_older(project, layout)
     with Project(tmp_path, read_only=True) as project:
         assert RunLog(project).load(digest) == "a value"
+        assert Registry(project).history("spam") == [said]
+        assert Registry(project).seals("spam").seals == []
 
 
-def test_indexes_that_are_new_are_made(project: Project) -> None:
+def test_a_log_without_seals_is_sealed_and_guarded_once(project: Project, make_older: Age) -> None:
+    registry = Registry(project)
+    for model in ("spam", "ham"):
+        for number in (1, 2):
+            registry.register(model, RunLog(project).keep([model, number]).digest)
+            registry.decide(model, number, "promote", ["better"], evidence={"gain": 0.1 * number})
+    told = {model: registry.seals(model) for model in ("spam", "ham")}
+    make_older(project, "5")
+    for _ in range(2):
+        with Project(project.root) as again:
+            for model, sealed in told.items():
+                assert Registry(again).seals(model) == sealed
+            with (
+                pytest.raises(StoreError, match="only grows"),
+                again.database.write() as connection,
+            ):
+                connection.execute(update(promotions).values(author="eve"))
+    assert registry.seals("spam").broken == []
+
+
+def test_indexes_that_are_new_are_made(project: Project, make_older: Age) -> None:
+    make_older(project, "4")
     names = ("links_by_artifact", "artifacts_by_age")
     with project.database.write() as connection:
         made = {index.name: index for table in metadata.tables.values() for index in table.indexes}
         for name in names:
             made[name].drop(connection)
         connection.exec_driver_sql("CREATE INDEX links_by_artifact ON links (artifact, role)")
-        connection.exec_driver_sql("UPDATE settings SET value = '4' WHERE name = 'schema'")
     with Project(project.root) as again, again.database.read() as connection:
         found = inspect(connection)
         for name in names:

@@ -30,6 +30,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from gristmill.core.errors import ReadOnlyError, StoreError
 from gristmill.store import tables
+from gristmill.store.guards import GROWS, REMEDY, guard
 from gristmill.store.migrations import MIGRATIONS, migrate
 
 _WRITES = "gristmill_writes"
@@ -48,6 +49,9 @@ class Database:
         target: path of a SQLite file, or a SQLAlchemy URL such as `postgresql+psycopg://...`.
         read_only: open without ever writing; the file may lie on a disk that can't be written.
 
+    Attributes:
+        layout: of its tables: today's, or, read only, an older one of `tables.READABLE`.
+
     Raises:
         StoreError: the database cannot be opened, or was written by another version.
     """
@@ -57,7 +61,7 @@ class Database:
         self._engine = _open(target, read_only)
         self._where = str(target) if isinstance(target, Path) else None
         with _translated(self._where):
-            self._check_version()
+            self.layout = self._check_version()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -85,7 +89,7 @@ class Database:
         """Close all connections; on SQLite the last one to close folds the log into the file."""
         self._engine.dispose()
 
-    def _check_version(self) -> None:
+    def _check_version(self) -> str:
         wanted = tables.settings.c.name == "schema"
         with self._engine.connect() as connection:
             found = connection.execute(select(tables.settings.c.value).where(wanted)).scalar()
@@ -100,6 +104,7 @@ class Database:
                 where=self._where,
                 fix="use the Gristmill version that made the project, or start a new project",
             )
+        return str(found)
 
 
 def insert_into(table: Table, connection: Connection) -> Any:
@@ -216,6 +221,7 @@ def _create_tables(connection: Connection) -> None:
     tables.metadata.create_all(connection)
     version = {"name": "schema", "value": tables.SCHEMA_VERSION}
     if connection.execute(select(tables.settings)).first() is None:
+        guard(connection)
         connection.execute(insert(tables.settings).values(version))
 
 
@@ -254,6 +260,7 @@ def _translated(where: str | None = None) -> Iterator[None]:
 
 def _advice(text: str) -> str | None:
     remedies: dict[str, Any] = {
+        GROWS: REMEDY,
         "disk is full": "free some space and run again; finished steps are kept",
         "disk I/O error": "free some space, or check the disk; finished steps are kept",
         "locked": "another process holds the database; wait for it, or stop it",

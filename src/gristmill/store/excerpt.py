@@ -18,8 +18,11 @@ from gristmill.store.codecs import files_of
 from gristmill.store.enclosures import Enclosure, enclosures_of
 from gristmill.store.gathered import GATHERED, read_gathered
 from gristmill.store.lineage import ancestors
+from gristmill.store.seals import DECISIONS, artifacts_of_versions, seal_anew
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from gristmill.store.project import Project
     from gristmill.store.runs import Execution, RunLog
 
@@ -153,23 +156,23 @@ def _copy_records(
         (tables.versions, tables.versions.c.artifact, held),
     ]
     with log.project.database.read() as source, target.database.write() as written:
-        models: list[str] = []
         for table, column, values in copies:
             for some in _some_at_once(values):
                 query = select(table).where(column.in_(some))
                 rows = [dict(row) for row in source.execute(query).mappings()]
                 if rows:
                     written.execute(insert(table), rows)
-                if table is tables.versions:
-                    models += [f"{row['model']} {row['version']}" for row in rows]
-        promotions = select(tables.promotions).order_by(tables.promotions.c.id)
-        known = [
-            dict(row)
-            for row in source.execute(promotions).mappings()
-            if f"{row['model']} {row['version']}" in models
-        ]
-        if known:
-            written.execute(insert(tables.promotions), known)
+        _copy_decisions(source, written)
+
+
+def _copy_decisions(source: Connection, written: Connection) -> None:
+    """Copy what was decided about the versions that were copied, as a log of its own."""
+    here = artifacts_of_versions(written)
+    query = select(tables.promotions.c.id, *DECISIONS).order_by(tables.promotions.c.id)
+    rows = map(dict, source.execute(query).mappings())
+    known = [row for row in rows if (row["model"], row["version"]) in here]
+    if known:
+        written.execute(insert(tables.promotions), list(seal_anew(known, here)))
 
 
 def _some_at_once(values: Iterable[Any]) -> Iterator[list[Any]]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 from sqlalchemy import select, text, update
 
+from gristmill.store.guards import guard
+from gristmill.store.seals import seal_all
 from gristmill.store.tables import metadata, settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-MIGRATIONS: dict[str, tuple[str, ...]] = {
+_Change: TypeAlias = "str | Callable[[Connection], None]"
+MIGRATIONS: dict[str, tuple[_Change, ...]] = {
     "1": (
         "ALTER TABLE promotions ADD COLUMN alias VARCHAR(200) NOT NULL DEFAULT 'champion'",
         "ALTER TABLE promotions ADD COLUMN replaced INTEGER",
@@ -25,10 +29,14 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
         "CREATE INDEX links_by_artifact ON links (artifact, role, execution)",
         "CREATE INDEX IF NOT EXISTS artifacts_by_age ON artifacts (created DESC, digest, kind)",
     ),
+    "5": (
+        "ALTER TABLE promotions ADD COLUMN seal VARCHAR(64) NOT NULL DEFAULT ''",
+        seal_all,
+    ),
 }
-"""Layout -> the statements that lead to the next one, on SQLite as on PostgreSQL.
+"""Layout -> the changes that lead to the next one, on SQLite as on PostgreSQL.
 
-Tables that are new are made as `store.tables` has them, after all statements."""
+Tables that are new are made as `store.tables` has them, after all changes, and guards last."""
 
 
 def migrate(connection: Connection) -> str:
@@ -40,9 +48,13 @@ def migrate(connection: Connection) -> str:
     row = select(settings.c.value).where(settings.c.name == "schema").with_for_update()
     found = str(connection.execute(row).scalar())
     while found in MIGRATIONS:
-        for statement in MIGRATIONS[found]:
-            connection.execute(text(statement))
+        for change in MIGRATIONS[found]:
+            if callable(change):
+                change(connection)
+            else:
+                connection.execute(text(change))
         found = str(int(found) + 1)
         connection.execute(update(settings).where(settings.c.name == "schema").values(value=found))
     metadata.create_all(connection)
+    guard(connection)
     return found

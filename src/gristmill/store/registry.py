@@ -1,7 +1,9 @@
 """The model registry: versions that never change and a log of decisions that only grows.
 
 "Which model was live last Tuesday, who promoted it, on what evidence" must have an answer, so
-nothing here is updated in place: what an alias names is its newest promotion in the log.
+nothing here is updated in place: what an alias names is its newest promotion in the log. The
+database refuses any change of it (`store.guards`), and one that was made all the same shows
+(`store.seals`).
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from gristmill.store.decision import (
     named_at,
     standing,
 )
-from gristmill.store.tables import promotions, versions
+from gristmill.store.seals import DECISIONS, SealedLog, next_seal, read_seals
+from gristmill.store.tables import SCHEMA_VERSION, promotions, versions
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -208,6 +211,20 @@ class Registry:
         with self._database.read() as connection:
             return _log(connection, model)
 
+    def seals(self, model: str, *, first: int | None = None) -> SealedLog:
+        """Return the seals of a model's log, each held against its decision.
+
+        There are none in a project of an older layout that is open read-only.
+
+        Args:
+            model: the model's name.
+            first: only those of the oldest so many decisions; all by default.
+        """
+        if self._database.layout != SCHEMA_VERSION:
+            return SealedLog([], [])
+        with self._database.read() as connection:
+            return read_seals(connection, model, first)
+
     def aliases(self, model: str, *, at: float | None = None) -> dict[str, Decision]:
         """Return alias -> the decision that made it name a version, now or at a moment.
 
@@ -259,9 +276,9 @@ def check_alias(alias: str) -> None:
 
 def _locked_log(connection: Connection, model: str) -> list[Decision]:
     """Return the log, which nobody else adds to before this transaction ends."""
-    # On SQLite a writer is alone anyway; PostgreSQL needs rows to hold.
-    mine = select(versions.c.version).where(versions.c.model == model).with_for_update()
-    connection.execute(mine).all()
+    # On SQLite a writer is alone anyway; PostgreSQL needs a row to hold: the oldest version's.
+    mine = select(versions.c.version).where(versions.c.model == model)
+    connection.execute(mine.order_by(versions.c.version).limit(1).with_for_update()).all()
     return _log(connection, model)
 
 
@@ -269,17 +286,18 @@ def _append(connection: Connection, entry: Decision, log: list[Decision]) -> Dec
     before = named_at(log).get(entry.alias)
     if entry.moved and before is not None:
         entry = replace(entry, replaced=before.version)
-    connection.execute(insert(promotions).values(_as_row(entry)))
+    row = _as_row(entry)
+    connection.execute(insert(promotions).values(row | {"seal": next_seal(connection, row)}))
     return entry
 
 
 def _log(connection: Connection, model: str) -> list[Decision]:
-    query = select(promotions).where(promotions.c.model == model).order_by(promotions.c.id)
+    query = select(*DECISIONS).where(promotions.c.model == model).order_by(promotions.c.id)
     rows = connection.execute(query).mappings().all()
     return [
         Decision(
             **{
-                **{name: value for name, value in row.items() if name != "id"},
+                **row,
                 "reasons": json.loads(row["reasons"]),
                 "evidence": json.loads(row["evidence"]),
                 "forced": bool(row["forced"]),

@@ -3,8 +3,10 @@
 runs 1──n executions n──n artifacts        (through `links`: what a step read and wrote)
 elements n──1 artifacts                     (what a step called once per element gave for one)
 runs 1──n enclosures n──1 artifacts         (what is kept beside results: logs, source, changes)
-models 1──n versions, promotions            (the registry: append-only)
+models 1──n versions, promotions            (the registry)
 models 1──n monitorings                     (what was found in production, and what was done)
+
+What is history only grows: `store.guards` has the database itself refuse anything else.
 """
 
 from __future__ import annotations
@@ -25,10 +27,10 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
-SCHEMA_VERSION = "5"
+SCHEMA_VERSION = "6"
 """Layout of the tables; `store.migrations` brings an older one up to it."""
-READABLE = frozenset({"4", SCHEMA_VERSION})
-"""Layouts that hold the same for a reader: 4 lacks only indexes."""
+READABLE = frozenset({"4", "5", SCHEMA_VERSION})
+"""Layouts that hold the same for a reader: 4 lacks indexes, 4 and 5 lack seals and guards."""
 
 _AutoKey = BigInteger().with_variant(Integer, "sqlite")
 
@@ -133,6 +135,7 @@ promotions = Table(
     Column("replaced", Integer),  # the version that the alias named before, if any
     Column("forced", Integer, nullable=False, server_default="0"),
     Column("evidence", Text, nullable=False, server_default="{}"),  # JSON: what was compared
+    Column("seal", String(64), nullable=False, server_default=""),  # see `store.seals`
     Index("promotions_by_model", "model", "id"),
 )
 

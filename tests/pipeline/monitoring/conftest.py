@@ -116,15 +116,19 @@ class Shop:
         """Set the clock of what was just registered and decided."""
         from sqlalchemy import func, select, update
 
+        from gristmill.store.guards import guard
         from gristmill.store.tables import promotions, versions
 
         newest = select(func.max(promotions.c.id)).scalar_subquery()
         latest = select(func.max(versions.c.version)).scalar_subquery()
         with self.project.database.write() as connection:
+            for table in ("promotions", "versions"):
+                connection.exec_driver_sql(f"DROP TRIGGER {table}_update_guard")
             connection.execute(update(promotions).where(promotions.c.id == newest).values(at=at))
             connection.execute(
                 update(versions).where(versions.c.version == latest).values(created=at)
             )
+            guard(connection)
 
 
 def all_columns(count: int, seed: int, shift: float = 0.0, spam: float = 0.3) -> dict[str, Any]:
