@@ -55,7 +55,12 @@ def test_drift_is_told_with_its_exit_code_and_files(monitored) -> None:
     assert found.code == 3
     assert "ERROR  drift  age" in found.out
     assert max(map(len, found.out.splitlines())) <= 80
-    assert "Validation of spam version 1" in (prompt.root / "page.html").read_text()
+    page = (prompt.root / "page.html").read_text()
+    assert '<h1 dir="auto">Monitoring of spam</h1>' in page
+    assert "version 1, champion since" in page
+    assert "nothing is done: drift of age: told, as on_drift is &#34;tell&#34;" in page
+    assert "train anew on newer data" in page
+    assert "Duplicate rows" not in page
     assert 'failures="1"' in (prompt.root / "junit.xml").read_text()
     payload = prompt("monitor", "--json", "--dry-run").json
     assert (payload["exit_code"], payload["action"]) == (3, "none")

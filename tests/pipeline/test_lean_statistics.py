@@ -57,6 +57,14 @@ def test_categories_of_a_few_rows_keep_their_counts_and_lose_their_names(tmp_pat
     assert measure("country", lean.features["country"], full.features["country"]).distance == 0
 
 
+@pytest.mark.parametrize("different", [3, 64, 65, 5000])
+def test_how_many_values_there_are_is_still_known(different):
+    full = profile(pl.DataFrame({"text": [f"text {n % different}" for n in range(5000)]}))
+    lean = shipped(full).features["text"].distinct_count
+    assert lean.low <= different <= lean.high
+    assert lean.exact == (different <= 64)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(-(10**6), 10**6), min_size=600, max_size=900, unique=True),

@@ -121,13 +121,15 @@ def _look(
     as_json: bool,
     stopped: Callable[[], bool],
 ) -> Monitored:
-    from gristmill.cli.monitor_output import show_monitored
+    from gristmill.cli.monitor_output import show_monitored, write_monitored
     from gristmill.cli.validate_output import write_report_files
     from gristmill.pipeline.monitoring.looking import monitor
 
     found = monitor(project, plan, served=served, dry_run=dry_run, stopped=stopped)
     emit(found.describe(), as_json, lambda: show_monitored(found, dry_run=dry_run))
-    write_report_files(found.report, page, junit, schema=None)
+    write_report_files(found.report, None, junit)
+    if page is not None:
+        write_monitored(found, page, dry_run=dry_run)
     return found
 
 

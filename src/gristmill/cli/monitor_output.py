@@ -11,6 +11,8 @@ from gristmill.core.moments import format_moment
 from gristmill.core.quantities import format_count
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gristmill.pipeline.monitoring.monitored import Monitored
     from gristmill.store.monitorings import Monitoring
 
@@ -24,22 +26,52 @@ _OUTCOMES = {
 
 def show_monitored(found: Monitored, *, dry_run: bool = False) -> None:
     """Print what was looked at, what was found and what is done."""
-    say(
-        f"{format_moment(found.at)}  {found.model} version {found.version}, {found.alias} "
-        f"since {format_moment(found.since)}"
-    )
-    kept = f"{format_count(found.predictions)} predictions kept" if found.predictions else ""
-    truths = f"{format_count(found.truths)} with their truth" if found.predictions else ""
-    say("  " + ", ".join(filter(None, [f"the last {found.hours} hours", kept, truths])))
+    say(f"{format_moment(found.at)}  {found.model} {_answering(found)}")
+    say(f"  {_looked_at(found)}")
     say()
     show_report(found.report)
     say()
+    for headline, reasons in _done(found, dry_run=dry_run):
+        say(headline)
+        for reason in reasons:
+            say_folded(f"  - {reason}", indent=4)
+
+
+def write_monitored(found: Monitored, page: Path, *, dry_run: bool = False) -> None:
+    """Write the same as a page, with both distributions of every column."""
+    from gristmill.web.validation.page import Steps, write_validation_page
+
+    done = _done(found, dry_run=dry_run)
+    write_validation_page(
+        found.report,
+        page,
+        title=f"Monitoring of {found.model}",
+        subtitle=f"{_answering(found)} · {_looked_at(found)} · {format_moment(found.at)}",
+        steps=Steps("What is done", [": ".join([what, "; ".join(why)]) for what, why in done]),
+    )
+
+
+def _answering(found: Monitored) -> str:
+    return f"version {found.version}, {found.alias} since {format_moment(found.since)}"
+
+
+def _looked_at(found: Monitored) -> str:
+    parts = [f"the last {found.hours} hours"]
+    if found.predictions:
+        parts.append(f"{format_count(found.predictions)} predictions kept")
+        parts.append(f"{format_count(found.truths)} with their truth")
+    return ", ".join(parts)
+
+
+def _done(found: Monitored, *, dry_run: bool) -> list[tuple[str, Sequence[str]]]:
+    """Say what is done about it, and how that ended: a headline and its reasons each."""
     action = _ACTIONS[found.action.kind]
     if found.action.kind == "retrain" and (dry_run or found.outcome is None):
         action = "would be retrained" if dry_run else "retraining was broken off, and will go on"
-    _told(action, found.action.reasons)
+    done: list[tuple[str, Sequence[str]]] = [(action, found.action.reasons)]
     if found.outcome is not None:
-        _told(_OUTCOMES[found.outcome.action], found.outcome.reasons)
+        done.append((_OUTCOMES[found.outcome.action], found.outcome.reasons))
+    return done
 
 
 def show_log(log: Sequence[Monitoring]) -> None:
@@ -69,9 +101,3 @@ def _runs(log: Sequence[Monitoring]) -> list[tuple[Monitoring, int]]:
 
 def _said(entry: Monitoring) -> tuple[object, ...]:
     return entry.action, entry.version, entry.reasons
-
-
-def _told(headline: str, reasons: Sequence[str]) -> None:
-    say(headline)
-    for reason in reasons:
-        say_folded(f"  - {reason}", indent=4)

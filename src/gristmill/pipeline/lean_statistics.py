@@ -44,6 +44,7 @@ _KEPT_PATTERNS = 512
 _KEPT_CATEGORIES = 256
 _KEPT_NUMBERS = 2048
 _KEPT_HASHES = 64
+_MOST_DIFFERENT = 1_000_000
 _DIGITS = 12
 _LETTERS = re.compile(r"[^\W\d_Aa]")
 
@@ -74,11 +75,11 @@ def _of(statistics: Statistics, features: dict[str, Feature]) -> Statistics:
 
 def _shipped(feature: Feature) -> Feature:
     few = is_categorical(feature)
-    different = min(round(feature.distinct_count.value), _KEPT_HASHES)
+    different = min(round(feature.distinct_count.value), _MOST_DIFFERENT)
     return _plain(
         feature,
         # How many, and not which: hashes of texts could be tried out.
-        distinct=Distinct.of_numbers(np.arange(different, dtype=np.int64)),
+        distinct=Distinct.of_numbers(np.arange(different)).thinned(_KEPT_HASHES),
         numbers=_grouped(feature.numbers),
         lengths=_grouped(feature.lengths),
         times=_grouped(feature.times),

@@ -119,7 +119,8 @@ def by_edges(
 ) -> Bins:
     """Count numbers between equal-mass edges of the baseline; what is no number has its own bin."""
     edges = edges_of(before.quantiles, bins_for(rows))
-    names = [f"<= {edge:.6g}" for edge in edges] + ["above"]
+    names = [f"<= {edge:.6g}" for edge in edges]
+    names.append(f"> {edges[-1]:.6g}" if len(edges) else "any number")
     old, new = count(before, edges, missing[0]), count(after, edges, missing[1])
     errors = [side.quantiles.rank_error for side in (before, after) if side is not None]
     shares = old[: len(names)] / max(1.0, old.sum())

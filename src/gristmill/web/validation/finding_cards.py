@@ -46,6 +46,7 @@ class Card:
     examples: list[str]
     picture: Markup
     moved: list[tuple[str, str, str, str]]
+    fix: str
     edit: list[tuple[str, str]]
 
 
@@ -87,6 +88,7 @@ def card_of(finding: Finding, anchor: str = "") -> Card:
         examples=[shorten(one, 120) or "“”" for one in evidence.examples[:_EXAMPLES]],
         picture=wide(bins, title, width=520) if bins is not None else Markup(""),
         moved=_moved(bins) if bins is not None else [],
+        fix=shorten(finding.fix, 300),
         edit=edit_lines(finding.edit) if finding.edit is not None else [],
     )
 

@@ -34,6 +34,14 @@ MAX_WRITTEN = 150
 
 
 @dataclass(frozen=True)
+class Steps:
+    """A list below the verdict; `code` stands in backticks."""
+
+    heading: str
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The band at the top: `tone` is "error", "warning" or "ok"."""
 
@@ -48,6 +56,8 @@ def write_validation_page(
     path: str | Path,
     *,
     title: str | None = None,
+    subtitle: str | None = None,
+    steps: Steps | None = None,
     current: Statistics | None = None,
     baseline: Statistics | None = None,
     schema: Schema | None = None,
@@ -63,6 +73,8 @@ def write_validation_page(
         report: what `check` returned.
         path: where to write.
         title: heading; "Validation of" the table by default.
+        subtitle: the line below it; by default the names of both tables and the time.
+        steps: what stands below the verdict; by default what a person would do next.
         current: statistics of what was checked; those of the report by default.
         baseline: statistics of the baseline; those of the report by default.
         schema: what was checked against; its units are shown.
@@ -76,12 +88,12 @@ def write_validation_page(
     accept = f"gristmill validate accept {saved_as or 'REPORT'}" if report.edits else ""
     page = _render(
         title or f"Validation of {shorten(report.name, 80)}",
-        _subtitle(report.name, before, when),
+        subtitle or _subtitle(report.name, before, when),
         pairs,
         table_sections(now, before, report),
         verdict=_verdict(report),
         facts=_facts(report, now, before, pairs),
-        steps=next_steps(report, saved_as),
+        steps=steps or Steps("What to do next", next_steps(report, saved_as)),
         cards=render_cards(report.findings, anchors, accept),
         finding_count=len(report.findings),
     )
@@ -178,7 +190,7 @@ def _render(
     *,
     facts: Sequence[tuple[str, str]],
     verdict: Verdict | None = None,
-    steps: Sequence[str] = (),
+    steps: Steps | None = None,
     cards: Markup | None = None,
     finding_count: int = 0,
 ) -> str:

@@ -26,6 +26,7 @@ _BINS = 20
 _CATEGORIES = 100
 _VALUES = 19
 _PARTS = ("numbers", "times", "lengths")
+_SIDES = {"<=": "≤", ">": ">"}
 
 
 @dataclass(frozen=True)
@@ -85,22 +86,22 @@ def bins_of(baseline: Feature | None, current: Feature | None, by: By) -> Shared
 
 def bins_of_drift(drift: Drift) -> SharedBins:
     """Take over the bins that a drift was measured in; missing is a bin of its own there."""
-    ends = [end for name in drift.bins if (end := _upper_edge(name, drift.over)) is not None]
-    show = moment if drift.over == "times" else figures_among(ends)
+    edges = [_edge(name, drift.over) for name in drift.bins]
+    show = moment if drift.over == "times" else figures_among([each[1] for each in edges if each])
     names = [
-        name if (end := _upper_edge(name, drift.over)) is None else f"≤ {show(end)}"
-        for name in drift.bins
+        name if edge is None else f"{edge[0]} {show(edge[1])}"
+        for name, edge in zip(drift.bins, edges, strict=True)
     ]
     return SharedBins(names, list(drift.baseline), list(drift.current), [], drift.over)
 
 
-def _upper_edge(name: str, over: str) -> float | None:
-    """Read the edge of a drift's bin; None for bins of values, of what is missing or above."""
-    head, _, edge = name.partition(" ")
-    if head != "<=" or over == "values":
+def _edge(name: str, over: str) -> tuple[str, float] | None:
+    """Read the side and the edge of a bin; None for bins of values or of what is missing."""
+    sign, _, edge = name.partition(" ")
+    if sign not in _SIDES or over == "values":
         return None
     try:
-        return float(edge)
+        return _SIDES[sign], float(edge)
     except ValueError:
         return None
 

@@ -57,6 +57,8 @@ def table_sections(
 def _duplicates(sides: Sides) -> Section | None:
     rows = []
     for name, statistics in sides:
+        if statistics.rows and not statistics.repeats.count.value:
+            continue  # no rows were looked at, as in the profile of a bundle
         many = statistics.duplicates
         text = numerals.bounded(many.value, many.low, many.high)
         share = many.value / statistics.rows if statistics.rows else None
