@@ -6,6 +6,7 @@ import ssl
 import struct
 import time
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -347,7 +348,7 @@ def test_a_stream_is_answered_in_order_each_by_itself(make_app, endpoint):
 
 
 def test_a_stream_on_which_nothing_comes(make_app):
-    app = make_app(Limits(body_timeout=0.05, stream_timeout=0.06))
+    app = make_app(Limits(body_timeout=0.05))
 
     async def main():
         async with serving(app) as call:
@@ -357,9 +358,24 @@ def test_a_stream_on_which_nothing_comes(make_app):
                 "no message arrived on the stream within 50 ms (body_timeout); fix: open another "
                 "one when there is something to ask, or raise body_timeout in the server's limits",
             )
+
+    run(main)
+    assert 'gristmill_requests_total{route="other",status="408"} 1\n' in app.metrics.text()
+
+
+def test_a_stream_on_which_nothing_comes_any_more(make_app, endpoint):
+    app = make_app(Limits(body_timeout=1.0, stream_timeout=0.06))
+
+    async def main():
+        endpoint.gate = asyncio.Event()
+        async with serving(app) as call:
             stream = call.stream()
             for _ in range(2):
                 await stream.write(parity("abc").SerializeToString())
+            while len(endpoint.calls) < 2:  # no time counts while any of them is answered
+                await asyncio.sleep(0.001)
+            endpoint.gate.set()
+            for _ in range(2):
                 assert (await stream.read()).infer_response.outputs
             error = await failed(stream.read())
             assert error.code() == CODES.DEADLINE_EXCEEDED
@@ -371,13 +387,33 @@ def test_a_stream_on_which_nothing_comes(make_app):
             assert (await call("ServerLive")).live
 
     run(main)
-    assert 'gristmill_requests_total{route="other",status="408"} 2\n' in app.metrics.text()
+    assert 'gristmill_requests_total{route="other",status="408"} 1\n' in app.metrics.text()
+
+
+@asynccontextmanager
+async def timeout_in_turns(seconds):
+    """A time limit in turns of the event loop: one that is held up does not use it up."""
+    limit = asyncio.timeout(None)
+
+    async def count():
+        for _ in range(round(seconds / 0.01)):
+            await asyncio.sleep(0.01)
+        limit.reschedule(asyncio.get_running_loop().time())
+
+    async with limit:
+        counting = asyncio.create_task(count())
+        try:
+            yield
+        finally:
+            counting.cancel()
 
 
 def test_a_client_that_never_reads_is_refused_and_others_are_served(
     make_app, endpoint, monkeypatch
 ):
     monkeypatch.setattr(grpc_server, "UNREAD_SECONDS", 0.3)
+    in_turns = SimpleNamespace(**vars(asyncio) | {"timeout": timeout_in_turns})
+    monkeypatch.setattr(grpc_server, "asyncio", in_turns)
     app = make_app(others=["vector"])
     flood = parity("abc", id="x" * 50_000).SerializeToString()  # an answer says the id again
     refused = 'gristmill_requests_total{route="other",status="408"} 1\n'
@@ -385,7 +421,7 @@ def test_a_client_that_never_reads_is_refused_and_others_are_served(
     async def main():
         # A window of HTTP/2 that does not grow: it is noticed sooner what is not read.
         window = [("grpc.http2.lookahead_bytes", 1 << 16), ("grpc.http2.bdp_probe", 0)]
-        async with serving(app, options=window) as call, asyncio.timeout(20.0):
+        async with serving(app, options=window) as call, asyncio.timeout(60.0):
             stream = call.stream()
 
             async def send():
@@ -432,7 +468,7 @@ def test_a_message_that_comes_by_half_on_a_stream(make_app):
     app = make_app(Limits(body_timeout=0.05))
 
     async def main():
-        async with serving(app) as call, asyncio.timeout(20.0):
+        async with serving(app) as call, asyncio.timeout(60.0):
             reader, writer = await asyncio.open_connection(*call.beside.address.split(":"))
             writer.write(opening + head + half)
             found = b""

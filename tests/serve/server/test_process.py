@@ -28,7 +28,7 @@ def server(spam_bundle):
 
 
 def connect(url):
-    return http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    return http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
 
 
 def refused(call):
@@ -85,7 +85,7 @@ def test_garbage_on_the_socket_does_not_stop_it(server):
         b"GET / HTTP/1.1\r\nHost",
         b"POST / HTTP/9.9\r\n\r\n",
     ):
-        with socket.create_connection((host, int(port)), timeout=10) as sock:
+        with socket.create_connection((host, int(port)), timeout=60) as sock:
             sock.sendall(garbage)
     assert server.client.predict([{"text": "still here"}])
 
@@ -118,6 +118,7 @@ def test_sigterm_answers_what_is_under_way_and_ends_with_0(spam_bundle):
             reply += part
         assert b"HTTP/1.1 200" in reply
         assert b'"predictions"' in reply
+        assert server._process.wait(60) == 0
         assert server.stop() == 0
     finally:
         server.stop(0)
@@ -139,7 +140,7 @@ def test_a_server_whose_parent_is_gone_ends(spam_bundle):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert msgspec.json.decode(process.stdout.readline(), type=Report).url
         process.stdin.close()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_port_in_use(spam_bundle):
