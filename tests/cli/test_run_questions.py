@@ -49,6 +49,34 @@ def test_what_is_different_between_runs(project, two_runs) -> None:
     assert "nothing is different" in project("diff", two_runs[1], "last").out
 
 
+def test_new_data_and_who_told_them_are_differences(prompt) -> None:
+    prompt.write(
+        "pipeline.py",
+        """
+from pathlib import Path
+
+import polars as pl
+
+from gristmill import step
+
+
+@step
+def gold(told: Path = Path(__file__).parent / "told.csv") -> pl.DataFrame:
+    return pl.read_csv(told)
+""",
+    )
+    for text in ("label,annotator\nspam,anna\n", "label,annotator\nspam,anna\nham,ben\n"):
+        prompt.write("told.csv", text)
+        assert prompt("run").code == 0
+    runs = [each["id"] for each in prompt("runs", "--json").json]
+    told = prompt("diff", runs[1], runs[0]).out
+    assert f"gold\n  data     told ({prompt.root / 'told.csv'}) changed\n" in told
+    assert "  figure   told by ben: (absent) -> 1\n" in told
+    assert "told by anna" not in told
+    lines = prompt("lineage", "gold").out.splitlines()
+    assert lines[3:5] == ["    reads told.csv", "    told by anna (1), ben (1)"]
+
+
 def test_a_failure_and_an_absent_step_are_differences(project, two_runs) -> None:
     project.write("helpers.py", "def scale(numbers, factor):\n    raise ValueError('no')\n")
     project("run")

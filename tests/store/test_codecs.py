@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gristmill.core.errors import StoreError
-from gristmill.store.codecs import decode, encode
+from gristmill.store.codecs import decode, encode, told_by
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats() | st.text(),
@@ -54,6 +54,14 @@ def test_a_table_comes_back_equal_and_writes_equal_bytes(tmp_path: Path) -> None
         assert (found.kind, found.rows) == ("table", 3)
         texts.append((folder / "table.parquet").read_bytes())
     assert texts[0] == texts[1]
+
+
+def test_a_table_says_who_told_how_many_rows(tmp_path: Path) -> None:
+    gold = pl.DataFrame({"label": ["a"] * 4, "annotator": ["ben", "anna", "anna", None]})
+    assert encode(gold, tmp_path).summary["annotators"] == {"anna": 2, "ben": 1}
+    (tmp_path / "group").mkdir()
+    group = encode({"rows": gold.drop("annotator"), "gold": gold}, tmp_path / "group")
+    assert told_by(group.summary) == {"anna": 2, "ben": 1}
 
 
 def test_an_array_comes_back_equal(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def _show(found: RunDiff) -> None:
 
 
 def _line(change: Change) -> str:
-    if change.what in ("code", "input") and "(absent)" not in (change.before, change.after):
+    if change.what in ("code", "input", "data") and "(absent)" not in (change.before, change.after):
         return f"{change.what:<8} {change.name} changed"
     return f"{change.what:<8} {change.name}: {_brief(change.before)} -> {_brief(change.after)}"
 

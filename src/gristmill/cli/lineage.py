@@ -239,14 +239,21 @@ def _what(one: Relative) -> str:
 
 
 def _details(one: Relative) -> Iterator[str]:
+    from gristmill.store.codecs import told_by
+
     if one.execution is not None:
         count = len(one.execution.reach.get("parts", {}))
         code = "1 part of code" if count == 1 else f"{count} parts of code"
         yield f"step {one.execution.step}, run {one.execution.run}, {code}"
+        paths = [Path(each).name for each in one.execution.reach.get("paths", {}).values()]
+        if paths:
+            yield f"reads {', '.join(paths)}"
     summary = one.artifact.summary
     for source in summary.get("sources") or []:
         if isinstance(source, dict) and "fingerprint" in source:
             yield f"- {source['name']:<18} {str(source['fingerprint'])[:12]}{_share(source)}"
+    if told := told_by(summary):
+        yield "told by " + ", ".join(f"{who} ({format_count(n)})" for who, n in told.items())
     metrics = summary.get("metrics")
     if isinstance(metrics, dict) and metrics:
         figures = [f"{name} {value:.3f}" for name, value in metrics.items() if _is_figure(value)]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gristmill.store.codecs import told_by
+
 if TYPE_CHECKING:
     from gristmill.store.runs import Artifact, Execution, RunLog, RunRecord
 
@@ -19,8 +21,9 @@ class Change(msgspec.Struct, frozen=True):
     """One thing that is not the same.
 
     Attributes:
-        what: `setting`, `code`, `package`, `input`, `result`, `figure`, `labels` or `status`.
-        name: of the setting, function, package, input or figure.
+        what: `setting`, `data` (what is at a setting's path), `code`, `package`, `input`,
+            `result`, `figure`, `labels` or `status`.
+        name: of the setting, path, function, package, input or figure.
         before: in the first run.
         after: in the second.
     """
@@ -83,11 +86,30 @@ def _changes(log: RunLog, one: Execution | None, two: Execution | None) -> Itera
         return
     if _outcome(one) != _outcome(two):
         yield Change("status", "status", one.message or one.status, two.message or two.status)
-    for what, key in (("setting", "shown"), ("code", "parts"), ("package", "packages")):
+    yield from _settings(one.reach, two.reach)
+    for what, key in (("code", "parts"), ("package", "packages")):
         yield from _pairs(what, one.reach.get(key, {}), two.reach.get(key, {}))
     yield from _pairs("input", one.inputs, two.inputs)
     if one.output != two.output:
         yield from _results(log, one.output, two.output)
+
+
+def _settings(one: Mapping[str, Any], two: Mapping[str, Any]) -> Iterator[Change]:
+    """Say which settings count as others: paths count by what is there, wherever that lies."""
+    prints, others = one.get("settings", {}), two.get("settings", {})
+    counted = {name for name in {*prints, *others} if prints.get(name) != others.get(name)}
+    shown, shown_after = (
+        {name: value for name, value in each.get("shown", {}).items() if name in counted}
+        for each in (one, two)
+    )
+    yield from _pairs("setting", shown, shown_after)
+    paths, paths_after = one.get("paths", {}), two.get("paths", {})
+    same = [place for place in paths if paths_after.get(place) == paths[place]]
+    content, content_after = (
+        {f"{place} ({paths[place]})": each["path_prints"][place] for place in same}
+        for each in (one, two)
+    )
+    yield from _pairs("data", content, content_after)
 
 
 def _outcome(execution: Execution) -> str:
@@ -113,7 +135,7 @@ def _figures(artifact: Artifact) -> dict[str, Any]:
     for name in _FIGURES:
         said = artifact.summary.get(name)
         found |= said if isinstance(said, dict) else {} if said is None else {name: said}
-    return found
+    return found | {f"told by {who}": rows for who, rows in told_by(artifact.summary).items()}
 
 
 def _labels(log: RunLog, one: str, two: str) -> Iterator[Change]:

@@ -42,6 +42,9 @@ _ONE_FILE = {
 }
 """The file of those codecs whose values are always one."""
 
+_WHO = "annotator"
+_MOST_TOLD = 10
+
 
 @runtime_checkable
 class Storable(Protocol):
@@ -229,6 +232,15 @@ def _class(name: str) -> Any:
     return found
 
 
+def told_by(summary: Mapping[str, Any]) -> dict[str, int]:
+    """Return who said how many rows of a table with a column `annotator`, or of a group of such."""
+    found = dict(summary.get("annotators", {}))
+    for member in summary.values():
+        if isinstance(member, dict) and member.get("kind") == "table":
+            found |= told_by(member)
+    return found
+
+
 def _is_struct(value: object) -> bool:
     return hasattr(value, "__struct_fields__") or dataclasses.is_dataclass(value)
 
@@ -245,7 +257,12 @@ def _encode_table(value: Any, folder: Path) -> Encoded:
     # One chunk: the same rows give the same bytes, however the frame was put together.
     frame.rechunk().write_parquet(folder / TABLE_FILE, compression="zstd")
     columns = {name: str(kind) for name, kind in frame.schema.items()}
-    return Encoded("table", "table", frame.height, {"rows": frame.height, "columns": columns})
+    summary: dict[str, Any] = {"rows": frame.height, "columns": columns}
+    if columns.get(_WHO) == "String":
+        told = frame[_WHO].drop_nulls().value_counts(name="rows")
+        told = told.sort("rows", _WHO, descending=[True, False]).head(_MOST_TOLD)
+        summary["annotators"] = dict(told.iter_rows())
+    return Encoded("table", "table", frame.height, summary)
 
 
 def _encode_array(value: Any, folder: Path) -> Encoded:
