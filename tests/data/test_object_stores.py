@@ -16,7 +16,8 @@ from tests.s3_server import S3Server
 from gristmill.core.errors import DataError, UsageError
 from gristmill.data import open_stream, read_table
 from gristmill.data.file_part import file_parts
-from gristmill.data.remote_path import RemotePath, store_error
+from gristmill.data.remote_path import RemotePath
+from gristmill.data.store_errors import store_error
 from gristmill.engine import LocalProcesses
 
 S3 = [pytest.mark.s3, pytest.mark.xdist_group("s3")]

@@ -20,7 +20,9 @@ from gristmill.data.csv_table import CsvParts, Dialect, read_csv, read_csv_with_
 from gristmill.data.files import located
 from gristmill.data.json_lines import read_json_lines, read_json_lines_with_rejects
 from gristmill.data.read_log import REJECTS_SCHEMA
-from gristmill.data.remote_path import AnyPath, is_store_error, polars_source, store_error
+from gristmill.data.remote_path import AnyPath, polars_source
+from gristmill.data.store_calls import watched
+from gristmill.data.store_errors import is_store_error, store_error
 
 Format: TypeAlias = Literal["csv", "tsv", "jsonl", "parquet", "arrow"]
 
@@ -255,15 +257,24 @@ def scan_binary(path: AnyPath, kind: Format) -> pl.LazyFrame:
     scan = pl.scan_parquet if kind == "parquet" else pl.scan_ipc
     lazy = scan(**polars_source(path))
     try:
-        lazy.collect_schema()
+        watched(lazy.collect_schema, path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _damaged(path, kind, error) from error
     return lazy
 
 
+def streamed(lazy: pl.LazyFrame, path: AnyPath | None) -> pl.DataFrame:
+    """Return the rows of a lazy frame over a file, None for one over what is in memory.
+
+    Raises:
+        DataError: the file's store answers no more.
+    """
+    return watched(lambda: lazy.collect(engine="streaming"), path)
+
+
 def _read_binary(path: AnyPath, kind: Format) -> pl.DataFrame:
     try:
-        return scan_binary(path, kind).collect()
+        return watched(scan_binary(path, kind).collect, path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _damaged(path, kind, error) from error
 

@@ -9,11 +9,13 @@ import polars as pl
 
 from gristmill.core.errors import DataError
 from gristmill.data.column_kinds import told_kind
-from gristmill.data.formats import scan_binary
+from gristmill.data.formats import scan_binary, streamed
 from gristmill.data.parquet_groups import RowGroup, row_groups
 from gristmill.data.pieces import Binary, HeldRows, Piece, RowRange
 from gristmill.data.read_log import ReadLog
-from gristmill.data.remote_path import AnyPath, RemotePath, is_store_error, store_error
+from gristmill.data.remote_path import AnyPath, RemotePath
+from gristmill.data.store_calls import watched
+from gristmill.data.store_errors import is_store_error, store_error
 from gristmill.data.table import TableLike, to_polars
 
 
@@ -52,7 +54,7 @@ class FrameSource:
         start = 0
         while True:
             try:
-                frame = self._lazy.slice(start, self._rows).collect(engine="streaming")
+                frame = streamed(self._lazy.slice(start, self._rows), self._path)
             except (pl.exceptions.PolarsError, OSError) as error:
                 if is_store_error(error):
                     raise store_error(str(self._path), error) from error
@@ -84,7 +86,7 @@ class FrameSource:
 
 def _groups(path: AnyPath, kind: Binary, lazy: pl.LazyFrame) -> list[RowGroup]:
     if kind != "parquet":
-        rows = int(lazy.select(pl.len()).collect().item())
+        rows = int(watched(lazy.select(pl.len()).collect, path).item())
         return [RowGroup(rows, path.stat().st_size)] if rows else []
     try:
         with path.open("rb") as file:

@@ -10,9 +10,10 @@ from typing import Literal, Protocol, Self
 import polars as pl
 
 from gristmill.core.errors import DataError
-from gristmill.data.formats import scan_binary
+from gristmill.data.formats import scan_binary, streamed
 from gristmill.data.read_log import ReadLog
-from gristmill.data.remote_path import AnyPath, is_store_error, store_error
+from gristmill.data.remote_path import AnyPath
+from gristmill.data.store_errors import is_store_error, store_error
 
 Binary = Literal["parquet", "arrow"]
 
@@ -95,7 +96,7 @@ class RowRange:
             # Without any column Polars would not tell how many rows there are.
             lazy = lazy.select([name for name in names if name in columns] or names[:1])
         try:
-            found = lazy.slice(self.start, self.rows).collect(engine="streaming")
+            found = streamed(lazy.slice(self.start, self.rows), self.path)
         except (pl.exceptions.PolarsError, OSError) as error:
             if is_store_error(error):
                 raise store_error(self._place, error) from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,15 +19,14 @@ from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import Any, BinaryIO, Literal, cast
 
-from gristmill.core.errors import DataError, UsageError
+from gristmill.core.errors import UsageError
 from gristmill.core.fingerprint import fingerprint
+from gristmill.data.store_errors import store_error
 
 _OBJECT_STORES: dict[str, Literal["s3", "gs"]] = {"s3": "s3", "s3a": "s3", "gs": "gs"}
 _READ_BY_POLARS = ("s3", "s3a", "gs", "az", "abfs", "abfss", "http", "https")
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _VERSION = ("size", "etag", "lastmodified", "mtime", "md5hash")
-_DENIED = ("PermissionError", "PermissionDeniedError", "UnauthenticatedError")
-_ABSENT = ("FileNotFoundError", "NotFoundError", "NoSuchBucket")
 
 
 def is_url(path: object) -> bool:
@@ -241,35 +241,6 @@ class RangeReader(io.RawIOBase):
         return len(data)
 
 
-def store_error(url: str, error: BaseException) -> DataError:
-    """Return the error for what an object store, or the way to it, refused."""
-    said = (str(error) or type(error).__name__).splitlines()[0]
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    if kinds & set(_DENIED) or " 403" in said or " 401" in said:
-        return DataError(
-            "access is denied",
-            where=url,
-            fix="check the credentials in the environment (AWS_ACCESS_KEY_ID, "
-            "AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN) and the rights of their owner",
-        )
-    if kinds & set(_ABSENT) or " 404" in said:
-        return DataError(
-            "there is no such file or bucket",
-            where=url,
-            fix="check the URL, and AWS_ENDPOINT_URL where the store is not Amazon's own",
-        )
-    return DataError(
-        f"the store does not answer: {said}",
-        where=url,
-        fix="check that it runs and can be reached from here; run again once it does",
-    )
-
-
-def is_store_error(error: BaseException) -> bool:
-    """Tell whether Polars could not get at the data, rather than not make sense of them."""
-    return "object-store error" in str(error)
-
-
 def polars_source(path: AnyPath) -> dict[str, Any]:
     """Return the arguments by which Polars scans a file; stores it knows, it reads by ranges."""
     if isinstance(path, Path):
@@ -281,19 +252,28 @@ def polars_source(path: AnyPath) -> dict[str, Any]:
 
 
 def _endpoint() -> str:
-    """Return the server that the environment names, empty for Amazon's own."""
-    return next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
+    """Return the server that the environment names, empty for Amazon's own.
+
+    Raises:
+        UsageError: it is no address of a server.
+    """
+    name = next((name for name in _ENDPOINTS if os.environ.get(name)), None)
+    if name is None:
+        return ""
+    found = os.environ[name]
+    if not re.fullmatch(r"https?://\S+", found):
+        raise UsageError(
+            f"expected the address of a server in {name}, found {found!r}",
+            fix="write it as http://minio:9000 or https://storage.example.com",
+        )
+    return found
 
 
 @cache
 def _object_store(scheme: Literal["s3", "gs"], endpoint: str) -> Any:
-    from obstore.fsspec import FsspecStore
+    from gristmill.data.object_store import ObjectStore
 
-    if scheme == "gs":
-        return FsspecStore("gs")
-    # A server without TLS that is named by its user is meant.
-    options: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
-    return FsspecStore("s3", client_options={"allow_http": _is_plain(endpoint)}, **options)
+    return ObjectStore(scheme, endpoint if scheme == "s3" else "")
 
 
 def _is_plain(endpoint: str) -> bool:

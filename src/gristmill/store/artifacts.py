@@ -325,7 +325,7 @@ class RemoteArtifacts:
     @contextmanager
     def _asked(self) -> Iterator[None]:
         """Say plainly what the store refuses: each file system has errors of its own."""
-        from gristmill.data.remote_path import store_error
+        from gristmill.data.store_errors import store_error
 
         try:
             yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, islice
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from gristmill.core.errors import DataError
 from gristmill.data.formats import format_of, scan_binary
 from gristmill.data.pieces import check_seen
 from gristmill.data.remote_path import AnyPath
+from gristmill.data.store_calls import watched
+from gristmill.data.store_errors import is_store_error, store_error
 from gristmill.data.table import ROW_ID
 from gristmill.serve.offline.source import SAMPLE_ROWS, HeldRows, Part, Run, Wanted, numbered
 from gristmill.serve.offline.whole_files import file_mark
@@ -164,7 +167,9 @@ def _frames(
 
 def _batches(lazy: pl.LazyFrame, size: int, file: AnyPath) -> Iterator[pl.DataFrame]:
     try:
-        yield from lazy.collect_batches(chunk_size=size, maintain_order=True)
+        batches = lazy.collect_batches(chunk_size=size, maintain_order=True)
+        while (batch := watched(partial(next, batches, None), file)) is not None:
+            yield batch
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _damaged(file, error) from error
 
@@ -198,11 +203,13 @@ def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
 
 def _read(lazy: pl.LazyFrame, file: AnyPath) -> pl.DataFrame:
     try:
-        return lazy.collect()
+        return watched(lazy.collect, file)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _damaged(file, error) from error
 
 
-def _damaged(file: AnyPath, error: object) -> DataError:
+def _damaged(file: AnyPath, error: Exception | str) -> DataError:
+    if isinstance(error, Exception) and is_store_error(error):
+        return store_error(str(file), error)
     first = (str(error) or type(error).__name__).splitlines()[0]
     return DataError(f"the data is damaged: {first}", where=str(file), fix="write it again")
