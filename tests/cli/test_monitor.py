@@ -75,14 +75,17 @@ def test_the_log_puts_looks_alike_together(monitored) -> None:
         prompt("monitor")
     with Project(prompt.root) as project:
         log = Monitorings(project)
+        for _ in range(2):
+            log.add("spam", "wait", ["cooling down"], version=1)
         log.add("spam", "retrain", ["drift of age"], version=1)
         log.add("spam", "promoted", ["version 2: promote", "better " * 20], version=2, run="r-1")
     lines = prompt("monitor", "--log").out.splitlines()
     assert "promoted  version 2  run r-1" in lines[0]
+    assert "wait      version 1  (2 looks alike)" in lines[-4]
     assert "none      version 1  (3 looks alike)" in lines[-2]
     assert max(map(len, lines)) <= 80
     assert [each["action"] for each in prompt("monitor", "--log", "--json").json] == [
-        "promoted", "retrain", "none", "none", "none",
+        "promoted", "retrain", "wait", "wait", "none", "none", "none",
     ]  # fmt: skip
 
 

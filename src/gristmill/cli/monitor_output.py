@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from gristmill.pipeline.monitoring.monitored import Monitored
     from gristmill.store.monitorings import Monitoring
 
-_ACTIONS = {"none": "nothing is done", "wait": "waiting", "retrain": "retrained"}
+_ACTIONS = {"none": "nothing is done", "wait": "waiting", "retrain": "a retraining was begun"}
+_LOOKS = ("none", "wait")
 _OUTCOMES = {
     "promoted": "a new version answers",
     "kept": "the version that answers was kept",
@@ -92,7 +93,7 @@ def _runs(log: Sequence[Monitoring]) -> list[tuple[Monitoring, int]]:
     found: list[tuple[Monitoring, int]] = []
     for entry in reversed(log):
         last = found[-1] if found else None
-        if last is not None and _said(last[0]) == _said(entry) and entry.action == "none":
+        if last is not None and _said(last[0]) == _said(entry) and entry.action in _LOOKS:
             found[-1] = (last[0], last[1] + 1)
         else:
             found.append((entry, 1))

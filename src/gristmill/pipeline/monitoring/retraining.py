@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 LOCK = "retraining"
 _ENTRY = "gristmill.cli.monitor_retraining"
 _LOOK = 0.2
+_NOTHING_NEW = (
+    "every step was up to date: the pipeline found nothing new; gather the feedback first, or "
+    "name the steps that fetch data in `force`"
+)
 _STDERR = 2
 
 
@@ -160,7 +164,7 @@ def _outcome(
         known = isinstance(failure, GristmillError)
         return "failed", [str(failure) if known else f"{type(failure).__name__}: {failure}"], None
     if result is not None and not result.count("done"):
-        return "kept", ["every step was up to date: the pipeline found nothing new"], None
+        return "kept", [_NOTHING_NEW], None
     return "kept", ["the pipeline decided nothing about the model"], None
 
 
