@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
 import pytest
 from tests.pipeline.monitoring.conftest import PIPELINE, Shop, all_columns, rows
@@ -18,15 +19,14 @@ PLAN = '[monitor]\nmodel = "spam"\n'
 @pytest.fixture
 def monitored(prompt, spam_bundle):
     """monitored(shift): a prompt in a project whose model was served rows that lie so far away."""
-    from time import time
 
     def open_(shift=0.0):
         prompt.write("gristmill.toml", PLAN)
         with Project(prompt.root) as project:
             shop = Shop(project, spam_bundle)
             bundle = shop.bundle("one")
-            shop.release(bundle, time() - 3600, metric="accuracy", rows=100, figure=0.9)
-            shop.serve(bundle, all_columns(600, 3, shift), at=time())
+            shop.release(bundle, time.time() - 3600, metric="accuracy", rows=100, figure=0.9)
+            shop.serve(bundle, all_columns(600, 3, shift), at=time.time())
         return prompt
 
     return open_
@@ -152,6 +152,16 @@ def test_looks_go_on_until_it_is_stopped_and_the_next_one_when_it_is_due(
     again = prompt("monitor", "--every", "1h")
     assert (again.code, again.out) == (0, "")
     assert len(made) == before
+
+
+def test_a_clock_that_was_ahead_puts_off_no_look(monitored, looks) -> None:
+    prompt = monitored()
+    with Project(prompt.root) as project:
+        Monitorings(project).add("spam", "none", ["fine"], version=1, at=time.time() + 1e7)
+    _, stop = looks
+    stop(signal.SIGTERM, after=1)
+    assert prompt("monitor", "--every", "10ms").code == 0
+    assert len(actions(prompt)) >= 2
 
 
 def test_an_error_of_one_look_ends_a_single_look_but_not_the_going_on(monitored, looks) -> None:

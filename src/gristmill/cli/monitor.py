@@ -146,8 +146,11 @@ def _go_on(last: float, every: str, once: Callable[[Callable[[], bool]], Monitor
     due = last + pause
     with stopping_well() as stopped:
         while not stopped():
-            if time.time() < due:
-                time.sleep(min(_NAP, max(0.0, due - time.time())))
+            now = time.time()
+            # A clock that was ahead, or is put back, must not put off the next look for longer.
+            due = min(due, now + pause)
+            if now < due:
+                time.sleep(min(_NAP, due - now))
                 continue
             due = time.time() + pause
             try:
