@@ -76,6 +76,27 @@ def test_requests_on_one_connection_are_answered_in_order(make_app, running, exc
     assert labels == [b"even", b"odd", b"odd", b"even", b"odd", b"odd"]
 
 
+CHUNKED = b"POST /v1/predict HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("path", [b"/v1/predict", b"/v1/predict?long=way"])
+@pytest.mark.parametrize("wrong", [b"HELLO\r\n\r\n", b"GET \x00", CHUNKED + b"zz\r\n"], ids=str)
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_is_no_http_is_refused_behind_the_answers_before_it(
+    make_app, running, exchange, path, wrong, count
+):
+    with running(make_app()) as address:
+        answer = exchange(address, post(ONE, path, close=False) * count + wrong, b"HELLO\r\n")
+    assert statuses(answer) == [200] * count + [400]
+    assert answer.count(b'"label":"odd"') == count
+    assert b"malformed_http" in answer
+
+
+def test_a_body_that_is_no_http_is_refused_at_once(make_app, running, exchange):
+    with running(make_app()) as address:
+        assert statuses(exchange(address, CHUNKED + b"zz\r\n")) == [400]
+
+
 def test_a_request_byte_by_byte(make_app, running, exchange):
     sent = [bytes([byte]) for byte in post()]
     with running(make_app()) as address:

@@ -56,6 +56,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = self._chunk = self._begun = 0
         self._last: RepeatedHead | None = None
+        self._malformed: Refusal | None = None
         self._mark: _Mark = ("head", None)
         self._marked = self.loop.time()
 
@@ -75,6 +76,8 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take in bytes; what has come of a head that is not complete yet is counted."""
         if self._last is not None and self._repeats(self._last, data):
+            return
+        if self._malformed is not None:
             return
         cycle = self.cycle
         between = cycle is None or (type(cycle) is Exchange and cycle.started)
@@ -164,11 +167,16 @@ class Connection(HttpToolsProtocol):
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
+        elif self._malformed is not None:
+            self._refuse(self._malformed)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP."""
-        if not self.transport.is_closing():
-            self._refuse(Refusal(400, "malformed_http", msg))
+        """Refuse what is no HTTP, behind the answers to the requests before it."""
+        refusal = Refusal(400, "malformed_http", msg)
+        if self._owes_answers():
+            self._malformed = refusal
+        else:
+            self._refuse(refusal)
 
     def begin_again(self, last: RepeatedHead) -> bool:
         """Begin a request with the head of the one before it, if that one's answer is written."""
@@ -266,6 +274,18 @@ class Connection(HttpToolsProtocol):
         """Say whether the parser, for an upgrade, takes what follows the head for no body."""
         parser = self.parser
         return bool(parser.should_upgrade()) and parser.get_method() != b"CONNECT"
+
+    def _owes_answers(self) -> bool:
+        """Say whether requests that are there as a whole wait for their answers."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        if type(cycle) is Exchange:
+            return cycle.started
+        if cycle.more_body and self.pipeline:
+            self.pipeline.popleft()  # what is wrong is in its body: only those before it are whole
+            return True
+        return not cycle.more_body
 
     def _begins_stream(self) -> bool:
         """Say whether a client asks for a WebSocket where there are any; nobody waits before it."""
