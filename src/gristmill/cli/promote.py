@@ -41,7 +41,8 @@ def command(
     version counts, too. If either speaks against it, nothing changes, unless --force is given with
     a --reason: then the log says that it was forced, and against what.
 
-    Running servers that follow the registry take the new version within half a second.
+    Running servers that follow the registry look four times a second, and take the new version once
+    it is open beside the old one.
 
     \b
     gristmill promote spam 4 --reason "better on the holdout"

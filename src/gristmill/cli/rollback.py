@@ -19,7 +19,7 @@ def command(model: str, alias: str, reason: str, as_json: bool) -> None:
     """Make the version before the live one of MODEL answer again.
 
     At once: nothing is checked, since it answered before. Two rollbacks go back by two. Running
-    servers that follow the registry keep the version before open, and go back within half a second.
+    servers that follow the registry look four times a second, and keep the version before open.
 
     \b
     gristmill rollback spam --reason "complaints since noon"

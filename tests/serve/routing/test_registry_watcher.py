@@ -45,7 +45,9 @@ def watch(project, endpoint):
     async def opened(bundle):
         return endpoint(bundle.name)
 
-    return lambda route, **options: RegistryWatcher(project, "spam", route, opened, **options)
+    return lambda route, every=0.25, **options: RegistryWatcher(
+        project, "spam", route, opened, every=every, **options
+    )
 
 
 def test_the_route_follows_what_is_promoted(endpoint, register, watch):

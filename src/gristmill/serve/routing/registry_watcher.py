@@ -72,7 +72,7 @@ class RegistryWatcher:
         open_endpoint: OpenEndpoint,
         *,
         alias: str = CHAMPION,
-        every: float = 0.25,
+        every: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.model, self.alias, self.route, self.every = model, alias, route, every
