@@ -148,12 +148,12 @@ def test_a_stream_that_is_in_use_keeps_its_values_and_others_wait():
 
     def stop_here():
         inside.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
 
     log.gate = stop_here
     first = threading.Thread(target=streams, args=("known", picture(60)))
     first.start()
-    assert inside.wait(20)
+    assert inside.wait(60)
     log.gate = None
     answers = []
     second = threading.Thread(target=lambda: answers.append(streams("other", picture(60))))
@@ -163,7 +163,7 @@ def test_a_stream_that_is_in_use_keeps_its_values_and_others_wait():
     assert streams.counts.bytes_ == 60
     go_on.set()
     for thread in (first, second):
-        thread.join(20)
+        thread.join(60)
     assert answers[0].whole
     assert streams.counts.evicted == 1
     assert not streams("other", picture(60)).whole
@@ -176,18 +176,18 @@ def test_one_stream_at_a_time_finds_out_what_a_size_takes():
 
     def stop_here():
         inside.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
 
     log.gate = stop_here
     threads = [threading.Thread(target=streams, args=(name, picture(60))) for name in "ab"]
     threads[0].start()
-    assert inside.wait(20)
+    assert inside.wait(60)
     threads[1].start()
     threads[1].join(0.05)
     assert log.bytes_ == 60
     go_on.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert log.most == 60
     assert streams.counts.evicted == 1
 

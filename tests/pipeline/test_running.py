@@ -304,7 +304,7 @@ def slow(first):
     (HERE / "slow.ran").open("a").write("x")
     if not (HERE / "go").exists():
         (HERE / "waiting").touch()
-        time.sleep(60)
+        time.sleep(600)
     return sum(first)
 """
 
@@ -320,7 +320,7 @@ def start(root: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} did not appear"
         time.sleep(0.02)
@@ -332,13 +332,13 @@ def test_a_killed_run_goes_on_where_it_was(user: Any, how: signal.Signals) -> No
     process = start(user.root)
     wait_for(user.root / "waiting")
     process.send_signal(how)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == (-9 if how == signal.SIGKILL else 130)
     if how == signal.SIGINT:
         assert "Traceback" not in out + err
     (user.root / "go").touch()
     again = start(user.root)
-    out, _ = again.communicate(timeout=30)
+    out, _ = again.communicate(timeout=120)
     assert again.returncode == 0
     assert "= first" in out
     assert (user.root / "first.ran").read_text() == "x"
@@ -355,12 +355,12 @@ def test_two_runs_at_once_do_each_step_once(user: Any) -> None:
     wait_for(user.root / "waiting")
     (user.root / "go").touch()
     one.send_signal(signal.SIGKILL)  # whoever holds the step or waits: the other must finish
-    one.communicate(timeout=30)
+    one.communicate(timeout=120)
     two.send_signal(signal.SIGINT)
-    two.communicate(timeout=30)
+    two.communicate(timeout=120)
     last = [start(user.root), start(user.root)]
     for process in last:
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
         assert process.returncode == 0
     assert (user.root / "first.ran").read_text() == "x"
 

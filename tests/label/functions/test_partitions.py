@@ -38,7 +38,7 @@ def slow(row):
     if os.environ.get("WAITS_AT") == str(row.n):
         Path("pid").write_text(str(os.getpid()))
         Path("pid").rename("waiting")
-        time.sleep(60)
+        time.sleep(600)
     return row.n % 2
 
 if __name__ == "__main__":
@@ -97,7 +97,7 @@ def test_interrupting_with_workers_leaves_no_process_behind_and_what_was_done(sc
     while not (script / "waiting").exists() and going.poll() is None:
         time.sleep(0.01)
     os.killpg(going.pid, signal.SIGINT)
-    _, said = going.communicate(timeout=30)
+    _, said = going.communicate(timeout=120)
     assert (going.returncode, said.strip()) == (1, "stopped")
     with pytest.raises(ProcessLookupError):
         os.kill(int((script / "waiting").read_text()), 0)

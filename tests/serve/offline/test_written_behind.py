@@ -9,7 +9,7 @@ import pytest
 
 from gristmill.serve.offline.written_behind import Abandoned, written_behind
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 
 class Stop(Exception):  # noqa: N818
@@ -89,6 +89,8 @@ def test_few_pieces_wait_for_a_writer_that_is_behind() -> None:
 
     running = threading.Thread(target=run)
     running.start()
+    while not put_so_far:
+        running.join(0.001)
     running.join(0.2)
     waiting = len(put_so_far)
     go_on.set()

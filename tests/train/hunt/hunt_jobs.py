@@ -36,8 +36,13 @@ class Climb:
 
 
 SCRIPT = """
-import sys
+import os, signal, sys, threading, time
 sys.path.insert(0, {here!r})
+
+def kill_at(journal, lines):
+    while not journal.exists() or len(journal.read_bytes().splitlines()) < lines:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":  # workers, which import this again, need none of it
     from functools import partial
@@ -50,6 +55,9 @@ if __name__ == "__main__":  # workers, which import this again, need none of it
 
     space = Space(slope=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], seconds=0.05)
     folder = Path({folder!r})
+    if len(sys.argv) > 1:  # to be killed in the middle, however late anybody looks
+        where = folder / sys.argv[1], int(sys.argv[2])
+        threading.Thread(target=kill_at, args=where, daemon=True).start()
     with Hunt(partial(halving, most=4, eta=2), 6, space, sampler="grid", folder=folder) as hunt:
         run_trials(hunt, hunt_jobs.Climb, folder, workers=2)
 """

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -12,7 +13,7 @@ def test_plans_come_in_order_and_nobody_waits_for_them():
     go = threading.Event()
 
     def slow():
-        go.wait(30)
+        go.wait(60)
         return "first"
 
     with PlannedAside() as plans:
@@ -46,13 +47,20 @@ def test_closing_drops_what_has_not_begun():
 
     def slow():
         begun.set()
-        go.wait(30)
+        go.wait(60)
         made.append(0)
 
     plans = PlannedAside()
     plans.want(0, slow)
     plans.want(1, lambda: made.append(1))
-    assert begun.wait(30)
-    threading.Timer(0.05, go.set).start()
+    assert begun.wait(60)
+    (second,) = [plan for plan, trial in plans._wanted.items() if trial == 1]
+
+    def let_go():
+        while not second.cancelled():
+            time.sleep(0.001)
+        go.set()
+
+    threading.Thread(target=let_go, daemon=True).start()
     plans.close()
     assert made == [0]

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -166,15 +165,8 @@ def test_killed_with_its_workers_and_called_again(jobs, tmp_path):
     here = str(Path(__file__).parent)
     script = tmp_path / "search.py"
     script.write_text(jobs.SCRIPT.format(here=here, folder=str(tmp_path / "study")))
-    journal = tmp_path / "study" / JOURNAL
-    process = subprocess.Popen([sys.executable, script])
-    end = time.monotonic() + 60
-    while not journal.exists() or len(journal.read_bytes().splitlines()) < 7:
-        assert process.poll() is None, "it ended before it was killed"
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    killed = subprocess.run([sys.executable, script, JOURNAL, "7"], check=False)
+    assert killed.returncode == -signal.SIGKILL
     subprocess.run([sys.executable, script], check=True)
     space = Space(slope=SLOPES, seconds=0.05)
     with Hunt(HALVING, 6, space, sampler="grid", folder=tmp_path / "study") as hunt:

@@ -8,9 +8,11 @@ it, as with a user's models.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
+import time
 from functools import cache, partial
 from pathlib import Path
 
@@ -240,14 +242,27 @@ def differences(run, number, spec):
     return wrong + [f"loss {at}" for at, loss in enumerate(losses) if got.get(at) != loss]
 
 
-def main(folder, devices, steps):
-    """Train the trial of the kill tests; write its weights when it has ended."""
+def interrupt_at(path):
+    """Press Ctrl-C once there is such a file: from here, however late anybody else looks."""
+    while not path.exists():
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def main(folder, devices, steps, until=None):
+    """Train the trial of the kill tests; tell whether it ended as it should, if it did.
+
+    Where `until` is a path in the folder, it is interrupted as soon as that is there.
+    """
     from gristmill.train.jobs.training_run import TrainingRun
     from gristmill.train.workers.machine import find_devices
 
     spec = trial(steps=steps, micro_batches=2, held_out=5)
     plan, shape = planned(spec, cuts=(2, 5), grain="stage")
     memory = 3 * least_memory([(plan, shape)])
+    if until is not None:
+        path = Path(folder) / until
+        threading.Thread(target=interrupt_at, args=[path], daemon=True).start()
     with TrainingRun(
         Path(folder) / "run", devices=find_devices(f"cpu:{devices}"), memory=memory,
         commit_seconds=0.0,
@@ -262,4 +277,4 @@ def main(folder, devices, steps):
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])
