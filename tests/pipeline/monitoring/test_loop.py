@@ -61,7 +61,7 @@ def test_drift_is_learned_and_the_next_look_is_quiet(drifting, capfd):
     assert "cooling down" in again.action.reasons[0]
     assert log_of(drifting) == ["retrain", "promoted", "none", "wait"]
 
-    impatient = MonitorPlan(on_drift="retrain", cool_down=0)
+    impatient = MonitorPlan(on_drift="retrain", cool_down=0, force=("gate",))
     vain = monitor(project, impatient, now=NOW + DAY)
     assert (vain.outcome.action, vain.exit_code) == ("kept", 4)
     assert "up to date: the pipeline found nothing new; gather" in vain.outcome.reasons[0]

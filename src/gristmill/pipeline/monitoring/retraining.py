@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,7 +136,7 @@ def carry_out(
             failure = error
         decided = Registry(project).history(order.model)[known:]
         action, reasons, version = _outcome(
-            [each for each in decided if each.alias == order.alias], result, failure
+            [each for each in decided if each.alias == order.alias], result, failure, order.force
         )
         return Monitorings(project).add(
             order.model,
@@ -150,7 +150,10 @@ def carry_out(
 
 
 def _outcome(
-    decided: Sequence[Decision], result: RunResult | None, failure: Exception | None
+    decided: Sequence[Decision],
+    result: RunResult | None,
+    failure: Exception | None,
+    forced: Collection[str],
 ) -> tuple[str, list[str], int | None]:
     """Say how it ended, why, and which version answers if another does."""
     moved = [each for each in decided if each.moved]
@@ -163,7 +166,8 @@ def _outcome(
     if failure is not None:
         known = isinstance(failure, GristmillError)
         return "failed", [str(failure) if known else f"{type(failure).__name__}: {failure}"], None
-    if result is not None and not result.count("done"):
+    ran = () if result is None else result.executions.values()
+    if result is not None and all(each.status == "cached" or each.step in forced for each in ran):
         return "kept", [_NOTHING_NEW], None
     return "kept", ["the pipeline decided nothing about the model"], None
 
