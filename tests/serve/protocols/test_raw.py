@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hn
 
-from gristmill.serve.protocols.raw import array_of_npy, npy_of, rows_of_bytes, rows_of_npy
+from gristmill.serve.protocols.raw import RawTensor, array_of_npy, npy_of, rows_of_npy
 from gristmill.serve.refusal import Refusal
 from gristmill.store.bundle import Field
 
@@ -87,40 +87,40 @@ def test_any_bytes_are_an_array_or_refused(body):
 
 def test_bytes_are_as_many_rows_as_there_are():
     array = np.arange(6, dtype="<f4").reshape(2, 3)
-    rows = rows_of_bytes([VECTOR], array.tobytes())
+    rows = RawTensor([VECTOR]).rows(array.tobytes())
     assert rows.count == 2
     np.testing.assert_array_equal(rows["x"], array)
     assert not rows["x"].flags.owndata  # a view of the body
 
 
 def test_rows_of_free_length_come_one_a_request():
-    rows = rows_of_bytes([RAGGED], np.arange(6, dtype="<i8").tobytes())
+    rows = RawTensor([RAGGED]).rows(np.arange(6, dtype="<i8").tobytes())
     assert (rows.count, rows["x"][0].tolist()) == (1, [[0, 1], [2, 3], [4, 5]])
 
 
 def test_bytes_that_are_no_rows():
-    assert refused(lambda: rows_of_bytes([VECTOR], b"12345")).message == (
+    assert refused(lambda: RawTensor([VECTOR]).rows(b"12345")).message == (
         "input 'x': expected a positive multiple of 12 bytes, for rows of float32 [n, 3], found 5"
     )
-    assert refused(lambda: rows_of_bytes([VECTOR], b"")).status == 400
+    assert refused(lambda: RawTensor([VECTOR]).rows(b"")).status == 400
     wrong = refused(lambda: rows_of_npy([VECTOR], saved(np.zeros((2, 4), "f4"))))
     assert wrong.message == "input 'x': expected shape [n, 3], found [2, 4]"
 
 
 def test_a_model_without_a_single_tensor_reads_no_bytes():
-    refusal = refused(lambda: rows_of_bytes([Field("text", "string")], b"abc"))
+    refusal = refused(lambda: RawTensor([Field("text", "string")]).rows(b"abc"))
     assert (refusal.status, refusal.code) == (415, "wrong_content_type")
 
 
 def test_values_that_are_no_numbers_are_named_by_row():
     array = np.zeros((3, 3), "f4")
     array[1, 2], array[2, 0] = np.nan, np.inf
-    refusal = refused(lambda: rows_of_bytes([VECTOR], array.tobytes()))
+    refusal = refused(lambda: RawTensor([VECTOR]).rows(array.tobytes()))
     assert (refusal.status, refusal.code) == (422, "bad_records")
     found = [(detail.index, detail.expected, detail.found) for detail in refusal.details]
     assert found == [(1, "finite numbers", "nan"), (2, "finite numbers", "inf")]
 
 
 def test_large_finite_numbers_whose_sum_overflows_are_fine():
-    rows = rows_of_bytes([VECTOR], np.full((1, 3), 3e38, "<f4").tobytes())
+    rows = RawTensor([VECTOR]).rows(np.full((1, 3), 3e38, "<f4").tobytes())
     assert rows.count == 1

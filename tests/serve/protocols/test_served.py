@@ -6,7 +6,6 @@ import pytest
 
 from gristmill.serve.online.endpoint import Answered, Call
 from gristmill.serve.protocol import Limits
-from gristmill.serve.protocols.raw import rows_of_bytes
 from gristmill.serve.protocols.served import RequestIds, Served
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.runners.rows import Ragged, Rows
@@ -116,8 +115,8 @@ def test_tensors_are_let_through_too():
         inputs = (Field("x", "tensor", dtype="float32", shape=[1], max=1.0),)
 
     body = np.array([2.0], "<f4").tobytes()
-    assert refused(lambda: rows_of_bytes(Served(Asked, Limits()).asked, body)).status == 422
-    assert rows_of_bytes(Served(Asked, Limits(), mode="off").asked, body).count == 1
+    assert refused(lambda: Served(Asked, Limits()).raw.rows(body)).status == 422
+    assert Served(Asked, Limits(), mode="off").raw.rows(body).count == 1
 
 
 class Prompt:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gristmill.serve.runners.rows import Rows
+from gristmill.serve.runners.work import total_work
 from gristmill.serve.scheduling.request import Request
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Asked(Request):
             priority,
             row_work,
         )
-        self.work = float(row_work[0] if count == 1 else row_work.sum())
+        self.work = total_work(row_work)
         self.nbytes = 0
         self.whole: Request | None = None
         self.first = 0

@@ -181,7 +181,7 @@ class Engine:
         if isinstance(answers, Exception):
             self._trouble(batch, answers, seconds)
             return
-        now = self._end(batch, seconds)
+        now = self.clock()
         tally = self.tally
         tally.batches += 1
         tally.rows += batch.count
@@ -193,13 +193,16 @@ class Engine:
             answers.finite = are_finite(answers)
         if self._watched:
             _tell(batch, seconds)
-        self._deliver_all(batch.requests, answers)
+        try:
+            # Answers go out first: what is to be noted takes a tenth of a quick model's time.
+            self._deliver_all(batch.requests, answers)
+        finally:
+            self._end(batch, seconds, now)
         if self.on_batch is not None:
             self.on_batch(batch.count, seconds)
 
-    def _end(self, batch: Batch, seconds: float) -> float:
-        """Take the replica back; return the time."""
-        now = self.clock()
+    def _end(self, batch: Batch, seconds: float, now: float) -> None:
+        """Take the replica back, which was free at `now`."""
         # What counts is when the next batch can start; where batches queue up in a replica, only
         # the model's own time tells.
         alone = self.replicas[batch.replica].depth == 1
@@ -207,7 +210,6 @@ class Engine:
         self._running.discard(batch)
         self._free.append(batch.replica)
         self._settle()
-        return now
 
     def _settle(self) -> None:
         """Go on: a batch for the replica that is free, or word that nothing is left to do."""
@@ -247,7 +249,7 @@ class Engine:
             if requests:
                 break
         else:
-            self._end(batch, seconds)
+            self._end(batch, seconds, self.clock())
             return
 
         def done(outcome: Rows | Exception, _: float) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gristmill.serve.online.replica import Done
 from gristmill.serve.runners.rows import Rows
+from gristmill.serve.runners.work import total_work
 
 if TYPE_CHECKING:
     from gristmill.serve.online.replica import Replica
@@ -122,8 +123,8 @@ def local_replica(runner: Runner, row: Rows, most: int) -> Replica:
         return InlineReplica(runner)
     if _seconds(runner, row) >= _INLINE_SECONDS:
         return ThreadReplica(runner)
-    quick = float(runner.work(row).sum())
-    return ThreadReplica(runner, is_quick=lambda rows: float(runner.work(rows).sum()) <= quick)
+    quick = total_work(runner.work(row))
+    return ThreadReplica(runner, is_quick=lambda rows: total_work(runner.work(rows)) <= quick)
 
 
 def _seconds(runner: Runner, rows: Rows) -> float:

@@ -30,7 +30,6 @@ from gristmill.serve.protocols.inference_tensors import (
 )
 from gristmill.serve.protocols.instances import bad_records, found
 from gristmill.serve.protocols.plain import json_of
-from gristmill.serve.protocols.raw import rows_of_bytes
 from gristmill.serve.protocols.tensors import wrong_tensor
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def read_request(
     else:
         length = _header_length(header_length, len(body))
         if not length:
-            return InferRequest([]), rows_of_bytes(served.asked, body)
+            return InferRequest([]), served.raw.rows(body)
         request, binary = _parsed(body[:length]), memoryview(body)[length:]
     return request, _rows_of(served, request, binary)
 

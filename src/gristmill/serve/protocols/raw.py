@@ -17,6 +17,7 @@ import numpy as np
 
 from gristmill.serve.protocols.tensors import (
     DATATYPE,
+    checked,
     column_of,
     dtype_of,
     shape_text,
@@ -50,26 +51,42 @@ def tensor_field(fields: Sequence[Field]) -> Field | None:
     return required[0]
 
 
-def rows_of_bytes(fields: Sequence[Field], body: bytes) -> Rows:
-    """Return the rows of an `application/octet-stream` body; arrays share its memory.
+class RawTensor:
+    """Reads `application/octet-stream` bodies: what is the same for all of them is found out once.
 
-    Raises:
-        Refusal: 415 the model has no single tensor, 400 the bytes are no whole rows, 422 bad
-            values.
+    Args:
+        fields: what the model is asked.
     """
-    field = _the_tensor(fields)
-    dtype = dtype_of(field).newbyteorder("<")
-    each = dtype.itemsize * field.elements
-    if len(body) % each or not body:
-        what = "elements" if field.ragged else "rows"
-        raise wrong_tensor(
-            f"expected a positive multiple of {each} bytes, for {what} of {dtype.name} "
-            f"{shape_text(field)}, found {len(body)}",
-            field.name,
-        )
-    count = 1 if field.ragged else -1
-    array = np.frombuffer(body, dtype).reshape(count, *_sizes(field, len(body) // each))
-    return Rows({field.name: column_of(field, array)})
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self._field = field = tensor_field(fields)
+        if field is not None:
+            self._dtype = dtype_of(field).newbyteorder("<")
+            self._each = self._dtype.itemsize * field.elements
+            sizes = (-1 if size is None else size for size in field.shape or ())
+            self._shape = (1 if field.ragged else -1, *sizes)
+
+    def rows(self, body: bytes) -> Rows:
+        """Return the rows of a body; arrays share its memory.
+
+        Raises:
+            Refusal: 415 the model has no single tensor, 400 the bytes are no whole rows, 422 bad
+                values.
+        """
+        field = self._field
+        if field is None:
+            raise _no_tensor()
+        if len(body) % self._each or not body:
+            what = "elements" if field.ragged else "rows"
+            raise wrong_tensor(
+                f"expected a positive multiple of {self._each} bytes, for {what} of "
+                f"{self._dtype.name} {shape_text(field)}, found {len(body)}",
+                field.name,
+            )
+        array = np.frombuffer(body, self._dtype).reshape(self._shape)
+        if not self._dtype.isnative:
+            array = array.astype(self._dtype.newbyteorder("="))
+        return Rows({field.name: checked(field, array)})
 
 
 def rows_of_npy(fields: Sequence[Field], body: bytes) -> Rows:
@@ -170,17 +187,17 @@ def stacked(column: Ragged, name: str) -> NDArray[Any]:
 def _the_tensor(fields: Sequence[Field]) -> Field:
     field = tensor_field(fields)
     if field is None:
-        raise Refusal(
-            415,
-            "wrong_content_type",
-            "the model does not read one single tensor, which a body without names must be",
-            fix="send the header Content-Type: application/json",
-        )
+        raise _no_tensor()
     return field
 
 
-def _sizes(field: Field, elements: int) -> list[int]:
-    return [elements if size is None else size for size in field.shape or ()]
+def _no_tensor() -> Refusal:
+    return Refusal(
+        415,
+        "wrong_content_type",
+        "the model does not read one single tensor, which a body without names must be",
+        fix="send the header Content-Type: application/json",
+    )
 
 
 def _npy_header(body: bytes) -> tuple[int, str]:

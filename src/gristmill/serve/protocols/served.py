@@ -16,6 +16,7 @@ from gristmill.serve.online.in_task import in_task
 from gristmill.serve.protocol import Limits
 from gristmill.serve.protocols.instances import bad_records
 from gristmill.serve.protocols.plain import instances_of
+from gristmill.serve.protocols.raw import RawTensor
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.runners.checking import BadRecords, Checker, Mode
 from gristmill.serve.runners.finite import all_finite, is_finite
@@ -48,6 +49,7 @@ class Served:
         classes: class names, in the order of `probs`; empty where it is no classifier.
         asked: the inputs, with the limits that are kept.
         scalars: those of them that are no tensors.
+        raw: reads bodies that are the bytes of the one tensor among them.
         warnings: records that were answered though a value is outside the limits.
         decides: whether the server is ready only where this is: not where a route that it stands
             behind decides.
@@ -63,6 +65,7 @@ class Served:
         self.warnings = 0
         self._checker = Checker(self.inputs, mode, self._warned)
         self.asked = self.inputs if mode == "reject" else tuple(map(_without_limits, self.inputs))
+        self.raw = RawTensor(self.asked)
         self._decode = _plain_decoder(self._checker.record)
         self.scalars = tuple(field for field in self.inputs if field.shape is None)
         self._scalar_checker = Checker(self.scalars, mode, self._warned)

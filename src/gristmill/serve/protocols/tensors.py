@@ -59,6 +59,16 @@ def column_of(field: Field, array: NDArray[Any]) -> Column:
     wanted = dtype_of(field)
     if array.dtype != wanted:
         array = _cast(field, array, wanted)
+    return checked(field, array)
+
+
+def checked(field: Field, array: NDArray[Any]) -> Column:
+    """Return an array of the field's shape and element type as its column.
+
+    Raises:
+        Refusal: 422 that lists the rows with a value that is not finite or outside of the field's
+            limits.
+    """
     details = list(_misfits(field, array)) if _may_misfit(field, array) else []
     if details:
         raise bad_records(details, len(array))

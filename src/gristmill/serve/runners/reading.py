@@ -104,6 +104,7 @@ class TensorPart:
     def __init__(self, field: Field, dtype: np.dtype[Any]) -> None:
         self.field = field
         self.dtype = dtype
+        self._inner = field.inner
 
     def __call__(self, column: Column) -> NDArray[Any] | Ragged:
         """Read a column; its numbers are cast only where none can change much.
@@ -130,7 +131,7 @@ class TensorPart:
         return array
 
     def _check(self, shape: tuple[int, ...]) -> None:
-        if shape != self.field.inner:
+        if shape != self._inner:
             raise DataError(
                 f"expected rows of shape {list(self.field.inner)}, found {list(shape)}",
                 where=f"column {self.field.name!r}",

@@ -36,3 +36,8 @@ def work_of(rows: Rows, inputs: Sequence[Field]) -> NDArray[np.float64]:
                 return 2.0 + np.array(sizes, np.float64) / _CHARACTERS
             break
     return _ONE if rows.count == 1 else np.ones(rows.count)
+
+
+def total_work(work: NDArray[np.float64]) -> float:
+    """Return the sum of rows' work; of one row in a fifth of the time that numpy takes."""
+    return float(work[0] if len(work) == 1 else work.sum())

@@ -19,7 +19,6 @@ from gristmill.serve.protocols.raw import (
     answer_array,
     bytes_of,
     npy_of,
-    rows_of_bytes,
     rows_of_npy,
 )
 from gristmill.serve.protocols.tensors import DATATYPE, wrong_tensor
@@ -140,8 +139,9 @@ class ModelHandlers:
     def _rows(self, given: media.Media, body: bytes) -> Rows:
         if given.kind == media.CSV:
             return rows_of_csv(self.served, body, given.header)
-        read = rows_of_bytes if given.kind == media.BYTES else rows_of_npy
-        return read(self.served.asked, body)
+        if given.kind == media.BYTES:
+            return self.served.raw.rows(body)
+        return rows_of_npy(self.served.asked, body)
 
     def _other(self, answered: Answered, prefix: str, wanted: str) -> Response:
         served = self.served
