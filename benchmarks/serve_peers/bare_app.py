@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import uvicorn
+from picture_net import Pictures
 from tiny_net import Batch
 
 
@@ -19,6 +20,7 @@ class Bare:
 
     def __init__(self) -> None:
         self.run, self.waiting = Batch(), []
+        self.run_picture = Pictures()
 
     def flush(self) -> None:
         waiting, self.waiting = self.waiting, []
@@ -33,13 +35,15 @@ class Bare:
                 await send({"type": f"{message['type']}.complete"})
                 if message["type"] == "lifespan.shutdown":
                     return
-        body, more = b"", True
+        body, more = bytearray(), True
         while more:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
         if scope["path"] == "/length":  # what a large body costs that is only read
             answer = b"%d" % len(body)
+        elif scope["path"] == "/picture":
+            answer = orjson.dumps({"predictions": [{"y": self.run_picture(body)}]})
         else:
             loop = asyncio.get_running_loop()
             future = loop.create_future()
