@@ -169,7 +169,7 @@ def _outcome(
     ran = () if result is None else result.executions.values()
     if result is not None and all(each.status == "cached" or each.step in forced for each in ran):
         return "kept", [_NOTHING_NEW], None
-    return "kept", ["the pipeline decided nothing about the model"], None
+    return "kept", ["the pipeline brought no other version of the model"], None
 
 
 def _reasons(decision: Decision) -> list[str]:

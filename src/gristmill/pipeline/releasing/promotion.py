@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gristmill.core.errors import GateError, UsageError
+from gristmill.core.moments import format_moment
 from gristmill.pipeline.releasing.rehearsal import Rehearsal, rehearse
 from gristmill.pipeline.releasing.stored_request import StoredRequest, made_up_requests
 from gristmill.serve.routing.registry_watcher import registered_bundle
 from gristmill.store.bundle import Bundle
-from gristmill.store.decision import CHAMPION, Decision
+from gristmill.store.decision import CHAMPION, Decision, named_at
 from gristmill.store.project import Project, current_project
 from gristmill.store.registry import ModelVersion, Registry
 from gristmill.store.runs import RunLog
@@ -35,9 +36,11 @@ def release(
 ) -> Decision:
     """Register a bundle in the project whose pipeline runs, and do what the gate said.
 
-    A bundle that the gate promotes is rehearsed first; if that fails, it is rejected. Whatever
-    comes of it is one line in the log of the model; if that line is the last word on the alias
-    already (the step was killed, and runs again), it stays the only one.
+    A bundle that the gate promotes is rehearsed first; if that fails, it is rejected. One that a
+    person has rolled back is held: a gate that asks the same again must not undo what they did.
+    Whatever comes of it is one line in the log of the model; if that line is the last word on the
+    alias already (the step was killed, and runs again), it stays the only one. A bundle that
+    answers already, and is not rejected, is no news: it keeps the decision by which it does.
 
     Args:
         bundle: the candidate.
@@ -60,10 +63,21 @@ def release(
     registry = Registry(project)
     version = registry.register(model, RunLog(project).keep(bundle).digest).version
     answer, reasons, evidence = verdict.verdict, list(verdict.reasons), dict(verdict.evidence)
+    log = registry.history(model)
+    live = named_at(log).get(alias)
+    if live is not None and live.version == version and answer != "reject":
+        return live
+    taken_back = _taken_back(log, version, alias)
+    if answer == "promote" and taken_back is not None:
+        answer = "hold"
+        reasons.append(
+            f"it was rolled back by {taken_back.author} on {format_moment(taken_back.at)} "
+            f"({taken_back.reasons[0]}): only `gristmill promote --force` makes it answer again"
+        )
     told = registry.standing(model, version, answer, reasons, alias=alias, evidence=evidence)
     if told is not None:
         return told
-    if verdict.passed:
+    if answer == "promote":
         rehearsal = _rehearsed(bundle, requests, latency)
         evidence["rehearsal"] = msgspec.to_builtins(rehearsal)
         if not rehearsal.passed:
@@ -71,6 +85,17 @@ def release(
     return registry.decide(
         model, version, answer, reasons, author=author, alias=alias, evidence=evidence
     )
+
+
+def _taken_back(log: Sequence[Decision], version: int, alias: str) -> Decision | None:
+    """Return the rollback from a version, unless it was promoted again since."""
+    for entry in reversed(log):
+        if entry.alias == alias and entry.moved:
+            if entry.version == version:
+                return None
+            if entry.verdict == "rollback" and entry.replaced == version:
+                return entry
+    return None
 
 
 def promote(
