@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.winograd import READ, SIDE, WinogradKernel, fits, pays
+from gristmill.incremental.kernels.tile_grid import READ, SIDE
+from gristmill.incremental.kernels.winograd import WinogradKernel, fits, pays
 
 
 def drawn(*sizes, seed=0):

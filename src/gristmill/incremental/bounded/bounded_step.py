@@ -159,8 +159,8 @@ class BoundedStep:
             everything = Rectangle.whole(unit.height, unit.width)
             return RegionSet(tuple(let_through(unit.run(values), kept, everything, threshold)))
         written: list[Rectangle] = []
-        for place in places:
-            written += let_through(unit.computed(place, values), kept, place, threshold)
+        for place, found in unit.computed(places, values):
+            written += let_through(found, kept, place, threshold)
         return RegionSet(tuple(written))
 
     def _account(self, number: int, order: Order, kept_back: int) -> None:

@@ -13,6 +13,7 @@ from gristmill.incremental.execution.unit import Unit
 from gristmill.incremental.planning.cost_grid import CostGrid
 from gristmill.incremental.planning.cost_table import CostTable
 from gristmill.incremental.planning.stopwatch import Stopwatch
+from gristmill.incremental.planning.tile_costs import TileCosts
 from gristmill.incremental.regions.rectangle import Rectangle
 
 _CHANNELS, _SMALL, _LARGE = 64, 2, 32
@@ -61,7 +62,9 @@ class ComparingCost(NamedTuple):
             ),
         )
 
-    def _added(self, grid: CostGrid, channels: int) -> CostGrid:
+    def _added(self, grid: CostGrid | TileCosts, channels: int) -> CostGrid | TileCosts:
+        if isinstance(grid, TileCosts):
+            return grid.dearer(self.call, self.number * channels)
         seconds = tuple(
             tuple(
                 each + self(height, width, channels)

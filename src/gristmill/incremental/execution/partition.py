@@ -7,6 +7,7 @@ from math import prod
 from gristmill.incremental.execution.unit import Unit
 from gristmill.incremental.graph.node import Graph
 from gristmill.incremental.graph.operator import Batched, Shape, extent
+from gristmill.incremental.graph.operators.convolution import Convolution
 from gristmill.incremental.regions.rectangle import Rectangle
 
 HALO = 1.2
@@ -61,7 +62,7 @@ def partition(
         parent = _only_reader(graph, number)
         if parent is None or not (regional[number] and regional[parent]):
             continue
-        if not (joint[number] and joint[parent]):
+        if not (joint[number] and joint[parent]) or _tiled(graph, parent):
             continue
         share = shares[parent] * _share(graph, shapes, number, parent)
         if share <= halo or (share <= wide and _cheap(graph, shapes, number, share)):
@@ -69,6 +70,12 @@ def partition(
     return tuple(
         Unit(graph, nodes, shapes, regional=regional[nodes[-1]]) for nodes in _trees(parents)
     )
+
+
+def _tiled(graph: Graph, number: int) -> bool:
+    """Whether a node is computed by tiles, which are read from a map that is kept."""
+    operator = graph.nodes[number].operator
+    return isinstance(operator, Convolution) and operator.tiled is not None
 
 
 def _only_reader(graph: Graph, number: int) -> int | None:

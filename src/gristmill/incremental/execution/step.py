@@ -135,9 +135,8 @@ class Step:
         """
         if order is DENSE:
             self.run_unit(state, number)
-        else:
-            for rectangle in order:
-                self.units[number].recompute(rectangle, state.values)
+        elif order:
+            self.units[number].recompute(order, state.values)
 
     def run_unit(self, state: StreamState, number: int) -> None:
         """Compute all of one unit, by its tiles or at once."""
@@ -150,7 +149,7 @@ class Step:
         if values[unit.root] is None:
             values[unit.root] = torch.empty((1, *unit.shape), memory_format=torch.channels_last)
         for tile in tiles:
-            unit.recompute(tile, values)
+            unit.recompute((tile,), values)
 
     def _check(self, frame: Tensor) -> None:
         if tuple(frame.shape) != (1, *self.input_shape):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from math import prod
 from typing import cast
@@ -13,6 +13,7 @@ from gristmill.incremental.graph.node import Graph
 from gristmill.incremental.graph.operator import Batched, Operator, Shape, cut, extent
 from gristmill.incremental.graph.operators.convolution import Convolution
 from gristmill.incremental.graph.operators.windowed import padded_cut
+from gristmill.incremental.kernels.tiled import Tiles
 from gristmill.incremental.regions.reach_table import ReachTable
 from gristmill.incremental.regions.rectangle import EMPTY, Rectangle
 from gristmill.incremental.regions.region_set import RegionSet
@@ -66,6 +67,11 @@ class Unit:
             for n, operator, read in self._steps
             if isinstance(operator, Batched)
         )
+        self._tiled = tuple(
+            (which, operator.tiled, read[0])
+            for which, (_, operator, read) in enumerate(self._steps)
+            if isinstance(operator, Convolution) and operator.tiled is not None
+        )
         self._all = shapes
         self._shapes = {n: tuple(shapes[s] for s in graph.nodes[n].inputs) for n in nodes}
         self._needed: dict[Rectangle, tuple[Rectangle, ...]] = {}
@@ -90,6 +96,22 @@ class Unit:
             found = self._needed[rectangle] = self._need(rectangle)
         return found
 
+    @property
+    def tiled(self) -> bool:
+        """Whether something in it is computed by tiles."""
+        return bool(self._tiled)
+
+    def tiles(self, rectangles: Sequence[Rectangle]) -> int:
+        """How many tiles rectangles of the root take, of all nodes that are computed by tiles."""
+        return sum(
+            len(
+                kernel.grid(*extent(self._all[source])).touched(
+                    self.needed(rectangle)[which] for rectangle in rectangles
+                )
+            )
+            for which, kernel, source in self._tiled
+        )
+
     def flops(self, rectangle: Rectangle) -> int:
         """Floating-point operations that a rectangle of the root takes."""
         return sum(
@@ -112,32 +134,58 @@ class Unit:
                 found.pop(source, None)
         return found[self.root]
 
-    def recompute(self, rectangle: Rectangle, values: Sequence[Tensor | None]) -> None:
-        """Bring a rectangle of the root's kept value up to date.
+    def recompute(self, rectangles: Sequence[Rectangle], values: Sequence[Tensor | None]) -> None:
+        """Bring rectangles of the root's kept value up to date.
 
         Args:
-            rectangle: pixels of the root, at least one.
+            rectangles: of the root, none of them empty.
             values: kept ones; the root's is written.
         """
-        cut(cast(Tensor, values[self.root]), rectangle).copy_(self.computed(rectangle, values))
+        kept = cast(Tensor, values[self.root])
+        if not self._inner and self._tiled:
+            _, kernel, source = self._tiled[0]
+            kernel.write(kept, cast(Tensor, values[source]), rectangles)
+            return
+        for rectangle, found in self.computed(rectangles, values):
+            cut(kept, rectangle).copy_(found)
 
-    def computed(self, rectangle: Rectangle, values: Sequence[Tensor | None]) -> Tensor:
-        """Compute a rectangle of the root's value, [1, channels, height, width] of it.
+    def computed(
+        self, rectangles: Sequence[Rectangle], values: Sequence[Tensor | None]
+    ) -> Iterator[tuple[Rectangle, Tensor]]:
+        """Compute rectangles of the root's value: yield each, and [1, channels, height, width].
 
-        Inner values are patches of what the rectangle takes of them, so that they stay in the
-        processor's cache from one operator to the next.
+        Inner values are patches of what a rectangle takes of them, so that they stay in the
+        processor's cache from one operator to the next. What is computed by tiles is so for all
+        rectangles at once, so that weights are read once and no tile is computed twice.
 
         Args:
-            rectangle: pixels of the root, at least one.
+            rectangles: of the root, none of them empty.
             values: kept ones.
         """
-        if not self._inner:
+        tiles: dict[int, Tiles] = {}
+        for which, kernel, source in self._tiled:
+            regions = [self.needed(rectangle)[which] for rectangle in rectangles]
+            number = self.nodes[which]
+            tiles[number] = kernel.tiles(cast(Tensor, values[source]), regions)
+        for rectangle in rectangles:
+            yield rectangle, self._computed(rectangle, values, tiles)
+
+    def _computed(
+        self,
+        rectangle: Rectangle,
+        values: Sequence[Tensor | None],
+        tiles: Mapping[int, Tiles],
+    ) -> Tensor:
+        if not self._inner and not tiles:
             _, operator, inputs = self._steps[-1]
             return operator.run_region(rectangle, *[cast(Tensor, values[s]) for s in inputs])
         patches: dict[int, tuple[Rectangle, Tensor]] = {}
         regions = self.needed(rectangle)
         for (number, operator, inputs), region in zip(self._joint_steps, regions, strict=True):
             if region.empty:
+                continue
+            if number in tiles:
+                patches[number] = region, tiles[number].patch(region)
                 continue
             rows = self._rows(number, operator, inputs, region, patches, values)
             if rows is not None:

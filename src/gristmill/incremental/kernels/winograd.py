@@ -7,29 +7,36 @@ which it evaluates polynomials: with 0, ±1/√2, ±√2 and infinity results ar
 ones as those of a direct convolution, about 1e-6. They are not its bits.
 
 The products are done by a packed kernel of 1x1 windows in one call, each number's channels a group.
+The transformations are sums of rows with factors, which is what embedding bags are: PyTorch makes a
+kernel for them that keeps a row's sum in registers. It adds each row up by itself, in the order
+given, so a tile's numbers do not depend on the tiles beside it.
 """
 
 from __future__ import annotations
 
 import math
+from functools import cache, cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gristmill.incremental.kernels.combination import Combination
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.packed import kernel_for
+from gristmill.incremental.kernels.packed import agrees, kernel_for
+from gristmill.incremental.kernels.tile_grid import READ, SIDE, TileGrid
 
-SIDE, READ = 4, 6
-"""Side of what a tile gives, and of what it is made of, in pixels."""
 _NUMBERS = READ**2
 _POINTS = (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2.0), -math.sqrt(2.0))
 _GAIN = 0.95
-_INTO, _BACK = 8900.0, 4500.0
-"""What a channel of a tile costs to transform, in a direct convolution's operations."""
+_INTO, _BACK = 5200.0, 2500.0
+"""What a channel of a tile costs to gather and transform, in a direct convolution's operations."""
 _WEIGHT = 32.0
 """What a weight costs to read, likewise."""
+_TILES = 128
+"""Tiles of a call: what is made of them stays in the cache, and weights are read seldom."""
+_STEPS = 8
 
 
 class WinogradKernel:
@@ -43,10 +50,11 @@ class WinogradKernel:
         back, into, window = _transformations()
         weight = np.einsum("ij,ocjk,lk->iloc", window, layer.weight.double().numpy(), window)
         products = torch.from_numpy(weight).float().reshape(-1, layer.weight.shape[1], 1, 1)
-        self._multiply = kernel_for(Layer(products, groups=_NUMBERS))
-        self._into = torch.from_numpy(np.kron(into, into)).float()
-        self._back = torch.from_numpy(np.kron(back, back)).float()
+        self._products = Layer(products, groups=_NUMBERS)
+        self._multiply = kernel_for(self._products)
+        self._into, self._back = Combination(np.kron(into, into)), Combination(np.kron(back, back))
         self._bias, self._activation = layer.bias, layer.activation
+        self.most = max(_TILES, layer.weight.shape[0] // 2)
 
     def __call__(self, tiles: Tensor) -> Tensor:
         """Convolve tiles.
@@ -58,15 +66,44 @@ class WinogradKernel:
             [tiles, outputs, SIDE, SIDE] in channels-last memory.
         """
         count, channels = tiles.shape[:2]
-        given = self._into @ tiles.permute(0, 2, 3, 1).reshape(count, _NUMBERS, channels)
+        given = self._into(tiles.permute(0, 2, 3, 1).reshape(-1, channels))
+        return self._finished(given, count).view(count, SIDE, SIDE, -1).permute(0, 3, 1, 2)
+
+    def rows(self, pixels: Tensor, grid: TileGrid, tiles: Tensor) -> Tensor:
+        """Convolve tiles of a map.
+
+        Args:
+            pixels: [pixels, inputs] of the map.
+            grid: its tiles.
+            tiles: int64 [tiles], numbers of those that are wanted; `most` at most.
+
+        Returns:
+            [tiles * SIDE * SIDE, outputs], one tile after the other.
+        """
+        count = len(tiles)
+        # oneDNN prepares a kernel for every number of tiles: few of them only.
+        step = max(1, (1 << count.bit_length()) // (2 * _STEPS))
+        spare = -count % step
+        if spare:
+            tiles = torch.cat([tiles, tiles[:1].expand(spare)])
+        indices, factors = grid.reads(tiles, self._into)
+        given = self._into.of(pixels, indices, factors)
+        return self._finished(given, count + spare)[: count * SIDE * SIDE]
+
+    @cached_property
+    def exact(self) -> bool:
+        """Whether a tile's values do not depend on how many are computed with it."""
+        return _combinations_agree() and agrees(
+            self._multiply, self._products, (1, self.most), (0, 0)
+        )
+
+    def _finished(self, given: Tensor, count: int) -> Tensor:
         # All numbers of a tile as the channels of one pixel.
         sums = self._multiply(given.view(1, 1, count, -1).permute(0, 3, 1, 2))
-        found = self._back @ sums.permute(0, 2, 3, 1).reshape(count, _NUMBERS, -1)
+        found = self._back(sums.permute(0, 2, 3, 1).reshape(count * _NUMBERS, -1))
         if self._bias is not None:
             found.add_(self._bias)
-        if self._activation is not None:
-            found = self._activation.apply_(found)
-        return found.view(count, SIDE, SIDE, -1).permute(0, 3, 1, 2)
+        return found if self._activation is None else self._activation.apply_(found)
 
 
 def fits(layer: Layer) -> bool:
@@ -87,6 +124,19 @@ def pays(layer: Layer, tiles: int, pixels: int) -> bool:
     transforms = (_INTO * inputs + _BACK * outputs) * tiles
     products = _NUMBERS * inputs * outputs * (2.0 * tiles + _WEIGHT)
     return transforms + products < _GAIN * 18.0 * pixels * inputs * outputs
+
+
+@cache
+def _combinations_agree() -> bool:
+    """Whether a row of a combination has the same bits alone and among others."""
+    _, into, _ = _transformations()
+    combination = Combination(np.kron(into, into))
+    drawn = torch.randn((5 * _NUMBERS, 40), generator=torch.Generator().manual_seed(0))
+    together = combination(drawn)
+    return all(
+        torch.equal(combination(part), whole)
+        for part, whole in zip(drawn.split(_NUMBERS), together.split(_NUMBERS), strict=True)
+    )
 
 
 def _transformations() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

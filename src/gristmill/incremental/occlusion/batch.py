@@ -13,7 +13,7 @@ from torch import Tensor
 from gristmill.incremental.graph.node import FRAME, Graph
 from gristmill.incremental.graph.operator import Batched, Operator, Shape, extent, whole
 from gristmill.incremental.graph.operators.convolution import Convolution
-from gristmill.incremental.kernels.winograd import READ, SIDE
+from gristmill.incremental.kernels.tile_grid import READ, SIDE
 from gristmill.incremental.occlusion.base_values import BaseValues, pixels
 from gristmill.incremental.occlusion.batching import batches
 from gristmill.incremental.occlusion.footprints import Intervals

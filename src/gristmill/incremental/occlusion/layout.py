@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gristmill.incremental.graph.operator import Shape, extent
-from gristmill.incremental.kernels.winograd import SIDE
+from gristmill.incremental.kernels.tile_grid import SIDE
 
 Numbers = NDArray[np.int64]
 

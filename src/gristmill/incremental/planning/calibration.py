@@ -15,6 +15,7 @@ from gristmill.incremental.planning.cost_grid import CostGrid
 from gristmill.incremental.planning.cost_table import CostTable
 from gristmill.incremental.planning.size_classes import COARSE, FINE, RectangleClasses
 from gristmill.incremental.planning.stopwatch import Stopwatch
+from gristmill.incremental.planning.tile_costs import TileCosts
 from gristmill.incremental.planning.tiling import tiled
 from gristmill.incremental.regions.rectangle import Rectangle
 
@@ -54,7 +55,7 @@ def calibrate(step: Step, frame: Tensor, stopwatch: Stopwatch | None = None) -> 
         grids = [_grid_sizes(unit) for unit in step.units]
         known = _rectangles(step, state, grids, watch)
         rectangles = tuple(
-            _grid(unit, sizes, seconds, taken) if unit.regional else None
+            _costs(unit, sizes, seconds, taken) if unit.regional else None
             for unit, sizes, seconds, taken in zip(step.units, grids, dense, known, strict=True)
         )
         dense = [tiled(step, n, state, watch, seconds) for n, seconds in enumerate(dense)]
@@ -82,7 +83,7 @@ def _rectangles(
             break
         unit = step.units[number]
         place = _centred(unit, tall, wide)
-        call = partial(unit.recompute, place, state.values)
+        call = partial(unit.recompute, (place,), state.values)
         known[number][tall, wide] = watch.measure(call)
     return known
 
@@ -91,14 +92,14 @@ def _warm(
     step: Step,
     state: StreamState,
     dense: Sequence[float],
-    rectangles: Sequence[CostGrid | None],
+    rectangles: Sequence[CostGrid | TileCosts | None],
     watch: Stopwatch,
 ) -> None:
     """Have the kernels of all sizes prepared that rectangles may get, small ones first."""
     order = sorted(
         (tall * wide, number, tall, wide)
         for number, grid in enumerate(rectangles)
-        if grid is not None
+        if isinstance(grid, CostGrid)
         for tall in grid.classes.rows.sizes
         for wide in grid.classes.columns.sizes
         if grid(tall, wide) < dense[number]
@@ -107,7 +108,7 @@ def _warm(
         if watch.over:
             break
         unit = step.units[number]
-        unit.recompute(_centred(unit, tall, wide), state.values)
+        unit.recompute((_centred(unit, tall, wide),), state.values)
 
 
 def _grid_sizes(unit: Unit) -> Sizes:
@@ -122,6 +123,22 @@ def _sizes(length: int) -> tuple[int, ...]:
         found.append(size)
         size *= _RATIO
     return (*found, length)
+
+
+def _costs(
+    unit: Unit, sizes: Sizes, dense: float, known: dict[tuple[int, int], float]
+) -> CostGrid | TileCosts:
+    return _by_tiles(unit, dense, known) if unit.tiled else _grid(unit, sizes, dense, known)
+
+
+def _by_tiles(unit: Unit, dense: float, known: dict[tuple[int, int], float]) -> TileCosts:
+    whole = Rectangle.whole(unit.height, unit.width)
+    measured = {unit.tiles((whole,)): dense}
+    for (tall, wide), seconds in known.items():
+        count = unit.tiles((_centred(unit, tall, wide),))
+        measured[count] = min(seconds, measured.get(count, seconds))
+    counts = sorted(measured)
+    return TileCosts(unit.tiles, counts, [measured[count] for count in counts], _CALL)
 
 
 def _grid(unit: Unit, sizes: Sizes, dense: float, known: dict[tuple[int, int], float]) -> CostGrid:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 
 from gristmill.incremental.planning.size_classes import RectangleClasses
+from gristmill.incremental.regions.merging import merged
+from gristmill.incremental.regions.rectangle import Rectangle
+from gristmill.incremental.regions.region_set import RegionSet
 
 
 class CostGrid:
@@ -48,6 +51,11 @@ class CostGrid:
     def __call__(self, height: int, width: int) -> float:
         """Seconds of a rectangle of so many rows and columns, which fit the map."""
         return self._table[self._rows[height]][self._columns[width]]
+
+    def order(self, reach: RegionSet) -> tuple[tuple[Rectangle, ...], float]:
+        """Return rectangles of the classes' sizes that cover some places, and what they cost."""
+        rectangles, seconds = merged(reach, self, self.slack)
+        return tuple(map(self.classes.grown, rectangles)), seconds
 
     def _interpolated(self, height: int, width: int) -> float:
         row, down = _place(self.heights, height)

@@ -12,7 +12,6 @@ from gristmill.incremental.planning.cost_table import CostTable
 from gristmill.incremental.planning.experience import MARGIN, Experience
 from gristmill.incremental.planning.plan import Plan
 from gristmill.incremental.planning.prospect import Prospect
-from gristmill.incremental.regions.merging import merged
 from gristmill.incremental.regions.region_set import NOWHERE, RegionSet
 
 _REMEMBERED = 64
@@ -81,13 +80,11 @@ class Planner:
         if not reach:
             return SKIP, 0.0
         dense = self._table.dense[number]
-        grid = self._table.rectangles[number]
-        if grid is None or reach == self._wholes[number]:
+        costs = self._table.rectangles[number]
+        if costs is None or reach == self._wholes[number]:
             return DENSE, dense
-        rectangles, seconds = merged(reach, grid, grid.slack)
-        if seconds >= dense:
-            return DENSE, dense
-        return tuple(map(grid.classes.grown, rectangles)), seconds
+        rectangles, seconds = costs.order(reach)
+        return (DENSE, dense) if seconds >= dense else (rectangles, seconds)
 
     @property
     def _limit(self) -> float:

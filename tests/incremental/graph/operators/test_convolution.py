@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gristmill.core.errors import UsageError
@@ -41,6 +41,49 @@ def test_regions_reach_and_needs(check, kernel, stride, dilation, padding, kind,
     convolution.check(size)
     dense = dilation == (1, 1) and stride[0] <= kernel[0] and stride[1] <= kernel[1]
     check(convolution, [(channels, *size)], seed, tight=dense)
+
+
+@pytest.fixture
+def few_channels(monkeypatch):
+    """As if tiles paid for few channels and small maps."""
+    module = "gristmill.incremental.graph.operators.convolution"
+    monkeypatch.setattr(f"{module}.TILED_CHANNELS", 1)
+    monkeypatch.setattr(f"{module}.pays", lambda *_: True)
+
+
+@pytest.mark.skipif(not packed.available(), reason="no packed convolution here")
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    padding=st.builds(Padding, *[st.integers(0, 2)] * 4),
+    size=st.tuples(st.integers(3, 24), st.integers(3, 24)),
+    seed=st.integers(0, 999),
+)
+def test_regions_reach_and_needs_by_tiles(check, few_channels, padding, size, seed):
+    relu = Activation("relu")
+    convolution, channels = convolution_of((3, 3), (1, 1), (1, 1), padding, "dense", seed, relu)
+    values = torch.randn((1, channels, *size), generator=torch.Generator().manual_seed(seed))
+    direct = convolution.run(values.contiguous(memory_format=torch.channels_last))
+    convolution.check(size)
+    assert convolution.tiled is not None
+    check(convolution, [(channels, *size)], seed)
+    found = convolution.run(values.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(found, direct, rtol=0, atol=1e-5 * float(direct.abs().max() + 1))
+
+
+def test_more_padding_than_tiles_read_is_left_to_windows(few_channels):
+    convolution, _ = convolution_of((3, 3), (1, 1), (1, 1), Padding(3, 1, 1, 1), "dense")
+    convolution.check((9, 9))
+    assert convolution.tiled is None
+
+
+@pytest.mark.parametrize(("channels", "tiled"), [(64, False), (128, packed.available())])
+def test_many_channels_are_computed_by_tiles(channels, tiled):
+    layer = Layer(torch.randn((channels, channels, 3, 3)))
+    convolution = Convolution(layer, Padding(1, 1, 1, 1))
+    convolution.check((64, 64))
+    assert (convolution.tiled is not None) == tiled
 
 
 @settings(max_examples=40, deadline=None)

@@ -14,8 +14,17 @@ from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.packed import Kernel, PackedKernel, agrees, kernel_for
 from gristmill.incremental.kernels.point import PointKernel
-from gristmill.incremental.regions.interval import Window, needed
+from gristmill.incremental.kernels.tile_grid import READ, SIDE
+from gristmill.incremental.kernels.tiled import TiledKernel
+from gristmill.incremental.kernels.winograd import WinogradKernel, fits, pays
+from gristmill.incremental.regions.interval import Window, needed, reached
 from gristmill.incremental.regions.rectangle import Rectangle
+
+TILED_CHANNELS = 128
+"""Channels on either side from which maps are computed by tiles. With fewer, tiles save less than
+they lose by reaching further: a change alters all of a tile.
+"""
+_MOST_PADDING = READ - SIDE
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,10 @@ class Convolution(Windowed):
     Args:
         layer: its numbers.
         padding: the zeros.
+
+    Attributes:
+        tiled: computes whole maps and regions of them by tiles; None where windows are computed
+            one by one. `check` decides.
     """
 
     def __init__(self, layer: Layer, padding: Padding) -> None:
@@ -49,9 +62,12 @@ class Convolution(Windowed):
         columns = Window(kernel[1], layer.stride[1], padding.left, layer.dilation[1])
         super().__init__(rows, columns, (padding.bottom, padding.right), ceil=False)
         self.layer, self.padding = layer, padding
+        self.tiled: TiledKernel | None = None
         self._kernel: Kernel | None = None
         # Padding that oneDNN adds itself costs no copy of the map.
         self._own_padding = padding.even
+        self._tile_rows = Window(READ, SIDE, padding.top)
+        self._tile_columns = Window(READ, SIDE, padding.left)
 
     @property
     def title(self) -> str:
@@ -80,8 +96,28 @@ class Convolution(Windowed):
             raise UsageError(f"expected a map of {expected} channels, found {channels}")
         return self.layer.weight.shape[0]
 
+    def reached(self, changed: Rectangle, which: int, shapes: Sequence[Shape]) -> Rectangle:
+        """Outputs of which the window touches a changed pixel; by tiles, all that a tile gives."""
+        if self.tiled is None:
+            return super().reached(changed, which, shapes)
+        _, height, width = self.shape(*shapes)
+        top, bottom = reached(*changed[::2], self._tile_rows, -(-height // SIDE))
+        left, right = reached(*changed[1::2], self._tile_columns, -(-width // SIDE))
+        tiles = (SIDE * side for side in (top, left, bottom, right))
+        return Rectangle(*tiles).clipped(height, width)
+
+    def needed(self, region: Rectangle, shapes: Sequence[Shape]) -> list[Rectangle]:
+        """The windows' pixels, or those of tiles."""
+        if self.tiled is None or region.empty:
+            return super().needed(region, shapes)
+        top, bottom = needed(region.top // SIDE, -(-region.bottom // SIDE), self._tile_rows)
+        left, right = needed(region.left // SIDE, -(-region.right // SIDE), self._tile_columns)
+        return [Rectangle(top, left, bottom, right).clipped(*shapes[0][1:])]
+
     def run(self, *inputs: Tensor) -> Tensor:
         """Convolve the whole map."""
+        if self.tiled is not None:
+            return self.tiled.whole(inputs[0])
         if self._own_padding is not None:
             return self.kernel(inputs[0], self._own_padding)
         height, width = inputs[0].shape[2:]
@@ -91,10 +127,12 @@ class Convolution(Windowed):
 
     def run_region(self, region: Rectangle, *inputs: Tensor) -> Tensor:
         """Convolve what the region's windows read."""
+        if self.tiled is not None:
+            return self.tiled.tiles(inputs[0], [region]).patch(region)
         return self.kernel(self.read_values(region, inputs[0], 0.0))
 
     def run_windows(self, *windows: Tensor) -> Tensor:
-        """Convolve them without padding."""
+        """Convolve them without padding; what tiles give differs from it by rounding."""
         return self.kernel(windows[0])
 
     def run_rows(self, region: Rectangle, values: Tensor, first: int, height: int) -> Tensor | None:
@@ -130,7 +168,7 @@ class Convolution(Windowed):
         return 2 * region.area * self.layer.weight.numel()
 
     def check(self, size: tuple[int, int]) -> None:
-        """See whether the kernel is exact for maps of this size; set `exact`.
+        """See whether the kernel is exact for maps of this size; set `exact` and `tiled`.
 
         oneDNN takes another kernel for some windows if it is to add the padding itself: then the
         padding is added here.
@@ -138,6 +176,26 @@ class Convolution(Windowed):
         Args:
             size: height and width of the input.
         """
+        self._check_kernel(size)
+        self.tiled = None
+        if self._suits_tiles(size):
+            kernel = WinogradKernel(self.layer)
+            if kernel.exact:
+                padding = self.padding
+                before, after = (padding.top, padding.left), (padding.bottom, padding.right)
+                self.tiled = TiledKernel(kernel, self.layer.weight.shape[0], before, after)
+
+    def _suits_tiles(self, size: tuple[int, int]) -> bool:
+        padding = self.padding
+        sides = padding.top, padding.left, padding.bottom, padding.right
+        if not (fits(self.layer) and self.exact and max(sides) <= _MOST_PADDING):
+            return False
+        if min(self.layer.weight.shape[:2]) < TILED_CHANNELS:
+            return False
+        _, height, width = self.shape((self.layer.weight.shape[1], *size))
+        return pays(self.layer, -(-height // SIDE) * -(-width // SIDE), height * width)
+
+    def _check_kernel(self, size: tuple[int, int]) -> None:
         even = self._own_padding
         if isinstance(self.kernel, PointKernel):
             if agrees(self.kernel, self.layer, size, even or (0, 0)):
@@ -157,7 +215,7 @@ class Convolution(Windowed):
 
     @property
     def exact(self) -> bool:  # type: ignore[override]
-        """What the kernel says."""
+        """What the kernel says; tiles are."""
         return self.kernel.exact
 
     def with_activation(self, activation: Activation) -> Convolution:

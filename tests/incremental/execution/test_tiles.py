@@ -1,0 +1,116 @@
+"""Units that are computed by tiles: any orders keep every bit of the whole run."""
+
+from random import Random
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from gristmill.incremental.execution.partition import partition
+from gristmill.incremental.execution.step import DENSE, Step
+from gristmill.incremental.graph.capture import capture
+from gristmill.incremental.graph.node import FRAME
+from gristmill.incremental.kernels import packed
+from gristmill.incremental.planning.planner import reach_of
+from gristmill.incremental.regions.rectangle import Rectangle
+from gristmill.incremental.regions.region_set import RegionSet
+
+pytestmark = pytest.mark.skipif(not packed.available(), reason="no packed convolution here")
+HEIGHT, WIDTH = 45, 38
+
+
+class Block(nn.Module):
+    """What tiles have to get along with: a stride beside them, a sum and a pooling behind them."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.pooled = nn.Conv2d(8, 12, 3, padding=1)
+        self.halve = nn.Conv2d(12, 8, 3, 2, 1)
+        self.second = nn.Conv2d(8, 10, 3, padding=1)
+        self.side = nn.Conv2d(12, 10, 1, 2)
+        self.point = nn.Conv2d(10, 16, 1)
+        self.last = nn.Conv2d(16, 6, 3)
+
+    def forward(self, x):
+        x = functional.max_pool2d(self.pooled(self.stem(x).relu()).relu(), 2)
+        x = (self.second(self.halve(x).relu()) + self.side(x)).relu()
+        return self.last(self.point(x).relu())
+
+
+@pytest.fixture(scope="module")
+def graph():
+    with pytest.MonkeyPatch.context() as patch:
+        module = "gristmill.incremental.graph.operators.convolution"
+        patch.setattr(f"{module}.TILED_CHANNELS", 4)
+        patch.setattr(f"{module}.pays", lambda *_: True)
+        torch.manual_seed(0)
+        return capture(Block().eval(), torch.rand(1, 3, HEIGHT, WIDTH), any_size=False)
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def drawn_change(random):
+    rectangles = []
+    for _ in range(random.randint(1, 3)):
+        top, left = random.randrange(HEIGHT), random.randrange(WIDTH)
+        bottom, right = random.randint(top + 1, HEIGHT), random.randint(left + 1, WIDTH)
+        rectangles.append(Rectangle(top, left, min(bottom, top + 5), min(right, left + 5)))
+    return RegionSet.covering(rectangles)
+
+
+def drawn_frame(random):
+    generator = torch.Generator().manual_seed(random.randrange(2**32))
+    return torch.randn((1, 3, HEIGHT, WIDTH), generator=generator)
+
+
+def test_a_map_that_is_read_by_tiles_is_kept(graph):
+    tiled = [getattr(node.operator, "tiled", None) is not None for node in graph.nodes]
+    assert sum(tiled) == 3
+    units = partition(graph)
+    roots = {unit.root for unit in units}
+    for node, by_tiles in zip(graph.nodes, tiled, strict=True):
+        assert not by_tiles or node.inputs[0] in roots
+    assert sum(unit.tiled for unit in units) == 3
+    # One of them alone, one with a pooling, one with a sum, what else is added and what reads it.
+    assert sorted(len(unit.nodes) for unit in units if unit.tiled) == [1, 2, 4]
+
+
+@pytest.mark.usefixtures("threads")
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=8, deadline=None)
+def test_orders_that_cover_the_change_keep_every_bit(graph, seed):
+    random = Random(seed)
+    step = Step(graph, partition(graph))
+    state = step.state()
+    step.whole(state, drawn_frame(random))
+    for _ in range(4):
+        changed = drawn_change(random)
+        places, orders = {FRAME: changed}, []
+        for unit in step.units:
+            reach = places[unit.root] = reach_of(unit, places)
+            dense = not unit.regional or random.random() < 0.2
+            orders.append(DENSE if dense else reach.rectangles)
+        step.update(state, drawn_frame(random), changed, orders)
+        expected = graph.run(state.reference)
+        for unit in step.units:
+            assert torch.equal(state.values[unit.root], expected[unit.root]), unit.name
+
+
+def test_tiles_that_several_rectangles_touch_count_once(graph):
+    unit = next(unit for unit in partition(graph) if unit.tiled and len(unit.nodes) == 1)
+    corner, inside = Rectangle(0, 0, 4, 5), Rectangle(1, 1, 4, 8)
+    assert unit.tiles((corner,)) == unit.tiles((corner, inside)) == 2
+    assert unit.tiles(()) == 0
+    assert unit.tiles((Rectangle.whole(unit.height, unit.width),)) == -(-unit.height // 4) * -(
+        -unit.width // 4
+    )
