@@ -47,7 +47,8 @@ class PostgresServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
-        self._run([programs / "initdb", "-D", self._data, "-U", "mill", "-A", "trust"])
+        names = ["-U", "mill", "-A", "trust", "-E", "UTF8", "--locale", "C"]
+        self._run([programs / "initdb", "-D", self._data, *names])
 
     @property
     def url(self) -> str:
