@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import pickle
 from collections import Counter
+from unittest import mock
 
 import datasketches as ds
 import numpy as np
@@ -112,6 +114,30 @@ def test_sampled_rows_keep_all_their_repeats() -> None:
     assert set(merged.multiplicities()) == {3}
     assert merged.count.low <= 100_000 <= merged.count.high
     assert merged.to_bytes() == Repeats.of(_hashes(rows)).to_bytes()
+
+
+ROWS = st.lists(st.integers(0, 60), max_size=80)
+
+
+@given(ROWS, ROWS, ROWS)
+@settings(max_examples=150, deadline=None)
+def test_rows_beyond_those_kept_add_up_in_any_order(
+    one: list[int], two: list[int], three: list[int]
+) -> None:
+    name = "gristmill.validate.statistics.distinct"
+    with mock.patch(f"{name}._MOST_ROWS", 16), mock.patch(f"{name}._ENOUGH", 18.0):
+        first, second, third = (Repeats.of(_hashes(rows)) for rows in (one, two, three))
+        expected = Repeats.of(_hashes(one + two + three)).to_bytes()
+        assert ((first + second) + third).to_bytes() == expected
+        assert (third + (second + first)).to_bytes() == expected
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_repeats_travel_whole(times: int) -> None:
+    repeats = Repeats.of(_hashes(list(range(50)) * times))
+    packed = pickle.dumps(repeats)
+    assert pickle.loads(packed).to_bytes() == repeats.to_bytes()
+    assert len(packed) < 16 * 50 or times > 1
 
 
 @pytest.mark.parametrize("data", [b"", b"nonsense and more", b"GRR2" + bytes(9)])

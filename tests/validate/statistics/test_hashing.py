@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from unittest import mock
 
 import numpy as np
 import polars as pl
@@ -58,6 +59,36 @@ def test_a_text_hashes_the_same_whatever_lies_around_it(texts: list[str]) -> Non
     alone = [hash_texts(pl.Series([text])).item() for text in texts]
     assert together == alone == hash_few([text.encode() for text in texts]).tolist()
     assert len(set(together)) == len(set(texts))
+
+
+def _mixed(word: int) -> int:
+    """SplitMix64's finaliser, as it is printed."""
+    word = (word ^ word >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    word = (word ^ word >> 27) * 0x94D049BB133111EB % 2**64
+    return word ^ word >> 31
+
+
+def _hashed(text: bytes) -> int:
+    """The hash of a text as it is described: a sum over its words of eight bytes."""
+    odd = 0x9E3779B97F4A7C15
+    words = [int.from_bytes(text[start : start + 8], "little") for start in range(0, len(text), 8)]
+    total = _mixed((len(text) + odd) % 2**64)
+    total += sum(_mixed((word + odd * place) % 2**64) for place, word in enumerate(words, 1))
+    return _mixed(total % 2**64)
+
+
+@given(
+    st.lists(st.text(max_size=8) | st.text("ab\0é漢", max_size=60), max_size=40),
+    st.sampled_from([1, 30, 200, 1 << 18]),
+)
+@settings(max_examples=150, deadline=None)
+def test_texts_hash_as_described_wherever_they_are_cut_into_blocks(
+    texts: list[str], block: int
+) -> None:
+    expected = [_hashed(text.encode()) for text in texts]
+    with mock.patch("gristmill.validate.statistics.hashing._BLOCK_BYTES", block):
+        assert hash_texts(pl.Series(texts, dtype=pl.String)).tolist() == expected
+    assert hash_few([text.encode() for text in texts]).tolist() == expected
 
 
 def test_long_texts_hash_and_differ_in_their_last_letter() -> None:

@@ -40,7 +40,7 @@ def test_nans_are_one_value_at_the_end() -> None:
     assert counts.tolist() == [1, 1, 2]
 
 
-@given(SMALL, SMALL)
+@given(SMALL | WIDE, SMALL | WIDE)
 @settings(max_examples=100, deadline=None)
 def test_merged_counts_are_those_of_all_cells(one: list[int], two: list[int]) -> None:
     sides = [count_values(np.array(side, dtype=np.int64)) for side in (one, two)]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gristmill.validate.statistics.hashing import hash_texts
 from gristmill.validate.statistics.text_shape import MAX_TEXTS, TextShape, as_regex
 
 TEXTS = st.lists(
@@ -107,6 +108,8 @@ def test_a_sample_of_many_texts_keeps_its_bound_and_every_null_word(seed: int) -
     order = rng.permutation(len(texts))
     shuffled = TextShape.of(pl.Series([texts[i] for i in order]), counts[order])
     assert shuffled.to_document() == state.to_document()
+    words = hash_texts(pl.Series(texts))
+    assert TextShape.of(pl.Series(texts), counts, words).to_document() == state.to_document()
 
 
 def test_long_texts_are_cut_and_nothing_is_something() -> None:

@@ -35,6 +35,13 @@ def test_long_columns_of_few_and_of_many_texts_are_counted_too(different: int) -
     _agrees(Texts.of(pl.Series(cells)), cells)
 
 
+def test_a_long_column_of_texts_that_all_differ_is_counted_as_it_lies() -> None:
+    cells = [f"tëxt {number}" for number in range(5_000, 0, -1)]
+    found = Texts.of(pl.Series(cells))
+    _agrees(found, cells)
+    assert found.texts.to_list() == cells
+
+
 def test_lengths_are_counted_over_all_rows() -> None:
     found = Texts.of(pl.Series(["a", "b", "a", "ccc"]))
     assert [part.tolist() for part in found.counted(found.sizes)] == [[1, 3], [3, 1]]

@@ -147,7 +147,7 @@ def _texts(present: pl.Series, kinds: dict[str, int]) -> tuple[Feature, NDArray[
         kinds=kinds,
         distinct=Distinct.of(found.words),
         values=values,
-        text_shape=None if values.exact else TextShape.of(found.texts, found.counts),
+        text_shape=None if values.exact else TextShape.of(found.texts, found.counts, found.words),
         lengths=bytes_ if found.plain else Numbers.of_counts(*found.counted(found.sizes)),
         byte_lengths=bytes_,
         empty=int(found.counts[found.byte_sizes == 0].sum()),

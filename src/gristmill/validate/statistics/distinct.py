@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _MOST_VALUES = 1 << 12
 _MOST_ROWS = 1 << 16
+_ENOUGH = 1.02 * _MOST_ROWS
 _ALL = 1 << 63
 _DEVIATIONS = 2
 _EMPTY = bytes(ds.update_theta_sketch().compact().serialize())
@@ -144,10 +145,27 @@ class Repeats:
         return cls(kept, times[: len(kept)], theta)
 
     def __add__(self, other: Repeats) -> Repeats:
-        kept, times = merge_counts(
-            np.concatenate([self._kept, other._kept]), np.concatenate([self._times, other._times])
+        theta = min(self._theta, other._theta)
+        rate = len(self._kept) / self._theta + len(other._kept) / other._theta
+        # Most of what lies beyond is cut away: it need not be sorted. Where rows repeat it is.
+        edge = min(theta, int(_ENOUGH / rate)) if rate else theta
+        kept, times = self._joined(other, edge)
+        if edge < theta and len(kept) <= _MOST_ROWS:
+            kept, times = self._joined(other, theta)
+        return Repeats._cut(kept, times, theta)
+
+    def _joined(self, other: Repeats, edge: int) -> tuple[Words, Counts]:
+        """Merge the hashes of both that lie below an edge, and their counts."""
+        ends = [(each, np.searchsorted(each._kept, np.uint64(edge))) for each in (self, other)]
+        return merge_counts(
+            np.concatenate([each._kept[:end] for each, end in ends]),
+            np.concatenate([each._times[:end] for each, end in ends]),
         )
-        return Repeats._cut(kept, times, min(self._theta, other._theta))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel between processes: of rows that all differ, which most do, without the counts."""
+        times = self._times if (self._times != 1).any() else None
+        return _counted, (self._kept, times, self._theta)
 
     @cached_property
     def count(self) -> Bounded:
@@ -183,6 +201,10 @@ class Repeats:
         times = np.frombuffer(data[12 + half :], dtype="<i8").astype(np.int64)
         kept, theta = _ordered(kept, struct.unpack_from("<Q", data, 4)[0])
         return cls(kept, times, theta)
+
+
+def _counted(kept: Words, times: Counts | None, theta: int) -> Repeats:
+    return Repeats(kept, np.ones(len(kept), dtype=np.int64) if times is None else times, theta)
 
 
 def _least(hashes: Words, most: int) -> Words:

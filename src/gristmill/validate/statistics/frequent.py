@@ -77,8 +77,9 @@ class FrequentValues:
         """Summarise distinct texts with their counts and hashes, of one partition."""
         if len(texts) <= MAX_EXACT:
             return cls.of(dict(zip(texts.to_list(), counts.tolist(), strict=True)))
-        kept, left_out = _most_frequent(counts, words)
-        pairs = zip(map(shorten, texts.gather(kept)), counts[kept].tolist(), strict=True)
+        kept, left_out = most_frequent(counts, words, MAX_EXACT)
+        cells = texts.gather(kept).to_list()
+        pairs = zip(map(shorten, cells), counts[kept].tolist(), strict=True)
         return cls({}, _sketch_of(_ranked(dict(pairs)), int(counts.sum()), left_out))
 
     def __add__(self, other: FrequentValues) -> FrequentValues:
@@ -156,22 +157,34 @@ def shorten(text: str) -> str:
     return f"{text[: _LONGEST - 18]}… {digest}"
 
 
-def _ranked(counts: dict[str, int]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-
-
-def _most_frequent(
-    counts: NDArray[np.int64], words: NDArray[np.uint64]
+def most_frequent(
+    counts: NDArray[np.int64], words: NDArray[np.uint64], most: int
 ) -> tuple[NDArray[np.int64], int]:
-    """Return the places of the most frequent texts, ties by hash, and the largest count left."""
-    edge = int(np.partition(counts, -MAX_EXACT)[-MAX_EXACT])
+    """Return the places of the most frequent of more texts than `most`, ties by hash, in no order.
+
+    Args:
+        counts: int64[m].
+        words: their hashes, all different: uint64[m].
+        most: how many.
+
+    Returns:
+        The places, int64[most], and the largest count of those left.
+    """
+    edge = int(np.partition(counts, -most)[-most])
     above = np.flatnonzero(counts > edge)
     level = np.flatnonzero(counts == edge)
-    room = MAX_EXACT - len(above)
+    room = most - len(above)
     if room >= len(level):
         return np.concatenate([above, level]), int(counts[counts < edge].max(initial=0))
     chosen = level[np.argpartition(words[level], room)[:room]]
     return np.concatenate([above, chosen]), edge
+
+
+def _ranked(counts: dict[str, int]) -> list[tuple[str, int]]:
+    # Texts first, then counts in a sort that keeps their order: pairs take longer to compare.
+    texts = sorted(counts)
+    texts.sort(key=counts.__getitem__, reverse=True)
+    return [(text, counts[text]) for text in texts]
 
 
 def _sketch_of(ranked: list[tuple[str, int]], total: int, left_out: int) -> _Sketch:

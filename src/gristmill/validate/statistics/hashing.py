@@ -7,6 +7,7 @@ two days must add up whichever version made them.
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ _BOOL = np.uint64(1 << 32)
 _EXACT_IN_FLOAT = 2**53
 _LONG_BYTES = 512
 _BLOCK = 1 << 13
+_BLOCK_BYTES = 1 << 18
 _FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
@@ -104,13 +106,16 @@ def hash_texts(texts: pl.Series) -> Words:
     bytes are hashed by BLAKE2b.
     """
     sizes = texts.str.len_bytes().to_numpy().astype(np.int64)
+    words = np.empty(len(texts), dtype=np.uint64)
     long = np.flatnonzero(sizes > _LONG_BYTES)
     if not len(long):
-        return _hash_words(_joined(texts), sizes)
-    words = np.empty(len(texts), dtype=np.uint64)
+        _hash_short(texts, sizes, words)
+        return words
     words[long] = [_digest(text.encode()) for text in texts.gather(long)]
     short = np.flatnonzero(sizes <= _LONG_BYTES)
-    words[short] = _hash_words(_joined(texts.gather(short)), sizes[short])
+    found = np.empty(len(short), dtype=np.uint64)
+    _hash_short(texts.gather(short), sizes[short], found)
+    words[short] = found
     return words
 
 
@@ -149,34 +154,57 @@ def hash_rows(frame: pl.DataFrame, hashed: dict[str, Words] | None = None) -> Wo
     return mix(total)
 
 
-def _joined(texts: pl.Series) -> bytes:
-    return texts.str.join("").item().encode() if len(texts) else b""
+def _hash_short(texts: pl.Series, sizes: NDArray[np.int64], out: Words) -> None:
+    """Hash texts of so many bytes each, a few at a time: their words stay in the cache."""
+    reached = np.cumsum(sizes + 8)
+    whole = int(reached[-1]) if len(sizes) else 0
+    edges = np.searchsorted(reached, np.arange(_BLOCK_BYTES, whole, _BLOCK_BYTES)).tolist()
+    for start, end in pairwise([0, *edges, len(sizes)]):
+        joined = texts[start:end].str.join("").cast(pl.Binary).item() if end > start else b""
+        out[start:end] = _hash_words(joined, sizes[start:end])
 
 
 def _hash_words(joined: bytes, sizes: NDArray[np.int64]) -> Words:
+    """Hash short texts that lie end to end in `joined`, by their sizes: uint64[n]."""
     result = mix(sizes.astype(np.uint64), _ODD)
-    padded = joined + bytes(24 - len(joined) % 8)
-    flat = np.frombuffer(padded, dtype="<u8").astype(np.uint64, copy=False)
-    ends = np.cumsum(sizes)
-    active = np.flatnonzero(sizes)
-    starts, left = (ends - sizes)[active], sizes[active]
-    place = 0
-    while len(active):
-        place += 1
-        words = _words_at(flat, starts) & (_FULL >> (8 * np.maximum(8 - left, 0)).astype(np.uint64))
-        result[active] += mix(words, place * _ODD & 0xFFFFFFFFFFFFFFFF)
-        more = left > 8
-        active, starts, left = active[more], starts[more] + 8, left[more] - 8
+    starts = np.cumsum(sizes) - sizes
+    some = np.flatnonzero(sizes)
+    if len(some) == len(sizes):
+        result += _word_sums(joined, starts, sizes)
+    else:
+        result[some] += _word_sums(joined, starts[some], sizes[some])
     return mix(result)
 
 
-def _words_at(flat: Words, starts: NDArray[np.int64]) -> Words:
-    """Return the 8 bytes that begin at each of `starts`, little end first."""
-    places, bits = starts >> 3, ((starts & 7) << 3).astype(np.uint64)
-    # Two shifts, since a shift by 64 is not defined.
-    upper = (flat[places + 1] << np.uint64(1)) << (np.uint64(63) - bits)
-    words: Words = (flat[places] >> bits) | upper
-    return words
+def _word_sums(joined: bytes, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> Words:
+    """Add up the hashes of each text's words with their places, of none that is empty: uint64[n].
+
+    The words of all texts are one row of numbers, whatever their lengths, and what differs from
+    text to text (where it begins, that its places begin anew) are steps in a running sum.
+    """
+    if not len(sizes):
+        return np.empty(0, dtype=np.uint64)
+    # Eight bytes from every place on.
+    all_words = np.ndarray((len(joined),), "<u8", joined + bytes(7), strides=(1,))
+    held = _FULL >> ((-sizes & 7) << 3).astype(np.uint64)
+    counts = (sizes + 7) >> 3
+    ends = np.cumsum(counts)
+    if ends[-1] == len(sizes):  # a word each, as codes and categories often are
+        words = all_words[starts].astype(np.uint64, copy=False)
+        words &= held
+        return mix(words, _ODD)
+    firsts = ends - counts
+    places = np.full(int(ends[-1]), 8)
+    places[0] = starts[0]
+    places[firsts[1:]] = np.diff(starts) - 8 * (counts[:-1] - 1)
+    words = all_words[np.cumsum(places, out=places)].astype(np.uint64, copy=False)
+    words[ends - 1] &= held
+    salts = places.view(np.uint64)
+    salts.fill(_ODD)
+    salts[firsts[1:]] -= counts[:-1].astype(np.uint64) * np.uint64(_ODD)
+    words += np.cumsum(salts, out=salts)
+    _mix_block(words, salts)
+    return np.add.reduceat(words, firsts)
 
 
 def _digest(text: bytes) -> int:

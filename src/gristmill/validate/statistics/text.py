@@ -82,16 +82,18 @@ def character_classes(texts: pl.Series) -> list[str | None]:
     a backslash where they mean something in a pattern). Texts longer than 40 characters or of more
     than 12 runs give None. A run of one has no count.
     """
-    short = texts.set(texts.str.len_chars() > _MAX_PATTERN_CHARACTERS, None)
+    is_short = texts.str.len_chars() <= _MAX_PATTERN_CHARACTERS
     spelled = (
-        short.str.replace_all(r"([\\{}])", "\\$1")
+        # Without the others: to replace in a missing cell takes as long as in the text it was.
+        texts.filter(is_short)
+        .str.replace_all(r"([\\{}])", "\\$1")
         .str.replace_all(r"\p{Lu}", "A")
         .str.replace_all(r"\p{Ll}", "a")
         .str.replace_all(r"\d", "9")
     )
-    different = spelled.unique().drop_nulls()
-    runs = {classes: _runs(classes) for classes in different.to_list()}
-    return [None if classes is None else runs[classes] for classes in spelled.to_list()]
+    runs = {classes: _runs(classes) for classes in spelled.unique().to_list()}
+    found = iter(spelled.to_list())
+    return [runs[next(found)] if short else None for short in is_short.to_list()]
 
 
 def _runs(classes: str) -> str | None:

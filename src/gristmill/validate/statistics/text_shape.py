@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from gristmill.validate.statistics import documents
-from gristmill.validate.statistics.frequent import FrequentValues
+from gristmill.validate.statistics.frequent import FrequentValues, most_frequent
 from gristmill.validate.statistics.hashing import hash_texts
 from gristmill.validate.statistics.text import (
     HINTS,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Counts = NDArray[np.int64]
+    Words = NDArray[np.uint64]
 
 MAX_TEXTS = 2048
 LONGEST = 256
@@ -75,15 +76,21 @@ class TextShape:
     classes: FrequentValues
 
     @classmethod
-    def of(cls, texts: pl.Series, counts: pl.Series | Counts | None = None) -> Self:
+    def of(
+        cls,
+        texts: pl.Series,
+        counts: pl.Series | Counts | None = None,
+        words: Words | None = None,
+    ) -> Self:
         """Compute the state of one partition.
 
         Args:
             texts: different texts, without nulls.
             counts: how many cells hold each; 1 each when not given.
+            words: their hashes (`hash_texts`) where these are known.
         """
         weights = _weights(texts, counts)
-        chosen, scaled, error = _chosen(texts, weights)
+        chosen, scaled, error = _chosen(texts, weights, words)
         head = chosen.alias("text").str.head(LONGEST).to_frame()
         totals = _totals(head, scaled)
         named = {part: _part(totals, part) for part in ("letters", "shapes", "hints")}
@@ -187,7 +194,9 @@ def _weights(texts: pl.Series, counts: pl.Series | Counts | None) -> Counts:
     return np.asarray(counts, dtype=np.int64)
 
 
-def _chosen(texts: pl.Series, counts: Counts) -> tuple[pl.Series, NDArray[np.float64], int]:
+def _chosen(
+    texts: pl.Series, counts: Counts, words: Words | None
+) -> tuple[pl.Series, NDArray[np.float64], int]:
     """Choose the texts to look at, with the cells each stands for, and the error in cells (95 %).
 
     The others' share of anything is estimated by the sampled texts, weighed by their cells: its
@@ -196,10 +205,14 @@ def _chosen(texts: pl.Series, counts: Counts) -> tuple[pl.Series, NDArray[np.flo
     """
     if len(texts) <= MAX_TEXTS:
         return texts, counts.astype(np.float64), 0
-    half, hashes = MAX_TEXTS // 2, hash_texts(texts)
-    order = np.lexsort((hashes, -counts))
-    heavy, rest = order[:half], order[half:]
-    sample = rest[np.argsort(hashes[rest], kind="stable")[:half]]
+    half, hashes = MAX_TEXTS // 2, hash_texts(texts) if words is None else words
+    heavy, _ = most_frequent(counts, hashes, half)
+    heavy = heavy[np.lexsort((hashes[heavy], -counts[heavy]))]
+    is_rest = np.ones(len(counts), dtype=np.bool_)
+    is_rest[heavy] = False
+    rest = np.flatnonzero(is_rest)
+    sample = rest[np.argpartition(hashes[rest], half)[:half]]
+    sample = sample[np.argsort(hashes[sample])]
     others, seen = float(counts[rest].sum()), counts[sample].astype(np.float64)
     effective = seen.sum() ** 2 / np.square(seen).sum()
     weights = np.concatenate([counts[heavy].astype(np.float64), seen * (others / seen.sum())])

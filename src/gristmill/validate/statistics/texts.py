@@ -80,6 +80,8 @@ class Texts:
         order = np.argsort(row_words)
         ordered = row_words[order]
         starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        if len(starts) == len(ordered):  # as they lie in memory: faster to go through
+            return cls(present, np.ones(len(present), dtype=np.int64), row_words, row_words)
         counts = np.diff(starts, append=len(ordered))
         # Gathered texts share the memory of the column, so this copies no text.
         return cls(present.gather(order[starts]), counts, ordered[starts], row_words)
