@@ -158,6 +158,8 @@ def test_mistakes_are_told(served, tmp_path):
         gathered_gold(into).added_to(pl.DataFrame({"text": ["a"]}))
     with pytest.raises(DataError, match="rows from production do not fit the table"):
         gathered_gold(into).added_to(pl.DataFrame({"row_id": [1], "text": [1.5]}))
+    with pytest.raises(DataError, match=r"column of the table \(message\), found text"):
+        gathered_gold(into).added_to(pl.DataFrame({"row_id": [1], "message": ["a"]}))
     somebody = pytest.raises(StoreError, match="feedback is being gathered by process")
     with ProcessLock(tmp_path / ".feedback.lock"), somebody:
         gather_feedback(served, into)

@@ -69,7 +69,8 @@ class FeedbackGold:
             gold: with `row_id` and `label`, perhaps `annotator` and others.
 
         Raises:
-            DataError: the table has no `row_id`, or a column of it cannot hold what was asked.
+            DataError: the table has no `row_id`, or no other column of what was asked, or a column
+                of it cannot hold what was asked.
         """
         if ROW_ID not in table.columns:
             raise DataError(
@@ -78,6 +79,14 @@ class FeedbackGold:
             )
         kind = table[ROW_ID].dtype
         rows = _with_ids(self.rows, kind).join(table, on=ROW_ID, how="anti", maintain_order="left")
+        if rows.height and not ({*rows.columns} & {*table.columns}) - {ROW_ID}:
+            raise DataError(
+                f"expected rows from production with a column of the table "
+                f"({_listed(table.columns)}), found {_listed(rows.columns)}",
+                where=ROWS,
+                fix="the model's inputs have other names now: rename them in that file, or gather "
+                "into a new folder",
+            )
         try:
             rows = rows.select(
                 (pl.col(name) if name in rows.columns else pl.lit(None)).cast(dtype).alias(name)
@@ -85,7 +94,7 @@ class FeedbackGold:
             )
         except pl.exceptions.PolarsError as error:
             raise DataError(
-                f"rows from production do not fit the table: {error}",
+                f"rows from production do not fit the table: {str(error).splitlines()[0]}",
                 fix="give the table the types that the model is asked",
             ) from error
         told = _with_ids(self.gold, kind)
@@ -183,6 +192,10 @@ def _plain(inputs: Mapping[str, object]) -> dict[str, object]:
         for name, value in inputs.items()
         if value is None or isinstance(value, str | int | float | bool)
     }
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(name for name in columns if name != ROW_ID) or "none"
 
 
 def _row_ids(path: Path) -> set[str]:
