@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
+
+from tests.ports import reserved_port
 
 _SMALL = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 _CORES = 3
@@ -45,11 +46,10 @@ class SparkCluster:
         lines = "".join(f"{name} {value}\n" for name, value in _SETTINGS.items())
         (settings / "spark-defaults.conf").write_text(lines)
         self.environment = {"SPARK_CONF_DIR": str(settings)}
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-        self.url = f"spark://127.0.0.1:{port}"
-        self._master = self._started("master", "master.Master", "--port", str(port))
-        self._await("master", "I have been elected leader")
+        with reserved_port() as port:
+            self.url = f"spark://127.0.0.1:{port}"
+            self._master = self._started("master", "master.Master", "--port", str(port))
+            self._await("master", "I have been elected leader")
         self.workers: list[subprocess.Popen[bytes]] = []
 
     def add_workers(self, n: int) -> None:
