@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import pty
@@ -61,13 +62,14 @@ class Terminal:
             os.environ |= {"COLUMNS": "80", "LINES": "30", "TERM": "xterm"}
             os.execv(sys.executable, [*COMMAND, "rules.py", "data.csv", *arguments])
         self.shown = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
-    def wait_for(self, text: str, seconds: float = 30) -> None:
+    def wait_for(self, text: str, seconds: float = 120) -> None:
         end = time.monotonic() + seconds
         while text not in self.shown:
             assert time.monotonic() < end, self.shown
             if select.select([self.handle], [], [], 0.1)[0]:
-                self.shown += os.read(self.handle, 65536).decode()
+                self.shown += self._decoder.decode(os.read(self.handle, 65536))
         self.shown = self.shown.split(text, 1)[1]
 
     def type(self, keys: str) -> None:

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
+from tests.broken_off import broken_off
 
 from gristmill.cli.main import cli
 from gristmill.cli.predict_streaming import StreamedOpener, keeping_of
@@ -190,15 +190,12 @@ def test_a_bundle_that_changes_while_it_predicts(place: Path) -> None:
 
 def test_a_killed_run_goes_on_after_its_parts(place: Path) -> None:
     names = [str(place / name) for name in ("bundle", "x.npy", "out.parquet")]
-    arguments = [sys.executable, "-m", "gristmill", "predict", *names, "--memory", "400KB"]
-    arguments += ["--part-rows", "10"]
-    parts = place / ".out.parquet.parts"
-    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
-        while run.poll() is None and len(list(parts.glob("*/*.json"))) < 3:
-            time.sleep(0.01)
-        run.send_signal(signal.SIGKILL)
+    arguments = ["predict", *names, "--memory", "400KB", "--part-rows", "10"]
+    killed = broken_off(place / ".out.parquet.parts", "*/*.json", 3, signal.SIGKILL)
+    run = subprocess.run([*killed, *arguments], capture_output=True, check=False)
     assert run.returncode == -signal.SIGKILL
-    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    again = [sys.executable, "-m", "gristmill", *arguments]
+    done = subprocess.run(again, capture_output=True, text=True, check=True)
     assert re.search(r"900 rows in .*, \d+ of them from before", done.stdout)
     assert pl.read_parquet(place / "out.parquet")["row_id"].to_list() == list(range(900))
 

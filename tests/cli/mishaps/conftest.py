@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,20 +25,22 @@ from gristmill import step
 from gristmill.pipeline import workdir
 
 
-def work():
+def work(name):
     Path("working").touch()
-    time.sleep(float(os.environ.get("PAUSE", "0")))  # not a constant: it must not decide the key
+    # Not constants: they must not decide the key.
+    held = os.environ.get("HOLD") == name
+    time.sleep(600 if held else float(os.environ.get("PAUSE", "0")))
 
 
 @step
 def table():
-    work()
+    work("table")
     return pl.DataFrame({"x": np.arange(2000) % 97, "y": np.arange(2000) * 0.5})
 
 
 @step
 def numbers(table):
-    work()
+    work("numbers")
     return np.random.default_rng(1).integers(0, 1 << 60, 20_000)
 
 
@@ -46,7 +48,7 @@ def numbers(table):
 def notes(table):
     file = workdir() / "notes.txt"
     with file.open("a") as out:
-        work()
+        work("notes")
         out.write("x")
     file.write_text("notes")
     return file
@@ -54,7 +56,7 @@ def notes(table):
 
 @step
 def figures(numbers, table, notes, bias: int = 0):
-    work()
+    work("figures")
     return {"sum": int(numbers.sum() % 1000), "rows": table.height, "bias": bias}
 """
 PROGRAM = [sys.executable, "-m", "gristmill", "-q"]
@@ -92,9 +94,11 @@ def digests() -> Digests:
 def program() -> Program:
     """Return a function that starts the command line in a process of its own."""
 
-    def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        *arguments: str, cwd: Path, words: Sequence[str] = PROGRAM, **environment: str
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [*PROGRAM, *arguments],
+            [*words, *arguments],
             cwd=cwd,
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
             stdout=subprocess.PIPE,

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from tests.broken_off import broken_off
 
 from gristmill.cli.main import run
 from gristmill.store.project import Project
@@ -42,6 +43,11 @@ def wait_for(process: subprocess.Popen[str], happened: Callable[[], bool]) -> No
 def interrupt(process: subprocess.Popen[str], code: int = 130) -> str:
     """Press Ctrl-C, expect an exit code and no traceback; return standard error."""
     process.send_signal(signal.SIGINT)
+    return stopped(process, code)
+
+
+def stopped(process: subprocess.Popen[str], code: int = 130) -> str:
+    """Expect an end by Ctrl-C: an exit code and no traceback; return standard error."""
     _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == code, said
     assert "Traceback" not in said
@@ -82,12 +88,12 @@ def bundle(table: Path) -> Path:
 
 
 def test_ctrl_c_in_a_run(project: Path, program: Program, digests: Digests) -> None:
-    process = program("run", cwd=project, PAUSE="1")
+    process = program("run", cwd=project, HOLD="table")
     wait_for(process, (project / "working").exists)
     assert interrupt(process).strip() == "stopped"
     finish(program("runs", cwd=project))
     (project / "working").unlink()
-    process = program("run", cwd=project, PAUSE="0.4")
+    process = program("run", cwd=project, HOLD="numbers")
     wait_for(process, lambda: "done" in statuses(project))
     interrupt(process)
     told = json.loads(finish(program("run", "--json", cwd=project)))
@@ -96,7 +102,7 @@ def test_ctrl_c_in_a_run(project: Path, program: Program, digests: Digests) -> N
 
 
 def test_ctrl_c_while_a_file_is_imported(project: Path, program: Program) -> None:
-    body = "import time\nfrom pathlib import Path\nPath('seen').touch()\ntime.sleep(30)\n"
+    body = "import time\nfrom pathlib import Path\nPath('seen').touch()\ntime.sleep(600)\n"
     (project / "slow.py").write_text(body)
     process = program("run", "slow.py", cwd=project)
     wait_for(process, (project / "seen").exists)
@@ -111,9 +117,8 @@ def test_ctrl_c_in_training(
     assert run(["-q", *arguments, "-o", str(tmp_path / "fresh")]) == 0
     fresh = json.loads(capfd.readouterr().out)
     arguments += ["-o", "out", "--checkpoint", "state"]
-    process = program(*arguments, cwd=tmp_path)
-    wait_for(process, (tmp_path / "state" / "checkpoint.safetensors").exists)
-    interrupt(process)
+    words = broken_off(tmp_path / "state", "checkpoint.safetensors", 1, signal.SIGINT)
+    stopped(program(*arguments, cwd=tmp_path, words=words))
     assert not (tmp_path / "out").exists()
     assert (
         json.loads(finish(program(*arguments, cwd=tmp_path)))["fingerprint"]
@@ -130,14 +135,14 @@ def test_prediction_goes_on_where_it_was(
     files = [str(bundle), str(tmp_path / "data.parquet")]
     assert run(["-q", "predict", *files, "-o", str(tmp_path / "fresh.parquet")]) == 0
     arguments = ["predict", *files, "-o", "out.parquet", "--part-rows", "50", "--json"]
-    process = program(*arguments, cwd=tmp_path)
     parts = tmp_path / ".out.parquet.parts"
-    wait_for(process, lambda: len(list(parts.rglob("*.answers"))) > 2)
+    words = broken_off(parts, "*/*.json", 3, number)
+    process = program(*arguments, cwd=tmp_path, words=words)
     if number == signal.SIGINT:
-        interrupt(process)
+        stopped(process)
     else:
-        process.kill()
         process.communicate()
+        assert process.returncode == -number
     assert not (tmp_path / "out.parquet").exists()
     told = json.loads(finish(program(*arguments, cwd=tmp_path)))
     assert told["rows"] == rows.height
