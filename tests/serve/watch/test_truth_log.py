@@ -145,6 +145,18 @@ def test_repeats_within_one_call_are_told_apart(logs):
     assert truths.counts == {"joined": 2, "repeated": 1, "revised": 1}
 
 
+@pytest.mark.parametrize(
+    ("who", "status"),
+    [("Zoë O'Neil", "joined"), ("a" * 200, "joined"), ("a" * 201, "invalid"), ("a\nb", "invalid")],
+    ids=["plain", "long", "too long", "two lines"],
+)
+def test_a_teller_has_a_name_that_can_be_shown(logs, who, status):
+    predictions, truths = logs()
+    (name,) = note(predictions, "k")
+    predictions.flush()
+    assert truths.tell([Telling(name, "spam", who)]) == [status]
+
+
 def test_what_is_told_last_counts_whether_by_name_or_by_key(logs, tmp_path, clock):
     predictions, truths = logs()
     (name,) = note(predictions, "k")

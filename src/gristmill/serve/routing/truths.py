@@ -22,7 +22,7 @@ from gristmill.core.errors import StoreError, UsageError
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.routing.feedback import MOST_PIECES
 from gristmill.serve.watch.prediction_records import Truth
-from gristmill.serve.watch.truth_log import MEANING, Telling, TellStatus
+from gristmill.serve.watch.truth_log import MEANING, MOST_OF_A_NAME, Telling, TellStatus
 
 if TYPE_CHECKING:
     from gristmill.serve.routing.kept import Kept
@@ -153,6 +153,8 @@ def _learn(logs: Sequence[FeedbackLog], telling: Telling) -> None:
 
 
 def _message(status: TellStatus, telling: Telling, classes: Sequence[str]) -> str:
+    if status == "invalid" and not telling.named_well:
+        return f"expected a name of at most {MOST_OF_A_NAME} printable characters as `who`"
     if status != "invalid" or not classes:
         return MEANING[status]
     known = ", ".join(classes[:20])

@@ -39,6 +39,8 @@ MEANING: dict[TellStatus, str] = {
     "unknown": "no such prediction is kept here: it was not made here, or was not in the sample",
     "invalid": "this cannot be true of a prediction here; nothing was kept",
 }
+MOST_OF_A_NAME = 200
+"""Characters that the name of a teller may have; it is shown wherever gold says who told it."""
 _NO_BYTES = 1 << 62
 _MOST_INTEGER = 1 << 63
 _WHAT = "log of truths"
@@ -60,6 +62,11 @@ class Telling(NamedTuple):
     truth: Truth
     who: str = ""
     correction: bool = False
+
+    @property
+    def named_well(self) -> bool:
+        """Whether the name can be shown on a line: none, or at most 200 printable characters."""
+        return len(self.who) <= MOST_OF_A_NAME and self.who.isprintable()
 
 
 class TruthLog(Closing):
@@ -166,7 +173,7 @@ class TruthLog(Closing):
         if found == "expired" or found == "unknown":
             return found
         truth = as_truth(telling.truth, self._known.classes)
-        if truth is None:
+        if truth is None or not telling.named_well:
             return "invalid"
         told = Told(telling.reference, found == "key", truth, now, telling.who, telling.correction)
         key, value = _key(told), _value(told)
