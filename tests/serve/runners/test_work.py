@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gristmill.serve.runners.rows import Ragged, Rows
-from gristmill.serve.runners.work import work_of
+from gristmill.serve.runners.work import total_work, work_of
 from gristmill.store.signature import Field
 
 FIELDS = [Field("size", "float"), Field("text", "string"), Field("more", "string")]
@@ -21,4 +21,6 @@ FIELDS = [Field("size", "float"), Field("text", "string"), Field("more", "string
     ids=["numbers", "texts", "missing", "ragged", "ragged first", "nothing"],
 )
 def test_work_of_rows(columns, work):
-    assert work_of(Rows(columns, len(work)), FIELDS).tolist() == work
+    found = work_of(Rows(columns, len(work)), FIELDS)
+    assert found.tolist() == work
+    assert total_work(found) == sum(work)
