@@ -56,3 +56,12 @@ def test_without_mlflow_the_message_says_what_to_install(project, monkeypatch) -
     answer = project("export", "mlflow", "last", "--tracking-uri", "http://127.0.0.1:1")
     assert answer.code == 2
     assert "pip install 'gristmill[mlflow]'" in answer.err
+
+
+def test_what_is_no_address_of_a_server_is_no_folder_made_on_the_way(project, monkeypatch) -> None:
+    project("run")
+    for uri in ("", "127.0.0.1:5000", "mlruns"):
+        answer = project("export", "mlflow", "last", "--tracking-uri", uri)
+        assert answer.code == 2
+        assert "http://mlflow.example.org:5000" in answer.err
+    assert not list(project.root.glob("ml*"))

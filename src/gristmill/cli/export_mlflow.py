@@ -51,16 +51,25 @@ def command(run: str, uri: str, experiment: str, as_json: bool) -> None:
         told = Exported(Path(name), record.id)
         write_provenance(log, record, Path(name) / "provenance", told)
         write_page(log, record, Path(name) / "index.html", told)
-        logged = export_to_mlflow(log, record, uri, experiment=experiment, files=Path(name))
+        logged = export_to_mlflow(
+            log,
+            record,
+            uri,
+            experiment=experiment,
+            files=Path(name),
+            say=lambda text: click.echo(f"  {text}", err=True),
+        )
     emit(logged, as_json, lambda: _show(record.id, logged))
 
 
 def _show(run: str, logged: MlflowRun) -> None:
+    from gristmill.pipeline.provenance.mlflow_server import page_of
+
     verb = "is there already" if logged.known else "is there now"
-    say(f"run {run} {verb}: {logged.url}/#/experiments/{logged.experiment}/runs/{logged.run}")
+    say(f"run {run} {verb}: {page_of(logged.url, logged.experiment, logged.run)}")
     for model, version in logged.models.items():
         say(f"  model {model}, version {version} there")
     for alias in logged.aliases:
         say(f"  alias {alias}")
-    for alias, why in logged.refused.items():
-        say(f"  without alias {alias}: {why}")
+    for name, why in logged.refused.items():
+        say(f"  without {'alias' if '@' in name else 'model'} {name}: {why}")

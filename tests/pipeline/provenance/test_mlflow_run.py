@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import signal
 import socket
@@ -11,17 +12,22 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from tests.ports import reserved_port
 
 from gristmill.core.errors import GristmillError
 from gristmill.store.bundle import Bundle, Field
 from gristmill.store.project import Project
 from gristmill.store.registry import Registry
-from gristmill.store.runs import RunLog
+from gristmill.store.runs import Artifact, RunLog
 
 INSTALLED = importlib.util.find_spec("mlflow") is not None
 pytestmark = [
@@ -53,9 +59,8 @@ def fails(rows: list[int]):
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an MLflow server with a database and artifacts of its own."""
     folder = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    held = ExitStack()
+    port = held.enter_context(reserved_port())
     words = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"]
     words += ["--artifacts-destination", str(folder / "artifacts"), "--port", str(port)]
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -69,7 +74,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             start_new_session=True,
         )
     try:
-        _wait_for(f"http://127.0.0.1:{port}/health", process, folder / "log")
+        with held:
+            _wait_for(f"http://127.0.0.1:{port}/health", process, folder / "log")
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, signal.SIGKILL)
@@ -189,16 +195,126 @@ def test_an_export_that_was_broken_off_goes_on_where_it_was(
     assert mlflow_run.export_to_mlflow(ran, record, server).known
 
 
-def test_a_server_that_is_not_there_is_an_error_in_words(
+def test_a_model_whose_name_has_quotes_is_registered_once(ran: RunLog, server: str) -> None:
+    from gristmill.pipeline.provenance.mlflow_run import export_to_mlflow
+
+    registry = Registry(ran.project)
+    artifact = registry.version("spam", 1).artifact
+    for model in ("modèle d'été", "a/b"):  # MLflow allows no slash
+        registry.register(model, artifact)
+        registry.decide(model, 1, "promote", ["first"])
+    first = export_to_mlflow(ran, ran.run("last"), server)
+    assert first.models == export_to_mlflow(ran, ran.run("last"), server).models
+    assert first.models["modèle d'été"] == "1"
+    assert "a/b" not in first.models
+    assert "a/b" in first.refused
+
+
+def test_an_experiment_that_was_deleted_is_said(ran: RunLog, server: str) -> None:
+    from mlflow import MlflowClient
+
+    from gristmill.pipeline.provenance.mlflow_run import export_to_mlflow
+
+    client = MlflowClient(server)
+    client.delete_experiment(client.create_experiment("gone"))
+    with pytest.raises(GristmillError, match="'gone' has been deleted there") as told:
+        export_to_mlflow(ran, ran.run("last"), server, experiment="gone")
+    assert "--experiment" in str(told.value.fix)
+
+
+def test_what_the_server_refuses_is_said(ran: RunLog, server: str) -> None:
+    from gristmill.pipeline.provenance.mlflow_run import export_to_mlflow
+
+    with pytest.raises(GristmillError, match="refuses: INVALID_PARAMETER_VALUE"):
+        export_to_mlflow(ran, ran.run("last"), server, experiment="x" * 600)
+
+
+def test_figures_and_names_that_mlflow_does_not_take_are_there_all_the_same(
+    ran: RunLog, server: str
+) -> None:
+    from mlflow import MlflowClient
+
+    from gristmill.pipeline.provenance.mlflow_run import export_to_mlflow
+
+    long = "n" * 300
+    odd = {"f1@5": 1.0, "f1%5": 2.0, f"{long}1": 3.0, f"{long}2": 4.0, "": 5.0, "a//b": 6.0}
+    numbers = {"nan": math.nan, "inf": math.inf, "huge": 10**400}
+    artifact = Artifact("0" * 32, "odd", "json", 1, None, {"metrics": {**odd, **numbers}})
+    ran.note(artifact)
+    done = replace(ran.of_run(ran.run("last").id)[0], step="odd", key="k", output=artifact.digest)
+    ran.record(done, "pipeline.py")
+    logged = export_to_mlflow(ran, ran.run("last"), server)
+    client = MlflowClient(server)
+    named = {each.info.run_name: each for each in client.search_runs([logged.experiment])}
+    metrics = named["odd"].data.metrics
+    assert {1.0, 2.0, 3.0, 4.0, 5.0, 6.0} <= set(metrics.values())
+    assert math.isnan(metrics["nan"])
+    assert metrics["huge"] > 1e300
+
+
+@pytest.fixture
+def stranger() -> Iterator[Callable[[int, str], str]]:
+    """Start servers that give the same answer to everything; return their addresses."""
+    with ExitStack() as started:
+
+        def start(code: int, body: str) -> str:
+            class Same(BaseHTTPRequestHandler):
+                def do_GET(self) -> None:
+                    self.send_response(code)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body.encode())
+
+                def log_message(self, *_: object) -> None:
+                    pass
+
+            server = ThreadingHTTPServer(("127.0.0.1", 0), Same)
+            thread = Thread(target=server.serve_forever, args=(0.05,))
+            thread.start()
+            started.callback(thread.join)
+            started.callback(server.server_close)
+            started.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield start
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "said"),
+    [
+        (200, "<html>hello</html>", "this is no MLflow server"),
+        (200, "{}", "this is no MLflow server"),
+        (404, "nothing here", "this is no MLflow server: it answers 404: nothing here"),
+        (401, "who are you", "does not let you in: it answers 401"),
+        (503, "busy", "answers with errors only"),
+    ],
+)
+def test_who_answers_but_is_no_mlflow_server_is_named_so(
+    ran: RunLog, stranger: Callable[[int, str], str], code: int, body: str, said: str
+) -> None:
+    from gristmill.pipeline.provenance.mlflow_run import export_to_mlflow
+
+    address = stranger(code, body)
+    before = dict(os.environ)
+    with pytest.raises(GristmillError, match=said) as told:
+        export_to_mlflow(ran, ran.run("last"), address)
+    assert (told.value.where, bool(told.value.fix)) == (address, True)
+    assert dict(os.environ) == before
+
+
+def test_a_server_that_is_not_there_and_one_that_does_not_answer(
     ran: RunLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gristmill.pipeline.provenance.mlflow_run import export_to_mlflow
 
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with socket.socket() as taken:  # bound, and nobody listens
+    with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(GristmillError, match="cannot be used"):
+        with pytest.raises(GristmillError, match="cannot be reached: Connection refused"):
+            export_to_mlflow(ran, ran.run("last"), address)
+        taken.listen()
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+        with pytest.raises(GristmillError, match="does not answer"):
             export_to_mlflow(ran, ran.run("last"), address)
 
 

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import posixpath
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from gristmill.core.errors import GristmillError
+from gristmill.core.errors import GristmillError, UsageError
+from gristmill.core.fingerprint import fingerprint
+from gristmill.core.quantities import format_bytes, format_count
+from gristmill.pipeline.provenance.mlflow_server import (
+    behaving,
+    check_address,
+    first_line,
+    no_server,
+    translated,
+)
 from gristmill.store.bundle import Bundle
 from gristmill.store.registry import Registry
 
@@ -20,6 +31,7 @@ if TYPE_CHECKING:
     from gristmill.store.runs import Artifact, Execution, RunLog, RunRecord
     from gristmill.store.signature import Field
 
+_Value = TypeVar("_Value")
 _OF_THE_RUN = "(run)"
 """Stands for a step in the tag of the run itself."""
 RUN, STEP, WHOLE = "gristmill.run", "gristmill.step", "gristmill.exported"
@@ -28,14 +40,19 @@ _ENDED = {"done": "FINISHED", "cached": "FINISHED", "failed": "FAILED"}
 _MANNERS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
-"""How MLflow's client behaves where the user's environment does not say otherwise."""
+_TIMEOUT, _TRIES_AGAIN = "MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+_SECONDS = 15
+_AT_FIRST = {_TIMEOUT: "10", _TRIES_AGAIN: "0"}
+"""Until something has answered: a wrong address is to be said at once."""
+_LATER = {_TIMEOUT: str(_SECONDS), _TRIES_AGAIN: "1"}
+_BYTES_A_SECOND = 1e6
+"""What a server puts away at the least, before it says that it has a file."""
 _NOT_A_NAME = re.compile(r"[^\w\-. /]")
 _LONGEST = 500
 """Characters of a parameter that every version of MLflow takes."""
 _LONGEST_TAG = 5000
+_LONGEST_NAME = 250
 _AT_ONCE = 100
 _TYPES = {"string": "string", "int": "long", "float": "double", "bool": "boolean"}
 
@@ -51,7 +68,7 @@ class MlflowRun:
         known: whether it was there already, whole.
         models: name in the registry -> version, of bundles that are registered here, too.
         aliases: `model@alias` that were set.
-        refused: alias that MLflow does not allow -> why.
+        refused: model or `model@alias` whose name MLflow does not allow -> why.
     """
 
     run: str
@@ -70,6 +87,7 @@ def export_to_mlflow(
     *,
     experiment: str = "",
     files: Path | None = None,
+    say: Callable[[str], object] = lambda _: None,
 ) -> MlflowRun:
     """Log a run into an MLflow server: a run with a nested run for each step.
 
@@ -82,67 +100,97 @@ def export_to_mlflow(
         uri: of the tracking server, as MLflow has it.
         experiment: its name; the project's by default.
         files: a folder that is logged beside: the page, packages, logs.
+        say: is told what is being sent.
 
     Raises:
         ModuleNotFoundError: MLflow is not installed.
+        UsageError: the address is none, or the run is going on.
         GristmillError: the server cannot be reached, or refuses.
         StoreError: a bundle is no longer in the store, or damaged.
     """
-    return _Export(log, record, uri).go(experiment or log.project.name, files)
-
-
-@contextmanager
-def _translated(uri: str) -> Iterator[None]:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        text = str(error).splitlines()[0][:500]
-        raise GristmillError(
-            f"the MLflow server cannot be used: {text}",
-            where=uri,
-            fix="check that it runs, the address, and who you are to it (MLFLOW_TRACKING_TOKEN)",
-        ) from error
+    check_address(uri)
+    if record.status == "running" and log.project.is_locked(f"run-{record.id}"):
+        raise UsageError(f"run {record.id} is going on", fix="export it when it has ended")
+    theirs = frozenset(os.environ)
+    with behaving(_MANNERS, theirs), translated(uri):
+        export = _Export(log, record, uri, say, theirs)
+        with behaving(_AT_FIRST, theirs):
+            place = export.experiment(experiment or log.project.name)
+        with behaving(_LATER, theirs):
+            return export.go(place, files)
 
 
 class _Export:
-    def __init__(self, log: RunLog, record: RunRecord, uri: str) -> None:
-        for name, value in _MANNERS.items():
-            os.environ.setdefault(name, value)
+    def __init__(
+        self,
+        log: RunLog,
+        record: RunRecord,
+        uri: str,
+        say: Callable[[str], object],
+        theirs: frozenset[str],
+    ) -> None:
         from mlflow import MlflowClient
 
-        self.log, self.record, self.uri = log, record, uri
-        with _translated(uri):
-            self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        self.log, self.record, self.uri, self.say, self.theirs = log, record, uri, say, theirs
+        self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
 
-    def go(self, experiment: str, files: Path | None) -> MlflowRun:
-        executions = self.log.of_run(self.record.id)
-        with _translated(self.uri):
-            place = self._experiment(experiment)
-            run, known = self._run(
-                place, _OF_THE_RUN, self.record.id, self._tags(), self.record.started
+    def experiment(self, name: str) -> str:
+        """Return the id of an experiment, made if need be."""
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            return str(self.client.create_experiment(name))
+        if not found.experiment_id:
+            raise no_server(self.uri, "it knows an experiment without a number")
+        if found.lifecycle_stage != "active":
+            raise GristmillError(
+                f"the experiment {name!r} has been deleted there",
+                where=self.uri,
+                fix=f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or "
+                "name another with --experiment",
             )
-            told = MlflowRun(run, place, self.uri, known)
-            if not known:
-                self._log(run, executions)
-                for execution in executions:
-                    self._log_step(place, run, execution)
-                if files is not None:
-                    self.client.log_artifacts(run, str(files), "gristmill")
-            for execution in executions:
-                result = self.log.artifact(execution.output) if execution.output else None
-                if result is not None and result.kind == "bundle":
-                    self._log_model(told, execution.step, result)
-            if not known:
-                self.client.set_tag(run, WHOLE, "whole")
-                ended = _STATUS.get(self.record.status, "KILLED")
-                self.client.set_terminated(run, ended, _millis(self.record.ended))
+        return str(found.experiment_id)
+
+    def go(self, place: str, files: Path | None) -> MlflowRun:
+        executions = self.log.of_run(self.record.id)
+        run, known = self._run(
+            place, _OF_THE_RUN, self.record.id, self._tags(), self.record.started
+        )
+        told = MlflowRun(run, place, self.uri, known)
+        if not known:
+            self._log(run, executions)
+            for number, execution in enumerate(executions, 1):
+                self.say(f"step {number} of {len(executions)}: {execution.step}")
+                self._log_step(place, run, execution)
+            if files is not None:
+                self._upload(run, files, "gristmill")
+        for execution in executions:
+            result = self.log.artifact(execution.output) if execution.output else None
+            if result is not None and result.kind == "bundle":
+                self._log_model(told, execution.step, result)
+        if not known:
+            self.client.set_tag(run, WHOLE, "whole")
+            ended = _STATUS.get(self.record.status, "KILLED")
+            self.client.set_terminated(run, ended, _millis(self.record.ended))
         return told
 
-    def _experiment(self, name: str) -> str:
-        found = self.client.get_experiment_by_name(name)
-        return str(found.experiment_id if found else self.client.create_experiment(name))
+    def _upload(self, run: str, folder: Path, path: str) -> None:
+        sizes = [each.stat().st_size for each in folder.rglob("*") if each.is_file()]
+        self.say(f"files: {path}, {format_count(len(sizes))}, {format_bytes(sum(sizes))}")
+        patience = {_TIMEOUT: f"{_SECONDS + max(sizes, default=0) / _BYTES_A_SECOND:.0f}"}
+        try:
+            with behaving(patience, self.theirs):
+                self.client.log_artifacts(run, str(folder), path)
+        except OSError as error:
+            if error.errno is None:  # of the network
+                raise
+            place = self.client.get_run(run).info.artifact_uri
+            raise GristmillError(
+                f"the files of this server's runs belong in {place}, which cannot be written from "
+                f"here: {error.strerror}",
+                where=self.uri,
+                fix="start it with `mlflow server --artifacts-destination FOLDER`: it takes "
+                "them itself, and name a new experiment with --experiment",
+            ) from error
 
     def _run(
         self, place: str, step: str, name: str, tags: Mapping[str, str], started: float
@@ -208,7 +256,9 @@ class _Export:
             found |= {"rows": float(artifact.rows)} if artifact.rows is not None else {}
             metrics = artifact.summary.get("metrics")
             if isinstance(metrics, dict):
-                found |= {name: value for name, value in metrics.items() if _is_number(value)}
+                found |= {
+                    name: _figure(value) for name, value in metrics.items() if _is_number(value)
+                }
         return found
 
     def _batch(
@@ -223,9 +273,9 @@ class _Export:
         from mlflow.entities import Metric, Param, RunTag
 
         entries: dict[str, list[Any]] = {
-            "metrics": [Metric(_name(k), v, _millis(at), 0) for k, v in metrics.items()],
-            "params": [Param(_name(k), v[:_LONGEST]) for k, v in params.items()],
-            "tags": [RunTag(_name(k), v[:_LONGEST_TAG]) for k, v in tags.items()],
+            "metrics": [Metric(k, v, _millis(at), 0) for k, v in _named(metrics).items()],
+            "params": [Param(k, v[:_LONGEST]) for k, v in _named(params).items()],
+            "tags": [RunTag(k, v[:_LONGEST_TAG]) for k, v in _named(tags).items()],
         }
         for kind, values in entries.items():
             for start in range(0, len(values), _AT_ONCE):
@@ -238,40 +288,56 @@ class _Export:
             with tempfile.TemporaryDirectory() as folder:
                 described = json.dumps(mlmodel(bundle, told.run, path), indent=2)
                 (Path(folder) / "MLmodel").write_text(described)
-                self.client.log_artifacts(told.run, folder, path)
-            self.client.log_artifacts(told.run, str(bundle.folder), f"{path}/bundle")
+                self._upload(told.run, Path(folder), path)
+            self._upload(told.run, bundle.folder, f"{path}/bundle")
         for known in Registry(self.log.project).versions_of(artifact.digest):
             self._register(told, known.model, known.version, path, artifact)
 
     def _register(
         self, told: MlflowRun, model: str, version: int, path: str, artifact: Artifact
     ) -> None:
+        with self._taking_a_no(told, model):
+            self._create_model(model)
+            number = self._version(told.run, model, version, path, artifact)
+            told.models[model] = number
+            for alias in _aliases(Registry(self.log.project), model, version):
+                with self._taking_a_no(told, f"{model}@{alias}"):
+                    self.client.set_registered_model_alias(model, alias, number)
+                    told.aliases.append(f"{model}@{alias}")
+
+    def _create_model(self, model: str) -> None:
         from mlflow.exceptions import MlflowException
 
-        if not self.client.search_registered_models(f"name = '{_quoted(model)}'", max_results=1):
+        try:
             self.client.create_registered_model(model)
-        found = [
-            each
-            for each in self.client.search_model_versions(f"name = '{_quoted(model)}'")
-            if each.tags.get("gristmill.artifact") == artifact.digest
-        ]
-        if found:
-            number = str(found[0].version)
-        else:
-            source = f"{self.client.get_run(told.run).info.artifact_uri}/{path}"
-            tags = {"gristmill.artifact": artifact.digest, "gristmill.version": str(version)}
-            tags["gristmill.fingerprint"] = str(artifact.summary.get("fingerprint"))
-            made = self.client.create_model_version(
-                model, source, told.run, tags, await_creation_for=0
-            )
-            number = str(made.version)
-        told.models[model] = number
-        for alias in _aliases(Registry(self.log.project), model, version):
-            try:
-                self.client.set_registered_model_alias(model, alias, number)
-                told.aliases.append(f"{model}@{alias}")
-            except MlflowException as error:
-                told.refused[f"{model}@{alias}"] = str(error).splitlines()[0]
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _version(self, run: str, model: str, version: int, path: str, artifact: Artifact) -> str:
+        """Return the number there of a version, which is made if need be."""
+        # Asked for by digest: a name may hold what MLflow's searches cannot have in a text.
+        same = f"tags.`gristmill.artifact` = '{artifact.digest}'"
+        for known in self.client.search_model_versions(same):
+            if known.name == model:
+                return str(known.version)
+        source = f"{self.client.get_run(run).info.artifact_uri}/{path}"
+        tags = {"gristmill.artifact": artifact.digest, "gristmill.version": str(version)}
+        tags["gristmill.fingerprint"] = str(artifact.summary.get("fingerprint"))
+        made = self.client.create_model_version(model, source, run, tags, await_creation_for=0)
+        return str(made.version)
+
+    @contextmanager
+    def _taking_a_no(self, told: MlflowRun, name: str) -> Iterator[None]:
+        """Note down that the server does not allow a name, and go on."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except MlflowException as error:
+            if error.error_code != "INVALID_PARAMETER_VALUE":
+                raise
+            told.refused[name] = first_line(error)
 
 
 def mlmodel(bundle: Bundle, run: str, path: str) -> dict[str, Any]:
@@ -342,9 +408,30 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _figure(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number beyond all floats
+        return math.inf if value > 0 else -math.inf
+
+
+def _named(values: Mapping[str, _Value]) -> dict[str, _Value]:
+    """Return values by keys that MLflow takes; those that it would take for one stay apart."""
+    named: dict[str, _Value] = {}
+    for text, value in values.items():
+        name = _name(text)
+        if name in named:
+            name = f"{name[: _LONGEST_NAME - 9]}_{fingerprint(text)[:8]}"
+        named[name] = value
+    return named
+
+
 def _name(text: str) -> str:
-    """Return a text as MLflow takes it for a key."""
-    return _NOT_A_NAME.sub("_", text)[:250]
+    """Return a text as MLflow takes it for a key: a path that is the same when normalised."""
+    name = _NOT_A_NAME.sub("_", text)[:_LONGEST_NAME]
+    if name == posixpath.normpath(name) and not name.startswith(("/", "..")) and name != ".":
+        return name
+    return f"_{name.replace('/', '_')}"[:_LONGEST_NAME]
 
 
 def _quoted(text: str) -> str:
