@@ -147,6 +147,7 @@ def faults(folder: Path) -> int:
         lost += sum(is_broken(project, digest) for digest in wanted)
         versions = {version.version for version in registry.versions(MODEL)}
         lost += sum(entry.version not in versions for entry in registry.history(MODEL))
+        lost += len(registry.seals(MODEL).broken)
     return lost
 
 

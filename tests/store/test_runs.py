@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from gristmill.core.errors import StoreError, UsageError
 from gristmill.store.project import Project
-from gristmill.store.runs import Execution, RunLog
+from gristmill.store.runs import Artifact, Execution, RunLog
 
 WRITERS, WRITES = 8, 40
 
@@ -147,3 +148,12 @@ def test_a_result_that_was_changed_is_not_read(project: Project) -> None:
         log.load(digest)
     assert e.value.where == str(file)
     assert e.value.fix == "delete that; the step that made it will run again"
+
+
+def test_what_an_object_says_of_itself_may_be_more_than_json(project: Project) -> None:
+    log = RunLog(project)
+    figures = {"inf": math.inf, "huge": 10**400}
+    log.note(Artifact("0" * 32, "odd", "json", 1, None, {"nan": math.nan, **figures}))
+    summary = log.artifact("0" * 32).summary
+    assert math.isnan(summary.pop("nan"))
+    assert summary == figures

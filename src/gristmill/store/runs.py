@@ -371,7 +371,15 @@ def note_artifacts(connection: Connection, kept: Sequence[Artifact]) -> None:
 
 def _artifact(row: Sequence[Any]) -> Artifact:
     digest, kind, codec, bytes_, rows, summary = row[:6]
-    return Artifact(digest, kind, codec, bytes_, rows, msgspec.json.decode(summary))
+    return Artifact(digest, kind, codec, bytes_, rows, _decoded(summary))
+
+
+def _decoded(text: str) -> Any:
+    """Return what `json.dumps` wrote, which is more than JSON: NaN, infinities, long integers."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)
 
 
 def _record(connection: Connection, execution: Execution, pipeline: str) -> int:
@@ -418,7 +426,7 @@ def _execution(row: Sequence[Any], inputs: dict[str, str], output: str | None) -
     """
     number, run, _, step, key, status, why, reach, started, seconds, message = row[:_COLUMNS]
     return Execution(
-        number, run, step, key, status, why, msgspec.json.decode(reach), started, seconds, message,
+        number, run, step, key, status, why, _decoded(reach), started, seconds, message,
         inputs, output,
     )  # fmt: skip
 
