@@ -215,7 +215,8 @@ def test_a_time_limit_ends_the_work_and_all_that_it_started(
         """Stand still until the step has done what it is to do within its limit."""
         return time.monotonic() if list(user.root.glob(".gristmill/work/*/half")) else 0.0
 
-    monkeypatch.setattr("gristmill.pipeline.progression.time", SimpleNamespace(monotonic=clock))
+    its_time = SimpleNamespace(**vars(time) | {"monotonic": clock})
+    monkeypatch.setattr("gristmill.pipeline.progression.time", its_time)
     result = user.write(pipeline=LIMITED).run()
     assert statuses(result) == {"quick": "done", "slow": "failed", "here": "done"}
     assert isinstance(result.error, StepError)
