@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from gristmill.cli.engines import ABILITIES
@@ -34,6 +36,21 @@ def test_spark_without_java_comes_with_the_package(prompt, monkeypatch, tmp_path
     assert not spark["ready"]
     assert str(tmp_path) in spark["found"]
     assert "JAVA_HOME" in spark["fix"]
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_cluster_that_the_environment_names_is_asked(prompt, monkeypatch, listens):
+    monkeypatch.setattr(installations, "is_installed", lambda kind: True)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        if not listens:
+            server.close()
+        answer = prompt("engines", "--json")
+    (ray,) = [each for each in answer.json["engines"] if each["engine"] == "ray"]
+    assert ray["ready"] == listens
+    assert address in ray["found"]
+    assert ("unset RAY_ADDRESS" in ray["fix"]) != listens
 
 
 def test_an_engine_that_is_tried_answers_from_its_workers(prompt):

@@ -22,6 +22,29 @@ def jobs() -> ModuleType:
     return importlib.import_module("engine_jobs")
 
 
+@pytest.fixture(scope="session")
+def ray_jobs(jobs) -> ModuleType:  # the folder of jobs is on the import path by now
+    return importlib.import_module("ray_jobs")
+
+
+@pytest.fixture(scope="session")
+def spark_jobs(jobs) -> ModuleType:
+    return importlib.import_module("spark_jobs")
+
+
+@pytest.fixture(scope="module")
+def ray(ray_cluster, jobs):
+    """An engine on `ray_cluster`."""
+    with open_engine(f"ray:{ray_cluster.address}") as engine:
+        yield engine
+
+
+@pytest.fixture
+def spark(spark_engine, jobs):
+    """The engine on `spark_master`."""
+    return spark_engine
+
+
 @pytest.fixture(
     scope="module",
     params=[

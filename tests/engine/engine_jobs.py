@@ -45,6 +45,29 @@ def leave(x):
     sys.exit(3)
 
 
+class Stop(BaseException):
+    """What ends programs, not an error."""
+
+
+def end_on_one(x):
+    if x == 1:
+        raise Stop("enough")
+    return x
+
+
+def interrupt_on_one(x):
+    if x == 1:
+        raise KeyboardInterrupt
+    return x
+
+
+def signalled_on_one(x, number):
+    if x == 1:
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+    return x
+
+
 def kill_on_two(x):
     if x == 2:
         os.kill(os.getpid(), signal.SIGKILL)

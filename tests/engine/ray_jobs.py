@@ -88,6 +88,9 @@ class Keeper:
     def threads(self):
         return os.environ["OMP_NUM_THREADS"]
 
+    def accelerators(self):
+        return os.environ["CUDA_VISIBLE_DEVICES"]
+
     def die(self):
         os.kill(os.getpid(), signal.SIGKILL)
 

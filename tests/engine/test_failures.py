@@ -5,6 +5,7 @@ import functools
 import pytest
 
 from gristmill.core.errors import DataError, StepError
+from gristmill.core.processes.death import Death
 from gristmill.engine.failures import as_ours, death, name_of
 
 
@@ -30,13 +31,22 @@ def test_name_of(fn, name):
 
 
 @pytest.mark.parametrize(
-    ("code", "message"),
+    ("found", "message", "fix"),
     [
-        (-9, "the worker process was killed (SIGKILL)"),
-        (-250, "the worker process was killed (signal 250)"),
-        (3, "the worker process ended by itself (exit code 3)"),
-        (None, "the worker process ended by itself (exit code None)"),
+        (
+            Death(-9, out_of_memory=True, memory_limit=500_000_000),
+            "was killed by the kernel: the memory limit of its group, 500 MB, is reached",
+            "use fewer workers or smaller partitions",
+        ),
+        (Death(-9), "was killed (SIGKILL)", "if memory ran out"),
+        (Death(-11), "crashed in native code (SIGSEGV)", "faulthandler"),
+        (Death(-15), "was killed (SIGTERM)", "whoever sent it"),
+        (Death(-250), "was killed (signal 250)", "whoever sent it"),
+        (Death(3), "ended by itself (exit code 3)", 'engine="inline"'),
+        (None, "closed its connection", 'engine="inline"'),
     ],
 )
-def test_death(code, message):
-    assert death(code, "here").message == message
+def test_death(found, message, fix):
+    error = death(found, "here")
+    assert str(error).startswith(f"here: the worker process {message}\n  fix: ")
+    assert fix in error.fix

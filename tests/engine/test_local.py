@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gristmill.core.errors import StepError, UsageError
+from gristmill.core.processes.death import KillCounts
 from gristmill.engine import LocalProcesses
 from gristmill.engine.failures import WorkerDiedError
 from gristmill.engine.worker import Worker, sendable
@@ -214,6 +216,23 @@ def script(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "script.py"
     path.write_text(textwrap.dedent(text))
     return path
+
+
+def test_memory_that_ran_out_is_told(jobs, monkeypatch):
+    """The kernel counts whom it kills; here each look at the counts finds one more."""
+    kills = itertools.count()
+
+    def counts() -> KillCounts:
+        return KillCounts(next(kills), next(kills), 500_000_000)
+
+    monkeypatch.setattr(KillCounts, "now", counts)
+    with LocalProcesses(1) as engine:
+        *_, last = engine.attempts(jobs.kill_on_two, range(3))
+    assert last.error is not None
+    assert last.error.message == (
+        "the worker process was killed by the kernel: the memory limit of its group, 500 MB, is "
+        "reached, in each of 3 tries"
+    )
 
 
 def test_ctrl_c_leaves_no_process_behind(tmp_path, jobs, wait_until, is_running):

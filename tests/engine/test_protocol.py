@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import signal
+from functools import partial
+
 import pytest
 
 from gristmill.core.errors import DataError, StepError, UsageError
 from gristmill.engine import Engine
+from gristmill.engine.failures import WorkerDiedError
 
 
 def test_is_an_engine(engine):
@@ -65,6 +70,32 @@ def test_an_error_that_cannot_be_pickled(engine, jobs):
 def test_a_function_that_wants_to_exit(engine, jobs):
     with pytest.raises(StepError, match="leave, item 0: SystemExit: 3"):
         list(engine.map(jobs.leave, [1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("end_on_one", "Stop: enough"), ("interrupt_on_one", "KeyboardInterrupt")],
+)
+def test_what_ends_programs_ends_its_item_alone(engine, jobs, name, said):
+    if engine.name == "inline":
+        pytest.skip("it is raised in the caller's own process, whose it is")
+    outcomes = list(engine.attempts(getattr(jobs, name), range(3)))
+    assert [outcome.value for outcome in outcomes] == [0, None, 2]
+    assert str(outcomes[1].error) == (
+        f"{name}, item 1: {said}\n  fix: a function that runs on an engine returns a value or "
+        "raises an error; this ends programs"
+    )
+
+
+def test_a_process_that_is_sent_a_signal_has_died(engine, jobs):
+    """Ray would make a SIGTERM an error of the function, which is not tried again."""
+    if engine.name == "inline":
+        pytest.skip("it has no processes of its own")
+    signalled = partial(jobs.signalled_on_one, number=signal.SIGTERM)
+    outcomes = list(engine.attempts(signalled, range(3)))
+    assert [outcome.value for outcome in outcomes] == [0, None, 2]
+    assert isinstance(outcomes[1].error, WorkerDiedError)
+    assert re.search(r"3 (times|tries)$", outcomes[1].error.message)
 
 
 def test_a_failed_item_does_not_stop_the_others(engine, jobs):

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,19 +17,6 @@ from gristmill.engine import open_engine
 pytestmark = RAY
 
 
-@pytest.fixture(scope="module")
-def jobs(jobs) -> ModuleType:  # the folder of jobs is on the import path by now
-    import ray_jobs
-
-    return ray_jobs
-
-
-@pytest.fixture(scope="module")
-def engine(ray_cluster):
-    with open_engine(f"ray:{ray_cluster.address}") as engine:
-        yield engine
-
-
 def run(tmp_path: Path, text: str) -> subprocess.CompletedProcess[str]:
     path = tmp_path / "script.py"
     path.write_text(textwrap.dedent(text))
@@ -39,71 +25,94 @@ def run(tmp_path: Path, text: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_nodes_and_parallelism(engine):
-    nodes = engine.nodes()
+def test_nodes_and_parallelism(ray):
+    nodes = ray.nodes()
     assert len(nodes) == 2
     assert [(node.cpus, node.gpus) for node in nodes] == [(2, 0), (2, 0)]
-    assert engine.parallelism == 4
+    assert ray.parallelism == 4
 
 
-def test_items_are_spread_over_the_nodes(engine, jobs, tmp_path):
-    assert list(engine.map(jobs.slow, [(tmp_path, i, 0.2) for i in range(8)])) == list(range(8))
+def test_items_are_spread_over_the_nodes(ray, ray_jobs, tmp_path):
+    assert list(ray.map(ray_jobs.slow, [(tmp_path, i, 0.2) for i in range(8)])) == list(range(8))
     nodes = {path.name.split(".")[1] for path in tmp_path.iterdir()}
-    assert nodes == {node.id for node in engine.nodes()}
+    assert nodes == {node.id for node in ray.nodes()}
 
 
-def test_functions_of_a_notebook_travel(engine):
+def test_functions_of_a_notebook_travel(ray):
     offset = 5
-    assert list(engine.map(lambda x: x + offset, range(3))) == [5, 6, 7]
+    assert list(ray.map(lambda x: x + offset, range(3))) == [5, 6, 7]
 
 
-def test_what_arrives_can_be_changed(engine, jobs):
+def test_what_arrives_can_be_changed(ray, ray_jobs):
     """Ray's own arguments and results are read-only views of its store."""
-    (found,) = engine.map(jobs.added_in_place, [np.zeros(100_000)])
+    (found,) = ray.map(ray_jobs.added_in_place, [np.zeros(100_000)])
     found += 1
     assert found.sum() == 200_000
 
 
-def test_large_results_keep_their_order(engine, jobs, tmp_path):
-    results = engine.map(jobs.large, [(tmp_path, i) for i in range(12)])
+def test_large_results_keep_their_order(ray, ray_jobs, tmp_path):
+    results = ray.map(ray_jobs.large, [(tmp_path, i) for i in range(12)])
     assert [int(each[0]) for each in results] == list(range(12))
 
 
-def test_actors_are_spread_over_the_nodes(engine, jobs):
-    actors = engine.workers(4, jobs.Keeper)
-    assert {actor.node for actor in actors} == {node.id for node in engine.nodes()}
+def test_actors_are_spread_over_the_nodes(ray, ray_jobs):
+    actors = ray.workers(4, ray_jobs.Keeper)
+    assert {actor.node for actor in actors} == {node.id for node in ray.nodes()}
     assert len({actor.pid for actor in actors}) == 4
     for actor in actors:
         actor.close()
 
 
-def test_processors_that_are_kept_are_threads(engine, jobs):
-    actors = engine.workers(2, jobs.Keeper, cpus=2)
+def test_processors_that_are_kept_are_threads(ray, ray_jobs):
+    actors = ray.workers(2, ray_jobs.Keeper, cpus=2)
     assert len({actor.node for actor in actors}) == 2
     assert [actor.call("threads").result() for actor in actors] == ["2", "2"]
     # All processors are kept for actors: items run beside them.
-    assert list(engine.map(jobs.large, [])) == []
-    assert list(engine.map(abs, [-1, -2])) == [1, 2]
+    assert list(ray.map(ray_jobs.large, [])) == []
+    assert list(ray.map(abs, [-1, -2])) == [1, 2]
     for actor in actors:
         actor.close()
 
 
-def test_no_room(engine, jobs, monkeypatch):
+def test_no_room(ray, ray_jobs, monkeypatch):
     monkeypatch.setattr("gristmill.engine.ray_engine._ROOM_SECONDS", 1.0)
     with pytest.raises(StepError) as error:
-        engine.workers(2, jobs.Keeper, cpus=3)
+        ray.workers(2, ray_jobs.Keeper, cpus=3)
     assert error.value.message == (
         "the Ray cluster has had no room for 2 workers of 3 CPU, 0 GPU for 1 seconds; "
         "free at the moment: 4 CPU, 0 GPU"
     )
 
 
-def test_one_process_joins_one_cluster(engine, ray_cluster):
+def test_accelerators_are_kept(ray, ray_jobs, ray_cluster, monkeypatch):
+    """Ray believes what it is told of a node: nobody looks for the hardware here."""
+    node = ray_cluster.add_node(num_cpus=1, num_gpus=2, object_store_memory=100 * 2**20)
+    try:
+        actors = ray.workers(2, ray_jobs.Keeper, gpus=1)
+        assert {actor.node for actor in actors} == {node.node_id}
+        seen = sorted(actor.call("accelerators").result() for actor in actors)
+        assert seen == ["0", "1"]
+        monkeypatch.setattr("gristmill.engine.ray_engine._ROOM_SECONDS", 1.0)
+        with pytest.raises(StepError, match="no room for 1 workers of 0 CPU, 1 GPU"):
+            ray.workers(1, ray_jobs.Keeper, gpus=1)
+        for actor in actors:
+            actor.close()
+    finally:
+        ray_cluster.remove_node(node)
+
+
+def test_a_node_that_starts_no_worker(ray, ray_cluster, monkeypatch):
+    monkeypatch.setattr("gristmill.engine.ray_engine._START_SECONDS", 0.0)
+    with pytest.raises(UsageError, match=r"no worker process has started on .* for 0 seconds"):
+        ray._check_versions()
+
+
+def test_one_process_joins_one_cluster(ray, ray_cluster):
     with pytest.raises(UsageError, match=f"is connected to the Ray cluster {ray_cluster.address}"):
         open_engine("ray:127.0.0.1:1")
     with open_engine("ray") as second:
-        assert second.nodes() == engine.nodes()
-    assert list(engine.map(abs, [-1])) == [1]
+        assert second.nodes() == ray.nodes()
+    assert list(ray.map(abs, [-1])) == [1]
     with pytest.raises(UsageError, match="code is sent when it joins"):
         open_engine("ray", code=Path(__file__).parent)
 

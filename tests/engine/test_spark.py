@@ -17,11 +17,6 @@ from gristmill.engine.spark_code import archived
 from gristmill.engine.spark_session import check_java
 
 
-@pytest.fixture
-def spark(spark_engine, jobs):
-    return spark_engine
-
-
 class TestOnACluster:
     pytestmark = SPARK
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import signal
 import subprocess
 import sys
@@ -15,16 +14,6 @@ from tests.clusters import SPARK
 from tests.spark_cluster import children
 
 pytestmark = SPARK
-
-
-@pytest.fixture
-def spark(spark_engine, jobs):
-    return spark_engine
-
-
-@pytest.fixture(scope="module")
-def spark_jobs(jobs):
-    return importlib.import_module("spark_jobs")
 
 
 def test_an_executor_is_killed(spark, spark_jobs, tmp_path):
@@ -86,10 +75,10 @@ def ended(driver: subprocess.Popen[str], by: int) -> str:
     Python drops an interrupt that comes while an object is finalised, and Py4J's objects take long
     to be; whoever sees the program go on presses the keys again.
     """
-    for _ in range(12):
+    for _ in range(6):
         driver.send_signal(by)
         try:
-            return driver.communicate(timeout=10)[1]
+            return driver.communicate(timeout=30)[1]
         except subprocess.TimeoutExpired:
             continue
     driver.kill()

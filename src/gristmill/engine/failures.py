@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import functools
+import signal
 from collections.abc import Callable
 from typing import Any
 
 from gristmill.core.errors import GristmillError, StepError, UsageError
 from gristmill.core.processes.death import Death
+
+_ENDS_PROCESSES = (
+    "a function that runs on an engine returns a value or raises an error; this ends programs"
+)
+_MEMORY = "if memory ran out, use fewer workers or smaller partitions"
+_CRASH = 'engine="inline" under `python -X faulthandler` shows where'
+_SIGNAL = "whoever sent it knows why: a scheduler's time limit, or someone's `kill`"
 
 
 def as_ours(error: BaseException, where: str) -> GristmillError:
@@ -16,7 +24,8 @@ def as_ours(error: BaseException, where: str) -> GristmillError:
         return error
     said = str(error)
     kind = type(error).__name__
-    return StepError(f"{kind}: {said}" if said else kind, where=where)
+    fix = None if isinstance(error, Exception) else _ENDS_PROCESSES
+    return StepError(f"{kind}: {said}" if said else kind, where=where, fix=fix)
 
 
 def name_of(fn: Callable[..., Any]) -> str:
@@ -38,21 +47,24 @@ class WorkerDiedError(StepError):
     """A worker ended in the middle of its work: whoever can tries again in another one."""
 
 
-def death(exit_code: int | None, where: str, *, at_start: bool = False) -> WorkerDiedError:
+def death(found: Death | None, where: str, *, at_start: bool = False) -> WorkerDiedError:
     """Return the error for a worker process that ended in the middle of its work.
 
     Args:
-        exit_code: of the process; negative for the signal that ended it.
+        found: what is known of its end, None where it still has not ended.
         where: what it was at.
         at_start: whether it had not said a word yet.
     """
-    if exit_code is not None and exit_code < 0:
-        fix = "if memory ran out, use fewer workers or smaller partitions"
-        return WorkerDiedError(
-            f"the worker process {Death(exit_code).reason}", where=where, fix=fix
-        )
+    if found is not None and found.exit_code < 0:
+        fix = _SIGNAL
+        if found.exit_code == -signal.SIGKILL:
+            fix = _MEMORY
+        elif found.is_crash:
+            fix = _CRASH
+        return WorkerDiedError(f"the worker process {found.reason}", where=where, fix=fix)
+    ended = "closed its connection" if found is None else found.reason
     return WorkerDiedError(
-        f"the worker process ended by itself (exit code {exit_code})",
+        f"the worker process {ended}",
         where=where,
         fix='a script that uses worker processes keeps its calls under `if __name__ == "__main__":`'
         if at_start

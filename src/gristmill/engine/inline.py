@@ -43,6 +43,7 @@ class Inline(Mapping):
         /,
         *,
         cpus: float | None = None,
+        gpus: float = 0,
     ) -> list[Actor]:
         """See `Engine.workers`. A call has run when `call` returns."""
         check_count(n)

@@ -1,4 +1,7 @@
-"""Which engines can be opened here, told without loading or starting any of them."""
+"""Which engines can be opened here, told without loading or starting any of them.
+
+A cluster that the environment names is asked whether anybody listens there.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from gristmill.core.errors import UsageError
 from gristmill.core.packages import package_version
 from gristmill.core.processes.place import allowed_processors
 from gristmill.engine.opening import is_installed
+from gristmill.engine.ray_session import check_reachable
 from gristmill.engine.spark_session import check_java
+
+_ANSWER_SECONDS = 2.0
 
 
 class Installation(msgspec.Struct, frozen=True):
@@ -43,9 +49,17 @@ def installations() -> Iterator[Installation]:
 def _ray() -> Installation:
     if not is_installed("ray"):
         return _absent("ray")
+    found = f"ray {package_version('ray')}"
     address = os.environ.get("RAY_ADDRESS")
-    where = f"joins RAY_ADDRESS {address}" if address else "RAY_ADDRESS is not set: starts its own"
-    return Installation("ray", True, f"ray {package_version('ray')}; {where}")
+    if not address:
+        return Installation("ray", True, f"{found}; RAY_ADDRESS is not set: starts its own")
+    try:
+        check_reachable(address, _ANSWER_SECONDS)
+    except OSError as error:
+        said = f"{found}; RAY_ADDRESS {address} does not answer: {error.strerror or error}"
+        fix = "start that cluster (`ray status` on its head), or unset RAY_ADDRESS"
+        return Installation("ray", False, said, fix)
+    return Installation("ray", True, f"{found}; joins RAY_ADDRESS {address}")
 
 
 def _spark() -> Installation:

@@ -67,6 +67,7 @@ class LocalProcesses(Mapping):
         /,
         *,
         cpus: float | None = None,
+        gpus: float = 0,
     ) -> list[Actor]:
         """See `Engine.workers`. The actors are processes beside those of `map`."""
         check_count(n)

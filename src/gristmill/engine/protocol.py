@@ -66,7 +66,13 @@ class Engine(Protocol):
         """
 
     def workers(
-        self, n: int, factory: Callable[[int], object], /, *, cpus: float | None = None
+        self,
+        n: int,
+        factory: Callable[[int], object],
+        /,
+        *,
+        cpus: float | None = None,
+        gpus: float = 0,
     ) -> list[Actor]:
         """Start `n` actors around `factory(0)`, ..., `factory(n - 1)`.
 
@@ -74,7 +80,7 @@ class Engine(Protocol):
             n: how many.
             factory: makes the object of a rank, where it lives.
             cpus: processors that a cluster keeps for each until all are closed; None keeps none.
-                One machine keeps none in any case.
+            gpus: accelerators that it keeps for each. One machine keeps nothing in any case.
 
         Raises:
             UsageError: `n` is less than 1, the factory cannot be sent, or the engine has no actors.

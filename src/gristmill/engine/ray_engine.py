@@ -28,6 +28,7 @@ R = TypeVar("R")
 _ITEMS_AHEAD = 2
 _RETRIES = 2
 _ROOM_SECONDS = 120.0
+_START_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,18 @@ class RayEngine(Mapping):
             ).remote()
             for node in nodes
         ]
+        _, silent = ray.wait(asked, num_returns=len(asked), timeout=_START_SECONDS)
+        if silent:
+            hosts = {
+                node.address for node, each in zip(nodes, asked, strict=True) if each in silent
+            }
+            raise UsageError(
+                f"no worker process has started on {', '.join(sorted(hosts))} for "
+                f"{_START_SECONDS:.0f} seconds",
+                where="engine ray",
+                fix="`ray status` on the head tells whether the node is alive, `ray logs` why its "
+                "workers are not; a node without memory or processors to spare takes long",
+            )
         try:
             found: list[Versions] = ray.get(asked)
         except Exception as error:
@@ -287,7 +300,7 @@ class _Job(OrderedAttempts):
                     return Outcome(error=cancelled(where))
                 message = ray.get(result)
         except Exception as error:
-            return Outcome(error=lost(error, where))
+            return Outcome(error=lost(error, where, tries=1 + _RETRIES))
         return unpacked(message, where)
 
 

@@ -6,27 +6,29 @@ from gristmill.core.errors import StepError, UsageError
 from gristmill.engine.failures import WorkerDiedError
 
 
-def lost(error: Exception, where: str) -> StepError:
+def lost(error: Exception, where: str, tries: int = 1) -> StepError:
     """Return the error for work whose result Ray could not bring back.
 
     Args:
         error: what `ray.get` raised.
         where: the item or the call.
+        tries: how often Ray has tried where workers died.
     """
     from ray import exceptions as of_ray
 
     if isinstance(error, of_ray.TaskCancelledError):
         return cancelled(where)
+    times = f", in each of {tries} tries" if tries > 1 else ""
     for kind, message, fix in (
         (
             of_ray.OutOfMemoryError,
-            "Ray ended the worker process because the memory of its node ran out",
+            f"Ray ended the worker process because the memory of its node ran out{times}",
             "use smaller partitions, or fewer workers a node",
         ),
         (of_ray.NodeDiedError, "the node that it ran on was lost", None),
         (
             of_ray.WorkerCrashedError,
-            "the worker process died",
+            f"the worker process died{times}",
             "if memory ran out, use smaller partitions; Ray's logs say more (ray logs)",
         ),
         (of_ray.RayActorError, _actor_death(str(error)), None),

@@ -108,7 +108,7 @@ def _connect(address: str, processors: int | None, code: Path | None) -> None:
     if code is not None:
         options["runtime_env"] = {"working_dir": str(code), "excludes": _NOT_SENT}
     try:
-        _check_reachable(address)
+        check_reachable(address)
         _divert_messages()
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except Exception as error:  # Ray raises anything from ConnectionError to RuntimeError
@@ -116,15 +116,19 @@ def _connect(address: str, processors: int | None, code: Path | None) -> None:
         raise not_connected(error, address) from error
 
 
-def _check_reachable(address: str) -> None:
+def check_reachable(address: str, seconds: float = _ANSWER_SECONDS) -> None:
     """Try to reach a cluster: Ray itself ends the whole process where nobody answers.
+
+    Args:
+        address: of the cluster; one without a port is taken for reachable.
+        seconds: how long to wait.
 
     Raises:
         OSError: nobody answers.
     """
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdecimal():
-        with socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS):
+        with socket.create_connection((host.strip("[]"), int(port)), seconds):
             return
 
 

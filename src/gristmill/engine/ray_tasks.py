@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +30,7 @@ class Work:
 
 def run_item(work: Work, item: bytes, where: str) -> bytes:
     """Call the function with an item; the outcome is pickled."""
+    _die_of_sigterm()
 
     def call() -> Any:
         return remembered(work.key, lambda: _function(work))(pickle.loads(item))  # noqa: S301
@@ -42,6 +45,9 @@ def versions_here() -> Versions:
 
 class Hosted:
     """An object that lives in a process of its own, whose methods are called by name."""
+
+    def __init__(self) -> None:
+        _die_of_sigterm()
 
     def place(self) -> tuple[str, int]:
         """Return the node and the number of the process that the object lives in."""
@@ -64,6 +70,16 @@ class Hosted:
             where,
             _dumps,
         )
+
+
+def _die_of_sigterm() -> None:
+    """Let a SIGTERM end this process, as any other death: Ray tries elsewhere what it was at.
+
+    Ray's own answer is a `SystemExit` in the middle of the function, which cannot be told from one
+    that the function raises.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _function(work: Work) -> Callable[[Any], Any]:

@@ -31,7 +31,7 @@ def packed_attempt(
     """
     try:
         outcome: Outcome[Any] = Outcome(work())
-    except (Exception, SystemExit) as error:  # sent back, not swallowed
+    except BaseException as error:  # sent back, not swallowed
         outcome = Outcome(
             error=as_ours(error, where), trace="".join(traceback.format_exception(error))
         )

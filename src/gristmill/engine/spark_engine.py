@@ -84,7 +84,13 @@ class SparkEngine(Mapping):
         return self._attempts(name_of(fn), payload, iter(items))
 
     def workers(
-        self, n: int, factory: Callable[[int], object], /, *, cpus: float | None = None
+        self,
+        n: int,
+        factory: Callable[[int], object],
+        /,
+        *,
+        cpus: float | None = None,
+        gpus: float = 0,
     ) -> NoReturn:
         """Refuse: what Spark runs keeps no state.
 

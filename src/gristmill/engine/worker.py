@@ -19,7 +19,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, cast
 
-from gristmill.core.errors import GristmillError, StepError
+from gristmill.core.errors import StepError
+from gristmill.core.processes.death import KillCounts, died
 from gristmill.core.processes.place import THREAD_LIMITS, thread_limits
 from gristmill.engine.failures import as_ours, death, not_sendable
 from gristmill.engine.outcome import Outcome
@@ -86,6 +87,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._has_answered = False
+        self._kills = KillCounts.now()
         self._process = context.Process(target=serve, args=(theirs,), daemon=True)
         with _starting, _environment(threads), _interrupts_held():
             self._process.start()
@@ -123,15 +125,16 @@ class Worker:
             message = self.connection.recv_bytes()
         except _GONE:
             self._process.join(_PATIENCE_SECONDS)
-            began = not self._has_answered
-            return Outcome(error=death(self._process.exitcode, where, at_start=began))
+            code = self._process.exitcode
+            found = None if code is None else died(code, self._kills, crash="")
+            return Outcome(error=death(found, where, at_start=not self._has_answered))
         self._has_answered = True
         try:
             outcome = ForkingPickler.loads(message)
         except Exception as error:  # the result's own unpickling may raise anything
             return Outcome(error=StepError(f"the result cannot be read: {error}", where=where))
         if isinstance(outcome.error, _NamelessError):
-            outcome.error = StepError(outcome.error.message, where=where)
+            outcome.error = StepError(outcome.error.message, where=where, fix=outcome.error.fix)
         return cast("Outcome[Any]", outcome)
 
     def is_alive(self) -> bool:
@@ -209,7 +212,7 @@ def _called(target: Any, message: _Call) -> Any:
 def _attempt(work: Callable[[], Any]) -> Outcome[Any]:
     try:
         return Outcome(work())
-    except (Exception, SystemExit) as error:  # sent back, not swallowed
+    except BaseException as error:  # sent back, not swallowed
         return _failed(error)
 
 
@@ -220,9 +223,9 @@ class _NamelessError(StepError):
 def _failed(error: BaseException) -> Outcome[Any]:
     """Keep our own errors; others become text, since their classes may not unpickle."""
     trace = "".join(traceback.format_exception(error))
-    ours = (
-        error if isinstance(error, GristmillError) else _NamelessError(as_ours(error, "").message)
-    )
+    ours = as_ours(error, "")
+    if ours is not error:
+        ours = _NamelessError(ours.message, fix=ours.fix)
     return Outcome(error=ours, trace=trace)
 
 

@@ -49,10 +49,10 @@ class Elsewhere:
         self._engine = engine
         self.actors, self.most = [], 2
 
-    def workers(self, n, factory):
+    def workers(self, n, factory, *, cpus=None, gpus=0):
         if len(self.actors) + n > self.most:
             raise StepError("no room")
-        found = self._engine.workers(n, factory)
+        found = self._engine.workers(n, factory, cpus=cpus, gpus=gpus)
         self.actors += found
         return found
 

@@ -29,6 +29,11 @@ class Death(msgspec.Struct, frozen=True):
     crash: str = ""
 
     @property
+    def is_crash(self) -> bool:
+        """Whether native code broke a rule of the machine."""
+        return self.exit_code < 0 and _signal_name(-self.exit_code) in _CRASHES
+
+    @property
     def reason(self) -> str:
         """The reason as one sentence's end: `was killed (SIGKILL)`."""
         if self.exit_code >= 0:
@@ -39,7 +44,7 @@ class Death(msgspec.Struct, frozen=True):
         if self.out_of_memory:
             return "was killed by the kernel: the memory of this machine is used up"
         name = _signal_name(-self.exit_code)
-        if name in _CRASHES:
+        if self.is_crash:
             return f"crashed in native code ({name}){_place(self.crash)}"
         return f"was killed ({name})"
 

@@ -42,6 +42,8 @@ def run_trials(
     workers: int = 2,
     keep_seconds: float = 5.0,
     engine: Engine | str | None = None,
+    cpus: float | None = None,
+    gpus: float = 0,
 ) -> None:
     """Conduct a hunt until it is finished, each trial on one worker at a time.
 
@@ -59,6 +61,8 @@ def run_trials(
         keep_seconds: a trial's state is kept where it pauses, and after so many seconds.
         engine: where they do: an open engine, or its name; by default processes of this machine, of
             one thread each, which end with the search.
+        cpus, gpus: processors and accelerators that a cluster keeps for each worker; see
+            `Engine.workers`. An objective that computes on a GPU of its node asks for one here.
 
     Raises:
         UsageError: `workers` is less than 1, the objective cannot be sent to a process, or the
@@ -68,9 +72,19 @@ def run_trials(
     check_count(workers)
     opening = using_engine(f"local:{workers}" if engine is None else engine)
     with opening as opened, task("search", None, "units") as work:
-        runner = _Runner(hunt, opened, objective, folder, keep_seconds)
+        away = not is_here(opened)
+        factory: Callable[[int], object] = (
+            partial(AwayHost, objective, keep_seconds)
+            if away
+            else partial(TrialHost, objective, folder, keep_seconds)
+        )
+
+        def hire(count: int) -> list[Actor]:
+            return opened.workers(count, factory, cpus=cpus, gpus=gpus)
+
+        runner = _Runner(hunt, folder, hire, away)
         try:
-            runner.idle = opened.workers(workers, runner.factory)
+            runner.idle = hire(workers)
             while not hunt.finished:
                 runner.instruct()
                 work.advance(runner.collect())
@@ -82,15 +96,10 @@ class _Runner:
     """Which worker works on which trial."""
 
     def __init__(
-        self, hunt: Hunt, engine: Engine, objective: Objective, folder: Path, keep_seconds: float
+        self, hunt: Hunt, folder: Path, hire: Callable[[int], list[Actor]], away: bool
     ) -> None:
-        self.hunt, self.engine, self.folder = hunt, engine, folder
-        self.away = not is_here(engine)
-        self.factory: Callable[[int], object] = (
-            partial(AwayHost, objective, keep_seconds)
-            if self.away
-            else partial(TrialHost, objective, folder, keep_seconds)
-        )
+        self.hunt, self.folder = hunt, folder
+        self.hire, self.away = hire, away
         self.idle: list[Actor] = []
         self.busy: dict[Future[Any], tuple[Actor, int]] = {}
         self.lost: list[int] = []
@@ -186,7 +195,7 @@ class _Runner:
             self.hunt.failed(trial, error.message)
             self._forget(trial)
         try:
-            self.idle += self.engine.workers(1, self.factory)
+            self.idle += self.hire(1)
         except GristmillError as failure:
             if not self.idle and not self.busy:
                 raise

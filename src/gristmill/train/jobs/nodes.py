@@ -61,7 +61,8 @@ class Nodes(Closing):
         try:
             count = self._engine.parallelism if self._count is None else self._count
             self._actors = self._engine.workers(count, Foreman, cpus=1)
-            self.facts = [each.call("facts").result() for each in self._actors]
+            asked = [each.call("facts") for each in self._actors]  # all at once
+            self.facts = [each.result() for each in asked]
             for each in self.facts:
                 _check_reachable(each.address)
         except BaseException:
