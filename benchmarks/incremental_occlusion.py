@@ -36,7 +36,7 @@ from gristmill.incremental.occlusion.field_limit import SHARES
 from gristmill.incremental.occlusion.grid import Grid
 from gristmill.incremental.occlusion.occluder import Occluder
 from incremental_networks import network
-from incremental_peers import Way, peers
+from incremental_peers import Way, by_windows, peers
 
 SIDE, PATCH, PLACES = 224, 16, 32
 GRID = (SIDE // PATCH) ** 2
@@ -117,10 +117,11 @@ def _network(name: str, work: Task, quick: bool) -> Iterator[Claim]:
         "bounded": lambda: _answers(occluder, base, work, bounded),
         "whole grid": lambda: _answers(occluder, occluder.base(work.frame), work, everywhere),
     }
+    windows = by_windows(graph)
     spent: dict[str, list[float]] = {}
     for size in SIZES_QUICK if quick else SIZES:
         # Size after size: what is compiled for a second one would be compiled for any.
-        full = peers(module, lambda values: _full(graph, values), work.pictures[:size])
+        full = peers(module, lambda values: _full(windows, values), work.pictures[:size])
         ways = {
             f"{way}, batches of {size}": _in_batches(run, work.pictures, size)
             for way, run in full.items()

@@ -1,6 +1,7 @@
 """Strong ways to run a network on whole frames on a CPU, which incremental inference has to beat.
 
-- packed: our own captured graph, whole frames by packed oneDNN kernels in channels-last memory;
+- packed: the captured graph by packed oneDNN kernels in channels-last memory, every convolution
+  window by window, as PyTorch and oneDNN do it;
 - compiled: `torch.compile` with its weights frozen, on channels-last frames;
 - ONNX Runtime, where `onnx`, `onnxscript` and `onnxruntime` are installed.
 """
@@ -11,11 +12,15 @@ import importlib.util
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from gristmill.incremental.graph.node import Graph
+from gristmill.incremental.graph.operators.convolution import Convolution
 
 Way = Callable[[Tensor], Any]
 _ONNX = ("onnx", "onnxscript", "onnxruntime")
@@ -26,7 +31,7 @@ def peers(module: nn.Module, packed: Way, example: Tensor) -> dict[str, Way]:
 
     Args:
         module: in evaluation mode.
-        packed: its captured graph.
+        packed: runs its captured graph `by_windows`.
         example: float32 [batch, channels, height, width]; the ways take inputs of that shape.
     """
     found = {"packed": packed, "compiled": compiled(module)}
@@ -39,6 +44,17 @@ def peers(module: nn.Module, packed: Way, example: Tensor) -> dict[str, Way]:
         for _ in range(2):
             way(example)
     return found
+
+
+def by_windows(graph: Graph) -> Graph:
+    """Return a captured graph with no convolution computed by tiles."""
+    nodes = [
+        replace(node, operator=Convolution(node.operator.layer, node.operator.padding))
+        if isinstance(node.operator, Convolution)
+        else node
+        for node in graph.nodes
+    ]
+    return replace(graph, nodes=tuple(nodes))
 
 
 def compiled(module: nn.Module) -> Way:

@@ -72,6 +72,16 @@ def test_regions_reach_and_needs_by_tiles(check, few_channels, padding, size, se
     torch.testing.assert_close(found, direct, rtol=0, atol=1e-5 * float(direct.abs().max() + 1))
 
 
+def test_maps_of_several_frames_are_right_beside_tiles(few_channels):
+    convolution, channels = convolution_of((3, 3), (1, 1), (1, 1), Padding(1, 1, 1, 1), "dense")
+    convolution.check((9, 14))
+    values = torch.randn((3, channels, 9, 14)).contiguous(memory_format=torch.channels_last)
+    together = convolution.run(values)
+    for one, found in zip(values.split(1), together.split(1), strict=True):
+        alone = convolution.run(one.contiguous(memory_format=torch.channels_last))
+        torch.testing.assert_close(found, alone, rtol=0, atol=1e-5 * float(alone.abs().max()))
+
+
 def test_more_padding_than_tiles_read_is_left_to_windows(few_channels):
     convolution, _ = convolution_of((3, 3), (1, 1), (1, 1), Padding(3, 1, 1, 1), "dense")
     convolution.check((9, 9))

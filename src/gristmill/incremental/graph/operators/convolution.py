@@ -115,8 +115,8 @@ class Convolution(Windowed):
         return [Rectangle(top, left, bottom, right).clipped(*shapes[0][1:])]
 
     def run(self, *inputs: Tensor) -> Tensor:
-        """Convolve the whole map."""
-        if self.tiled is not None:
+        """Convolve the whole map; maps of several frames go window by window, all in one call."""
+        if self.tiled is not None and len(inputs[0]) == 1:
             return self.tiled.whole(inputs[0])
         if self._own_padding is not None:
             return self.kernel(inputs[0], self._own_padding)
