@@ -14,6 +14,7 @@ from gristmill.incremental import Model, Pixels, sized_model
 from gristmill.incremental.bounded.audit import relative_error
 from gristmill.incremental.changes.noise import NONE
 from gristmill.incremental.planning.calibration import calibrate
+from gristmill.incremental.planning.planner import Planner
 
 PIXELS = Pixels()
 
@@ -44,6 +45,12 @@ def model():
         made = Model.from_module(module, torch.zeros(1, 3, 96, 128), any_size=False, calibration=0)
         made.sized(96, 128)
     return made
+
+
+@pytest.fixture(autouse=True)
+def slow_exact_frames(monkeypatch):
+    """Nor are exact frames, so that differences wait however long that takes."""
+    monkeypatch.setattr(Planner, "foreseen", lambda *_: 1e9)
 
 
 def pictures(count):
@@ -81,6 +88,20 @@ def test_the_error_is_audited_and_stays_near_the_one_wanted(model):
     # What audits measured is what answers between them are off by.
     assert 0.0 < max(errors) <= 0.05
     assert stream.audits.agreement is not None
+
+
+def test_where_waiting_does_not_pay_answers_are_exact(model, monkeypatch):
+    monkeypatch.setattr(Planner, "foreseen", lambda *_: 0.0)
+    stream = model.stream(noise=NONE, error=0.02, audit=20)
+    wrong, audited = [], []
+    for picture in pictures(113):
+        answer = stream(picture)
+        wrong.append(not all(map(torch.equal, answer.outputs, full(model, picture))))
+        audited.append(answer.audited is not None)
+    # A first picture and 48 that were weighed, then 64 exact ones.
+    assert any(wrong[:49])
+    assert not any(wrong[49:])
+    assert not any(audited[49:])
 
 
 def test_pictures_without_a_change_need_no_audit(model):

@@ -202,7 +202,7 @@ class _UnderWay:
         """Audit the picture that was just computed, if it is time."""
         if self._bounded is None or self._steering is None or self._plan is None:
             return None
-        if self._plan.whole:
+        if self._bounded.exact:
             self._steering.renew()
             return None
         if not self._steering.due():

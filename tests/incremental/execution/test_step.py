@@ -152,6 +152,19 @@ def test_what_only_its_reader_takes_is_computed_with_it_and_not_kept(operators, 
     assert state.bytes_ == 0
 
 
+def test_what_a_rectangle_takes_has_one_size_wherever_it_lies(operators):
+    unit = partition(residual(operators), halo=100.0)[0]
+    assert unit.nodes == (0, 1, 2, 3)
+    places = [Rectangle(top, left, top + 4, left + 6) for top in range(17) for left in range(19)]
+    sizes = {tuple((r.height, r.width) for r in unit.needed(place)) for place in places}
+    assert sizes == {((6, 8), (4, 6), (4, 6), (4, 6))}
+    assert all(
+        r.contains(unit.needed(place)[-1]) and Rectangle.whole(20, 24).contains(r)
+        for place in places
+        for r in unit.needed(place)
+    )
+
+
 def test_a_wide_map_that_is_cheap_is_not_kept_but_what_makes_less_of_more_is(operators):
     random = Random(0)
     window = Window(3, 1, 1)

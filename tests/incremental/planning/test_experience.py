@@ -20,6 +20,14 @@ def test_predictions_are_trusted_until_frames_say_otherwise():
     assert experience.favour == pytest.approx(1 / 1.5, abs=1e-4)
 
 
+def test_what_is_foreseen_is_the_prediction_as_such_ones_were_met():
+    experience = Experience()
+    for _ in range(200):
+        experience.observe(plan(8.0), 12.0)
+    assert experience.foreseen(plan(4.0)) == pytest.approx(6.0, abs=1e-3)
+    assert experience.foreseen(plan(10.0, whole=True)) == pytest.approx(10.0)
+
+
 def test_frames_count_by_their_share_of_a_whole_one_and_stalls_at_most_twofold():
     experience = Experience()
     experience.observe(plan(1.0), 1000.0)

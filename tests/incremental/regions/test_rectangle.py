@@ -56,3 +56,14 @@ def test_united_is_the_smallest_that_covers_both(one, other):
 def test_overlaps_and_contains_agree_with_sets_of_pixels(one, other):
     assert one.overlaps(other) == bool(pixels(one) & pixels(other))
     assert one.contains(other) == (pixels(one) >= pixels(other))
+
+
+@given(RECTANGLES, st.integers(0, 9), st.integers(0, 9))
+def test_pushed_inside_keeps_the_size_where_the_map_has_it(rectangle, height, width):
+    found = rectangle.pushed_inside(height, width)
+    assert pixels(found) <= pixels(Rectangle.whole(height, width))
+    assert (found.height, found.width) == (
+        min(rectangle.height, height),
+        min(rectangle.width, width),
+    )
+    assert found.contains(rectangle.clipped(height, width))

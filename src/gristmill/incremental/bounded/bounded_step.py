@@ -12,6 +12,7 @@ from gristmill.incremental.bounded.comparing_cost import ComparingCost
 from gristmill.incremental.bounded.sieve import let_through
 from gristmill.incremental.bounded.steering import Steering
 from gristmill.incremental.bounded.thresholds import spreads
+from gristmill.incremental.bounded.trial import Trial
 from gristmill.incremental.bounded.yields import Yields
 from gristmill.incremental.execution.step import DENSE, Order, Step
 from gristmill.incremental.execution.stream_state import StreamState
@@ -37,6 +38,8 @@ class BoundedStep:
     holds for each number of each unit: nothing that waits is lost, nothing adds up. What that
     makes of the network's outputs no one knows beforehand (layers may amplify); audits measure it.
 
+    Where that takes longer than exact frames would, frames are exact instead (`Trial`).
+
     What to recompute is decided unit by unit while the frame runs, for only then it is known what
     has changed. Amounts of change for which that took longer than a whole frame are remembered, and
     then computed whole; as `Planner` does it.
@@ -47,6 +50,9 @@ class BoundedStep:
         table: what the units cost.
         cost: of comparing.
         steering: of the stream; says how large the thresholds are.
+
+    Attributes:
+        exact: whether all values are those of the whole network on the stream's reference.
     """
 
     def __init__(
@@ -65,6 +71,8 @@ class BoundedStep:
         self._prospect = Prospect()
         self._experience = Experience()
         self._spreads: tuple[float, ...] = ()
+        self._trial = Trial()
+        self.exact = False
 
     @property
     def thresholds(self) -> tuple[float, ...]:
@@ -84,7 +92,12 @@ class BoundedStep:
         Raises:
             UsageError: the frame is of another size.
         """
-        if state.current and self._prospect.worth_planning(changed):
+        if not self._trial.waits and self.exact and state.current:
+            plan = self._planner.plan(changed)
+            if not plan.whole:
+                self._step.update(state, frame, changed, plan.orders)
+                return plan
+        elif self._trial.waits and state.current and self._prospect.worth_planning(changed):
             plan = self._update(state, frame, changed)
             limit = self._experience.limit(self._table.whole)
             self._prospect.learn(changed, paid=plan.predicted < limit)
@@ -93,7 +106,13 @@ class BoundedStep:
 
     def observe(self, plan: Plan, seconds: float) -> None:
         """Take in how long a plan's frame took in all."""
-        self._experience.observe(plan, seconds)
+        if self._trial.waits:
+            self._experience.observe(plan, seconds)
+            if self._trial.wants_sample:
+                self._trial.weigh(seconds, self._planner.foreseen(plan.changed))
+        else:
+            self._planner.observe(plan, seconds)
+        self._trial.count()
 
     def audit(self, state: StreamState, outputs: Sequence[int], picture: int) -> tuple[Plan, Audit]:
         """Compute the reference in full; return what was done, and how far off the outputs were.
@@ -119,6 +138,7 @@ class BoundedStep:
     def _whole(self, state: StreamState, frame: Tensor, changed: RegionSet) -> Plan:
         plan = self._planner.whole_frame(changed)
         self._step.whole(state, frame)
+        self.exact = True
         if not self._spreads:
             self._spreads = spreads(self._step.units, state.values)
         self._yields.renew()
@@ -130,6 +150,7 @@ class BoundedStep:
         seconds: list[float] = []
         places: dict[int, RegionSet] = {FRAME: changed}
         thresholds = self.thresholds
+        self.exact = False
         with self._step.updating(state, frame, changed):
             for number, unit in enumerate(self._step.units):
                 reach = reach_of(unit, places)

@@ -258,11 +258,28 @@ class Unit:
             if not self._inner:
                 break
             for read, need in zip(
-                inputs, operator.needed(places[number], self._shapes[number]), strict=True
+                inputs, self._needs(number, operator, places[number]), strict=True
             ):
                 if read in places:
                     places[read] = places[read].united(need)
         return tuple(places[number] for number in self.nodes)
+
+    def _needs(self, number: int, operator: Operator, region: Rectangle) -> list[Rectangle]:
+        """What a region takes of each of an operator's inputs, of one size wherever it lies.
+
+        At an edge it takes less, but patches of another size want kernels of their own, which
+        take some milliseconds to prepare: so what is missing there is made up for on the other
+        side.
+        """
+        shapes = self._shapes[number]
+        needs = operator.needed(region, shapes)
+        if region.empty or not isinstance(operator, Batched):
+            return needs
+        reads = operator.reads(region, shapes)
+        return [
+            need.united(read.pushed_inside(*extent(shape)))
+            for need, read, shape in zip(needs, reads, shapes, strict=True)
+        ]
 
 
 def _read(inner: dict[int, Tensor], values: Sequence[Tensor | None], number: int) -> Tensor:

@@ -23,8 +23,8 @@ SECONDS = 6.0
 _FIRST = 4
 _RATIO = 4
 _CALL = 2e-5
-_DEAR = 2e-3
-"""Seconds of a unit in full from which rectangles are worth kernels of many sizes."""
+_DEAR = 1.5e-3
+"""Seconds of each of a unit's nodes from which rectangles are worth kernels of many sizes."""
 
 Sizes = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -154,7 +154,9 @@ def _grid(unit: Unit, sizes: Sizes, dense: float, known: dict[tuple[int, int], f
         return fixed + share * dense
 
     return CostGrid(
-        RectangleClasses(unit.height, unit.width, FINE if dense >= _DEAR else COARSE),
+        RectangleClasses(
+            unit.height, unit.width, FINE if dense >= _DEAR * len(unit.nodes) else COARSE
+        ),
         heights,
         widths,
         tuple(tuple(seconds(tall, wide) for wide in widths) for tall in heights),

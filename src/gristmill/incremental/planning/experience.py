@@ -42,6 +42,10 @@ class Experience:
         """
         return whole * (1.0 - margin) * self.favour
 
+    def foreseen(self, plan: Plan) -> float:
+        """Return the seconds that a plan should take, by how predictions were met so far."""
+        return plan.predicted * (self.whole if plan.whole else self.planned)
+
     def observe(self, plan: Plan, seconds: float) -> None:
         """Take in how long a plan took, in seconds."""
         if plan.predicted <= 0.0:

@@ -67,6 +67,10 @@ class Planner:
         """Take in how long a plan's frame took in all; later plans are chosen the better for it."""
         self._experience.observe(plan, seconds)
 
+    def foreseen(self, changed: RegionSet) -> float:
+        """Return the seconds that such a frame should take, by what frames have taken so far."""
+        return self._experience.foreseen(self.plan(changed))
+
     def order(self, number: int, reach: RegionSet) -> tuple[Order, float]:
         """Decide what to do with one unit, whatever is done with the others.
 

@@ -49,6 +49,12 @@ class Rectangle(NamedTuple):
         )
         return EMPTY if inside.empty else inside
 
+    def pushed_inside(self, height: int, width: int) -> Rectangle:
+        """A rectangle of this size inside a map, as near as can be; smaller where the map is."""
+        top = max(0, min(self.top, height - self.height))
+        left = max(0, min(self.left, width - self.width))
+        return Rectangle(top, left, min(height, top + self.height), min(width, left + self.width))
+
     def shifted(self, rows: int, columns: int) -> Rectangle:
         """The same rectangle so many pixels further down and to the right."""
         top, left, bottom, right = self
