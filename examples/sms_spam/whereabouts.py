@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
 from gristmill.store import Project, RunLog
@@ -27,6 +29,9 @@ def main() -> None:
                 place = next(place.iterdir())
             print(f"  {name:<24}{os.path.relpath(place)}")
     print("\nWhat to try next:")
+    if shutil.which("gristmill") is None:
+        activate = Path(sys.executable).with_name("activate")
+        print(f"  {f'. {os.path.relpath(activate)}':<37}puts gristmill on the PATH of this shell")
     print(f"  cd {here}")
     print("  gristmill lineage predictions        where the predictions came from")
     print("  gristmill lineage labels/5           why row 5 got its label")
