@@ -62,8 +62,8 @@ class Stream:
     numbers before it. What that makes of the outputs is measured, not proven: audits compare them
     with the network in full on the same `reference`, and set the thresholds so that the error stays
     below the one wanted. It may be above it for a while when a scene changes, until the next audit.
-    Where waiting takes longer than it saves, frames are exact after all, and need no audits (`Trial`
-    tries again from time to time).
+    Where waiting takes longer than it saves, frames are exact after all, and need no audits; from
+    time to time it is tried again.
 
     Args:
         sized: gives the network at work on frames of a height and a width.
