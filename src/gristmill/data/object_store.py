@@ -78,7 +78,8 @@ class ObjectStore(AbstractFileSystem):  # type: ignore[misc]
     def modified(self, path: str) -> datetime:
         """Return when an object was written."""
         store, key = self._place(path)
-        return interruptible(lambda: obstore.head(store, key))["last_modified"]
+        when: datetime = interruptible(lambda: obstore.head(store, key))["last_modified"]
+        return when
 
     def cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **_: Any
