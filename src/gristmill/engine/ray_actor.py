@@ -67,8 +67,10 @@ class RayActor:
         if self._closed:
             return
         self._closed = True
+        # First, for the end of the call that runs would begin those that wait.
+        self._receiver.shutdown(wait=False, cancel_futures=True)
         ray.kill(self._handle, no_restart=True)
-        self._receiver.shutdown(cancel_futures=True)
+        self._receiver.shutdown()
         self._ended()
 
     def _later(self, reference: Any, where: str) -> Future[Any]:
