@@ -94,14 +94,14 @@ def test_where_waiting_does_not_pay_answers_are_exact(model, monkeypatch):
     monkeypatch.setattr(Planner, "foreseen", lambda *_: 0.0)
     stream = model.stream(noise=NONE, error=0.02, audit=20)
     wrong, audited = [], []
-    for picture in pictures(113):
+    for picture in pictures(145):
         answer = stream(picture)
         wrong.append(not all(map(torch.equal, answer.outputs, full(model, picture))))
         audited.append(answer.audited is not None)
-    # A first picture and 48 that were weighed, then 64 exact ones.
-    assert any(wrong[:49])
-    assert not any(wrong[49:])
-    assert not any(audited[49:])
+    # A first picture, 32 until thresholds settle and 48 that were weighed, then 64 exact ones.
+    assert any(wrong[:81])
+    assert not any(wrong[81:])
+    assert not any(audited[81:])
 
 
 def test_pictures_without_a_change_need_no_audit(model):
