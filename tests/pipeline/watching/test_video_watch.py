@@ -151,7 +151,8 @@ def test_a_killed_run_goes_on_behind_the_rows_that_are_kept(bundle, video, tmp_p
     rows = pl.read_csv(output)
     assert rows["frame"].to_list() == list(range(24))
     assert rows["label"].to_list() == _labels(bundle, map(scene, range(24)))
-    assert rows.filter("whole")["frame"].to_list()[:2] == [0, 8]
+    # Each begins with a whole frame; which others are is for the planner, who asks the clock.
+    assert {0, 8} <= set(rows.filter("whole")["frame"])
     assert (summary.resumed, summary.figures.frames, summary.rows) == (8, 16, 24)
     assert list(tmp_path.glob(".rows.csv*")) == []
 
