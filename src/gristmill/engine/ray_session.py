@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gristmill.core.environment import environment
 from gristmill.core.errors import UsageError
 from gristmill.engine.ray_failures import not_connected
 from gristmill.engine.shared_connection import SharedConnection
@@ -69,7 +69,7 @@ class Session:
         self, address: str | None, *, processors: int | None = None, code: Path | None = None
     ) -> None:
         # Some of the settings are read when Ray is loaded, some when it connects.
-        with _shared.lock, _environment(_DRIVER_SETTINGS):
+        with _shared.lock, environment(_DRIVER_SETTINGS, but=os.environ):
             import ray
 
             known = _shared.open
@@ -142,15 +142,3 @@ def _divert_messages() -> None:
 
 def _note(data: Mapping[str, Any], **_: object) -> None:
     log.info("%s: %s", data.get("pid"), "\n".join(data.get("lines", ())))
-
-
-@contextmanager
-def _environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """Set variables that are not set within the block."""
-    added = {name: value for name, value in settings.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            del os.environ[name]

@@ -19,9 +19,10 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, cast
 
+from gristmill.core.environment import environment
 from gristmill.core.errors import StepError
 from gristmill.core.processes.death import KillCounts, died
-from gristmill.core.processes.place import THREAD_LIMITS, thread_limits
+from gristmill.core.processes.place import thread_limits
 from gristmill.engine.failures import as_ours, death, not_sendable
 from gristmill.engine.outcome import Outcome
 from gristmill.engine.user_code import follow, user_code
@@ -89,7 +90,7 @@ class Worker:
         self._has_answered = False
         self._kills = KillCounts.now()
         self._process = context.Process(target=serve, args=(theirs,), daemon=True)
-        with _starting, _environment(threads), _interrupts_held():
+        with _starting, environment(thread_limits(threads)), _interrupts_held():
             self._process.start()
         theirs.close()
 
@@ -240,21 +241,6 @@ def _reply(connection: Connection, outcome: Outcome[Any]) -> None:
         connection.send_bytes(message)
     except _GONE:
         return
-
-
-@contextmanager
-def _environment(threads: int) -> Iterator[None]:
-    """Limit the threads of numeric libraries in processes started within the block."""
-    before = {name: os.environ.get(name) for name in THREAD_LIMITS}
-    os.environ.update(thread_limits(threads))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from gristmill.core.errors import UsageError
-from gristmill.pipeline.provenance.mlflow_server import behaving, check_address, page_of
+from gristmill.pipeline.provenance.mlflow_server import check_address, page_of
 
 
 @pytest.mark.parametrize(
@@ -37,14 +35,3 @@ def test_what_is_no_address_is_no_folder_either(uri: str) -> None:
 def test_a_page_is_only_where_there_is_a_server() -> None:
     assert page_of("http://h:1/", "2", "ab") == "http://h:1/#/experiments/2/runs/ab"
     assert page_of("sqlite:///x.db", "2", "ab") == "sqlite:///x.db, experiment 2, run ab"
-
-
-def test_manners_give_way_to_the_users_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HERS", "1")
-    monkeypatch.delenv("OURS", raising=False)
-    theirs = frozenset(os.environ)
-    with behaving({"HERS": "2", "OURS": "3"}, theirs):
-        with behaving({"OURS": "4"}, theirs):
-            assert (os.environ["HERS"], os.environ["OURS"]) == ("1", "4")
-        assert os.environ["OURS"] == "3"
-    assert "OURS" not in os.environ

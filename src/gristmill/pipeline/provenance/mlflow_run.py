@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gristmill.core.environment import environment
 from gristmill.core.errors import GristmillError, UsageError
 from gristmill.core.fingerprint import fingerprint
 from gristmill.core.quantities import format_bytes, format_count
 from gristmill.pipeline.provenance.mlflow_server import (
-    behaving,
     check_address,
     first_line,
     no_server,
@@ -112,11 +112,11 @@ def export_to_mlflow(
     if record.status == "running" and log.project.is_locked(f"run-{record.id}"):
         raise UsageError(f"run {record.id} is going on", fix="export it when it has ended")
     theirs = frozenset(os.environ)
-    with behaving(_MANNERS, theirs), translated(uri):
+    with environment(_MANNERS, but=theirs), translated(uri):
         export = _Export(log, record, uri, say, theirs)
-        with behaving(_AT_FIRST, theirs):
+        with environment(_AT_FIRST, but=theirs):
             place = export.experiment(experiment or log.project.name)
-        with behaving(_LATER, theirs):
+        with environment(_LATER, but=theirs):
             return export.go(place, files)
 
 
@@ -178,7 +178,7 @@ class _Export:
         self.say(f"files: {path}, {format_count(len(sizes))}, {format_bytes(sum(sizes))}")
         patience = {_TIMEOUT: f"{_SECONDS + max(sizes, default=0) / _BYTES_A_SECOND:.0f}"}
         try:
-            with behaving(patience, self.theirs):
+            with environment(patience, but=self.theirs):
                 self.client.log_artifacts(run, str(folder), path)
         except OSError as error:
             if error.errno is None:  # of the network

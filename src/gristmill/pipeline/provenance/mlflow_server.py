@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -56,27 +55,6 @@ def page_of(uri: str, experiment: str, run: str) -> str:
     if urlsplit(uri).scheme in _SERVERS:
         return f"{uri.rstrip('/')}/#/experiments/{experiment}/runs/{run}"
     return f"{uri}, experiment {experiment}, run {run}"
-
-
-@contextmanager
-def behaving(manners: Mapping[str, str], theirs: Collection[str]) -> Iterator[None]:
-    """Have MLflow's client behave in a way, which it takes from environment variables.
-
-    Args:
-        manners: the variables.
-        theirs: those that the user has set, which stay.
-    """
-    ours = {name: value for name, value in manners.items() if name not in theirs}
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextmanager
