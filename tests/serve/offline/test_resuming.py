@@ -326,7 +326,12 @@ class Killing:
                                 stderr=subprocess.DEVNULL)  # fmt: skip
 
     def done(self) -> set[int]:
-        return {int(path.stem) for path in work_folder(self.out).glob("*/*.json")}
+        work = work_folder(self.out)
+        if self.out.suffix == ".csv" and not list(work.glob("*/joined")):
+            return (
+                set()
+            )  # lines lie in that file until it is the output: then there is nothing left to do
+        return {int(path.stem) for path in work.glob("*/*.json")}
 
     def answered(self) -> set[int]:
         return {int(row) // PART_ROWS for row in self.log.read_text().split()}
