@@ -1,0 +1,1 @@
+"""Kernels in C, compiled for this machine when they are first wanted; without a compiler, none."""
