@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
+from tests.ports import reserved_port
 
-from gristmill.store.guards import HISTORY
+from gristmill.store.guards import HISTORY, SEAL_GUARD
 from gristmill.store.project import Project
 
 
@@ -36,17 +36,15 @@ def _as_server_user() -> dict[str, object]:
 
 
 class PostgresServer:
-    """A real server on a free port, with its data in a folder of its own."""
+    """A real server with its data in a folder of its own."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, port: int) -> None:
         self._user = _as_server_user()
         if self._user:
             os.chown(folder, self._user["user"], self._user["group"])  # type: ignore[arg-type]
         self._folder, self._data = folder, folder / "data"
         self._control = [programs / "pg_ctl", "-D", self._data]
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = port
         names = ["-U", "mill", "-A", "trust", "-E", "UTF8", "--locale", "C"]
         self._run([programs / "initdb", "-D", self._data, *names])
 
@@ -71,7 +69,7 @@ class PostgresServer:
 
     def start_again(self) -> None:
         """Start it after a kill: its shared memory may be in use until the last process is gone."""
-        for _ in range(50):
+        for _ in range(300):
             try:
                 return self.start()
             except subprocess.CalledProcessError:
@@ -95,7 +93,7 @@ def new_postgres() -> Iterator[Callable[[], PostgresServer]]:
         def make() -> PostgresServer:
             folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
             made.callback(shutil.rmtree, folder, ignore_errors=True)
-            return PostgresServer(programs, folder)
+            return PostgresServer(programs, folder, made.enter_context(reserved_port()))
 
         yield make
 
@@ -109,19 +107,29 @@ def postgres_server(new_postgres: Callable[[], PostgresServer]) -> Iterator[str]
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def new_database(postgres_server: str) -> Callable[..., str]:
+    """new_database(encoding="UTF8"): the URL of a fresh database of the server."""
+    import psycopg
+
+    def make(encoding: str = "UTF8") -> str:
+        name = f"t{os.urandom(6).hex()}"
+        address = postgres_server.replace("postgresql+psycopg", "postgresql")
+        with psycopg.connect(address, autocommit=True) as connection:
+            made = f"CREATE DATABASE \"{name}\" ENCODING '{encoding}' TEMPLATE template0"
+            connection.execute(made)
+        return f"{postgres_server.rpartition('/')[0]}/{name}"
+
+    return make
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def database_url(request: pytest.FixtureRequest) -> str:
     """The URL for `gristmill.toml`: empty for SQLite, a fresh database for PostgreSQL."""
     if request.param == "sqlite":
         return ""
-    import psycopg
-
-    server = request.getfixturevalue("postgres_server")
-    name = f"t{os.urandom(6).hex()}"
-    address = server.replace("postgresql+psycopg", "postgresql")
-    with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    return f"{server.rpartition('/')[0]}/{name}"
+    url: str = request.getfixturevalue("new_database")()
+    return url
 
 
 @pytest.fixture
@@ -141,6 +149,12 @@ def reopen(project: Project) -> Callable[[], Project]:
     return lambda: Project(project.root)
 
 
+def drop_seal_guard(connection: Connection) -> None:
+    """Take away what layout 6 did not have."""
+    where = "" if connection.dialect.name == "sqlite" else " ON promotions"
+    connection.exec_driver_sql(f"DROP TRIGGER {SEAL_GUARD}{where}")
+
+
 @pytest.fixture
 def drop_guards() -> Callable[[Connection], None]:
     """What somebody does who may do anything with the database."""
@@ -152,18 +166,22 @@ def drop_guards() -> Callable[[Connection], None]:
                     connection.exec_driver_sql(f"DROP TRIGGER {table.name}_{deed}_guard")
             else:
                 connection.exec_driver_sql(f"DROP TRIGGER {table.name}_guard ON {table.name}")
+        drop_seal_guard(connection)
 
     return drop
 
 
 @pytest.fixture
 def make_older(drop_guards: Callable[[Connection], None]) -> Callable[[Project, str], None]:
-    """Take from a project what layouts up to 5 did not have."""
+    """Take from a project what a layout from 4 on did not have."""
 
     def age(project: Project, layout: str) -> None:
         with project.database.write() as connection:
-            drop_guards(connection)
-            connection.exec_driver_sql("ALTER TABLE promotions DROP COLUMN seal")
+            if layout == "6":
+                drop_seal_guard(connection)
+            else:
+                drop_guards(connection)
+                connection.exec_driver_sql("ALTER TABLE promotions DROP COLUMN seal")
             connection.exec_driver_sql(f"UPDATE settings SET value = '{layout}'")
 
     return age

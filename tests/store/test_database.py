@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from gristmill.core.errors import ReadOnlyError, StoreError
 from gristmill.store import tables
@@ -66,15 +67,58 @@ def test_a_file_that_is_no_database_is_refused_with_its_name(tmp_path: Path) -> 
         Database(path)
 
 
-def test_a_database_of_another_layout_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("layout", "fix"),
+    [
+        ("99", "upgrade Gristmill"),
+        (str(int(tables.SCHEMA_VERSION) + 1), "upgrade Gristmill"),
+        ("x", "this is no database of Gristmill"),
+    ],
+)
+def test_a_database_of_another_layout_is_refused(tmp_path: Path, layout: str, fix: str) -> None:
     path = tmp_path / "store.db"
     Database(path).close()
     with sqlite3.connect(path) as raw:
-        raw.execute("UPDATE settings SET value = '99' WHERE name = 'schema'")
+        raw.execute("UPDATE settings SET value = ? WHERE name = 'schema'", [layout])
     with pytest.raises(
-        StoreError, match=f"has layout '99', this Gristmill reads '{tables.SCHEMA_VERSION}'"
-    ):
+        StoreError, match=f"has layout '{layout}', this Gristmill reads '{tables.SCHEMA_VERSION}'"
+    ) as caught:
         Database(path)
+    assert fix in str(caught.value.fix)
+
+
+TEXTS = ["décision", "決定 №1", "a\\b'c"]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("encoding", ["UTF8", "SQL_ASCII"])
+def test_texts_come_back_whatever_the_encoding_of_the_database(
+    new_database: Callable[..., str], encoding: str
+) -> None:
+    url = new_database(encoding)
+    for again in (url, f"{url}?client_encoding=latin1"):  # what a URL says of it is not heeded
+        database = Database(again)
+        with database.write() as connection:
+            connection.execute(delete(tables.settings).where(tables.settings.c.name != "schema"))
+            kept = [{"name": f"n{at}", "value": text} for at, text in enumerate(TEXTS)]
+            connection.execute(insert(tables.settings), kept)
+        assert names(database) == ["n0", "n1", "n2", "schema"]
+        with database.read() as connection:
+            query = select(tables.settings.c.value).order_by(tables.settings.c.name).limit(3)
+            assert connection.execute(query).scalars().all() == TEXTS
+
+
+@pytest.mark.postgres
+def test_a_database_that_has_no_letters_for_a_text_says_so(
+    new_database: Callable[..., str],
+) -> None:
+    database = Database(new_database("LATIN1"))
+    with (
+        pytest.raises(StoreError, match="has no equivalent") as caught,
+        database.write() as connection,
+    ):
+        connection.execute(insert(tables.settings).values(name="x", value=TEXTS[1]))
+    assert caught.value.fix == "use a database with the encoding UTF8"
 
 
 def test_a_read_only_database_refuses_to_write(tmp_path: Path) -> None:
@@ -86,9 +130,18 @@ def test_a_read_only_database_refuses_to_write(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("url", ["nonsense", "nosuch+driver://host/name"])
-def test_a_url_that_cannot_be_understood_is_refused_with_the_form(url: str) -> None:
-    with pytest.raises(StoreError, match="cannot understand the database URL") as caught:
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nonsense", "cannot understand the database URL"),
+        ("postgresql+nosuch://host/name", "cannot understand the database URL"),
+        ("mysql://host/name", "expected a PostgreSQL database, found mysql"),
+    ],
+)
+def test_a_url_that_is_none_or_of_another_kind_is_refused_with_the_form(
+    url: str, message: str
+) -> None:
+    with pytest.raises(StoreError, match=message) as caught:
         Database(url)
     assert "postgresql+psycopg://" in str(caught.value.fix)
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect, update
+from sqlalchemy import insert, inspect, select, update
 
 from gristmill.core.errors import StoreError
 from gristmill.store.project import Project
 from gristmill.store.registry import Registry
 from gristmill.store.runs import RunLog
+from gristmill.store.seals import DECISIONS
 from gristmill.store.tables import SCHEMA_VERSION, metadata, promotions
 
 ADDED = ("alias", "replaced", "forced", "evidence")
@@ -47,11 +48,12 @@ def test_what_the_log_said_it_still_says(old_project: Path) -> None:
 
 def test_a_folder_that_is_only_read_is_left_as_it_is(old_project: Path) -> None:
     project = Project(old_project, read_only=True)
-    with pytest.raises(StoreError, match="has layout '1'"):
+    with pytest.raises(StoreError, match="has layout '1'") as caught:
         Registry(project).models()
+    assert "where it can be written" in str(caught.value.fix)
 
 
-@pytest.mark.parametrize("layout", ["4", "5"])
+@pytest.mark.parametrize("layout", ["4", "5", "6"])
 def test_layouts_that_hold_the_same_are_read_where_nothing_is_written(
     tmp_path: Path, layout: str, make_older: Age
 ) -> None:
@@ -64,7 +66,7 @@ def test_layouts_that_hold_the_same_are_read_where_nothing_is_written(
     with Project(tmp_path, read_only=True) as project:
         assert RunLog(project).load(digest) == "a value"
         assert Registry(project).history("spam") == [said]
-        assert Registry(project).seals("spam").seals == []
+        assert len(Registry(project).seals("spam").seals) == (layout == "6")
 
 
 def test_a_log_without_seals_is_sealed_and_guarded_once(project: Project, make_older: Age) -> None:
@@ -85,6 +87,28 @@ def test_a_log_without_seals_is_sealed_and_guarded_once(project: Project, make_o
             ):
                 connection.execute(update(promotions).values(author="eve"))
     assert registry.seals("spam").broken == []
+
+
+@pytest.mark.parametrize("layout", ["5", "6"])
+def test_who_was_running_meanwhile_decides_nothing_without_a_seal(
+    project: Project, make_older: Age, layout: str
+) -> None:
+    registry = Registry(project)
+    registry.register("spam", RunLog(project).keep("a model").digest)
+    registry.decide("spam", 1, "promote", ["first"])
+    make_older(project, layout)
+    with Project(project.root) as newer:
+        sealed = Registry(newer).seals("spam")
+    unsealed = insert(promotions).from_select(
+        [column.name for column in DECISIONS], select(*DECISIONS)
+    )
+    with (
+        pytest.raises(StoreError, match="takes no decision without a seal") as caught,
+        project.database.write() as connection,
+    ):
+        connection.execute(unsealed)
+    assert "start this program again" in str(caught.value.fix)
+    assert registry.seals("spam") == sealed
 
 
 def test_indexes_that_are_new_are_made(project: Project, make_older: Age) -> None:

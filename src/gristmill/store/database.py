@@ -30,12 +30,13 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from gristmill.core.errors import ReadOnlyError, StoreError
 from gristmill.store import tables
-from gristmill.store.guards import GROWS, REMEDY, guard
+from gristmill.store.guards import GROWS, REMEDY, RESTART, SEALED, guard
 from gristmill.store.migrations import MIGRATIONS, migrate
 
 _WRITES = "gristmill_writes"
 _BUSY_SECONDS = 60.0
 """How long a writer waits for others. Eight writers at once wait well under a second each."""
+_URL = "use postgresql+psycopg://user:password@host/database"
 _LOST = (
     "this is no database of Gristmill, or it is damaged: put back a copy of it, or move it and "
     "what lies beside it under the same name away, and every step runs again"
@@ -102,9 +103,18 @@ class Database:
                 f"the project's database has layout {found!r}, this Gristmill reads "
                 f"{tables.SCHEMA_VERSION!r}",
                 where=self._where,
-                fix="use the Gristmill version that made the project, or start a new project",
+                fix=_other_layout(str(found)),
             )
         return str(found)
+
+
+def _other_layout(found: str) -> str:
+    """Say what to do about a database of a layout that cannot be used."""
+    if found in MIGRATIONS:
+        return "open it once where it can be written: that brings it up to date"
+    if found.isdecimal() and int(found) > int(tables.SCHEMA_VERSION):
+        return "upgrade Gristmill: a newer one has written this database"
+    return _LOST
 
 
 def insert_into(table: Table, connection: Connection) -> Any:
@@ -156,14 +166,15 @@ def _open(target: Path | str, read_only: bool) -> Engine:
         return _open_sqlite(target, read_only)
     try:
         url = make_url(target)
-        if url.get_backend_name() == "sqlite":
-            return _open_sqlite(Path(url.database or ""), read_only)
-        return _open_server(url)
+        match url.get_backend_name():
+            case "sqlite":
+                return _open_sqlite(Path(url.database or ""), read_only)
+            case "postgresql":
+                return _open_server(url)
+            case other:
+                raise StoreError(f"expected a PostgreSQL database, found {other}", fix=_URL)
     except (ArgumentError, NoSuchModuleError) as error:
-        raise StoreError(
-            f"cannot understand the database URL: {error}",
-            fix="use postgresql+psycopg://user:password@host/database",
-        ) from error
+        raise StoreError(f"cannot understand the database URL: {error}", fix=_URL) from error
 
 
 def _open_sqlite(path: Path, read_only: bool) -> Engine:
@@ -226,7 +237,9 @@ def _create_tables(connection: Connection) -> None:
 
 
 def _open_server(url: URL) -> Engine:
-    engine = create_engine(url, poolclass=NullPool, isolation_level="READ COMMITTED")
+    # Said by ourselves: of a database without an encoding (SQL_ASCII) texts would come as bytes.
+    encoded = url.update_query_dict({"client_encoding": "utf8"})
+    engine = create_engine(encoded, poolclass=NullPool, isolation_level="READ COMMITTED")
     with _translated(), engine.begin() as connection:
         # One creator at a time: `create table if not exists` alone can collide.
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7420813)")
@@ -261,6 +274,7 @@ def _translated(where: str | None = None) -> Iterator[None]:
 def _advice(text: str) -> str | None:
     remedies: dict[str, Any] = {
         GROWS: REMEDY,
+        SEALED: RESTART,
         "disk is full": "free some space and run again; finished steps are kept",
         "disk I/O error": "free some space, or check the disk; finished steps are kept",
         "locked": "another process holds the database; wait for it, or stop it",
@@ -269,6 +283,7 @@ def _advice(text: str) -> str | None:
         "no such table": _LOST,
         "not a database": _LOST,
         "malformed": _LOST,
+        "has no equivalent in encoding": "use a database with the encoding UTF8",
         "connection": "check that the database server runs and the URL is right",
     }
     return next((advice for words, advice in remedies.items() if words in text), None)

@@ -33,6 +33,7 @@ MIGRATIONS: dict[str, tuple[_Change, ...]] = {
         "ALTER TABLE promotions ADD COLUMN seal VARCHAR(64) NOT NULL DEFAULT ''",
         seal_all,
     ),
+    "6": (),  # the guard against decisions without a seal
 }
 """Layout -> the changes that lead to the next one, on SQLite as on PostgreSQL.
 

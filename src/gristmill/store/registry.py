@@ -29,7 +29,7 @@ from gristmill.store.decision import (
     standing,
 )
 from gristmill.store.seals import DECISIONS, SealedLog, next_seal, read_seals
-from gristmill.store.tables import SCHEMA_VERSION, promotions, versions
+from gristmill.store.tables import UNSEALED, promotions, versions
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -220,7 +220,7 @@ class Registry:
             model: the model's name.
             first: only those of the oldest so many decisions; all by default.
         """
-        if self._database.layout != SCHEMA_VERSION:
+        if self._database.layout in UNSEALED:
             return SealedLog([], [])
         with self._database.read() as connection:
             return read_seals(connection, model, first)

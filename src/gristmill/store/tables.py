@@ -27,10 +27,12 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
-SCHEMA_VERSION = "6"
+SCHEMA_VERSION = "7"
 """Layout of the tables; `store.migrations` brings an older one up to it."""
-READABLE = frozenset({"4", "5", SCHEMA_VERSION})
-"""Layouts that hold the same for a reader: 4 lacks indexes, 4 and 5 lack seals and guards."""
+UNSEALED = frozenset({"4", "5"})
+"""Layouts that lack seals; 4 lacks indexes as well."""
+READABLE = frozenset({*UNSEALED, "6", SCHEMA_VERSION})
+"""Layouts that hold the same for a reader: those before today's lack guards."""
 
 _AutoKey = BigInteger().with_variant(Integer, "sqlite")
 
