@@ -95,6 +95,8 @@ def test_a_log_that_was_changed_by_hand_is_said_aloud(registered) -> None:
     newest, oldest = (each["seal"] for each in registered("history", "spam", "--json").json)
     assert registered("history", "spam").out.endswith(f"newest seal: {newest}\n")
     assert registered("history", "spam", "--seal", oldest[:8]).code == 0
+    assert registered("models", "spam", "--json").json["log_changed"] is False
+    assert "note" not in registered("models").out + registered("models", "spam").out
     gone = registered("history", "spam", "--seal", "0" * 32)
     assert (gone.code, "no decision of 'spam' has the seal" in gone.err) == (7, True)
     assert registered("history", "spam", "--seal", "").code == 2
@@ -104,6 +106,13 @@ def test_a_log_that_was_changed_by_hand_is_said_aloud(registered) -> None:
             raw.execute(change)
         raw.execute("DROP TRIGGER promotions_update_guard")
         raw.execute(change)
+    for args in ((), ("spam",)):
+        told = registered("models", *args)
+        assert told.code == 0
+        assert told.out.splitlines()[-2].startswith("note: the log of 'spam' was changed by other")
+        assert max(map(len, told.out.splitlines())) <= 80
+    assert registered("models", "--json").json[0]["log_changed"] is True
+    assert registered("models", "spam", "--json").json["log_changed"] is True
     for args in ((), ("--at", "now"), ("--json",)):
         told = registered("history", "spam", *args)
         assert told.code == 7

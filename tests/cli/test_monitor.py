@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -66,6 +68,20 @@ def test_drift_is_told_with_its_exit_code_and_files(monitored) -> None:
     assert (payload["exit_code"], payload["action"]) == (3, "none")
     assert [each["code"] for each in payload["report"]["findings"]] == ["drift"]
     assert actions(prompt) == ["none"]
+
+
+@pytest.mark.parametrize("args", [(), ("--json",)])
+def test_the_files_are_written_though_nobody_reads_what_is_printed(monitored, args) -> None:
+    prompt = monitored(1.5)
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "gristmill", "monitor", *args, "--page", "page.html"]
+    done = subprocess.run(
+        command, cwd=prompt.root, stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (3, "")
+    assert "</html>" in (prompt.root / "page.html").read_text()
 
 
 def test_the_log_puts_looks_alike_together(monitored) -> None:

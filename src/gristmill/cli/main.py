@@ -162,5 +162,7 @@ def _explain(error: Exception, debug: bool) -> int:
 
 def _quiet_pipe() -> int:
     """Leave silently when the reader of our output (`| head`) has gone away."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    from gristmill.cli.output import drop_output
+
+    drop_output()
     return 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from gristmill.cli.output import HELP, emit, json_option, say, table
+from gristmill.cli.output import HELP, emit, json_option, say, say_folded, table
 from gristmill.core.moments import format_moment
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def command(model: str | None, as_json: bool) -> None:
             found = _version(project, registry, model)
             emit(found, as_json, lambda: _show_version(found))
         else:
-            versions = _versions(project, registry, model)
-            emit({"model": model, "versions": versions}, as_json, lambda: _show(versions))
+            found = _versions(project, registry, model)
+            emit(found, as_json, lambda: _show(found))
 
 
 def _model(registry: Registry, name: str) -> dict[str, Any]:
@@ -52,6 +52,7 @@ def _model(registry: Registry, name: str) -> dict[str, Any]:
         "versions": len(registry.versions(name)),
         "aliases": {alias: entry.version for alias, entry in sorted(aliases.items())},
         "last": max((entry.at for entry in aliases.values()), default=None),
+        "log_changed": bool(registry.seals(name).broken),
     }
 
 
@@ -69,10 +70,19 @@ def _list(models: list[dict[str, Any]]) -> None:
         for item in models
     ]
     table("", ["model", "versions", "aliases", "last moved"], rows)
+    _say_changed(models)
 
 
-def _versions(project: Project, registry: Registry, model: str) -> list[dict[str, Any]]:
-    """Return what is known of each version, newest first."""
+def _say_changed(models: list[dict[str, Any]]) -> None:
+    for name in (item["model"] for item in models if item["log_changed"]):
+        say_folded(
+            f"note: the log of {name!r} was changed by other means than Gristmill's: see "
+            f"`gristmill history {name}`"
+        )
+
+
+def _versions(project: Project, registry: Registry, model: str) -> dict[str, Any]:
+    """Return what is known of a model and of each version, newest first."""
     from gristmill.store.runs import RunLog
 
     log = RunLog(project)
@@ -97,7 +107,8 @@ def _versions(project: Project, registry: Registry, model: str) -> list[dict[str
                 "metrics": log.artifact(each.artifact).summary.get("metrics", {}),
             }
         )
-    return found
+    changed = bool(registry.seals(model).broken)
+    return {"model": model, "versions": found, "log_changed": changed}
 
 
 def _version(project: Project, registry: Registry, text: str) -> dict[str, Any]:
@@ -154,9 +165,9 @@ def _show_version(found: dict[str, Any]) -> None:
     say(f"  again by   {recipe['command']}")
 
 
-def _show(versions: list[dict[str, Any]]) -> None:
+def _show(found: dict[str, Any]) -> None:
     rows = []
-    for item in versions:
+    for item in found["versions"]:
         figures = list(item["metrics"].items())[:_METRICS]
         rows.append(
             [
@@ -169,3 +180,4 @@ def _show(versions: list[dict[str, Any]]) -> None:
             ]
         )
     table("", ["version", "aliases", "verdict", "registered", "artifact", "figures"], rows)
+    _say_changed([found])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -36,13 +37,26 @@ def say_folded(text: str, indent: int = 2) -> None:
 
 
 def emit(payload: object, as_json: bool, show: Callable[[], None]) -> None:
-    """Print `payload` as one JSON document, or call `show` to print it for people."""
-    if as_json:
-        import msgspec
+    """Print `payload` as one JSON document, or call `show` to print it for people.
 
-        click.echo(msgspec.json.format(msgspec.json.encode(payload), indent=2).decode())
-    else:
-        show()
+    A reader that goes away (`| head`) ends the printing alone: the command goes on.
+    """
+    try:
+        if as_json:
+            import msgspec
+
+            click.echo(msgspec.json.format(msgspec.json.encode(payload), indent=2).decode())
+        else:
+            show()
+    except BrokenPipeError:
+        drop_output()
+
+
+def drop_output() -> None:
+    """Send what is still printed nowhere: its reader has gone away."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -58,7 +72,10 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         sheet.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         sheet.add_row(*(Text(_cell(value)) for value in row))
-    Console(file=sys.stdout, width=terminal_width(), soft_wrap=False, highlight=False).print(sheet)
+    console = Console(width=terminal_width(), soft_wrap=False, highlight=False)
+    with console.capture() as drawn:
+        console.print(sheet)
+    click.echo(drawn.get(), nl=False)
 
 
 def print_error(error: GristmillError) -> None:
