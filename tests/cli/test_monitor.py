@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from tests.pipeline.monitoring.conftest import PIPELINE, Shop, all_columns, rows
+from tests.pipeline.monitoring.conftest import DAY, PIPELINE, Shop, all_columns, rows
 
 from gristmill.store.monitorings import Monitorings
 from gristmill.store.project import Project
@@ -27,7 +27,7 @@ def monitored(prompt, spam_bundle):
         with Project(prompt.root) as project:
             shop = Shop(project, spam_bundle)
             bundle = shop.bundle("one")
-            shop.release(bundle, time.time() - 3600, metric="accuracy", rows=100, figure=0.9)
+            shop.release(bundle, time.time() - 2 * DAY, metric="accuracy", rows=100, figure=0.9)
             shop.serve(bundle, all_columns(600, 3, shift), at=time.time())
         return prompt
 

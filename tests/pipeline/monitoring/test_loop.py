@@ -62,7 +62,9 @@ def test_drift_is_learned_and_the_next_look_is_quiet(drifting, capfd):
     assert log_of(drifting) == ["retrain", "promoted", "none", "wait"]
 
     impatient = MonitorPlan(on_drift="retrain", cool_down=0, force=("gate",))
-    vain = monitor(project, impatient, now=NOW + DAY)
+    young = monitor(project, impatient, now=NOW + DAY, dry_run=True)
+    assert "less than the 24 hours that are compared" in young.action.reasons[0]
+    vain = monitor(project, impatient, now=NOW + DAY + 60)
     assert (vain.outcome.action, vain.exit_code) == ("kept", 4)
     assert "up to date: the pipeline found nothing new; gather" in vain.outcome.reasons[0]
 

@@ -90,6 +90,20 @@ def test_the_budget_is_kept_and_says_when_there_is_more() -> None:
     assert "the budget allows none" in triggered([DRIFT], [], never, NOW).reasons[0]
 
 
+def test_drift_waits_until_the_version_has_answered_for_the_hours_that_are_compared() -> None:
+    plan = MonitorPlan(on_drift="retrain", hours=48)
+    answers_differ = finding("prediction_drift", "moved", feature="prediction.label")
+    for calling in ([DRIFT], [DRIFT, answers_differ]):
+        young = triggered(calling, [], plan, NOW + 2 * DAY - 1, since=NOW)
+        assert young.kind == "wait"
+        assert "less than the 48 hours that are compared, so not before" in young.reasons[0]
+        assert triggered(calling, [], plan, NOW + 2 * DAY, since=NOW).kind == "retrain"
+    # What the truth tells, or age, is no matter of the hour.
+    assert triggered([DRIFT, LOSS], [], plan, NOW + 1, since=NOW).kind == "retrain"
+    # A clock that was wrong holds nothing back.
+    assert triggered([DRIFT], [], plan, NOW, since=NOW + DAY).kind == "retrain"
+
+
 def test_one_at_a_time() -> None:
     assert triggered([DRIFT], [], PLAN, NOW, under_way=True).kind == "wait"
 

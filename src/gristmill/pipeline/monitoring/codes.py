@@ -27,6 +27,9 @@ CODES = (*MONITORED, *SEVERITIES)
 CURED = ("drift", "prediction_drift", "quality_loss", "miscalibrated", "stale_model", "stale_data")
 """What a model that learns from newer data gets over."""
 
+OF_HOURS = ("drift", "prediction_drift")
+"""What is found by comparing the last hours, be they day or night, with data of whole days."""
+
 FAULTS = (
     "wrong_type",
     "empty_column",

@@ -79,7 +79,7 @@ def monitor(
     log = Monitorings(project)
     if dry_run:
         under_way = project.is_locked(LOCK)
-        action = triggered(report.findings, log.deeds(model), rules, moment, under_way=under_way)
+        action = _triggered(log, rules, monitored, under_way=under_way)
         return replace(monitored, action=action)
     ahead = 0.0 if now is None else now - time.time()
     action, process = _decide(project, rules, monitored, ahead)
@@ -128,7 +128,7 @@ def _decide(
             lock = stack.enter_context(project.lock(LOCK, wait=False))
         except BlockingIOError:
             lock = -1
-        action = triggered(findings, log.deeds(model), plan, monitored.at, under_way=lock < 0)
+        action = _triggered(log, plan, monitored, under_way=lock < 0)
         # What a retraining is begun for is compared with what the next one would be for.
         told = action.findings if action.kind == "retrain" else findings
         log.add(
@@ -152,6 +152,14 @@ def _decide(
             findings=plain(action.findings),
         )
         return action, begin(order, lock)
+
+
+def _triggered(
+    log: Monitorings, plan: MonitorPlan, monitored: Monitored, *, under_way: bool
+) -> Action:
+    deeds = log.deeds(monitored.model)
+    found, now, since = monitored.report.findings, monitored.at, monitored.since
+    return triggered(found, deeds, plan, now, since=since, under_way=under_way)
 
 
 def _end(deeds: Sequence[Monitoring]) -> Monitoring | None:

@@ -1,6 +1,6 @@
 """What is done about findings: a pure function with reasons.
 
-(findings, history, plan, now)  ->  none | wait | retrain, and why
+(findings, history, plan, now, since)  ->  none | wait | retrain, and why
 
 Asked in this order:
 
@@ -11,6 +11,8 @@ Asked in this order:
     the budget is used up                          wait
     the cool-down lasts                            wait, unless a retraining was broken off, once
     the last ones for the same came to nothing     wait twice as long, four times, ...
+    only drift calls, of a version that has not    wait: nights are unlike the days that it
+    yet answered for all of the hours compared     learned from
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gristmill.core.moments import format_moment
 from gristmill.pipeline.monitoring.budget import Budget
+from gristmill.pipeline.monitoring.codes import OF_HOURS
 from gristmill.store.monitorings import ENDS, Monitoring
 
 if TYPE_CHECKING:
@@ -54,6 +57,7 @@ def triggered(
     plan: MonitorPlan,
     now: float,
     *,
+    since: float = 0.0,
     under_way: bool = False,
 ) -> Action:
     """Decide what is done about findings.
@@ -65,6 +69,8 @@ def triggered(
             nothing would be retrained until that time comes.
         plan: what calls for a retraining, and how often there may be one.
         now: seconds since 1970.
+        since: when the version began to answer, in seconds since 1970; by default long ago. If a
+            clock was wrong, so that this is more than an hour ahead, it does not count either.
         under_way: whether a retraining is running.
     """
     if under_way:
@@ -81,6 +87,7 @@ def triggered(
         or _spent(history, plan, now)
         or _cooling(history, plan, now)
         or _in_vain(calling, history, plan, now)
+        or _too_new(calling, plan, now, since)
     )
     if against:
         return Action("wait", [f"{named}: {against}"], calling)
@@ -137,6 +144,19 @@ def _in_vain(
         return ""
     times = "retraining" if vain == 1 else f"{vain} retrainings"
     return f"the last {times} for it came to nothing, so not before {format_moment(until)}"
+
+
+def _too_new(calling: Sequence[Finding], plan: MonitorPlan, now: float, since: float) -> str:
+    """Say until when to wait where not all hours of the comparison are the version's yet."""
+    until = since + 3600.0 * plan.hours
+    if since > now + _CLOCKS_DIFFER or now >= until:
+        return ""
+    if any(each.code not in OF_HOURS for each in calling):
+        return ""
+    return (
+        f"the version has answered since {format_moment(since)}, which is less than the "
+        f"{plan.hours} hours that are compared, so not before {format_moment(until)}"
+    )
 
 
 def _begun(history: Sequence[Monitoring]) -> list[Monitoring]:
