@@ -8,6 +8,7 @@ from gristmill.incremental.execution.unit import Unit
 from gristmill.incremental.graph.node import Graph
 from gristmill.incremental.graph.operator import Batched, Shape, extent
 from gristmill.incremental.graph.operators.convolution import Convolution
+from gristmill.incremental.kernels.direct import DirectKernel
 from gristmill.incremental.regions.rectangle import Rectangle
 
 HALO = 1.2
@@ -64,6 +65,8 @@ def partition(
             continue
         if not (joint[number] and joint[parent]) or _tiled(graph, parent):
             continue
+        if _narrow(graph, shapes, number, parent):
+            continue
         share = shares[parent] * _share(graph, shapes, number, parent)
         if share <= halo or (share <= wide and _cheap(graph, shapes, number, share)):
             parents[number], shares[number] = parent, share
@@ -76,6 +79,16 @@ def _tiled(graph: Graph, number: int) -> bool:
     """Whether a node is computed by tiles, which are read from a map that is kept."""
     operator = graph.nodes[number].operator
     return isinstance(operator, Convolution) and operator.tiled is not None
+
+
+def _narrow(graph: Graph, shapes: list[Shape], number: int, parent: int) -> bool:
+    """Whether a node's value is less than what a convolution in C makes of it.
+
+    It costs little to keep, and chains begin there: the wide maps in them are never whole.
+    """
+    operator = graph.nodes[parent].operator
+    direct = isinstance(operator, Convolution) and isinstance(operator.kernel, DirectKernel)
+    return direct and prod(shapes[number]) < prod(shapes[parent])
 
 
 def _only_reader(graph: Graph, number: int) -> int | None:

@@ -46,7 +46,7 @@ class Step:
     ) -> None:
         self.graph = graph
         self.units = tuple(units)
-        self.tiles: list[tuple[Rectangle, ...]] = [()] * len(self.units)
+        self.tiles: list[tuple[Rectangle, ...]] = [_tiles(unit) for unit in self.units]
         self.input_shape = tuple(graph.input_shape if input_shape is None else input_shape)
 
     def state(self) -> StreamState:
@@ -157,6 +157,11 @@ class Step:
                 f"expected a frame of shape {[1, *self.input_shape]}, found {list(frame.shape)}",
                 fix="a stream whose frames change their size starts anew with the new one",
             )
+
+
+def _tiles(unit: Unit) -> tuple[Rectangle, ...]:
+    """How a unit is computed at first: a chain writes over the last frame's value."""
+    return (Rectangle.whole(unit.height, unit.width),) if unit.chained else ()
 
 
 def _copied(frame: Tensor) -> Tensor:

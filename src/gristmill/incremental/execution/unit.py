@@ -7,8 +7,10 @@ from functools import partial
 from math import prod
 from typing import cast
 
+import torch
 from torch import Tensor
 
+from gristmill.incremental.execution.chained import chained
 from gristmill.incremental.graph.node import Graph
 from gristmill.incremental.graph.operator import Batched, Operator, Shape, cut, extent
 from gristmill.incremental.graph.operators.convolution import Convolution
@@ -72,6 +74,7 @@ class Unit:
             for which, (_, operator, read) in enumerate(self._steps)
             if isinstance(operator, Convolution) and operator.tiled is not None
         )
+        self._chain = chained(graph, nodes, shapes) if regional else None
         self._all = shapes
         self._shapes = {n: tuple(shapes[s] for s in graph.nodes[n].inputs) for n in nodes}
         self._needed: dict[Rectangle, tuple[Rectangle, ...]] = {}
@@ -95,6 +98,11 @@ class Unit:
                 self._needed.clear()
             found = self._needed[rectangle] = self._need(rectangle)
         return found
+
+    @property
+    def chained(self) -> bool:
+        """Whether it is computed by one call, which keeps inner values in the cache by itself."""
+        return self._chain is not None
 
     @property
     def tiled(self) -> bool:
@@ -127,6 +135,10 @@ class Unit:
         Inner values are let go as soon as their one reader has run: memory that was just used is
         still in the cache.
         """
+        if self._chain is not None:
+            result = torch.empty((1, *self.shape), memory_format=torch.channels_last)
+            self._chain.write([Rectangle.whole(self.height, self.width)], values, result)
+            return result
         found: dict[int, Tensor] = {}
         for number, operator, inputs in self._steps:
             found[number] = operator.run(*[_read(found, values, s) for s in inputs])
@@ -142,6 +154,9 @@ class Unit:
             values: kept ones; the root's is written.
         """
         kept = cast(Tensor, values[self.root])
+        if self._chain is not None:
+            self._chain.write(rectangles, values, kept)
+            return
         if not self._inner and self._tiled:
             _, kernel, source = self._tiled[0]
             kernel.write(kept, cast(Tensor, values[source]), rectangles)
@@ -162,6 +177,13 @@ class Unit:
             rectangles: of the root, none of them empty.
             values: kept ones.
         """
+        if self._chain is not None:
+            for rectangle in rectangles:
+                shape = (1, self.shape[0], rectangle.height, rectangle.width)
+                patch = torch.empty(shape, memory_format=torch.channels_last)
+                self._chain.write([rectangle], values, patch, (rectangle.top, rectangle.left))
+                yield rectangle, patch
+            return
         tiles: dict[int, Tiles] = {}
         for which, kernel, source in self._tiled:
             regions = [self.needed(rectangle)[which] for rectangle in rectangles]

@@ -28,7 +28,9 @@ from torch.nn import functional
 
 from gristmill.incremental.kernels import point
 from gristmill.incremental.kernels.activation import Activation
+from gristmill.incremental.kernels.direct import DirectKernel
 from gristmill.incremental.kernels.layer import Layer
+from gristmill.incremental.kernels.native import convolution as native
 from gristmill.incremental.kernels.point import PointKernel
 
 # oneDNN keeps the kernels of the sizes that were used last, and reads how many when it is first
@@ -139,6 +141,8 @@ class PlainKernel:
 
 def kernel_for(layer: Layer) -> Kernel:
     """The best kernel that this machine has for a layer."""
+    if native.fits(layer) and native_self_test():
+        return DirectKernel(layer)
     if layer.weight.device.type == "cpu" and self_test():
         return PointKernel(layer) if point.fits(layer) else PackedKernel(layer)
     return PlainKernel(layer)
@@ -169,6 +173,17 @@ def self_test() -> bool:
         return all(
             agrees(kernel(layer), layer, (17, 14), padding)
             for kernel, layer, padding in _trial_layers(generator)
+        )
+
+
+@cache
+def native_self_test() -> bool:
+    """Whether rectangles of the kernels in C equal whole maps here: that compilers keep to it."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.inference_mode(), _LOCK:
+        return all(
+            agrees(DirectKernel(layer), layer, (17, 14), padding)
+            for _, layer, padding in _trial_layers(generator)
         )
 
 

@@ -43,7 +43,7 @@ def tiled(step: Step, number: int, state: StreamState, watch: Stopwatch, at_once
 
 def _choices(step: Step, number: int) -> Iterator[tuple[Rectangle, ...]]:
     unit = step.units[number]
-    if not unit.regional:
+    if not unit.regional or unit.chained:
         return
     for size in _STRIPS:
         most = max(1, size * unit.height // unit.largest)

@@ -40,6 +40,11 @@ class Arithmetic(Elementwise):
         """The function's name, and the activation's."""
         return f"{self._name}+{self.activation.kind}" if self.activation else self._name
 
+    @property
+    def is_sum(self) -> bool:
+        """Whether it adds two maps."""
+        return self._name == "add" and self._left is None and self._right is None
+
     def run(self, *inputs: Tensor) -> Tensor:
         """Combine everything."""
         operands = iter(inputs)

@@ -1,0 +1,261 @@
+/* Convolutions of pixels wherever they lie, each added up in one order.
+
+   A pixel's sum begins with the bias and takes in one product after the other, by rows, columns
+   and channels of the window, whatever pixels are computed beside it: so its bits do not depend
+   on them. A few pixels and a few vectors of channels are added up in registers, with the window
+   innermost (Goto and van de Geijn 2008, Anatomy of high-performance matrix multiplication).
+   Pixels are read through pointers, so they may lie anywhere, and nothing is copied (Dukhan 2019,
+   The indirect convolution algorithm). */
+
+#include "convolution.h"
+
+#include "vectors.h"
+
+enum { MOST_VECTORS = 4, MOST_BLOCK = 12 };
+
+/* Loops over a known number of pixels or vectors: only unrolled do sums lie in registers. */
+#define EACH(i, count) _Pragma("GCC unroll 12") for (int i = 0; i < (count); i++)
+
+typedef vector sums_of[MOST_BLOCK][MOST_VECTORS];
+
+struct panel {                /* some vectors of the results' channels */
+    long from;                /* first channel */
+    long last;                /* channels of its last vector, LANES if that is full */
+    const float *weights;
+};
+
+typedef void block(const struct convolution *, const struct panel *, const struct batch *, int adds,
+                   long first);
+
+static long vectors_of(const struct convolution *convolution)
+{
+    return (convolution->outputs + LANES - 1) / LANES;
+}
+
+/* Vectors of the next panel, of those that are left: three leave registers for most pixels. */
+static long panel_vectors(long left)
+{
+    return left <= MOST_VECTORS ? left : 3;
+}
+
+static long block_pixels(long vectors)
+{
+    return SUMS / vectors < MOST_BLOCK ? SUMS / vectors : MOST_BLOCK;
+}
+
+/* Weights that each channel of the results has. */
+static long products(const struct convolution *convolution)
+{
+    const long taps = convolution->rows * convolution->columns;
+    return convolution->depthwise ? taps : taps * convolution->inputs;
+}
+
+long runs(const struct convolution *convolution)
+{
+    const int apart = convolution->column_dilation > 1 && !convolution->depthwise;
+    return convolution->rows * (apart ? convolution->columns : 1);
+}
+
+/* Write a vector of results, `last` lanes of it. */
+INLINE void put(float *to, vector values, long last)
+{
+    if (last == LANES)
+        store(to, values);
+    else
+        store_some(to, values, last);
+}
+
+INLINE void finish(const struct convolution *convolution, const struct panel *panel,
+                   const struct batch *batch, int adds, long first, const int pixels,
+                   const int vectors, sums_of sums)
+{
+    /* Copies: for all the compiler knows, what is written might change them. */
+    const float low = convolution->low, high = convolution->high;
+    const float sum_low = convolution->sum_low, sum_high = convolution->sum_high;
+    const long last = panel->last, from = panel->from;
+    if (!adds) {
+        EACH(p, pixels) {
+            float *result = batch->results[first + p] + from;
+            EACH(v, vectors)
+                put(result + v * LANES, bounded(sums[p][v], low, high),
+                    v < vectors - 1 ? LANES : last);
+        }
+        return;
+    }
+    EACH(p, pixels) {
+        float *result = batch->results[first + p] + from;
+        const float *added = batch->added[first + p] + from;
+        EACH(v, vectors) {
+            const long lanes = v < vectors - 1 ? LANES : last;
+            vector found = bounded(sums[p][v], low, high);
+            found += lanes == LANES ? load(added + v * LANES) : load_some(added + v * LANES, lanes);
+            put(result + v * LANES, bounded(found, sum_low, sum_high), lanes);
+        }
+    }
+}
+
+INLINE void begin(const struct convolution *convolution, const struct panel *panel,
+                  const int pixels, const int vectors, sums_of sums)
+{
+    EACH(v, vectors) {
+        const vector bias = load(convolution->bias + panel->from + v * LANES);
+        EACH(p, pixels)
+            sums[p][v] = bias;
+    }
+}
+
+INLINE void mixed(const struct convolution *convolution, const struct panel *panel,
+                  const struct batch *batch, int adds, long first, const int pixels,
+                  const int vectors)
+{
+    sums_of sums;
+    const long count = runs(convolution), length = products(convolution) / count;
+    const float *weights = panel->weights;
+    begin(convolution, panel, pixels, vectors, sums);
+    for (long run = 0; run < count; run++) {
+        const float *reads[MOST_BLOCK];
+        EACH(p, pixels)
+            reads[p] = batch->reads[run][first + p];
+        for (long k = 0; k < length; k++) {
+            vector weight[MOST_VECTORS];
+            EACH(v, vectors)
+                weight[v] = load(weights + v * LANES);
+            EACH(p, pixels)
+                EACH(v, vectors)
+                    sums[p][v] += reads[p][k] * weight[v];
+            weights += vectors * LANES;
+        }
+    }
+    finish(convolution, panel, batch, adds, first, pixels, vectors, sums);
+}
+
+INLINE void separate(const struct convolution *convolution, const struct panel *panel,
+                     const struct batch *batch, int adds, long first, const int pixels,
+                     const int vectors)
+{
+    sums_of sums;
+    const long apart = convolution->column_dilation * convolution->inputs;
+    const float *weights = panel->weights;
+    begin(convolution, panel, pixels, vectors, sums);
+    for (long row = 0; row < convolution->rows; row++)
+        for (long column = 0; column < convolution->columns; column++) {
+            const long at = panel->from + column * apart;
+            vector weight[MOST_VECTORS];
+            EACH(v, vectors)
+                weight[v] = load(weights + v * LANES);
+            EACH(p, pixels)
+                EACH(v, vectors)
+                    sums[p][v] += load(batch->reads[row][first + p] + at + v * LANES) * weight[v];
+            weights += vectors * LANES;
+        }
+    finish(convolution, panel, batch, adds, first, pixels, vectors, sums);
+}
+
+/* A function for each number of pixels and vectors, so that all sums lie in registers. */
+#define BLOCK(kind, pixels, vectors)                                                         \
+    static void kind##_##pixels##_##vectors(const struct convolution *convolution,           \
+                                            const struct panel *panel,                       \
+                                            const struct batch *batch, int adds, long first) \
+    {                                                                                        \
+        kind(convolution, panel, batch, adds, first, pixels, vectors);                       \
+    }
+#define UP_TO_6(each, kind, vectors)                                                         \
+    each(kind, 1, vectors) each(kind, 2, vectors) each(kind, 3, vectors)                     \
+    each(kind, 4, vectors) each(kind, 5, vectors) each(kind, 6, vectors)
+#define UP_TO_8(each, kind, vectors)                                                         \
+    UP_TO_6(each, kind, vectors) each(kind, 7, vectors) each(kind, 8, vectors)
+#define UP_TO_12(each, kind, vectors)                                                        \
+    UP_TO_8(each, kind, vectors) each(kind, 9, vectors) each(kind, 10, vectors)              \
+    each(kind, 11, vectors) each(kind, 12, vectors)
+#define BLOCKS(kind)                                                                         \
+    UP_TO_12(BLOCK, kind, 1) UP_TO_12(BLOCK, kind, 2) UP_TO_8(BLOCK, kind, 3)                \
+    UP_TO_6(BLOCK, kind, 4)
+#define ENTRY(kind, pixels, vectors) [vectors][pixels] = kind##_##pixels##_##vectors,
+#define TABLE(kind)                                                                          \
+    {UP_TO_12(ENTRY, kind, 1) UP_TO_12(ENTRY, kind, 2) UP_TO_8(ENTRY, kind, 3)               \
+         UP_TO_6(ENTRY, kind, 4)}
+
+BLOCKS(mixed)
+BLOCKS(separate)
+
+static block *const mixed_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(mixed);
+static block *const separate_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(separate);
+
+static void bend(const struct convolution *convolution, const struct batch *batch)
+{
+    for (long p = 0; p < batch->pixels; p++) {
+        float *result = batch->results[p];
+        for (long c = 0; c < convolution->outputs; c++) {
+            const float value = result[c];
+            float third = value + 3.0f;
+            third = third < 0.0f ? 0.0f : third;
+            third = third > 6.0f ? 6.0f : third;
+            switch (convolution->bend) {
+            case LEAKY:
+                result[c] = value < 0.0f ? value * convolution->slope : value;
+                break;
+            case HARD_SIGMOID:
+                result[c] = third / 6.0f;
+                break;
+            default:
+                result[c] = value * third / 6.0f;
+            }
+        }
+    }
+}
+
+void convolve(const struct convolution *convolution, const struct batch *batch, int adds)
+{
+    const long count = vectors_of(convolution), length = products(convolution) * LANES;
+    const long spare = count * LANES - convolution->outputs;
+    for (long from = 0; from < count;) {
+        const long vectors = panel_vectors(count - from), most = block_pixels(vectors);
+        const struct panel panel = {
+            .from = from * LANES,
+            .last = from + vectors == count ? LANES - spare : LANES,
+            .weights = convolution->weights + from * length,
+        };
+        /* Blocks of about one size: a small one takes as long as a larger one. */
+        const long blocks = (batch->pixels + most - 1) / most;
+        for (long number = 0; number < blocks; number++) {
+            const long first = batch->pixels * number / blocks;
+            const long pixels = batch->pixels * (number + 1) / blocks - first;
+            (convolution->depthwise ? separate_blocks : mixed_blocks)[vectors][pixels](
+                convolution, &panel, batch, adds, first);
+        }
+        from += vectors;
+    }
+    if (convolution->bend != STRAIGHT)
+        bend(convolution, batch);
+}
+
+/* Floats that the weights take once they are packed. */
+long packed_weights(const struct convolution *convolution)
+{
+    return vectors_of(convolution) * LANES * products(convolution);
+}
+
+/* Floats that the bias takes once it is packed. */
+long packed_bias(const struct convolution *convolution)
+{
+    return vectors_of(convolution) * LANES;
+}
+
+/* Lay weights out in the order in which they are read: panel by panel, product by product.
+   `weights` are [outputs][inputs, or 1][rows][columns]; packed ones are zero at first. */
+void pack_weights(const struct convolution *convolution, const float *weights, float *packed)
+{
+    const long count = vectors_of(convolution), taps = convolution->rows * convolution->columns;
+    const long inputs = convolution->depthwise ? 1 : convolution->inputs;
+    for (long from = 0; from < count;) {
+        const long vectors = panel_vectors(count - from), wide = vectors * LANES;
+        for (long tap = 0; tap < taps; tap++)
+            for (long input = 0; input < inputs; input++, packed += wide)
+                for (long lane = 0; lane < wide; lane++) {
+                    const long output = from * LANES + lane;
+                    if (output < convolution->outputs)
+                        packed[lane] = weights[(output * inputs + input) * taps + tap];
+                }
+        from += vectors;
+    }
+}

@@ -1,0 +1,41 @@
+/* Convolutions of pixels wherever they lie. */
+
+#ifndef GRISTMILL_CONVOLUTION_H
+#define GRISTMILL_CONVOLUTION_H
+
+enum { MOST_PIXELS = 96, MOST_RUNS = 64 };
+
+/* What follows a sum that is more than a lower and an upper bound. */
+enum bend { STRAIGHT, LEAKY, HARD_SIGMOID, HARD_SWISH };
+
+/* A convolution of all channels, or (`depthwise`) of each channel by itself. */
+struct convolution {
+    long inputs, outputs;                  /* channels */
+    long rows, columns;                    /* of a window */
+    long row_stride, column_stride;
+    long row_dilation, column_dilation;
+    long above, before;                    /* zeros above the map and left of it */
+    long depthwise;
+    long bend;
+    float slope;                           /* of LEAKY below zero */
+    float low, high;                       /* bounds of the result; infinite for none */
+    float sum_low, sum_high;               /* bounds once something is added to the result */
+    const float *weights, *bias;           /* as `pack_weights` and `pack_bias` lay them out */
+};
+
+/* Pixels that are computed together. A window is read as some runs of consecutive floats. */
+struct batch {
+    long pixels;
+    const float *reads[MOST_RUNS][MOST_PIXELS]; /* of each run and pixel, where it begins */
+    float *results[MOST_PIXELS];                /* `outputs` floats each */
+    const float *added[MOST_PIXELS];            /* likewise, where something is added */
+};
+
+/* Runs of a window, and floats of a run. Those of all channels are as long as can be: a row. */
+long runs(const struct convolution *convolution);
+
+/* Compute a batch. Something is added where `adds`. What `depthwise` reads of a window may stretch
+   LANES - 1 floats beyond it. */
+void convolve(const struct convolution *convolution, const struct batch *batch, int adds);
+
+#endif

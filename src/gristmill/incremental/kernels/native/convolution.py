@@ -1,0 +1,101 @@
+"""A convolution in C: its numbers, packed for the kernels of this machine."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+
+import torch
+from torch import Tensor
+
+from gristmill.incremental.kernels.activation import Activation
+from gristmill.incremental.kernels.layer import Layer
+from gristmill.incremental.kernels.native.library import library
+from gristmill.incremental.kernels.native.structures import ConvolutionStructure
+
+_BENDS = {"leaky_relu": 1, "hardsigmoid": 2, "hardswish": 3}
+_RUNS = 64
+"""Windows of more pixels are left to oneDNN (`MOST_RUNS`)."""
+
+
+class NativeConvolution:
+    """A layer that `fits`, ready for C.
+
+    Args:
+        layer: its numbers.
+
+    Attributes:
+        layer: as it was given.
+        structure: for C; its padding is to be set.
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        native = library()
+        assert native is not None  # noqa: S101 - `fits` has said so
+        self.layer = layer
+        outputs, inputs, rows, columns = layer.weight.shape
+        low, high = bounds(layer.activation)
+        bend = layer.activation.kind if layer.activation else ""
+        self.structure = ConvolutionStructure(
+            inputs=inputs * layer.groups,
+            outputs=outputs,
+            rows=rows,
+            columns=columns,
+            row_stride=layer.stride[0],
+            column_stride=layer.stride[1],
+            row_dilation=layer.dilation[0],
+            column_dilation=layer.dilation[1],
+            depthwise=layer.groups > 1,
+            bend=_BENDS.get(bend, 0),
+            slope=layer.activation.scalars[0] if layer.activation and bend == "leaky_relu" else 0.0,
+            low=low,
+            high=high,
+            sum_low=-math.inf,
+            sum_high=math.inf,
+        )
+        at = ctypes.byref(self.structure)
+        weight = layer.weight.contiguous()
+        self._weights = torch.zeros(native.packed_weights(at))
+        self._bias = torch.zeros(native.packed_bias(at))
+        if layer.bias is not None:
+            self._bias[:outputs] = layer.bias
+        native.pack_weights(at, _address(weight), _address(self._weights))
+        self.structure.weights = self._weights.data_ptr()
+        self.structure.bias = self._bias.data_ptr()
+
+
+def fits(layer: Layer) -> bool:
+    """Whether there is a C compiler, and a kernel in C for the layer."""
+    outputs, inputs, rows, columns = layer.weight.shape
+    mixed = layer.groups == 1
+    separate = inputs == 1 and outputs == layer.groups
+    activation = layer.activation
+    known = activation is None or is_bounds(activation) or activation.kind in _BENDS
+    plain = layer.weight.device.type == "cpu" and layer.weight.dtype == torch.float32
+    return (
+        known
+        and plain
+        and (mixed or separate)
+        and rows * columns <= _RUNS
+        and library() is not None
+    )
+
+
+def is_bounds(activation: Activation) -> bool:
+    """Whether an activation keeps results within bounds, and does nothing else."""
+    return activation.kind in ("relu", "hardtanh")
+
+
+def bounds(activation: Activation | None) -> tuple[float, float]:
+    """Bounds that an activation consists in; infinite ones where it is none or another."""
+    match activation:
+        case Activation("relu"):
+            return 0.0, math.inf
+        case Activation("hardtanh", (low, high)):
+            return low, high
+        case _:
+            return -math.inf, math.inf
+
+
+def _address(values: Tensor) -> ctypes.c_void_p:
+    return ctypes.c_void_p(values.data_ptr())

@@ -1,0 +1,92 @@
+"""What the C functions take, as they declare it."""
+
+from __future__ import annotations
+
+from ctypes import Structure, c_float, c_long, c_void_p
+
+
+class ConvolutionStructure(Structure):
+    """`struct convolution`."""
+
+    _fields_ = [
+        ("inputs", c_long),
+        ("outputs", c_long),
+        ("rows", c_long),
+        ("columns", c_long),
+        ("row_stride", c_long),
+        ("column_stride", c_long),
+        ("row_dilation", c_long),
+        ("column_dilation", c_long),
+        ("above", c_long),
+        ("before", c_long),
+        ("depthwise", c_long),
+        ("bend", c_long),
+        ("slope", c_float),
+        ("low", c_float),
+        ("high", c_float),
+        ("sum_low", c_float),
+        ("sum_high", c_float),
+        ("weights", c_void_p),
+        ("bias", c_void_p),
+    ]
+
+
+class LinkStructure(Structure):
+    """`struct link`."""
+
+    _fields_ = [
+        ("convolution", ConvolutionStructure),
+        ("height", c_long),
+        ("width", c_long),
+    ]
+
+
+class MapStructure(Structure):
+    """`struct map`."""
+
+    _fields_ = [
+        ("values", c_void_p),
+        ("height", c_long),
+        ("width", c_long),
+        ("top", c_long),
+        ("left", c_long),
+        ("row", c_long),
+        ("pixel", c_long),
+        ("frame", c_long),
+        ("ring", c_long),
+        ("begin", c_long),
+        ("end", c_long),
+    ]
+
+
+class PixelsStructure(Structure):
+    """`struct pixels`."""
+
+    _fields_ = [
+        ("values", c_void_p),
+        ("height", c_long),
+        ("width", c_long),
+        ("channels", c_long),
+    ]
+
+
+class TiledStructure(Structure):
+    """`struct tiled_convolution`."""
+
+    _fields_ = [
+        ("weights", c_void_p),
+        ("bias", c_void_p),
+        ("low", c_float),
+        ("high", c_float),
+    ]
+
+
+class EndingStructure(Structure):
+    """`struct ending`."""
+
+    _fields_ = [  # noqa: RUF012 - the way of ctypes
+        ("added", c_void_p),
+        ("low", c_float),
+        ("high", c_float),
+        ("pooled", c_long),
+    ]

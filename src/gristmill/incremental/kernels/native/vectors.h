@@ -1,0 +1,106 @@
+/* Vectors of floats, as wide as the machine has them. */
+
+#ifndef GRISTMILL_VECTORS_H
+#define GRISTMILL_VECTORS_H
+
+#include <string.h>
+
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
+/* LANES: floats of a vector. SUMS: vectors of sums that fit the registers, beside those read. */
+#if defined(__AVX512F__)
+enum { LANES = 16, SUMS = 24 };
+#elif defined(__AVX__)
+enum { LANES = 8, SUMS = 12 };
+#elif defined(__aarch64__)
+enum { LANES = 4, SUMS = 24 };
+#else
+enum { LANES = 4, SUMS = 12 };
+#endif
+
+typedef float vector __attribute__((vector_size(4 * LANES)));
+typedef int lanes __attribute__((vector_size(4 * LANES)));
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vector load(const float *from)
+{
+    vector found;
+    memcpy(&found, from, sizeof found); /* memory need not be aligned */
+    return found;
+}
+
+INLINE void store(float *to, vector values)
+{
+    memcpy(to, &values, sizeof values);
+}
+
+INLINE vector all(float value)
+{
+    return value - (vector){0};
+}
+
+/* The first `count` floats of a vector, fewer than LANES; zeros behind them. By halves: a copy of
+   a fixed size is one instruction. */
+INLINE vector load_some(const float *from, long count)
+{
+    float found[LANES] = {0};
+    long done = 0;
+    for (long half = LANES / 2; half; half /= 2)
+        if (count & half) {
+            memcpy(found + done, from + done, 4 * half);
+            done += half;
+        }
+    return load(found);
+}
+
+INLINE void store_some(float *to, vector values, long count)
+{
+    float kept[LANES];
+    long done = 0;
+    store(kept, values);
+    for (long half = LANES / 2; half; half /= 2)
+        if (count & half) {
+            memcpy(to + done, kept + done, 4 * half);
+            done += half;
+        }
+}
+
+/* Per lane: where `condition` holds (all bits), `yes`, else `no`. */
+INLINE vector choose(lanes condition, vector yes, vector no)
+{
+    return (vector)((condition & (lanes)yes) | (~condition & (lanes)no));
+}
+
+/* The larger and the smaller of two, lane by lane; NaN where `values` are. */
+INLINE vector at_least(vector bound, vector values)
+{
+#if defined(__AVX512F__)
+    return (vector)_mm512_max_ps((__m512)bound, (__m512)values);
+#elif defined(__AVX__)
+    return (vector)_mm256_max_ps((__m256)bound, (__m256)values);
+#else
+    return choose(values < bound, bound, values);
+#endif
+}
+
+INLINE vector at_most(vector bound, vector values)
+{
+#if defined(__AVX512F__)
+    return (vector)_mm512_min_ps((__m512)bound, (__m512)values);
+#elif defined(__AVX__)
+    return (vector)_mm256_min_ps((__m256)bound, (__m256)values);
+#else
+    return choose(values > bound, bound, values);
+#endif
+}
+
+/* Bounds that leave NaN what it is. */
+INLINE vector bounded(vector values, float low, float high)
+{
+    return at_most(all(high), at_least(all(low), values));
+}
+
+#endif
