@@ -10,10 +10,20 @@ from torch.nn import functional
 
 from gristmill.incremental.graph.node import FRAME, Graph, Node
 from gristmill.incremental.graph.operator import Batched, Global, Operator, cut, extent
+from gristmill.incremental.kernels.native.library import SWITCH, library
 from gristmill.incremental.regions.interval import Window, needed, reached
 from gristmill.incremental.regions.rectangle import EMPTY, Rectangle
 
 MODULUS = 31
+
+
+@pytest.fixture
+def without_native(monkeypatch):
+    """As on a machine without a C compiler."""
+    monkeypatch.setenv(SWITCH, "off")
+    library.cache_clear()
+    yield
+    library.cache_clear()
 
 
 class Sliding(Batched):

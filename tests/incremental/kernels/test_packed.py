@@ -137,6 +137,7 @@ def test_a_kernel_whose_rectangles_differ_is_found_out():
     assert not agrees(Drifting(layer), layer, (14, 11), (1, 1))
 
 
+@pytest.mark.usefixtures("without_native")
 def test_without_the_operator_the_plain_kernel_is_taken(monkeypatch):
     monkeypatch.setattr(packed, "available", lambda: False)
     self_test.cache_clear()

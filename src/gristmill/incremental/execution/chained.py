@@ -61,7 +61,7 @@ def chained(graph: Graph, nodes: Sequence[int], shapes: Sequence[Shape]) -> Chai
     members = [graph.nodes[number] for number in nodes]
     added, after = None, None
     if isinstance(members[-1].operator, Arithmetic) and len(nodes) > 1:
-        added = _added(members[-1], nodes[-2], shapes)
+        added = added_to(members[-1], nodes[-2], shapes)
         if added is None:
             return None
         after = members[-1].operator.activation
@@ -72,7 +72,9 @@ def chained(graph: Graph, nodes: Sequence[int], shapes: Sequence[Shape]) -> Chai
         if link is None or (place and node.inputs != (nodes[place - 1],)):
             return None
         links.append(link)
-    if not links or len(links) > MOST_LINKS or (added is not None and added in nodes):
+    if not links or len(links) > MOST_LINKS:
+        return None
+    if added is not None and (added in nodes or not links[-1].convolution.adds):
         return None
     return ChainedUnit(Chain(links, after), members[0].inputs[0], added)
 
@@ -87,7 +89,7 @@ def _link(node: Node, shape: Shape) -> Link | None:
     return Link(operator.kernel.convolution, padding, extent(shape))
 
 
-def _added(node: Node, before: int, shapes: Sequence[Shape]) -> int | None:
+def added_to(node: Node, before: int, shapes: Sequence[Shape]) -> int | None:
     """Number of the value that a node adds to the one before it; None where it does not."""
     operator = cast(Arithmetic, node.operator)
     if not operator.is_sum or before not in node.inputs or len(node.inputs) != 2:

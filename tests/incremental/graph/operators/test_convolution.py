@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gristmill.core.errors import UsageError
 from gristmill.incremental.graph.operators.convolution import Convolution, Padding
-from gristmill.incremental.kernels import packed
+from gristmill.incremental.kernels import packed, winograd
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.regions.rectangle import Rectangle
@@ -19,7 +19,8 @@ PADDINGS = st.builds(Padding, *[st.integers(0, 3)] * 4)
 
 def convolution_of(kernel, stride, dilation, padding, kind, seed=0, activation=None):
     generator = torch.Generator().manual_seed(seed)
-    outputs, inputs, groups = {"dense": (7, 6, 1), "deep": (8, 8, 8), "groups": (8, 12, 4)}[kind]
+    sizes = {"dense": (7, 6, 1), "deep": (8, 8, 8), "groups": (8, 12, 4), "tiles": (48, 16, 1)}
+    outputs, inputs, groups = sizes[kind]
     weight = torch.randn((outputs, inputs // groups, *kernel), generator=generator)
     bias = torch.randn(outputs, generator=generator)
     layer = Layer(weight, bias, stride, dilation, groups, activation)
@@ -51,7 +52,7 @@ def few_channels(monkeypatch):
     monkeypatch.setattr(f"{module}.pays", lambda *_: True)
 
 
-@pytest.mark.skipif(not packed.available(), reason="no packed convolution here")
+@pytest.mark.skipif(not winograd.available(), reason="no tiles here")
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -62,7 +63,7 @@ def few_channels(monkeypatch):
 )
 def test_regions_reach_and_needs_by_tiles(check, few_channels, padding, size, seed):
     relu = Activation("relu")
-    convolution, channels = convolution_of((3, 3), (1, 1), (1, 1), padding, "dense", seed, relu)
+    convolution, channels = convolution_of((3, 3), (1, 1), (1, 1), padding, "tiles", seed, relu)
     values = torch.randn((1, channels, *size), generator=torch.Generator().manual_seed(seed))
     direct = convolution.run(values.contiguous(memory_format=torch.channels_last))
     convolution.check(size)
@@ -72,8 +73,9 @@ def test_regions_reach_and_needs_by_tiles(check, few_channels, padding, size, se
     torch.testing.assert_close(found, direct, rtol=0, atol=1e-5 * float(direct.abs().max() + 1))
 
 
-def test_maps_of_several_frames_are_right_beside_tiles(few_channels):
-    convolution, channels = convolution_of((3, 3), (1, 1), (1, 1), Padding(1, 1, 1, 1), "dense")
+@pytest.mark.parametrize("padding", [(1, 1, 1, 1), (0, 2, 1, 1)], ids=["even", "uneven"])
+def test_maps_of_several_frames_are_right_beside_tiles(few_channels, padding):
+    convolution, channels = convolution_of((3, 3), (1, 1), (1, 1), Padding(*padding), "tiles")
     convolution.check((9, 14))
     values = torch.randn((3, channels, 9, 14)).contiguous(memory_format=torch.channels_last)
     together = convolution.run(values)
@@ -83,7 +85,7 @@ def test_maps_of_several_frames_are_right_beside_tiles(few_channels):
 
 
 def test_more_padding_than_tiles_read_is_left_to_windows(few_channels):
-    convolution, _ = convolution_of((3, 3), (1, 1), (1, 1), Padding(3, 1, 1, 1), "dense")
+    convolution, _ = convolution_of((3, 3), (1, 1), (1, 1), Padding(3, 1, 1, 1), "tiles")
     convolution.check((9, 9))
     assert convolution.tiled is None
 
@@ -158,6 +160,7 @@ def test_a_map_smaller_than_the_window_is_refused():
         convolution.shape((6, 4, 9))
 
 
+@pytest.mark.usefixtures("without_native")
 @pytest.mark.skipif(not packed.available(), reason="no packed convolution here")
 def test_a_kernel_that_is_exact_only_without_padding_gets_the_padding_added(check, monkeypatch):
     tried = []
@@ -174,6 +177,7 @@ def test_a_kernel_that_is_exact_only_without_padding_gets_the_padding_added(chec
     check(convolution, [(channels, 9, 9)], 1, tight=True)
 
 
+@pytest.mark.usefixtures("without_native")
 @pytest.mark.skipif(not packed.available(), reason="no packed convolution here")
 def test_a_kernel_that_is_never_exact_says_so(monkeypatch):
     monkeypatch.setattr(

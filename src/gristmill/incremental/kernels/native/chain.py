@@ -44,7 +44,8 @@ class Chain:
 
     Args:
         links: at most `MOST_LINKS`, the first to run first.
-        last: applied to the sum where something is added to the last one's results; bounds only.
+        last: applied to the sum where something is added to the last one's results, which it must
+            allow (`adds`); bounds only.
     """
 
     def __init__(self, links: Sequence[Link], last: Activation | None = None) -> None:

@@ -25,14 +25,14 @@ class NativeConvolution:
         layer: its numbers.
 
     Attributes:
-        layer: as it was given.
+        adds: whether something can be added to its results in the same pass.
         structure: for C; its padding is to be set.
     """
 
     def __init__(self, layer: Layer) -> None:
         native = library()
         assert native is not None  # noqa: S101 - `fits` has said so
-        self.layer = layer
+        self.adds = layer.activation is None or is_bounds(layer.activation)
         outputs, inputs, rows, columns = layer.weight.shape
         low, high = bounds(layer.activation)
         bend = layer.activation.kind if layer.activation else ""
