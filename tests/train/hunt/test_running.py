@@ -100,6 +100,30 @@ def test_trials_that_raise_die_or_lose_their_value_do_not_stop_the_others(
     assert states(tmp_path) == [f"trial-{hunt.best.number:04d}"]
 
 
+def test_states_lie_on_the_disk_of_a_node_no_longer_than_it_takes(
+    climbing, jobs, tmp_path, monkeypatch
+):
+    """Its processes are ended where they stand, and nobody would clean up after them."""
+    there, seen = tmp_path.with_name("there"), []
+    there.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(there))
+    advance, load = jobs.Climb.advance, jobs.Climb.load
+    monkeypatch.setattr(
+        jobs.Climb, "advance", lambda self: seen.append(list(there.iterdir())) or advance(self)
+    )
+    loaded = []
+    monkeypatch.setattr(
+        jobs.Climb, "load", lambda self, home: loaded.append(home.parent) or load(self, home)
+    )
+    elsewhere = Elsewhere(Inline())
+    hunt = climbing(partial(Population, most=4, share=0.4), [1.0, 2.0, 3.0], engine=elsewhere)
+    assert hunt.ledger.trained == 12
+    assert loaded
+    assert set(loaded) == {there}
+    assert seen == [[]] * 12
+    assert list(there.iterdir()) == []
+
+
 @pytest.mark.parametrize("spare", [True, False])
 def test_a_machine_that_is_lost_costs_what_was_not_kept(
     spare, climbing, elsewhere, jobs, tmp_path, monkeypatch

@@ -5,7 +5,14 @@ import re
 import pytest
 
 from gristmill.core.errors import TrainError
-from gristmill.train.hunt.trial_host import Note, TrialHost, copy_state, folder_of, note_of
+from gristmill.train.hunt.trial_host import (
+    FolderStates,
+    Note,
+    TrialHost,
+    copy_state,
+    folder_of,
+    note_of,
+)
 
 SLOPE = {"slope": 2.0}
 
@@ -21,7 +28,7 @@ def host(jobs, tmp_path, made):
         made.append(settings)
         return jobs.Climb(settings)
 
-    return lambda keep_seconds=99.0: TrialHost(objective, tmp_path, keep_seconds)
+    return lambda keep_seconds=99.0: TrialHost(objective, FolderStates(tmp_path), keep_seconds)
 
 
 def test_what_was_trained_last_stays_at_hand(host, made):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -159,6 +160,18 @@ def test_nodes_and_workers_are_lost_and_the_bits_are_the_same(trials, run):
         assert trials.differences(run, number, spec) == []
     lost, left = (each.address for each in run._nodes.facts)
     assert lost == left  # the device has moved in with the other
+
+
+def test_a_node_is_lost_before_the_run_begins(trials, tmp_path):
+    spec, *prepared = made(trials, "whole steps")
+    with Nodes(Inline(), 2) as nodes:
+        devices, left = nodes.devices, nodes.facts[1]
+        nodes.facts[0] = replace(nodes.facts[0], address=Address(("127.0.0.1",), 1, b"key"))
+        devices = [msgspec.structs.replace(each, record_bytes=1 << 20) for each in devices]
+        with TrainingRun(tmp_path, devices=devices, memory=1 << 20, nodes=nodes) as run:
+            assert nodes.facts == [left, left]
+            number, _ = train(run, spec, *prepared)
+            assert trials.differences(run, number, spec) == []
 
 
 def test_a_node_that_cannot_be_reached(monkeypatch):

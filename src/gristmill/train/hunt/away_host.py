@@ -8,7 +8,15 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 from gristmill.core.atomic import atomic_folder
-from gristmill.train.hunt.trial_host import Note, Objective, TrialHost, folder_of, note_of
+from gristmill.train.hunt.trial_host import (
+    NOTE,
+    Note,
+    Objective,
+    Trainable,
+    TrialHost,
+    decoded,
+    write_state,
+)
 
 State: TypeAlias = dict[str, bytes]
 """The files of a trial's folder, by their paths within it."""
@@ -24,9 +32,8 @@ class AwayHost:
     """
 
     def __init__(self, objective: Objective, keep_seconds: float, rank: int = 0) -> None:
-        self._own = TemporaryDirectory(prefix="gristmill-trials-")
-        self._folder = Path(self._own.name)
-        self._host = TrialHost(objective, self._folder, keep_seconds, rank)
+        self._states = _TravellingStates()
+        self._host = TrialHost(objective, self._states, keep_seconds, rank)
 
     def unit(
         self,
@@ -46,30 +53,68 @@ class AwayHost:
         Raises:
             TrainError: a state that it had taken from another is gone.
         """
-        home = folder_of(self._folder, trial)
         if state is not None:
-            unpack(state, home)
-        before = note_of(home)
+            self._states.come[trial] = state
         note = self._host.unit(trial, copies, at, until, settings)
-        return note, packed(home) if note_of(home) != before else None
+        return note, self._states.go.pop(trial, None)
 
     def is_well(self) -> bool:
         """Answer, which a dead process cannot."""
         return True
 
 
+class _TravellingStates:
+    """States in memory, on disk only while a trainable reads or writes its own.
+
+    The process is ended where it stands, when its engine closes: what lay on the disk of its node
+    would stay there.
+
+    Attributes:
+        come: with the calls, by trial, until they are loaded.
+        go: with the results.
+    """
+
+    def __init__(self) -> None:
+        self.come: dict[int, State] = {}
+        self.go: dict[int, State] = {}
+
+    def note(self, trial: int) -> Note | None:
+        """See `States.note`."""
+        return decoded(self.come[trial][NOTE]) if trial in self.come else None
+
+    def load(self, trial: int, trainable: Trainable) -> None:
+        """See `States.load`."""
+        with TemporaryDirectory(prefix="gristmill-trial-") as name:
+            write_files(self.come.pop(trial), Path(name))
+            trainable.load(Path(name))
+
+    def keep(self, trial: int, trainable: Trainable, note: Note) -> None:
+        """See `States.keep`."""
+        with TemporaryDirectory(prefix="gristmill-trial-") as name:
+            write_state(Path(name), trainable, note)
+            self.go[trial] = files_of(Path(name))
+
+
 def packed(home: Path) -> State | None:
     """Return the state in a trial's folder, None without one."""
-    if not home.is_dir():
-        return None
-    files = (each for each in sorted(home.rglob("*")) if each.is_file())
-    return {each.relative_to(home).as_posix(): each.read_bytes() for each in files}
+    return files_of(home) if home.is_dir() else None
 
 
 def unpack(state: State, home: Path) -> None:
     """Put a state in the place of what is in a trial's folder."""
     with atomic_folder(home) as draft:
-        for name, data in state.items():
-            file = draft / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data)
+        write_files(state, draft)
+
+
+def files_of(folder: Path) -> State:
+    """Return the files in a folder."""
+    files = (each for each in sorted(folder.rglob("*")) if each.is_file())
+    return {each.relative_to(folder).as_posix(): each.read_bytes() for each in files}
+
+
+def write_files(state: State, folder: Path) -> None:
+    """Write files into a folder."""
+    for name, data in state.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)

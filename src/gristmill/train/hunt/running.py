@@ -26,7 +26,14 @@ from gristmill.train.engines import is_here
 from gristmill.train.hunt.away_host import AwayHost, packed, unpack
 from gristmill.train.hunt.controller import Instruction, Resume, Stop
 from gristmill.train.hunt.hunt import Hunt
-from gristmill.train.hunt.trial_host import Note, Objective, TrialHost, copy_state, folder_of
+from gristmill.train.hunt.trial_host import (
+    FolderStates,
+    Note,
+    Objective,
+    TrialHost,
+    copy_state,
+    folder_of,
+)
 
 _MOST_DEATHS = 2
 """Workers that may die over a trial between two of its values."""
@@ -76,7 +83,7 @@ def run_trials(
         factory: Callable[[int], object] = (
             partial(AwayHost, objective, keep_seconds)
             if away
-            else partial(TrialHost, objective, folder, keep_seconds)
+            else partial(TrialHost, objective, FolderStates(folder), keep_seconds)
         )
 
         def hire(count: int) -> list[Actor]:

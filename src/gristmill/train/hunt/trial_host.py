@@ -22,7 +22,8 @@ from gristmill.core.atomic import atomic_folder
 from gristmill.core.errors import TrainError
 from gristmill.train.workers.late_compiler import postpone_compiler
 
-_NOTE = "trial.json"
+NOTE = "trial.json"
+"""The file of a state that says what it is a state of."""
 
 
 class Trainable(Protocol):
@@ -58,22 +59,59 @@ class Note(msgspec.Struct, frozen=True):
     seconds: float = 0.0
 
 
+class States(Protocol):
+    """Where a host keeps the states of trials."""
+
+    def note(self, trial: int) -> Note | None:
+        """Return what the state of a trial is, None without one."""
+
+    def load(self, trial: int, trainable: Trainable) -> None:
+        """Let a trainable go on from the state of a trial, which is there."""
+
+    def keep(self, trial: int, trainable: Trainable, note: Note) -> None:
+        """Put the state of a trainable in the place of its trial's."""
+
+
+class FolderStates:
+    """States in the folder of the search.
+
+    Args:
+        folder: of the search.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def note(self, trial: int) -> Note | None:
+        """See `States.note`."""
+        return note_of(folder_of(self._folder, trial))
+
+    def load(self, trial: int, trainable: Trainable) -> None:
+        """See `States.load`."""
+        trainable.load(folder_of(self._folder, trial))
+
+    def keep(self, trial: int, trainable: Trainable, note: Note) -> None:
+        """See `States.keep`."""
+        with atomic_folder(folder_of(self._folder, trial)) as draft:
+            write_state(draft, trainable, note)
+
+
 class TrialHost:
     """Trains one unit of one trial at a time; what it trained last stays at hand.
 
     Args:
         objective: makes what is trained.
-        folder: keeps the states of trials.
+        states: keeps the states of trials.
         keep_seconds: a state is kept where its trial may pause, and when the last is older.
         rank: of the worker.
     """
 
     def __init__(
-        self, objective: Objective, folder: Path, keep_seconds: float, rank: int = 0
+        self, objective: Objective, states: States, keep_seconds: float, rank: int = 0
     ) -> None:
         if "torch" in sys.modules and parent_process() is not None:  # not in the user's own
             postpone_compiler()
-        self.objective, self.folder, self.keep_seconds = objective, folder, keep_seconds
+        self.objective, self.states, self.keep_seconds = objective, states, keep_seconds
         self.rank = rank
         self._at_hand: tuple[int, int, int] | None = None
         self._trainable: Trainable | None = None
@@ -103,7 +141,8 @@ class TrialHost:
         value = float(trainable.advance())
         note = Note(at + 1, copies, value, time.perf_counter() - began)
         if note.budget == until or time.monotonic() - self._kept >= self.keep_seconds:
-            self._keep(trial, trainable, note)
+            self.states.keep(trial, trainable, note)
+            self._kept = time.monotonic()
         self._at_hand, self._trainable = (trial, copies, at + 1), trainable
         return note
 
@@ -112,7 +151,7 @@ class TrialHost:
         return True
 
     def _kept_note(self, trial: int, copies: int) -> Note | None:
-        note = note_of(folder_of(self.folder, trial))
+        note = self.states.note(trial)
         return note if note is not None and note.copies == copies else None
 
     def _ready(
@@ -125,22 +164,31 @@ class TrialHost:
         self._trainable = None  # its memory goes before the next one is made
         trainable = self.objective(settings)
         if kept is not None:
-            trainable.load(folder_of(self.folder, trial))
+            self.states.load(trial, trainable)
         for _ in range(kept.budget if kept else 0, at):  # what was reported, but not kept
             trainable.advance()
         self._kept = time.monotonic()
         return trainable
 
-    def _keep(self, trial: int, trainable: Trainable, note: Note) -> None:
-        with atomic_folder(folder_of(self.folder, trial)) as draft:
-            trainable.save(draft)
-            (draft / _NOTE).write_bytes(msgspec.json.encode(note))
-        self._kept = time.monotonic()
-
 
 def folder_of(folder: Path, trial: int) -> Path:
     """Return where the state of a trial lies."""
     return folder / f"trial-{trial:04d}"
+
+
+def write_state(home: Path, trainable: Trainable, note: Note) -> None:
+    """Write the state of a trainable into an empty folder."""
+    trainable.save(home)
+    (home / NOTE).write_bytes(msgspec.json.encode(note))
+
+
+def decoded(data: bytes) -> Note:
+    """Read a note.
+
+    Raises:
+        msgspec.MsgspecError: it is none.
+    """
+    return msgspec.json.decode(data, type=Note)
 
 
 def note_of(home: Path) -> Note | None:
@@ -149,9 +197,9 @@ def note_of(home: Path) -> Note | None:
     Raises:
         TrainError: it cannot be read.
     """
-    file = home / _NOTE
+    file = home / NOTE
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Note)
+        return decoded(file.read_bytes())
     except FileNotFoundError:
         return None
     except msgspec.MsgspecError as error:
@@ -172,4 +220,4 @@ def copy_state(folder: Path, source: int, trial: int, copies: int) -> None:
         raise TrainError(f"trial {trial} is to take the state of trial {source}, which has none")
     with atomic_folder(home) as draft:
         shutil.copytree(taken, draft, dirs_exist_ok=True)
-        (draft / _NOTE).write_bytes(msgspec.json.encode(Note(other.budget, copies)))
+        (draft / NOTE).write_bytes(msgspec.json.encode(Note(other.budget, copies)))

@@ -109,9 +109,7 @@ class TrainingRun(Watcher, Closing):
             opened.callback(self._sharing.close)
             if nodes is not None:
                 opened.callback(nodes.close)
-            self._crew = opened.enter_context(
-                Crew([each.here for each in devices], self._hosting(), pool=self._pool)
-            )
+            self._crew = opened.enter_context(self._assembled())
             self._opened = opened.pop_all()
         for note in self._store.notes:
             current().say(note)
@@ -413,7 +411,7 @@ class TrainingRun(Watcher, Closing):
             raise event.error
 
     def _device_lost(self, device: int, error: WorkerLostError) -> None:
-        self._count_loss(device, error)
+        self._count_loss(f"device {device}", error)
         self._gone.append(device)
         trial, death = self._executor.running(device), self._crew.workers[device].death
         if trial in self._trials and death is not None and death.by_its_own_doing:
@@ -427,11 +425,23 @@ class TrainingRun(Watcher, Closing):
         if self._deaths[trial][1] >= _MOST_DEATHS and trial not in self._leaving:
             self._doomed[trial] = f"its worker died {_MOST_DEATHS} times at step {step}: {error}"
 
-    def _count_loss(self, device: int, error: WorkerLostError) -> None:
-        current().say(f"device {device}: {error}")
+    def _count_loss(self, where: str, error: WorkerLostError) -> None:
+        current().say(f"{where}: {error}")
         self._replaced += 1
         if self._replaced > _MOST_REPLACEMENTS:
             raise error
+
+    def _assembled(self) -> Crew:
+        """Start the workers, all of them anew if one dies before it has begun."""
+        here = [each.here for each in self.devices]
+        while True:
+            try:
+                return Crew(here, self._hosting(), pool=self._pool)
+            except WorkerLostError as error:
+                self._count_loss("at the start", error)
+                if self._nodes is not None:
+                    for device in range(len(here)):
+                        self._nodes.renew(device)
 
     def _replace(self, device: int) -> None:
         """Let a new worker take the place of one that died."""
@@ -442,7 +452,7 @@ class TrainingRun(Watcher, Closing):
                 self._crew.replace(device, self._hosting())
                 break
             except WorkerLostError as error:  # killed before it had begun
-                self._count_loss(device, error)
+                self._count_loss(f"device {device}", error)
         self._executor.watch(device)
         for number, trial in self._trials.items():
             self._executor.tell_one(device, "open", number, self._sharing.dumps(trial.plan))
