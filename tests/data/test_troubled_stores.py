@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -81,9 +82,7 @@ def store(
     table = pl.DataFrame({"n": range(1000)})
     table.write_parquet(tmp_path / "t.parquet", row_group_size=100)
     url = s3_server.put(f"mill/{tmp_path.name}.parquet", tmp_path / "t.parquet")
-    monkeypatch.setattr(object_store, "_ANSWER", timedelta(seconds=0.3))
     monkeypatch.setattr(object_store, "_RETRIES", {"max_retries": 1})
-    monkeypatch.setattr(store_calls, "_PATIENCE_SECONDS", 0.3)
     remote_path._object_store.cache_clear()
     with TroubledStore(s3_server.url, url) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
@@ -92,6 +91,17 @@ def store(
         server.closing.set()
         server.shutdown()
     remote_path._object_store.cache_clear()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Wait a second for an answer, which a store that is well must then give as well."""
+
+    def be() -> None:
+        monkeypatch.setattr(object_store, "_ANSWER", timedelta(seconds=1))
+        monkeypatch.setattr(store_calls, "_PATIENCE_SECONDS", 0.3)
+
+    return be
 
 
 def cut(url: str) -> object:
@@ -129,12 +139,15 @@ class TestFromTheFirstRequestOnAndFromALaterOne:
         store: TroubledStore,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
+        impatient: Callable[[], None],
         work: Callable[[str], object],
         trouble: Trouble,
         message: str,
         after: int,
     ) -> None:
         monkeypatch.setenv("GRISTMILL_CACHE", str(tmp_path / "cache"))
+        if trouble is SILENT:
+            impatient()
         store.fall_ill(trouble, after)
         with pytest.raises(DataError, match=message) as error:
             work(store.table)
@@ -158,11 +171,17 @@ class TestPolarsReads:
     def test_credentials_that_expire(self, store: TroubledStore) -> None:
         self.read(store, EXPIRED, r"the credentials have expired \(ExpiredToken\)")
 
-    def test_a_store_that_falls_silent(self, store: TroubledStore) -> None:
+    def test_a_store_that_falls_silent(
+        self, store: TroubledStore, impatient: Callable[[], None]
+    ) -> None:
         """Polars itself would wait for ever."""
+        impatient()
         self.read(store, SILENT, "the store does not answer: timed out, 2 times")
 
-    def test_a_store_that_is_slow_is_waited_for(self, store: TroubledStore) -> None:
+    def test_a_store_that_is_slow_is_waited_for(
+        self, store: TroubledStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store_calls, "_PATIENCE_SECONDS", 0.3)
         gate = threading.Event()
         before = store.requests
         asked: list[int] = []
@@ -205,22 +224,29 @@ def test_signals_come_through() -> None:
     def ring(*_: object) -> None:
         raise _RungError
 
-    gate, threads = threading.Event(), []
+    gate, main = threading.Event(), threading.main_thread()
 
     def call() -> None:
-        threads.append(threading.current_thread())
-        gate.wait(60)
+        if threading.current_thread() is main:
+            return
+        while "result" not in running(main):
+            gate.wait(0.01)
+        signal.pthread_kill(main.ident or 0, signal.SIGUSR1)  # it is the one that waits
+        gate.wait()
 
-    before = signal.signal(signal.SIGALRM, ring)
+    before = signal.signal(signal.SIGUSR1, ring)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(_RungError):
             interruptible(call)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGUSR1, before)
         gate.set()
-    assert threads != [threading.main_thread()]
+
+
+def running(thread: threading.Thread) -> list[str]:
+    """Return the names of the functions that a thread is in."""
+    frame = sys._current_frames()[thread.ident or 0]
+    return [each.name for each in traceback.extract_stack(frame, limit=8)]
 
 
 class TestTheEnd:

@@ -64,7 +64,7 @@ class ServerProcess:
         sources: Paths | ServingPlan,
         settings: Settings | None = None,
         *,
-        timeout: float = 60.0,
+        timeout: float = 300.0,
     ) -> ServerProcess:
         """Start a server and return once it takes requests; its log goes to this stderr.
 
