@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
+from gristmill.incremental.execution.tiled_unit import ended, tiled
 from gristmill.incremental.execution.unit import Unit
 from gristmill.incremental.graph.node import Graph
 from gristmill.incremental.graph.operator import Batched, Shape, extent
@@ -36,6 +37,9 @@ def partition(
     values are computed sooner once more than they are written and read: the wide maps between the
     convolutions of a MobileNet.
 
+    A convolution by tiles reads a kept map and is a unit of its own, with the sum or the pooling
+    that is computed along with it.
+
     Args:
         graph: the network.
         input_shape: (channels, height, width) of the frames; that of the capture by default.
@@ -59,11 +63,16 @@ def partition(
     ]
     parents: list[int | None] = [None] * len(graph.nodes)
     shares = [1.0] * len(graph.nodes)  # of each node: computed over its share, if in a unit
+    ends = {n: ended(graph, n, shapes) for n in range(len(graph.nodes)) if regional[n]}
     for number in reversed(range(len(graph.nodes))):
         parent = _only_reader(graph, number)
         if parent is None or not (regional[number] and regional[parent]):
             continue
-        if not (joint[number] and joint[parent]) or _tiled(graph, parent):
+        if tiled(graph, number) or ends[number] is not None or ends[parent] is not None:
+            if ends[parent] == number:
+                parents[number] = parent
+            continue
+        if not (joint[number] and joint[parent]) or tiled(graph, parent):
             continue
         if _narrow(graph, shapes, number, parent):
             continue
@@ -73,12 +82,6 @@ def partition(
     return tuple(
         Unit(graph, nodes, shapes, regional=regional[nodes[-1]]) for nodes in _trees(parents)
     )
-
-
-def _tiled(graph: Graph, number: int) -> bool:
-    """Whether a node is computed by tiles, which are read from a map that is kept."""
-    operator = graph.nodes[number].operator
-    return isinstance(operator, Convolution) and operator.tiled is not None
 
 
 def _narrow(graph: Graph, shapes: list[Shape], number: int, parent: int) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from functools import partial, reduce
 from math import prod
 from typing import cast
 
@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from gristmill.incremental.execution.chained import chained
+from gristmill.incremental.execution.tiled_unit import tiled_unit
 from gristmill.incremental.graph.node import Graph
 from gristmill.incremental.graph.operator import Batched, Operator, Shape, cut, extent
 from gristmill.incremental.graph.operators.convolution import Convolution
 from gristmill.incremental.graph.operators.windowed import padded_cut
-from gristmill.incremental.kernels.tiled import Tiles
 from gristmill.incremental.regions.reach_table import ReachTable
 from gristmill.incremental.regions.rectangle import EMPTY, Rectangle
 from gristmill.incremental.regions.region_set import RegionSet
@@ -69,12 +69,8 @@ class Unit:
             for n, operator, read in self._steps
             if isinstance(operator, Batched)
         )
-        self._tiled = tuple(
-            (which, operator.tiled, read[0])
-            for which, (_, operator, read) in enumerate(self._steps)
-            if isinstance(operator, Convolution) and operator.tiled is not None
-        )
-        self._chain = chained(graph, nodes, shapes) if regional else None
+        self._tiled = tiled_unit(graph, nodes, shapes) if regional else None
+        self._chain = self._tiled or (chained(graph, nodes, shapes) if regional else None)
         self._all = shapes
         self._shapes = {n: tuple(shapes[s] for s in graph.nodes[n].inputs) for n in nodes}
         self._needed: dict[Rectangle, tuple[Rectangle, ...]] = {}
@@ -106,19 +102,12 @@ class Unit:
 
     @property
     def tiled(self) -> bool:
-        """Whether something in it is computed by tiles."""
-        return bool(self._tiled)
+        """Whether it is computed by tiles."""
+        return self._tiled is not None
 
     def tiles(self, rectangles: Sequence[Rectangle]) -> int:
-        """How many tiles rectangles of the root take, of all nodes that are computed by tiles."""
-        return sum(
-            len(
-                kernel.grid(*extent(self._all[source])).touched(
-                    self.needed(rectangle)[which] for rectangle in rectangles
-                )
-            )
-            for which, kernel, source in self._tiled
-        )
+        """How many tiles rectangles of the root take, if it is computed by tiles; else none."""
+        return 0 if self._tiled is None else self._tiled.tiles(rectangles)
 
     def flops(self, rectangle: Rectangle) -> int:
         """Floating-point operations that a rectangle of the root takes."""
@@ -157,10 +146,6 @@ class Unit:
         if self._chain is not None:
             self._chain.write(rectangles, values, kept)
             return
-        if not self._inner and self._tiled:
-            _, kernel, source = self._tiled[0]
-            kernel.write(kept, cast(Tensor, values[source]), rectangles)
-            return
         for rectangle, found in self.computed(rectangles, values):
             cut(kept, rectangle).copy_(found)
 
@@ -170,44 +155,37 @@ class Unit:
         """Compute rectangles of the root's value: yield each, and [1, channels, height, width].
 
         Inner values are patches of what a rectangle takes of them, so that they stay in the
-        processor's cache from one operator to the next. What is computed by tiles is so for all
-        rectangles at once, so that weights are read once and no tile is computed twice.
+        processor's cache from one operator to the next. Tiles are computed for all rectangles at
+        once, so that weights are read once and no tile is computed twice.
 
         Args:
             rectangles: of the root, none of them empty.
             values: kept ones.
         """
-        if self._chain is not None:
+        if self._chain is None:
             for rectangle in rectangles:
-                shape = (1, self.shape[0], rectangle.height, rectangle.width)
-                patch = torch.empty(shape, memory_format=torch.channels_last)
-                self._chain.write([rectangle], values, patch, (rectangle.top, rectangle.left))
-                yield rectangle, patch
+                yield rectangle, self._computed(rectangle, values)
             return
-        tiles: dict[int, Tiles] = {}
-        for which, kernel, source in self._tiled:
-            regions = [self.needed(rectangle)[which] for rectangle in rectangles]
-            number = self.nodes[which]
-            tiles[number] = kernel.tiles(cast(Tensor, values[source]), regions)
+        # In a map of all rectangles, of which no more memory is taken than what is written.
+        around = reduce(Rectangle.united, rectangles, EMPTY)
+        shape = (1, self.shape[0], around.height, around.width)
+        found = torch.empty(shape, memory_format=torch.channels_last)
+        self._chain.write(rectangles, values, found, (around.top, around.left))
         for rectangle in rectangles:
-            yield rectangle, self._computed(rectangle, values, tiles)
+            yield rectangle, cut(found, rectangle.shifted(-around.top, -around.left))
 
     def _computed(
         self,
         rectangle: Rectangle,
         values: Sequence[Tensor | None],
-        tiles: Mapping[int, Tiles],
     ) -> Tensor:
-        if not self._inner and not tiles:
+        if not self._inner:
             _, operator, inputs = self._steps[-1]
             return operator.run_region(rectangle, *[cast(Tensor, values[s]) for s in inputs])
         patches: dict[int, tuple[Rectangle, Tensor]] = {}
         regions = self.needed(rectangle)
         for (number, operator, inputs), region in zip(self._joint_steps, regions, strict=True):
             if region.empty:
-                continue
-            if number in tiles:
-                patches[number] = region, tiles[number].patch(region)
                 continue
             rows = self._rows(number, operator, inputs, region, patches, values)
             if rows is not None:

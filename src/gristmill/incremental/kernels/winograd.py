@@ -6,37 +6,62 @@ of 144 (Winograd 1980; Lavin and Gray 2016). How a transformation rounds depends
 which it evaluates polynomials: with 0, ±1/√2, ±√2 and infinity results are as far from the true
 ones as those of a direct convolution, about 1e-6. They are not its bits.
 
-The products are done by a packed kernel of 1x1 windows in one call, each number's channels a group.
-The transformations are sums of rows with factors, which is what embedding bags are: PyTorch makes a
-kernel for them that keeps a row's sum in registers. It adds each row up by itself, in the order
-given, so a tile's numbers do not depend on the tiles beside it.
+Windows are transformed here, once; tiles are in C (`native/winograd.c`). A tile's numbers are added
+up in one order, so they do not depend on the tiles beside it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import math
-from functools import cache, cached_property
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gristmill.incremental.kernels.combination import Combination
+from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.packed import agrees, kernel_for
-from gristmill.incremental.kernels.tile_grid import READ, SIDE, TileGrid
+from gristmill.incremental.kernels.native.convolution import bounds
+from gristmill.incremental.kernels.native.library import library
+from gristmill.incremental.kernels.native.structures import (
+    EndingStructure,
+    PixelsStructure,
+    TiledStructure,
+)
+from gristmill.incremental.kernels.tile_grid import READ, SIDE
 
-_NUMBERS = READ**2
 _POINTS = (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2.0), -math.sqrt(2.0))
+_ZERO = 1e-12
+_MULTIPLE = 16
+"""Channels are a multiple of it: a whole number of vectors on any machine."""
 _GAIN = 0.95
-_INTO, _BACK = 5200.0, 2500.0
-"""What a channel of a tile costs to gather and transform, in a direct convolution's operations."""
-_WEIGHT = 32.0
+_INTO, _BACK = 1500.0, 1000.0
+"""What a channel of a tile costs to transform, in a direct convolution's operations."""
+_WEIGHT = 20.0
 """What a weight costs to read, likewise."""
-_TILES = 128
-"""Tiles of a call: what is made of them stays in the cache, and weights are read seldom."""
-_STEPS = 8
+_BLOCK, _LARGE_BLOCK = 24, 96
+"""Tiles of a block: what is made of few stays in the cache, for many weights are read seldom."""
+_LARGE = 1 << 17
+"""Weights of a window's pixel from which on they are no longer in the cache for the next block."""
+
+
+class Ending(NamedTuple):
+    """What becomes of a convolution's results before they are written.
+
+    Args:
+        pooled: whether the largest of each 2x2 of them is written; else a map may be added.
+        activation: applied to the sum; bounds only.
+    """
+
+    pooled: bool = False
+    activation: Activation | None = None
+
+
+PLAIN = Ending()
 
 
 class WinogradKernel:
@@ -44,17 +69,25 @@ class WinogradKernel:
 
     Args:
         layer: its numbers.
+
+    Attributes:
+        outputs: channels of the results.
     """
 
     def __init__(self, layer: Layer) -> None:
-        back, into, window = _transformations()
-        weight = np.einsum("ij,ocjk,lk->iloc", window, layer.weight.double().numpy(), window)
-        products = torch.from_numpy(weight).float().reshape(-1, layer.weight.shape[1], 1, 1)
-        self._products = Layer(products, groups=_NUMBERS)
-        self._multiply = kernel_for(self._products)
-        self._into, self._back = Combination(np.kron(into, into)), Combination(np.kron(back, back))
-        self._bias, self._activation = layer.bias, layer.activation
-        self.most = max(_TILES, layer.weight.shape[0] // 2)
+        native = library()
+        assert native is not None  # noqa: S101 - `fits` has said so
+        self._run = native.winograd
+        self.outputs, self._inputs = layer.weight.shape[:2]
+        self._block = _LARGE_BLOCK if self.outputs * self._inputs >= _LARGE else _BLOCK
+        # Of a tile: a block of them takes as many times as much.
+        self._room: int = native.winograd_scratch(ctypes.c_long(1), ctypes.c_long(self._inputs))
+        self._weights = _packed(_transformed(layer.weight), native.winograd_panel)
+        self._bias = layer.weight.new_zeros(self.outputs) if layer.bias is None else layer.bias
+        low, high = bounds(layer.activation)
+        self._numbers = TiledStructure(
+            self._weights.data_ptr(), self._bias.data_ptr(), low=low, high=high
+        )
 
     def __call__(self, tiles: Tensor) -> Tensor:
         """Convolve tiles.
@@ -65,51 +98,65 @@ class WinogradKernel:
         Returns:
             [tiles, outputs, SIDE, SIDE] in channels-last memory.
         """
-        count, channels = tiles.shape[:2]
-        given = self._into(tiles.permute(0, 2, 3, 1).reshape(-1, channels))
-        return self._finished(given, count).view(count, SIDE, SIDE, -1).permute(0, 3, 1, 2)
+        count = len(tiles)
+        found = tiles.new_empty((count, SIDE, SIDE, self.outputs))
+        places = np.zeros((count, 4), np.int32)
+        places[:, 0], places[:, 2] = np.arange(count) * READ, np.arange(count) * SIDE
+        read = tiles.permute(0, 2, 3, 1).reshape(count * READ, READ, -1)
+        self.write(read, found.view(count * SIDE, SIDE, -1), places)
+        return found.permute(0, 3, 1, 2)
 
-    def rows(self, pixels: Tensor, grid: TileGrid, tiles: Tensor) -> Tensor:
+    def write(
+        self,
+        read: Tensor,
+        found: Tensor,
+        places: NDArray[np.int32],
+        origin: tuple[int, int] = (0, 0),
+        ending: Ending = PLAIN,
+        added: Tensor | None = None,
+    ) -> None:
         """Convolve tiles of a map.
 
         Args:
-            pixels: [pixels, inputs] of the map.
-            grid: its tiles.
-            tiles: int64 [tiles], numbers of those that are wanted; `most` at most.
-
-        Returns:
-            [tiles * SIDE * SIDE, outputs], one tile after the other.
+            read: [height, width, inputs], the map; 0 beyond its edges.
+            found: [height, width, outputs], contiguous: a map, or a rectangle of it; written where
+                tiles lie in it.
+            places: [tiles, 4], of each the row and the column where it begins to read, and where
+                its results begin.
+            origin: row and column of the map where `found` begins.
+            ending: what becomes of the results.
+            added: [height, width, outputs], the map that is added to them, if the ending says so.
         """
-        count = len(tiles)
-        # oneDNN prepares a kernel for every number of tiles: few of them only.
-        step = max(1, (1 << count.bit_length()) // (2 * _STEPS))
-        spare = -count % step
-        if spare:
-            tiles = torch.cat([tiles, tiles[:1].expand(spare)])
-        indices, factors = grid.reads(tiles, self._into)
-        given = self._into.of(pixels, indices, factors)
-        return self._finished(given, count + spare)[: count * SIDE * SIDE]
-
-    @cached_property
-    def exact(self) -> bool:
-        """Whether a tile's values do not depend on how many are computed with it."""
-        return _combinations_agree() and agrees(
-            self._multiply, self._products, (1, self.most), (0, 0)
+        read, places = read.contiguous(), np.ascontiguousarray(places)
+        added = None if added is None else added.contiguous()
+        scratch = torch.empty(self._room * min(len(places), self._block))
+        addend = None if added is None else _pixels(added, self.outputs)
+        low, high = bounds(ending.activation)
+        self._run(
+            ctypes.byref(self._numbers),
+            ctypes.byref(
+                EndingStructure(
+                    None if addend is None else ctypes.addressof(addend), low, high, ending.pooled
+                )
+            ),
+            ctypes.byref(_pixels(read, self._inputs)),
+            ctypes.byref(_pixels(found, self.outputs, origin)),
+            ctypes.c_void_p(places.ctypes.data),
+            ctypes.c_long(len(places)),
+            ctypes.c_long(self._block),
+            ctypes.c_void_p(scratch.data_ptr()),
         )
-
-    def _finished(self, given: Tensor, count: int) -> Tensor:
-        # All numbers of a tile as the channels of one pixel.
-        sums = self._multiply(given.view(1, 1, count, -1).permute(0, 3, 1, 2))
-        found = self._back(sums.permute(0, 2, 3, 1).reshape(count * _NUMBERS, -1))
-        if self._bias is not None:
-            found.add_(self._bias)
-        return found if self._activation is None else self._activation.apply_(found)
 
 
 def fits(layer: Layer) -> bool:
     """Whether a layer can be computed by tiles: 3x3, one pixel after another, all channels."""
+    weight, activation = layer.weight, layer.activation
     whole = layer.stride == (1, 1) and layer.dilation == (1, 1) and layer.groups == 1
-    return whole and tuple(layer.weight.shape[2:]) == (3, 3) and layer.weight.device.type == "cpu"
+    channels = weight.shape[0] % _MULTIPLE == 0 == weight.shape[1] % _MULTIPLE
+    bounded = activation is None or bounds(activation) != bounds(None)
+    plain = weight.device.type == "cpu" and weight.dtype == torch.float32
+    window = tuple(weight.shape[2:]) == (3, 3)
+    return whole and window and channels and bounded and plain and available()
 
 
 def pays(layer: Layer, tiles: int, pixels: int) -> bool:
@@ -122,35 +169,72 @@ def pays(layer: Layer, tiles: int, pixels: int) -> bool:
     """
     outputs, inputs = layer.weight.shape[:2]
     transforms = (_INTO * inputs + _BACK * outputs) * tiles
-    products = _NUMBERS * inputs * outputs * (2.0 * tiles + _WEIGHT)
-    return transforms + products < _GAIN * 18.0 * pixels * inputs * outputs
+    products = READ**2 * inputs * outputs * (2.0 * tiles + _WEIGHT)
+    direct = 9 * inputs * outputs * (2.0 * pixels + _WEIGHT)
+    return transforms + products < _GAIN * direct
 
 
 @cache
-def _combinations_agree() -> bool:
-    """Whether a row of a combination has the same bits alone and among others."""
-    _, into, _ = _transformations()
-    combination = Combination(np.kron(into, into))
-    drawn = torch.randn((5 * _NUMBERS, 40), generator=torch.Generator().manual_seed(0))
-    together = combination(drawn)
+def available() -> bool:
+    """Whether tiles can be computed here, and have the same bits alone and among others."""
+    if library() is None:
+        return False
+    generator = torch.Generator().manual_seed(0)
+    outputs = 7 * _MULTIPLE  # a panel and some vectors
+    kernel = WinogradKernel(Layer(torch.randn((outputs, _MULTIPLE, 3, 3), generator=generator)))
+    tiles = torch.randn((2 * _BLOCK - 1, READ, READ, _MULTIPLE), generator=generator)
+    tiles = tiles.permute(0, 3, 1, 2)
+    together = kernel(tiles)
     return all(
-        torch.equal(combination(part), whole)
-        for part, whole in zip(drawn.split(_NUMBERS), together.split(_NUMBERS), strict=True)
+        torch.equal(kernel(part), whole)
+        for count in (1, 2, 3, 4, 5)
+        for part, whole in zip(tiles.split(count), together.split(count), strict=True)
     )
 
 
-def _transformations() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Of sums to outputs [4, 6], of a tile to numbers [6, 6], and of a window to numbers [6, 3].
+def _pixels(values: Tensor, channels: int, origin: tuple[int, int] = (0, 0)) -> PixelsStructure:
+    height, width, found = values.shape
+    if found != channels or not values.is_contiguous() or values.dtype != torch.float32:
+        raise ValueError(f"expected a contiguous map of {channels} channels of float32")
+    return PixelsStructure(values.data_ptr(), *origin, height, width, channels)
+
+
+def _packed(numbers: NDArray[np.float64], panel: Callable[[ctypes.c_long], int]) -> Tensor:
+    """Weights in the order in which they are read.
+
+    Args:
+        numbers: [numbers, inputs, outputs].
+        panel: of the outputs that are left, how many come next.
+    """
+    parts, begin, outputs = list[NDArray[np.float32]](), 0, numbers.shape[2]
+    while begin < outputs:
+        end = begin + panel(ctypes.c_long(outputs - begin))
+        parts.append(numbers[:, :, begin:end].astype(np.float32).ravel())
+        begin = end
+    return torch.from_numpy(np.concatenate(parts))
+
+
+def _transformed(weight: Tensor) -> NDArray[np.float64]:
+    """Windows [outputs, inputs, 3, 3] as numbers [numbers, inputs, outputs]."""
+    window = _transformation()
+    found = np.einsum("ij,ocjk,lk->ilco", window, weight.double().numpy(), window, optimize=True)
+    numbers: NDArray[np.float64] = found.reshape(READ**2, *found.shape[2:])
+    return numbers
+
+
+def _transformation() -> NDArray[np.float64]:
+    """Of a window's row to numbers, [6, 3].
 
     By Toom and Cook: outputs and windows are polynomials, evaluated at the points; the last one is
-    infinity, where the highest power alone counts.
+    infinity, where the highest power alone counts. The rows that C evaluates tiles by have a 1 at
+    their end; what they lack to it is made up for here.
     """
 
     def evaluated(powers: int) -> NDArray[np.float64]:
         highest = np.eye(powers)[-1:]
         return np.vstack([np.vander(_POINTS, powers, increasing=True), highest])
 
-    into = np.linalg.inv(evaluated(READ)).T
-    # Rows of about one size; powers of two cost no bits.
-    scale = 2.0 ** np.round(np.log2(np.linalg.norm(into, axis=1, keepdims=True)))
-    return evaluated(SIDE).T, into / scale, evaluated(3) * scale
+    tile = np.linalg.inv(evaluated(READ)).T
+    last = np.array([row[np.flatnonzero(np.abs(row) > _ZERO)[-1]] for row in tile])
+    found: NDArray[np.float64] = evaluated(3) * last[:, None]
+    return found

@@ -13,7 +13,7 @@ from gristmill.incremental.graph.operators.convolution import Convolution
 from gristmill.incremental.graph.operators.linear import Linear
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.packed import kernel_for
-from gristmill.incremental.kernels.winograd import WinogradKernel, fits, pays
+from gristmill.incremental.kernels.winograd import fits, pays
 from gristmill.incremental.occlusion.layout import Places, tiles
 
 Compute: TypeAlias = Callable[..., Tensor]
@@ -43,7 +43,7 @@ class Kernels:
         count = int(tiles(places).sum())
         if not pays(operator.layer, count, int(places.areas.sum())):
             return None
-        return self._kernel(number, partial(WinogradKernel, operator.layer))
+        return operator.tiles
 
     def vectors(self, number: int) -> Compute:
         """Return what computes a node from vectors of many positions, [positions, features]."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
@@ -85,6 +86,11 @@ class Convolution(Windowed):
             self._kernel = kernel_for(self.layer)
         return self._kernel
 
+    @cached_property
+    def tiles(self) -> WinogradKernel:
+        """What computes tiles of a layer that `fits` them; made when first asked for."""
+        return WinogradKernel(self.layer)
+
     def channels(self, channels: int) -> int:
         """Channels of the output.
 
@@ -117,7 +123,8 @@ class Convolution(Windowed):
     def run(self, *inputs: Tensor) -> Tensor:
         """Convolve the whole map; maps of several frames go window by window, all in one call."""
         if self.tiled is not None and len(inputs[0]) == 1:
-            return self.tiled.whole(inputs[0])
+            _, height, width = self.shape(tuple(inputs[0].shape[1:]))
+            return self.tiled.region((0, 0, height, width), inputs[0])
         if self._own_padding is not None:
             return self.kernel(inputs[0], self._own_padding)
         height, width = inputs[0].shape[2:]
@@ -128,7 +135,7 @@ class Convolution(Windowed):
     def run_region(self, region: Rectangle, *inputs: Tensor) -> Tensor:
         """Convolve what the region's windows read."""
         if self.tiled is not None:
-            return self.tiled.tiles(inputs[0], [region]).patch(region)
+            return self.tiled.region(region, inputs[0])
         return self.kernel(self.read_values(region, inputs[0], 0.0))
 
     def run_windows(self, *windows: Tensor) -> Tensor:
@@ -176,19 +183,18 @@ class Convolution(Windowed):
         Args:
             size: height and width of the input.
         """
-        self._check_kernel(size)
         self.tiled = None
         if self._suits_tiles(size):
-            kernel = WinogradKernel(self.layer)
-            if kernel.exact:
-                padding = self.padding
-                before, after = (padding.top, padding.left), (padding.bottom, padding.right)
-                self.tiled = TiledKernel(kernel, self.layer.weight.shape[0], before, after)
+            padding = self.padding
+            before, after = (padding.top, padding.left), (padding.bottom, padding.right)
+            self.tiled = TiledKernel(self.tiles, before, after)
+        else:
+            self._check_kernel(size)
 
     def _suits_tiles(self, size: tuple[int, int]) -> bool:
         padding = self.padding
         sides = padding.top, padding.left, padding.bottom, padding.right
-        if not (fits(self.layer) and self.exact and max(sides) <= _MOST_PADDING):
+        if not (fits(self.layer) and max(sides) <= _MOST_PADDING):
             return False
         if min(self.layer.weight.shape[:2]) < TILED_CHANNELS:
             return False
@@ -216,7 +222,7 @@ class Convolution(Windowed):
     @property
     def exact(self) -> bool:  # type: ignore[override]
         """What the kernel says; tiles are."""
-        return self.kernel.exact
+        return self.tiled is not None or self.kernel.exact
 
     def with_activation(self, activation: Activation) -> Convolution:
         """The same with a function applied to the result."""

@@ -27,6 +27,11 @@ class MaxPooling(Windowed):
     def __init__(self, rows: Window, columns: Window, ceil: bool = False) -> None:
         super().__init__(rows, columns, (rows.padding, columns.padding), ceil)
 
+    @property
+    def halves(self) -> bool:
+        """Whether it makes a pixel of every 2x2, and leaves out an odd row or column."""
+        return self.rows == self.columns == Window(2, 2) and not self.ceil
+
     def run(self, *inputs: Tensor) -> Tensor:
         """Pool the whole map."""
         padding = (self.rows.padding, self.columns.padding)

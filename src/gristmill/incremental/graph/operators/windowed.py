@@ -94,7 +94,7 @@ class Windowed(Batched):
 
 
 def padded_cut(values: Tensor, read: Rectangle, fill: float) -> Tensor:
-    """Values of a rectangle that may stretch beyond the map; `fill` there.
+    """Values of a rectangle that may stretch beyond the map, of each frame; `fill` there.
 
     A view if it doesn't, a tensor in channels-last memory if it does.
     """
@@ -103,8 +103,8 @@ def padded_cut(values: Tensor, read: Rectangle, fill: float) -> Tensor:
     part = cut(values, inside)
     if inside == read:
         return part
-    # Memory of [1, height, width, channels], seen as [1, channels, height, width].
-    pixels = values.new_full((1, read.height, read.width, values.shape[1]), fill)
+    # Memory of [frames, height, width, channels], seen as [frames, channels, height, width].
+    pixels = values.new_full((len(values), read.height, read.width, values.shape[1]), fill)
     found = pixels.permute(0, 3, 1, 2)
     cut(found, inside.shifted(-read.top, -read.left)).copy_(part)
     return found

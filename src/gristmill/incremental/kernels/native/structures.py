@@ -64,6 +64,8 @@ class PixelsStructure(Structure):
 
     _fields_ = [
         ("values", c_void_p),
+        ("top", c_long),
+        ("left", c_long),
         ("height", c_long),
         ("width", c_long),
         ("channels", c_long),
@@ -84,7 +86,7 @@ class TiledStructure(Structure):
 class EndingStructure(Structure):
     """`struct ending`."""
 
-    _fields_ = [  # noqa: RUF012 - the way of ctypes
+    _fields_ = [
         ("added", c_void_p),
         ("low", c_float),
         ("high", c_float),
