@@ -13,7 +13,7 @@ from gristmill.incremental.execution.stream_state import StreamState
 from gristmill.incremental.execution.unit import Unit
 from gristmill.incremental.planning.cost_grid import CostGrid
 from gristmill.incremental.planning.cost_table import CostTable
-from gristmill.incremental.planning.size_classes import COARSE, FINE, RectangleClasses
+from gristmill.incremental.planning.size_classes import CLOSE, COARSE, FINE, RectangleClasses
 from gristmill.incremental.planning.stopwatch import Stopwatch
 from gristmill.incremental.planning.tile_costs import TileCosts
 from gristmill.incremental.planning.tiling import tiled
@@ -96,10 +96,11 @@ def _warm(
     watch: Stopwatch,
 ) -> None:
     """Have the kernels of all sizes prepared that rectangles may get, small ones first."""
+    units = step.units
     order = sorted(
         (tall * wide, number, tall, wide)
         for number, grid in enumerate(rectangles)
-        if isinstance(grid, CostGrid)
+        if isinstance(grid, CostGrid) and not units[number].chained
         for tall in grid.classes.rows.sizes
         for wide in grid.classes.columns.sizes
         if grid(tall, wide) < dense[number]
@@ -107,7 +108,7 @@ def _warm(
     for _, number, tall, wide in order:
         if watch.over:
             break
-        unit = step.units[number]
+        unit = units[number]
         unit.recompute((_centred(unit, tall, wide),), state.values)
 
 
@@ -153,10 +154,10 @@ def _grid(unit: Unit, sizes: Sizes, dense: float, known: dict[tuple[int, int], f
         share = unit.flops(_centred(unit, tall, wide)) / flops if flops else 1.0
         return fixed + share * dense
 
+    dear = dense >= _DEAR * len(unit.nodes)
+    steps = CLOSE if unit.chained else FINE if dear else COARSE
     return CostGrid(
-        RectangleClasses(
-            unit.height, unit.width, FINE if dense >= _DEAR * len(unit.nodes) else COARSE
-        ),
+        RectangleClasses(unit.height, unit.width, steps),
         heights,
         widths,
         tuple(tuple(seconds(tall, wide) for wide in widths) for tall in heights),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from gristmill.incremental.regions.rectangle import Rectangle
 
-COARSE, FINE = 2, 4
-"""Steps in a doubling: where preparing kernels costs more than what they save, and where less."""
+COARSE, FINE, CLOSE = 2, 4, 16
+"""Steps in a doubling: where preparing kernels costs more than what they save, where less, and
+where there is nothing to prepare.
+"""
 
 
 class SizeClasses:
