@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.incremental.drawing import drawn_change
 
 from gristmill.incremental.bounded.comparing_cost import ComparingCost
 from gristmill.incremental.execution.step import DENSE
@@ -15,14 +16,6 @@ from gristmill.incremental.planning.explanation import explained
 from gristmill.incremental.regions.interval import Window
 from gristmill.incremental.regions.rectangle import Rectangle
 from gristmill.incremental.regions.region_set import RegionSet
-
-
-def drawn_change(random, height, width):
-    rectangles = []
-    for _ in range(random.randint(1, 3)):
-        top, left = random.randrange(height), random.randrange(width)
-        rectangles.append(Rectangle(top, left, min(top + 6, height), min(left + 6, width)))
-    return RegionSet.covering(rectangles)
 
 
 def little_different(random, frame):
@@ -61,7 +54,7 @@ def test_the_invariant(graph_of, frame_of, bounded_of, seed, scale, fixed, dear)
     for number in range(8):
         before = state.reference.clone()
         frame = little_different(random, before)
-        changed = drawn_change(random, *graph.input_shape[1:])
+        changed = drawn_change(random, *graph.input_shape[1:], least=1, longest=6)
         plan = bounded.advance(state, frame, changed)
         assert not (plan.whole and dear)
         if not plan.whole:

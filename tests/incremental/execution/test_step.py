@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.incremental.drawing import drawn_change, drawn_rectangle
 
 from gristmill.core.errors import UsageError
 from gristmill.incremental.execution.partition import partition
@@ -15,17 +16,6 @@ from gristmill.incremental.graph.operator import cut
 from gristmill.incremental.regions.interval import Window
 from gristmill.incremental.regions.rectangle import Rectangle
 from gristmill.incremental.regions.region_set import NOWHERE, RegionSet
-
-
-def drawn_rectangle(random, height, width):
-    top, left = random.randrange(height), random.randrange(width)
-    return Rectangle(top, left, random.randint(top + 1, height), random.randint(left + 1, width))
-
-
-def drawn_change(random, height, width):
-    return RegionSet.covering(
-        drawn_rectangle(random, height, width) for _ in range(random.randint(0, 4))
-    )
 
 
 def reached(units, changed):

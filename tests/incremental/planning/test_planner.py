@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.incremental.drawing import drawn_change
 
 from gristmill.incremental.execution.partition import partition
 from gristmill.incremental.execution.step import DENSE, SKIP, Step
@@ -33,15 +34,6 @@ def _grid(unit, fixed):
     return CostGrid(RectangleClasses(unit.height, unit.width), heights, widths, seconds)
 
 
-def drawn_change(random, height, width):
-    rectangles = []
-    for _ in range(random.randint(0, 4)):
-        top, left = random.randrange(height), random.randrange(width)
-        bottom, right = random.randint(top + 1, height), random.randint(left + 1, width)
-        rectangles.append(Rectangle(top, left, min(bottom, top + 6), min(right, left + 6)))
-    return RegionSet.covering(rectangles)
-
-
 @given(seed=st.integers(0, 2**32), fixed=st.sampled_from([0.0, 3.0, 50.0]), dear=st.booleans())
 @settings(max_examples=40, deadline=None)
 def test_planned_frames_equal_whole_ones(graph_of, frame_of, seed, fixed, dear):
@@ -52,7 +44,7 @@ def test_planned_frames_equal_whole_ones(graph_of, frame_of, seed, fixed, dear):
     state = step.state()
     step.whole(state, frame_of(random, graph.input_shape))
     for _ in range(5):
-        changed = drawn_change(random, *graph.input_shape[1:])
+        changed = drawn_change(random, *graph.input_shape[1:], longest=6)
         frame = frame_of(random, graph.input_shape)
         plan = planner.plan(changed)
         if plan.whole:

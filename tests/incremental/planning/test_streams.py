@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 import torch
+from tests.incremental.drawing import drawn_change
 
 from gristmill.incremental.execution.partition import partition
 from gristmill.incremental.execution.step import Step
@@ -20,8 +21,6 @@ from gristmill.incremental.planning.calibration import calibrate
 from gristmill.incremental.planning.planner import Planner
 from gristmill.incremental.planning.stopwatch import Stopwatch
 from gristmill.incremental.regions.interval import Window
-from gristmill.incremental.regions.rectangle import Rectangle
-from gristmill.incremental.regions.region_set import RegionSet
 
 SHAPE = (3, 64, 96)
 
@@ -62,13 +61,6 @@ def graph():
     return graph
 
 
-def drawn_change(random):
-    corners = [(random.randrange(64), random.randrange(96)) for _ in range(random.randint(0, 3))]
-    return RegionSet.covering(
-        Rectangle(top, left, min(64, top + 9), min(96, left + 7)) for top, left in corners
-    )
-
-
 @pytest.mark.parametrize("seconds", [0.0, 0.2])
 def test_a_stream_keeps_every_value_of_the_whole_run(graph, seconds):
     generator = torch.Generator().manual_seed(1)
@@ -80,7 +72,7 @@ def test_a_stream_keeps_every_value_of_the_whole_run(graph, seconds):
     state = step.state()
     step.whole(state, frames[0])
     for frame in frames[1:]:
-        changed = drawn_change(random)
+        changed = drawn_change(random, *SHAPE[1:], longest=9)
         plan = planner.plan(changed)
         assert not plan.whole
         step.update(state, frame, changed, plan.orders)

@@ -1,0 +1,27 @@
+"""Changes of a frame, drawn at random."""
+
+from __future__ import annotations
+
+from random import Random
+
+from gristmill.incremental.regions.rectangle import Rectangle
+from gristmill.incremental.regions.region_set import RegionSet
+
+
+def drawn_rectangle(
+    random: Random, height: int, width: int, longest: int | None = None
+) -> Rectangle:
+    """Return a rectangle in a frame, that is not empty; no side is longer than `longest`."""
+    top, left = random.randrange(height), random.randrange(width)
+    bottom, right = random.randint(top + 1, height), random.randint(left + 1, width)
+    if longest is not None:
+        bottom, right = min(bottom, top + longest), min(right, left + longest)
+    return Rectangle(top, left, bottom, right)
+
+
+def drawn_change(
+    random: Random, height: int, width: int, *, least: int = 0, longest: int | None = None
+) -> RegionSet:
+    """Return what `least` to four drawn rectangles cover."""
+    count = random.randint(least, 4)
+    return RegionSet.covering(drawn_rectangle(random, height, width, longest) for _ in range(count))
