@@ -136,13 +136,13 @@ def _size(text: str) -> tuple[int, int] | Literal["bundle", "video"]:
 
 
 def _noise(text: str) -> Noise:
-    from gristmill.incremental.changes.noise import DECODED, NONE, Noise
+    from gristmill.pipeline.served_streams import noise_of
+    from gristmill.serve.streams.tolerance import levels_of
 
-    if text in ("decoded", "none"):
-        return DECODED if text == "decoded" else NONE
-    if not text.isdecimal():
-        raise click.UsageError(f"--noise is decoded, none or a number of levels, not {text!r}.")
-    return Noise(threshold=int(text))
+    try:
+        return noise_of(levels_of(text))
+    except ValueError as error:
+        raise click.UsageError(f"--noise: {error}.") from None
 
 
 def _show(watched: Watched, explain: bool) -> None:

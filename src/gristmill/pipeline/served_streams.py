@@ -94,11 +94,12 @@ class _Beginning:
     def __call__(self) -> Stream:
         error, noise = self.tolerance
         return self.bundled.model.stream(
-            pixels=self.bundled.pixels, error=error, noise=_noise(noise)
+            pixels=self.bundled.pixels, error=error, noise=noise_of(noise)
         )
 
 
-def _noise(levels: Levels) -> Noise:
+def noise_of(levels: Levels) -> Noise:
+    """Return the rule for so many grey levels."""
     if isinstance(levels, int):
         return Noise(threshold=levels)
     return DECODED if levels == "decoded" else NONE

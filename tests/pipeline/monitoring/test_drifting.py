@@ -144,6 +144,12 @@ def test_a_version_that_just_began_to_answer_need_not_have_been_asked(shop) -> N
     assert found_in(shop) == {("few_served", None)}
 
 
+def test_in_its_first_minute_a_version_cannot_have_been_asked(shop) -> None:
+    shop.release(shop.bundle("one"), NOW - 59)
+    shop.served.mkdir(parents=True)
+    assert found_in(shop) == set()
+
+
 def test_a_bundle_that_does_not_say_what_it_learned_from_is_called_so(shop) -> None:
     shop.release(shop.template)
     shop.served.mkdir(parents=True)
@@ -188,7 +194,14 @@ def test_truth_that_is_late(shop) -> None:
 
     assert late(Kept(NOW - DAY)) == []
     assert late(Kept(NOW - 3 * DAY), Kept(NOW - 3 * DAY, truth="ham")) == []
-    assert late(Kept(NOW - 5 * DAY, truth="ham"), Kept(NOW - 3 * DAY)) == ["late_truth"]
+    assert late(Kept(NOW - 3 * DAY)) == ["late_truth"]
+    untold = [Kept(NOW - 3 * DAY)] * 10
+    older = [Kept(NOW - 5 * DAY, truth="ham")] * 20
+    assert late(*older, *untold) == ["late_truth"]
+    # Where it is told of some alone, there may be none among few.
+    assert late(*older, *untold[:1]) == []
+    assert late(*older[:1], *[Kept(NOW - 5 * DAY)] * 50, *untold) == []
+    assert late(*older[:10], *[Kept(NOW - 5 * DAY)] * 10, *untold * 3) == ["late_truth"]
 
 
 def test_truth_from_the_log_that_the_server_writes(served_shop) -> None:

@@ -98,6 +98,13 @@ def test_another_form_is_refused(body):
     assert refused(body)[:2] == (422, "invalid_feedback")
 
 
+def test_a_label_that_is_null_is_refused_in_words():
+    pieces = [{"prediction_id": "a", "label": "x"}, {"prediction_id": "b", "label": None}]
+    for body in (pieces[1], {"feedback": pieces}):
+        message = "expected the true label of prediction 'b', found null"
+        assert refused(body) == (422, "invalid_feedback", message)
+
+
 def test_what_is_no_json_or_too_much_is_refused():
     with pytest.raises(Refusal, match="the body is not JSON"):
         read_tellings(b"{")

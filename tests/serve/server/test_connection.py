@@ -92,6 +92,27 @@ def test_what_is_no_http_is_refused_behind_the_answers_before_it(
     assert b"malformed_http" in answer
 
 
+HEADS = {
+    "many bytes": b"GET / HTTP/1.1\r\nA: " + b"a" * 3000 + b"\r\n\r\n",
+    "many headers": b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 30 + b"\r\n",
+    "no end": b"GET / HTTP/1.1\r\nA: " + b"a" * 500_000,
+    "a body": post(b"{}", b"/v1/predict", b"A: " + b"a" * 3000),
+}
+
+
+@pytest.mark.parametrize("path", [b"/v1/predict", b"/v1/predict?long=way"])
+@pytest.mark.parametrize("wrong", HEADS.values(), ids=HEADS)
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_head_too_large_is_refused_behind_the_answers_before_it(
+    small, running, exchange, path, wrong, count
+):
+    with running(small()) as address:
+        answer = exchange(address, post(ONE, path, close=False) * count + wrong, post())
+    assert statuses(answer) == [200] * count + [431]
+    assert answer.count(b'"label":"odd"') == count
+    assert b"head_too_large" in answer
+
+
 def test_a_body_that_is_no_http_is_refused_at_once(make_app, running, exchange):
     with running(make_app()) as address:
         assert statuses(exchange(address, CHUNKED + b"zz\r\n")) == [400]

@@ -5,7 +5,7 @@ import pytest
 
 from gristmill.serve.server.logs import set_up_logs
 
-NAMES = ("gristmill.serve", "uvicorn.error")
+NAMES = ("gristmill.serve", "uvicorn.error", "gristmill.serve.events")
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +34,15 @@ def test_json_for_machines(capsys):
     log.warning("hello", extra={"fields": {"request": "r1"}})
     found = json.loads(capsys.readouterr().err)
     assert (found["level"], found["message"], found["request"]) == ("warning", "hello", "r1")
+
+
+def test_events_are_told_where_requests_are_not(capsys):
+    event = logging.getLogger("gristmill.serve.events")
+    for level, told in (("warning", 1), ("info", 1), ("error", 0)):
+        set_up_logs(level, "json")
+        event.info("v2 answers now", extra={"fields": {"version": "v2"}})
+        lines = capsys.readouterr().err.splitlines()
+        assert [json.loads(line)["version"] for line in lines] == ["v2"] * told
 
 
 def test_uvicorns_warnings_of_malformed_requests_are_left_out(capsys):

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from gristmill.validate.checks.findings import Finding
 
 _SINGLE = (str, bool, int, float)
+_FIRST_SECONDS = 60.0
+"""A server writes down what it was asked once a minute (`serve.watch.drift`)."""
 
 
 def drift_report(seen: Seen, plan: MonitorPlan, name: str) -> Report:
@@ -68,12 +70,17 @@ def _untold(seen: Seen, hours: int) -> Iterator[Finding]:
             "the bundle does not say what its training data look like",
             fix="give it the files of gristmill.pipeline.training_profile",
         )
-    elif seen.rows < LEAST_ROWS:
+    elif seen.rows < LEAST_ROWS and not _just_begun(seen):
         yield finding(
             "few_served",
             f"{seen.rows:,} rows of the last {hours} hours are known, {LEAST_ROWS} are asked for: "
             "nothing is said of drift",
         )
+
+
+def _just_begun(seen: Seen) -> bool:
+    """Say whether the version was promoted so lately that no server can have written anything."""
+    return seen.newest is None and seen.now - seen.promoted.at < _FIRST_SECONDS
 
 
 def _told(each: Finding) -> Finding:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gristmill.serve.routing.swappable import Swappable
 
 log = logging.getLogger("gristmill.serve")
+events = logging.getLogger("gristmill.serve.events")
 
 OpenEndpoint = Callable[[Bundle], Awaitable["Endpoint"]]
 """Makes a checked bundle an endpoint that can answer."""
@@ -113,12 +114,13 @@ class RegistryWatcher:
         if champion is None or name == self.route.version:
             self._refused = None
             return False
+        before = self.route.version
         if name == self.route.previous:
             await self.route.roll_back()
         else:
             await self._swap(champion, name)
         self._refused = None
-        log.info("route %s: %s of %s answers now", self.route.name, name, self.model)
+        self._tell_swap(before, name)
         return True
 
     def samples(self) -> Iterator[Sample]:
@@ -158,6 +160,12 @@ class RegistryWatcher:
                 self.failures += 1
                 self._tell(error)
             await asyncio.sleep(self.every)
+
+    def _tell_swap(self, before: str, after: str) -> None:
+        route, model = self.route.name, self.model
+        fields = {"route": route, "model": model, "version": after, "before": before}
+        text = "route %s: %s of %s answers now, before it %s"
+        events.info(text, route, after, model, before, extra={"fields": fields})
 
     def _tell(self, error: Exception) -> None:
         if str(error) == self._told:

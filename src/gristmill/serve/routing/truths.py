@@ -38,13 +38,13 @@ class TruthPiece(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         prediction_id: as the answer named it, or the user's own id.
-        label: what it should have been: a class name, or a value.
+        label: what it should have been: a class name, or a value; None is refused.
         who: tells it.
         correction: whether a person looked at the prediction to say so.
     """
 
     prediction_id: str
-    label: Truth
+    label: Truth | None
     who: str | None = None
     correction: bool | None = None
 
@@ -98,16 +98,7 @@ def read_tellings(body: bytes) -> tuple[list[Telling], bool]:
             f"expected at most {MOST_PIECES} pieces of feedback, found {len(request.feedback)}",
             fix="send them in several requests, or use `gristmill feedback` on a file",
         )
-    tellings = [
-        Telling(
-            piece.prediction_id,
-            piece.label,
-            request.who if piece.who is None else piece.who,
-            request.correction if piece.correction is None else piece.correction,
-        )
-        for piece in request.feedback
-    ]
-    return tellings, many
+    return [_telling(request, piece) for piece in request.feedback], many
 
 
 async def told_truths(kept: Kept, logs: Sequence[FeedbackLog], body: bytes) -> bytes:
@@ -142,6 +133,24 @@ async def told_truths(kept: Kept, logs: Sequence[FeedbackLog], body: bytes) -> b
         code = f"{result.status}_feedback"
         raise Refusal(_REFUSED[result.status], code, f"{result.prediction_id}: {result.message}")
     return msgspec.json.encode(result)
+
+
+def _telling(request: TruthRequest, piece: TruthPiece) -> Telling:
+    """Return what a piece tells.
+
+    Raises:
+        Refusal: 422, it tells nothing.
+    """
+    if piece.label is None:
+        raise Refusal(
+            422,
+            "invalid_feedback",
+            f"expected the true label of prediction {piece.prediction_id[:_SHOWN]!r}, found null",
+            fix="leave out predictions whose truth is not known",
+        )
+    who = request.who if piece.who is None else piece.who
+    correction = request.correction if piece.correction is None else piece.correction
+    return Telling(piece.prediction_id, piece.label, who, correction)
 
 
 def _learn(logs: Sequence[FeedbackLog], telling: Telling) -> None:

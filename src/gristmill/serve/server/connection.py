@@ -43,6 +43,10 @@ _STREAMS = b"/v1/streams/"
 _Mark: TypeAlias = "tuple[str, object]"
 
 
+class _HeadTooLarge(Exception):  # noqa: N818 - ends the parser's work, and goes no further
+    """The request is refused once those before it are answered."""
+
+
 class Connection(HttpToolsProtocol):
     """One connection; uvicorn makes it."""
 
@@ -56,7 +60,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = self._chunk = self._begun = 0
         self._last: RepeatedHead | None = None
-        self._malformed: Refusal | None = None
+        self._last_words: Refusal | None = None
         self._mark: _Mark = ("head", None)
         self._marked = self.loop.time()
 
@@ -77,7 +81,7 @@ class Connection(HttpToolsProtocol):
         """Take in bytes; what has come of a head that is not complete yet is counted."""
         if self._last is not None and self._repeats(self._last, data):
             return
-        if self._malformed is not None:
+        if self._last_words is not None:
             return
         cycle = self.cycle
         between = cycle is None or (type(cycle) is Exchange and cycle.started)
@@ -110,6 +114,8 @@ class Connection(HttpToolsProtocol):
         long = self._head_bytes or self._chunk > limits.max_header_bytes
         if long or len(self.headers) > limits.max_headers:
             self._check_head()
+            if self._last_words is not None:
+                raise _HeadTooLarge
         if self.transport.is_closing():
             self.cycle = Exchange(self, "", {}, keep_alive=False)
             self.cycle.response_complete = True
@@ -167,16 +173,12 @@ class Connection(HttpToolsProtocol):
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
-        elif self._malformed is not None:
-            self._refuse(self._malformed)
+        elif self._last_words is not None:
+            self._refuse(self._last_words)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, behind the answers to the requests before it."""
-        refusal = Refusal(400, "malformed_http", msg)
-        if self._owes_answers():
-            self._malformed = refusal
-        else:
-            self._refuse(refusal)
+        """Refuse what is no HTTP."""
+        self._refuse_in_turn(Refusal(400, "malformed_http", msg))
 
     def begin_again(self, last: RepeatedHead) -> bool:
         """Begin a request with the head of the one before it, if that one's answer is written."""
@@ -265,7 +267,8 @@ class Connection(HttpToolsProtocol):
                 self.parser = HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             except HttpParserError:
-                self.send_400_response("Invalid HTTP request received.")
+                if self._last_words is None:
+                    self.send_400_response("Invalid HTTP request received.")
                 return
             else:
                 return
@@ -321,7 +324,7 @@ class Connection(HttpToolsProtocol):
 
     def _refuse_head(self, found: str) -> None:
         limits = self._limits
-        self._refuse(
+        self._refuse_in_turn(
             Refusal(
                 431,
                 "head_too_large",
@@ -329,6 +332,13 @@ class Connection(HttpToolsProtocol):
                 f"{limits.max_headers} headers, found {found}",
             )
         )
+
+    def _refuse_in_turn(self, refusal: Refusal) -> None:
+        """Refuse behind the answers to the requests before it; what comes after is not read."""
+        if self._owes_answers():
+            self._last_words = refusal
+        else:
+            self._refuse(refusal)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer outside of any request that is under way, and end the connection."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,7 +26,7 @@ from gristmill.serve.server.opening import measure, open_model
 from gristmill.serve.server.ready import Ready, ReadyModel, ReadyRoute
 from gristmill.serve.server.serving_plan import plan_of
 from gristmill.serve.server.settings import Settings
-from gristmill.serve.server.tls import check_certificate
+from gristmill.serve.server.tls import certificate_trouble, check_certificate
 from gristmill.serve.server.tokens import Tokens
 from gristmill.serve.server.uvicorn_server import run_uvicorn
 from gristmill.serve.watch.tracing import tracing_of
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from gristmill.serve.runners.runner import Runner
     from gristmill.serve.server.opening import Sources
     from gristmill.serve.server.serving_plan import ServingPlan
+
+
+log = logging.getLogger("gristmill.serve")
 
 
 def app_from_bundle(
@@ -105,7 +110,7 @@ def serve(
     file = settings.token_file
     tokens = None if file is None else Tokens.read(file)
     if settings.tls_certificate:
-        check_certificate(settings.tls_certificate, settings.tls_key)
+        _look_at_certificate(settings.tls_certificate, settings.tls_key)
     loop = _loop_factory()
     with THREADS.standing(settings.threads), asyncio.Runner(loop_factory=loop) as runner:
         runner.run(_serve(plan, settings, tokens, announce or _print, stop))
@@ -152,6 +157,15 @@ def _check_streams(models: Sequence[Served], settings: Settings) -> None:
             "expected a model of images to take streams for, found none",
             fix="leave --streams out, or serve a bundle whose only field is an image",
         )
+
+
+def _look_at_certificate(certificate: str, key: str) -> None:
+    check_certificate(certificate, key)
+    trouble = certificate_trouble(certificate, key, time.time())
+    if trouble:
+        fields = {"certificate": certificate, "trouble": trouble}
+        text = "certificate %s: %s; renew it, and start the server again"
+        log.warning(text, certificate, trouble, extra={"fields": fields})
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

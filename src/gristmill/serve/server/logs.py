@@ -10,13 +10,15 @@ from gristmill.serve.watch.request_log import JsonLines, TextLines
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
 _NAMES = ("gristmill.serve", "uvicorn.error")
+_EVENTS = "gristmill.serve.events"
+"""What happens to a server once in a while, such as another version that answers."""
 
 
 def set_up_logs(level: str, form: str = "text") -> None:
     """Send the log of the server, and of uvicorn below it, to stderr.
 
     Args:
-        level: one of `LEVELS`; `info` is a line for each request.
+        level: one of `LEVELS`; `info` is a line for each request. Events are told but at `error`.
         form: one of `FORMATS`.
 
     Raises:
@@ -34,6 +36,9 @@ def set_up_logs(level: str, form: str = "text") -> None:
             log.removeHandler(handler)
         log.addHandler(_handler(form))
         log.propagate = False
+
+    quiet = level == "error"
+    logging.getLogger(_EVENTS).setLevel("ERROR" if quiet else "INFO")
 
 
 def _handler(form: str) -> logging.Handler:

@@ -50,7 +50,7 @@ def tolerance_of(query: bytes) -> Tolerance:
     error, noise = found.get("error"), found.get("noise")
     return Tolerance(
         EXACT.error if error is None else _share(error),
-        EXACT.noise if noise is None else _levels(noise),
+        EXACT.noise if noise is None else _noise(noise),
     )
 
 
@@ -61,17 +61,28 @@ def _share(text: str) -> float:
     return share
 
 
-def _levels(text: str) -> Levels:
+def levels_of(text: str) -> Levels:
+    """Read the grey levels that are no change of a picture.
+
+    Raises:
+        ValueError: they are others; says what is expected.
+    """
     if text == "decoded":
         return "decoded"
     if text == "none":
         return "none"
     if not _NUMBER.fullmatch(text) or int(text) > _MOST_LEVELS:
-        raise _wrong(
-            f"noise: expected decoded, none or grey levels from 0 to {_MOST_LEVELS}, "
-            f"found {text[:40]!r}"
+        raise ValueError(
+            f"expected decoded, none or grey levels from 0 to {_MOST_LEVELS}, found {text[:40]!r}"
         )
     return int(text)
+
+
+def _noise(text: str) -> Levels:
+    try:
+        return levels_of(text)
+    except ValueError as error:
+        raise _wrong(f"noise: {error}") from None
 
 
 def _wrong(message: str) -> Refusal:
