@@ -18,7 +18,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 PROCESSES ?= auto
-BENCHMARKS := startup rerun store label_apply label_speed weak_weight sms_spam \
+BENCHMARKS := startup rerun store monitor_rates label_apply label_speed weak_weight sms_spam \
   train_schedule train_models train_parallel train_spilling train_small train_simulator train_search \
   train_memory train_real train_gpu \
   serve_http serve_hop serve_ragged serve_offline serve_overload serve_select serve_watch serve_soak \

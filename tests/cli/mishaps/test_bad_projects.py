@@ -109,7 +109,7 @@ def test_wrong_calls(project: Path, refused: Refused, options: str, message: str
         (b"nix = 3", 2, "gristmill.toml: Object contains unknown field `nix`"),
         (b"\xe9\xff", 2, "gristmill.toml: 'utf-8' codec can't decode"),
         (b"[[", 2, "gristmill.toml: "),
-        (b"database = 'foo://bar'", 7, "cannot understand the database URL"),
+        (b"database = 'foo://bar'", 7, "expected a PostgreSQL database, found foo"),
         (b"artifacts = 'foo://bar'", 7, "artifacts cannot be kept at 'foo://bar'"),
     ],
 )
@@ -183,7 +183,7 @@ def test_a_project_of_a_newer_layout(ran: Path, refused: Refused, line: str) -> 
         connection.execute("UPDATE settings SET value = '99' WHERE name = 'schema'")
     connection.close()
     said = refused(line, 7, "store.db: the project's database has layout '99', this Gristmill ")
-    assert "fix: use the Gristmill version that made the project" in said
+    assert "fix: upgrade Gristmill" in said
 
 
 def test_a_file_where_the_project_should_be(project: Path, refused: Refused) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gristmill.core.moments import format_moment
 from gristmill.core.quantities import format_seconds
 from gristmill.pipeline.monitoring.findings import finding
+from gristmill.validate.chance import REPORT_LEVEL, shares_differ
 
 if TYPE_CHECKING:
     from gristmill.pipeline.monitoring.monitor_plan import MonitorPlan
@@ -63,11 +64,17 @@ def _age(seen: Seen, allowed: float) -> Iterator[Finding]:
 
 
 def _late_truth(seen: Seen, due: float) -> Iterator[Finding]:
-    """Yield that none of the newest predictions whose truth should be in has it."""
+    """Yield that none of the newest predictions whose truth should be in has it.
+
+    Where the truth of older ones was told, of all or of some, chance must not explain this.
+    """
     answered = seen.answered
-    ripe = (answered.at < seen.now - due) & (answered.at >= seen.now - 2 * due)
-    count = int(ripe.sum())
-    if count and not (answered.told & ripe).any():
+    older = answered.at < seen.now - 2 * due
+    ripe = (answered.at < seen.now - due) & ~older
+    count, known = int(ripe.sum()), int((answered.told & older).sum())
+    if not count or (answered.told & ripe).any():
+        return
+    if not known or shares_differ(0, count, known, int(older.sum()), REPORT_LEVEL):
         yield finding(
             "late_truth",
             f"none of {count:,} predictions made {length(due)} to {length(2 * due)} ago has its "
