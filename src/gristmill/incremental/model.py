@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from gristmill.incremental.bounded.steering import AUDIT, Steering
 from gristmill.incremental.changes.detector import TILE
 from gristmill.incremental.changes.noise import DECODED, Noise
+from gristmill.incremental.execution.whole import Whole
 from gristmill.incremental.graph.capture import capture
 from gristmill.incremental.graph.node import Graph
+from gristmill.incremental.graph.operator import Shape
 from gristmill.incremental.occlusion.covers import Fill
 from gristmill.incremental.occlusion.explaining import Explainer
 from gristmill.incremental.occlusion.heat_map import HeatMap
@@ -37,6 +39,7 @@ class Model:
         self.graph = graph
         self._calibration = calibration
         self._sized: dict[tuple[int, int], SizedModel] = {}
+        self._wholes: dict[Shape, Whole] = {}
         self._explainer: Explainer | None = None
         self._lock = threading.Lock()
 
@@ -77,7 +80,13 @@ class Model:
         Raises:
             UsageError: the network can't take frames of that shape.
         """
-        return self.graph.results(frame)
+        frame = self.graph.checked(frame)
+        shape = tuple(frame.shape[1:])
+        with self._lock:
+            whole = self._wholes.get(shape)
+            if whole is None:
+                whole = self._wholes[shape] = Whole(self.graph, shape)
+        return whole(frame)
 
     def sized(self, height: int, width: int) -> SizedModel:
         """Return the network at work on frames of one size; the first time it is measured.

@@ -5,6 +5,7 @@ from random import Random
 import pytest
 import torch
 
+from gristmill.incremental.execution.whole import Whole
 from gristmill.incremental.graph.node import FRAME
 from gristmill.incremental.graph.operator import cut, extent, whole
 from gristmill.incremental.regions.rectangle import EMPTY, Rectangle
@@ -45,9 +46,10 @@ def test_every_node_computes_regions_as_the_whole(net, frames, threads):
         torch.set_num_threads(before)
 
 
-def test_results_are_the_outputs_of_a_run(net, frames):
+def test_the_whole_by_units_is_the_outputs_of_a_run(net, frames):
     _, graph = net
-    values, results = graph.run(frames(45, 38)), graph.results(frames(45, 38))
+    frame = frames(45, 38)
+    values, results = graph.run(frame), Whole(graph, tuple(frame.shape[1:]))(frame)
     assert len(results) == len(graph.outputs)
     for number, result in zip(graph.outputs, results, strict=True):
         assert torch.equal(values[number], result)

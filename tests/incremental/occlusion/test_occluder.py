@@ -32,6 +32,12 @@ squares = st.integers(1, 20).flatmap(
 )
 
 
+def results(graph, picture):
+    """What the network returns, each node run as it is."""
+    values = graph.run(picture)
+    return [values[number] for number in graph.outputs]
+
+
 def answers(graph, picture, cover, covering):
     """Of each position what the network returns, one row each."""
     occluder = Occluder(graph)
@@ -57,7 +63,7 @@ def test_answers_are_those_of_whole_runs(net, picture, cover, squares):
     found = answers(graph, picture, cover, covering)
     for outputs, (top, left) in zip(found, positions, strict=True):
         occluded = covered(picture, cover, patch, top, left)
-        for output, expected in zip(outputs, graph.results(occluded), strict=True):
+        for output, expected in zip(outputs, results(graph, occluded), strict=True):
             assert output.shape == expected.shape
             close(output, expected)
         with torch.inference_mode():
@@ -103,7 +109,7 @@ def test_a_field_that_is_cut_off_changes_less_and_leaves_the_rest(net, picture, 
     cut = answers(graph, picture, cover, covering._replace(keep=0.2))
     same = answers(graph, picture, cover, covering._replace(keep=1.0))
     assert all(map(torch.equal, exact[0], same[0]))
-    before = graph.results(picture)
+    before = results(graph, picture)
     for output, whole, base in zip(cut[0], exact[0], before, strict=True):
         assert (output - whole).norm() <= 2 * (whole - base).norm()
 
@@ -119,7 +125,7 @@ def test_calls_that_no_rule_knows_are_run_frame_by_frame():
     positions = ((0, 0), (5, 3), (8, 8))
     found = answers(graph, picture, cover, Covering(12, 12, 4, positions))
     for (output,), (top, left) in zip(found, positions, strict=True):
-        (expected,) = graph.results(covered(picture, cover, 4, top, left))
+        (expected,) = results(graph, covered(picture, cover, 4, top, left))
         close(output, expected)
 
 
@@ -128,7 +134,7 @@ def test_a_place_that_nothing_reads_changes_nothing():
     module = nn.Sequential(nn.ZeroPad2d(-4), nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(72, 2))
     graph = capture(module, picture, any_size=False)
     found = answers(graph, picture, cover, Covering(16, 16, 3, ((0, 0), (13, 13), (6, 6))))
-    before = graph.results(picture)[0]
+    before = results(graph, picture)[0]
     close(found[0][0], before)
     close(found[1][0], before)
     assert not torch.allclose(found[2][0], before)
@@ -167,5 +173,5 @@ def test_large_convolutions_keep_results_within_rounding(monkeypatch):
     found = answers(graph, picture, cover, Covering(31, 31, 16, positions))
     assert len(made) == 2
     for (output,), (top, left) in zip(found, positions, strict=True):
-        (expected,) = graph.results(covered(picture, cover, 16, top, left))
+        (expected,) = results(graph, covered(picture, cover, 16, top, left))
         close(output, expected)

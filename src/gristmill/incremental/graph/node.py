@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -101,34 +101,18 @@ class Graph:
             UsageError: the network can't take frames of that shape.
         """
         with torch.inference_mode():
-            frame = self._frame(frame)
+            frame = self.checked(frame)
             found: list[Tensor] = []
             for node in self.nodes:
                 found.append(node.operator.run(*_inputs(node, found, frame)))
             return found
 
-    def results(self, frame: Tensor) -> tuple[Tensor, ...]:
-        """Compute what the network returns, bit for bit as `run` does.
-
-        Values are let go once nothing reads them any more: for large frames that is faster than
-        to keep them, for memory that was just used is still in the cache.
+    def checked(self, frame: Tensor) -> Tensor:
+        """Return a frame as operators want it: float32 in channels-last memory.
 
         Raises:
-            UsageError: the network can't take frames of that shape.
+            UsageError: it is none, or the network can't take frames of that shape.
         """
-        with torch.inference_mode():
-            frame = self._frame(frame)
-            found: dict[int, Tensor] = {}
-            for number, node in enumerate(self.nodes):
-                found[number] = node.operator.run(*_inputs(node, found, frame))
-                for source in node.inputs:
-                    done = source != FRAME and self.readers[source][-1] == number
-                    if done and source not in self.outputs:
-                        found.pop(source, None)
-            return tuple(found[number] for number in self.outputs)
-
-    def _frame(self, frame: Tensor) -> Tensor:
-        """The frame as operators want it."""
         if frame.dim() != 4 or frame.shape[0] != 1:
             raise UsageError(
                 f"expected a frame of shape [1, channels, height, width], found {list(frame.shape)}"
@@ -152,7 +136,7 @@ class Graph:
         )
 
 
-def _inputs(node: Node, values: Sequence[T] | Mapping[int, T], frame: T) -> list[T]:
+def _inputs(node: Node, values: Sequence[T], frame: T) -> list[T]:
     return [frame if source == FRAME else values[source] for source in node.inputs]
 
 

@@ -130,6 +130,21 @@ def test_chains_are_right_and_every_rectangle_has_the_bits_of_the_whole(drawn, d
     assert torch.equal(patch_, inside)
 
 
+@settings(deadline=None, max_examples=15)
+@given(drawn=drawn_chains().filter(lambda drawn: drawn.links))
+def test_two_threads_give_the_bits_of_one(drawn):
+    chain, like = Chain(drawn.links), drawn.expected[-1]
+    alone = whole_of(chain, drawn.values, like)
+    before = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_SHARED", 0)
+        torch.set_num_threads(2)
+        try:
+            assert torch.equal(whole_of(chain, drawn.values, like), alone)
+        finally:
+            torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("activation", BOUNDS[1:])
 def test_what_is_no_number_stays_so(activation):
     weight = torch.ones(20, 20, 1, 1)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import math
+import os
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -19,6 +24,8 @@ from gristmill.incremental.regions.rectangle import Rectangle
 MOST_LINKS = 16
 _ROOM = 1 << 17
 """Floats of inner maps that stay in a second-level cache."""
+_SHARED = 1 << 23
+"""Products that are worth waking another thread for."""
 _memory = threading.local()
 
 
@@ -62,6 +69,10 @@ class Chain:
         native = library()
         assert native is not None  # noqa: S101 - the convolutions were made by it
         self._run = native.run_chain
+        last_area = max(1, self._links[-1].height * self._links[-1].width)
+        self._products: float = sum(
+            link.convolution.products * max(1.0, math.prod(link.size) / last_area) for link in links
+        )
         self._room = max(_ROOM, native.chain_room(self._links, len(links)))
 
     def write(
@@ -86,26 +97,63 @@ class Chain:
         """
         first, last = self._links[0].convolution, self._links[-1]
         values = _readable(values, first.columns > 1)
+        added = None if added is None else _readable(added, whole=False)
+        maps = (
+            _map(values, values.shape[2:]),
+            None if added is None else _map(added, added.shape[2:]),
+            _map(result, (last.height, last.width), origin),
+        )
+        call = partial(self._call, maps, len(values))
+        threads = torch.get_num_threads()
+        if threads == 1 or self._cost(rectangles) * len(values) < _SHARED:
+            call(rectangles)
+            return
+        bands = [
+            [band for band in bands if not band.empty]
+            for bands in zip(*[_bands(each, threads) for each in rectangles], strict=True)
+        ]
+        others = [_pool(os.getpid()).submit(call, band) for band in bands[1:]]
+        call(bands[0])
+        for other in others:
+            other.result()
+
+    def _cost(self, rectangles: Sequence[Rectangle]) -> float:
+        """Products that rectangles take."""
+        return self._products * sum(rectangle.area for rectangle in rectangles)
+
+    def _call(
+        self,
+        maps: tuple[MapStructure, MapStructure | None, MapStructure],
+        frames: int,
+        rectangles: Sequence[Rectangle],
+    ) -> None:
+        source, added, result = maps
         flat = [side for rectangle in rectangles for side in rectangle]
-        source = _map(values, values.shape[2:])
-        target = _map(result, (last.height, last.width), origin)
-        if added is not None:
-            added = _readable(added, whole=False)
-            adds = ctypes.byref(_map(added, added.shape[2:]))
-        else:
-            adds = None
         self._run(
             self._links,
             ctypes.c_long(len(self._links)),
             ctypes.byref(source),
-            adds,
-            ctypes.byref(target),
-            ctypes.c_long(len(values)),
+            None if added is None else ctypes.byref(added),
+            ctypes.byref(result),
+            ctypes.c_long(frames),
             (ctypes.c_long * len(flat))(*flat),
             ctypes.c_long(len(rectangles)),
             ctypes.c_void_p(_scratch(self._room)),
             ctypes.c_long(self._room),
         )
+
+
+def _bands(rectangle: Rectangle, count: int) -> list[Rectangle]:
+    """A rectangle's rows in parts of about one height, some of them empty if there are few."""
+    top, left, bottom, right = rectangle
+    ends = [top + (bottom - top) * number // count for number in range(count + 1)]
+    return [Rectangle(begin, left, end, right) for begin, end in pairwise(ends)]
+
+
+@cache
+def _pool(process: int) -> ThreadPoolExecutor:
+    """Threads of this process: those of the one it was forked from are not in it."""
+    return ThreadPoolExecutor(thread_name_prefix=f"chains-{process}")
 
 
 def _map(values: Tensor, size: Sequence[int], origin: tuple[int, int] = (0, 0)) -> MapStructure:
@@ -133,9 +181,10 @@ def _readable(values: Tensor, whole: bool) -> Tensor:
         side_by_side
         and (values.stride(3) == channels or not whole)
         and values.dtype == torch.float32
+        and values.device.type == "cpu"
     ):
         return values
-    return values.to(torch.float32).contiguous(memory_format=torch.channels_last)
+    return values.to("cpu", torch.float32).contiguous(memory_format=torch.channels_last)
 
 
 def _scratch(room: int) -> int:

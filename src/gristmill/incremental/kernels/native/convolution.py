@@ -25,6 +25,7 @@ class NativeConvolution:
         layer: its numbers.
 
     Attributes:
+        products: of each pixel of the results.
         adds: whether something can be added to its results in the same pass.
         structure: for C; its padding is to be set.
     """
@@ -32,6 +33,7 @@ class NativeConvolution:
     def __init__(self, layer: Layer) -> None:
         native = library()
         assert native is not None  # noqa: S101 - `fits` has said so
+        self.products = layer.weight.numel()
         self.adds = layer.activation is None or is_bounds(layer.activation)
         outputs, inputs, rows, columns = layer.weight.shape
         low, high = bounds(layer.activation)
