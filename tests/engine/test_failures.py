@@ -39,14 +39,14 @@ def test_name_of(fn, name):
             "use fewer workers or smaller partitions",
         ),
         (Death(-9), "was killed (SIGKILL)", "if memory ran out"),
-        (Death(-11), "crashed in native code (SIGSEGV)", "faulthandler"),
+        (Death(-11), "crashed in native code (SIGSEGV)", 'engine="inline" under'),
         (Death(-15), "was killed (SIGTERM)", "whoever sent it"),
         (Death(-250), "was killed (signal 250)", "whoever sent it"),
-        (Death(3), "ended by itself (exit code 3)", 'engine="inline"'),
-        (None, "closed its connection", 'engine="inline"'),
+        (Death(3), "ended by itself (exit code 3)", "something that it called"),
+        (None, "closed its connection", "something that it called"),
     ],
 )
 def test_death(found, message, fix):
     error = death(found, "here")
     assert str(error).startswith(f"here: the worker process {message}\n  fix: ")
-    assert fix in error.fix
+    assert error.fix.startswith(fix)

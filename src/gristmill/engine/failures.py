@@ -13,7 +13,7 @@ from gristmill.core.processes.death import Death
 _ENDS_PROCESSES = (
     "a function that runs on an engine returns a value or raises an error; this ends programs"
 )
-_MEMORY = "if memory ran out, use fewer workers or smaller partitions"
+_MEMORY = "use fewer workers or smaller partitions"
 _CRASH = 'engine="inline" under `python -X faulthandler` shows where'
 _SIGNAL = "whoever sent it knows why: a scheduler's time limit, or someone's `kill`"
 
@@ -57,8 +57,10 @@ def death(found: Death | None, where: str, *, at_start: bool = False) -> WorkerD
     """
     if found is not None and found.exit_code < 0:
         fix = _SIGNAL
-        if found.exit_code == -signal.SIGKILL:
+        if found.out_of_memory:
             fix = _MEMORY
+        elif found.exit_code == -signal.SIGKILL:
+            fix = f"if memory ran out, {_MEMORY}"
         elif found.is_crash:
             fix = _CRASH
         return WorkerDiedError(f"the worker process {found.reason}", where=where, fix=fix)
