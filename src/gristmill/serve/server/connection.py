@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -39,6 +40,8 @@ log = logging.getLogger("gristmill.serve")
 IDLE_SECONDS = 30.0
 """How long a connection may be open between two requests."""
 _UNREAD_SECONDS = 30.0
+_FAREWELL_SECONDS = 1.0
+"""How long a client may take to end TLS; one that keeps its connection for later never does."""
 _STREAMS = b"/v1/streams/"
 _Mark: TypeAlias = "tuple[str, object]"
 
@@ -217,7 +220,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
         elif state == "body" and waited > self._limits.body_timeout:
             self._refuse(slow_body(self._limits.body_timeout))
-        elif state == "unread" and waited > _UNREAD_SECONDS:
+        elif waited > {"unread": _UNREAD_SECONDS, "closing": _FAREWELL_SECONDS}.get(state, inf):
             self.transport.abort()
 
     def _read_large(self, exchange: Exchange, begun: Sequence[bytes | memoryview]) -> None:
@@ -308,6 +311,9 @@ class Connection(HttpToolsProtocol):
         cycle = self.cycle
         if self.flow.write_paused:
             return "unread", cycle
+        if self.transport.is_closing():
+            unwritten = self.transport.get_write_buffer_size()
+            return "unread" if unwritten else "closing", unwritten
         if cycle is None or cycle.response_complete:
             return "head" if self._in_head or cycle is None else "idle", cycle
         if type(cycle) is Exchange and not cycle.started:
