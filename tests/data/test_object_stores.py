@@ -110,6 +110,22 @@ def test_what_stores_say(error, message):
     assert store_error("s3://a/b", error).message == message
 
 
+@pytest.mark.parametrize(
+    ("url", "variable"),
+    [
+        ("s3://a/b", "set AWS_ACCESS_KEY_ID, "),
+        ("gs://a/b", "set GOOGLE_APPLICATION_CREDENTIALS here"),
+        ("az://a/b", "set the variables of its package here"),
+    ],
+)
+def test_each_store_has_credentials_of_its_own(url, variable):
+    found = store_error(url, RuntimeError("asked http://metadata.google.internal/token"))
+    assert found.message == "there are no credentials for this store"
+    assert found.fix.startswith(variable)
+    absent = store_error(url, FileNotFoundError())
+    assert absent.fix.endswith("AWS_ENDPOINT_URL where one is set") == url.startswith("s3:")
+
+
 class TestS3:
     pytestmark = S3
 
