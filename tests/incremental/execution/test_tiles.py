@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.incremental.drawing import drawn_change, drawn_rectangle
 from torch import nn
 from torch.nn import functional
 
@@ -17,7 +18,6 @@ from gristmill.incremental.graph.operator import cut
 from gristmill.incremental.kernels import winograd
 from gristmill.incremental.planning.planner import reach_of
 from gristmill.incremental.regions.rectangle import Rectangle
-from gristmill.incremental.regions.region_set import RegionSet
 
 pytestmark = pytest.mark.skipif(not winograd.available(), reason="no tiles here")
 HEIGHT, WIDTH = 45, 38
@@ -60,17 +60,6 @@ def threads(request):
     torch.set_num_threads(before)
 
 
-def drawn_change(random):
-    count = random.randint(1, 3)
-    return RegionSet.covering([drawn_rectangle(random, HEIGHT, WIDTH) for _ in range(count)])
-
-
-def drawn_rectangle(random, height, width):
-    top, left = random.randrange(height), random.randrange(width)
-    bottom, right = random.randint(top + 1, height), random.randint(left + 1, width)
-    return Rectangle(top, left, min(bottom, top + 5), min(right, left + 5))
-
-
 def drawn_frame(random):
     generator = torch.Generator().manual_seed(random.randrange(2**32))
     return torch.randn((1, 3, HEIGHT, WIDTH), generator=generator)
@@ -97,7 +86,7 @@ def test_orders_that_cover_the_change_keep_every_bit(graph, seed):
     state = step.state()
     step.whole(state, drawn_frame(random))
     for _ in range(4):
-        changed = drawn_change(random)
+        changed = drawn_change(random, HEIGHT, WIDTH, least=1, longest=5)
         places, orders = {FRAME: changed}, []
         for unit in step.units:
             reach = places[unit.root] = reach_of(unit, places)
@@ -118,7 +107,7 @@ def test_what_is_computed_has_the_bits_of_what_is_kept(graph, seed):
     step.whole(state, drawn_frame(random))
     for unit in step.units:
         if unit.tiled:
-            rectangles = [drawn_rectangle(random, unit.height, unit.width) for _ in range(3)]
+            rectangles = [drawn_rectangle(random, unit.height, unit.width, 5) for _ in range(3)]
             found = list(unit.computed(rectangles, state.values))
             assert [rectangle for rectangle, _ in found] == rectangles
             for rectangle, patch in found:
