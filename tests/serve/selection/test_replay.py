@@ -126,6 +126,20 @@ def test_a_log_that_cannot_answer_says_why(logged, claimed, count, shares, doubt
     assert any(doubt in each for each in result.doubts), result.doubts
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_of_a_few_outcomes_only_that_is_said(count):
+    found = played((0.5, 0.25, 0.25), count, 0)
+    for arm in range(3):
+        shares = tuple(float(arm == each) for each in range(3))
+        result = replay(Fixed(arms=3, shares=shares), found, learning=False)
+        (doubt,) = result.doubts
+        assert doubt.startswith("too few effective outcomes")
+        seen = sum(each.outcome.arm == arm for each in found)
+        if seen < 2:
+            found_within = result.self_normalised
+            assert (found_within.low, found_within.high) == (0.0, 1.0)
+
+
 def test_hedge_has_to_be_shadowed_first():
     result = replay(policy_named("hedge", 3), played((0.4, 0.3, 0.3), 500, 7))
     assert any("ask all of them in a shadow first" in each for each in result.doubts)

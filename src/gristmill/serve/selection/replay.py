@@ -277,6 +277,8 @@ def _ratio(weights: Floats, losses: Floats, level: float) -> Interval:
         return Interval(math.nan, 0.0, 1.0, level)
     value = float((weights * losses).sum()) / total
     deviation = math.sqrt(float((weights**2 * (losses - value) ** 2).sum())) / total
+    if (weights > 0.0).sum() < 2:  # one outcome never differs from its own mean
+        deviation = math.inf
     return _around(value, deviation, level)
 
 
@@ -293,6 +295,8 @@ def _doubts(weights: Floats, effective: float, least: float) -> list[str]:
             f"too few effective outcomes: {effective:.0f} of {len(weights)}, at least "
             f"{_ENOUGH:.0f} are needed"
         )
+    if len(weights) < _ENOUGH:  # what their weights look like is chance's doing
+        return doubts
     total = float(weights.sum())
     if total > 0.0 and float(weights.max()) > _GREATEST_SHARE * total:
         doubts.append(
