@@ -167,4 +167,9 @@ def test_mistakes_are_told_as_of_the_whole(folder: str, capsys: pytest.CaptureFi
     pl.DataFrame({"row_id": ["x"], "label": ["ham"]}).write_csv("strange.csv")
     told = said("data.parquet", "--gold", "strange.csv", code=5)
     assert "gold labels row 'x', which is not among the 90 rows voted on" in told
+    rules = Path(folder)
+    nameless = rules.with_stem(f"{rules.stem}_nameless")
+    nameless.write_text(rules.read_text().replace("CLASSES", "KINDS"))
+    folder = str(nameless)
+    assert said("data.parquet", code=5).startswith(f"error: {nameless}: the classes are not named")
     assert not list(Path().glob(".x*"))

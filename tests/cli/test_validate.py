@@ -106,6 +106,20 @@ def test_errors_exit_with_three_and_rows_are_set_aside(say: Say) -> None:
     assert pl.read_csv("bad.unreadable.csv")["text"].to_list() == ["torn"]
 
 
+def test_a_baseline_and_rows_set_aside_may_be_urls(say: Say, folder: Path) -> None:
+    import fsspec
+
+    store, place = fsspec.filesystem("memory"), f"memory://{folder.name}"
+    store.pipe(f"{place}/train.csv", Path("train.csv").read_bytes())
+    line = f"check bad.csv --baseline {place}/train.csv"
+    printed = say(f"{line} --good {place}/good.parquet --bad {place}/bad.csv", 3)
+    assert f"written: {place}/good.parquet" in printed
+    assert pl.read_parquet(store.cat(f"{place}/good.parquet")).height == 799
+    assert b"wrong_type: hour" in store.cat(f"{place}/bad.csv")
+    assert "label" in say(f"later.csv --baseline {place}/train.csv")
+    store.rm(place, recursive=True)
+
+
 def test_a_report_is_kept_and_shown_again(say: Say) -> None:
     first = say("check bad.csv --baseline base -o report --json", 3)
     found = json.loads(first.partition("error: ")[0])

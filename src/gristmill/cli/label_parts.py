@@ -78,6 +78,7 @@ def label_in_parts(
     from gristmill.label.models.label_parts import predict_in_parts
 
     module = loaded_functions(functions)
+    found, names = functions_in(module, functions), classes_of(classes, module, functions)
     with ExitStack() as opened, _work_folder(output) as work:
         where = None
         if engine is not None:
@@ -86,9 +87,8 @@ def label_in_parts(
         near = where if where is not None and where.shares_files else "inline"
         with about(data):
             votes = apply_in_parts(
-                functions_in(module, functions), str(data), work / "votes", on_error=on_error,
-                classes=classes_of(classes, module, functions), engine=where,
-                cache=vote_cache(cache), partition_rows=PARTITION_ROWS,
+                found, str(data), work / "votes", on_error=on_error, classes=names,
+                engine=where, cache=vote_cache(cache), partition_rows=PARTITION_ROWS,
             )  # fmt: skip
         if not sum(votes.rows):
             raise DataError("expected at least one row, found none", where=str(data),

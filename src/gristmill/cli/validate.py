@@ -12,6 +12,7 @@ from gristmill.cli.output import HELP, emit, json_option, plain_terminal, say, t
 from gristmill.cli.subcommands import CommandWithSubcommands
 from gristmill.cli.validate_options import (
     PLACE,
+    PLACE_OR_URL,
     data_argument,
     engine_option,
     known_statistics,
@@ -49,7 +50,9 @@ SUBCOMMANDS = {
 )
 @data_argument
 @click.option("-o", "--output", type=PLACE, metavar="FOLDER", help="Keep the statistics here.")
-@click.option("--baseline", type=PLACE, help="Lay this table, or kept statistics, beside it.")
+@click.option(
+    "--baseline", type=PLACE_OR_URL, help="Lay this table, or kept statistics, beside it."
+)
 @click.option(
     "--slice",
     "slices",
@@ -65,7 +68,7 @@ SUBCOMMANDS = {
 def command(
     data: tuple[Path | str, ...],
     output: Path | None,
-    baseline: Path | None,
+    baseline: Path | str | None,
     slices: tuple[str, ...],
     weight: str | None,
     cross_features: bool,

@@ -11,7 +11,9 @@ import click
 from gristmill.cli.output import HELP, emit, json_option, say
 from gristmill.cli.validate_options import (
     FILE,
+    FILE_OR_URL,
     PLACE,
+    PLACE_OR_URL,
     data_argument,
     engine_option,
     environment_option,
@@ -37,8 +39,10 @@ if TYPE_CHECKING:
 @data_argument
 @schema_option
 @environment_option
-@click.option("--baseline", type=PLACE, help="Compare with this table, or kept statistics.")
-@click.option("--serving", type=PLACE, help="Compare with what a model is served with (skew).")
+@click.option("--baseline", type=PLACE_OR_URL, help="Compare with this table, or kept statistics.")
+@click.option(
+    "--serving", type=PLACE_OR_URL, help="Compare with what a model is served with (skew)."
+)
 @click.option(
     "--now",
     type=click.DateTime(),
@@ -48,8 +52,10 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=PLACE, metavar="FOLDER", help="Keep the report here.")
 @page_option
 @click.option("--junit", type=FILE, metavar="FILE.xml", help="Also write JUnit XML, for CI.")
-@click.option("--good", type=FILE, help="Write the rows that no finding names, typed, here.")
-@click.option("--bad", type=FILE, help="Write the rows that a finding names, with reasons, here.")
+@click.option("--good", type=FILE_OR_URL, help="Write the rows that no finding names, typed, here.")
+@click.option(
+    "--bad", type=FILE_OR_URL, help="Write the rows that a finding names, with reasons, here."
+)
 @engine_option
 @skip_option
 @json_option
@@ -57,14 +63,14 @@ def command(
     data: tuple[Path | str, ...],
     schema_file: Path,
     environment: str | None,
-    baseline: Path | None,
-    serving: Path | None,
+    baseline: Path | str | None,
+    serving: Path | str | None,
     now: dt.datetime | None,
     output: Path | None,
     page: Path | None,
     junit: Path | None,
-    good: Path | None,
-    bad: Path | None,
+    good: Path | str | None,
+    bad: Path | str | None,
     engine: str | None,
     skip_failed: bool,
     as_json: bool,
@@ -149,8 +155,8 @@ def _set_aside(
     data: tuple[Path | str, ...],
     schema: Schema,
     report: Report,
-    good: Path | None,
-    bad: Path | None,
+    good: Path | str | None,
+    bad: Path | str | None,
 ) -> None:
     if good is None and bad is None:
         return

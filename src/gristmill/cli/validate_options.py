@@ -20,6 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(dir_okay=False, path_type=Path)
 FILE_OR_URL = Place(dir_okay=False)
 PLACE = click.Path(path_type=Path)
+PLACE_OR_URL = Place()
 SCHEMA_FILE = "schema.toml"
 
 
