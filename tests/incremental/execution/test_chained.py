@@ -142,9 +142,10 @@ def test_a_chain_begins_where_maps_are_narrow(module):
         (3, True),
         (4, False),
     ]
+    assert all(unit.makers == ("C",) for unit in units)
 
 
 @pytest.mark.usefixtures("without_native")
 def test_without_c_nothing_is_a_chain(module):
     units = partition(capture(module, torch.rand(1, 3, HEIGHT, WIDTH), any_size=False))
-    assert not any(unit.chained for unit in units)
+    assert not any(unit.chained or "C" in unit.makers for unit in units)

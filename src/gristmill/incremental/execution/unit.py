@@ -101,6 +101,12 @@ class Unit:
         return self._chain is not None
 
     @property
+    def makers(self) -> tuple[str, ...]:
+        """Whose kernels compute its convolutions ("C", "oneDNN", "PyTorch"), each once."""
+        found = (o for _, o, _ in self._steps if isinstance(o, Convolution))
+        return tuple(dict.fromkeys("C" if o.tiled else o.kernel.maker for o in found))
+
+    @property
     def tiled(self) -> bool:
         """Whether it is computed by tiles."""
         return self._tiled is not None

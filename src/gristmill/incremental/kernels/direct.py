@@ -23,6 +23,7 @@ class DirectKernel:
     """
 
     exact = True
+    maker = "C"
 
     def __init__(self, layer: Layer) -> None:
         self.convolution = NativeConvolution(layer)

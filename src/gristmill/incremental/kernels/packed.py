@@ -42,7 +42,13 @@ _LOCK = threading.Lock()
 
 
 class Kernel(Protocol):
-    """A convolution ready to run."""
+    """A convolution ready to run.
+
+    Attributes:
+        maker: whose it is: ours in "C", "oneDNN" or "PyTorch".
+    """
+
+    maker: str
 
     @property
     def exact(self) -> bool:
@@ -61,6 +67,7 @@ class PackedKernel:
     """A convolution by oneDNN with weights packed for it; its tensors are on the CPU."""
 
     exact = True
+    maker = "oneDNN"
 
     def __init__(self, layer: Layer) -> None:
         self._layer = layer
@@ -126,6 +133,7 @@ class PlainKernel:
     """A convolution by PyTorch: on any device, and equal up to rounding only."""
 
     exact = False
+    maker = "PyTorch"
 
     def __init__(self, layer: Layer) -> None:
         weight = layer.weight.contiguous(memory_format=torch.channels_last)

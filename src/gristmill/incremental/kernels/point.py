@@ -27,6 +27,7 @@ class PointKernel:
     """
 
     exact = True
+    maker = "oneDNN"
 
     def __init__(self, layer: Layer) -> None:
         reorder: Any = torch.ops.mkldnn._reorder_linear_weight

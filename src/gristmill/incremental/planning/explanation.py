@@ -29,6 +29,8 @@ class Explained:
         dense_flops: of the whole unit.
         seconds: predicted.
         dense_seconds: of the whole unit, measured.
+        makers: whose kernels compute its convolutions: "C" (ours, compiled here), "oneDNN",
+            "PyTorch".
     """
 
     name: str
@@ -42,6 +44,7 @@ class Explained:
     dense_flops: int
     seconds: float
     dense_seconds: float
+    makers: tuple[str, ...]
 
 
 def explained(units: Sequence[Unit], table: CostTable, plan: Plan) -> list[Explained]:
@@ -65,4 +68,5 @@ def _row(number: int, unit: Unit, table: CostTable, plan: Plan) -> Explained:
         unit.flops(everything),
         table.dense[number] if plan.whole else plan.seconds[number],
         table.dense[number],
+        unit.makers,
     )
