@@ -15,6 +15,7 @@ from gristmill.incremental.execution.step import DENSE, Step
 from gristmill.incremental.graph.capture import capture
 from gristmill.incremental.graph.node import FRAME
 from gristmill.incremental.graph.operator import cut
+from gristmill.incremental.graph.operators.convolution import Convolution
 from gristmill.incremental.kernels import winograd
 from gristmill.incremental.planning.planner import reach_of
 from gristmill.incremental.regions.rectangle import Rectangle
@@ -28,7 +29,8 @@ class Block(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.stem = nn.Conv2d(3, 32, 3, padding=1)
+        self.first = nn.Conv2d(32, 16, 3, padding=1)
         self.pooled = nn.Conv2d(16, 32, 3, padding=1)
         self.halve = nn.Conv2d(32, 16, 3, 2, 1)
         self.second = nn.Conv2d(16, 32, 3, padding=1)
@@ -37,7 +39,7 @@ class Block(nn.Module):
         self.last = nn.Conv2d(16, 48, 3)
 
     def forward(self, x):
-        x = functional.max_pool2d(self.pooled(self.stem(x).relu()).relu(), 2)
+        x = functional.max_pool2d(self.pooled(self.first(self.stem(x).relu()).relu()).relu(), 2)
         x = (self.second(self.halve(x).relu()) + self.side(x)).relu()
         return self.last(self.point(x).relu())
 
@@ -48,6 +50,7 @@ def graph():
         module = "gristmill.incremental.graph.operators.convolution"
         patch.setattr(f"{module}.TILED_CHANNELS", 4)
         patch.setattr(f"{module}.pays", lambda *_: True)
+        patch.setattr(f"{module}._MOST_SPARE", 10.0)
         torch.manual_seed(0)
         return capture(Block().eval(), torch.rand(1, 3, HEIGHT, WIDTH), any_size=False)
 
@@ -67,14 +70,24 @@ def drawn_frame(random):
 
 def test_a_map_that_is_read_by_tiles_is_kept(graph):
     tiled = [getattr(node.operator, "tiled", None) is not None for node in graph.nodes]
-    assert sum(tiled) == 3
+    assert sum(tiled) == 4
     units = partition(graph)
     roots = {unit.root for unit in units}
     for node, by_tiles in zip(graph.nodes, tiled, strict=True):
         assert not by_tiles or node.inputs[0] in roots
-    assert sum(unit.tiled for unit in units) == 3
-    # One of them alone, one with a pooling, one with a sum; what else is added is kept.
-    assert sorted(len(unit.nodes) for unit in units if unit.tiled) == [1, 2, 2]
+    assert sum(unit.tiled for unit in units) == 4
+    # Two of them alone, one with a pooling, one with a sum; what else is added is kept.
+    assert sorted(len(unit.nodes) for unit in units if unit.tiled) == [1, 1, 2, 2]
+
+
+def test_tiles_lie_beside_those_that_they_are_made_of(graph):
+    convolutions = [node.operator for node in graph.nodes if isinstance(node.operator, Convolution)]
+    first, pooled = [each for each in convolutions if each.tiled is not None][:2]
+    assert (first.lead, pooled.lead) == (0, 2)
+    shapes = [(16, HEIGHT, WIDTH)]
+    changed = first.reached(Rectangle(18, 20, 19, 21), 0, [(32, HEIGHT, WIDTH)])
+    assert changed == Rectangle(16, 16, 20, 24)
+    assert pooled.reached(changed, 0, shapes) == Rectangle(14, 14, 22, 26)
 
 
 @pytest.mark.usefixtures("threads")

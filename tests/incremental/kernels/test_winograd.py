@@ -73,11 +73,12 @@ def test_many_channels_are_added_up_as_well_as_directly(inputs):
     before=st.tuples(st.integers(0, 2), st.integers(0, 2)),
     after=st.tuples(st.integers(0, 2), st.integers(0, 2)),
     size=st.tuples(st.integers(4, 21), st.integers(4, 21)),
+    lead=st.sampled_from([0, 2]),
     ending=st.sampled_from(["plain", "added", "pooled"]),
     seed=st.integers(0, 999),
 )
-def test_regions_have_the_bits_of_the_whole_map(kernel, before, after, size, ending, seed):
-    tiled = TiledKernel(kernel, before, after)
+def test_regions_have_the_bits_of_the_whole_map(kernel, before, after, size, lead, ending, seed):
+    tiled = TiledKernel(kernel, before, after, lead)
     values = drawn_map(32, *size, seed=seed)
     height, width = tiled.grid(*size).size
     plain = tiled.region((0, 0, height, width), values)
@@ -106,12 +107,16 @@ def test_regions_have_the_bits_of_the_whole_map(kernel, before, after, size, end
 
 
 @needs_tiles
-def test_only_tiles_that_are_touched_are_written(kernel):
-    tiled = TiledKernel(kernel, (1, 1), (1, 1))
+@pytest.mark.parametrize(
+    ("lead", "places"), [(0, [(0, 4, 0, 8), (8, 9, 0, 4)]), (2, [(0, 2, 2, 6), (6, 9, 0, 2)])]
+)
+def test_only_tiles_that_are_touched_are_written(kernel, lead, places):
+    tiled = TiledKernel(kernel, (1, 1), (1, 1), lead)
     found = torch.full((1, 112, 9, 14), -1.0).contiguous(memory_format=torch.channels_last)
     tiled.write(found, drawn_map(32, 9, 14), [(0, 3, 2, 6), (8, 0, 9, 1)])
     written = torch.zeros(9, 14, dtype=torch.bool)
-    written[:4, :8] = written[8:, :4] = True
+    for top, bottom, left, right in places:
+        written[top:bottom, left:right] = True
     assert torch.equal((found[0] != -1).all(0), written)
     assert torch.equal((found[0] != -1).any(0), written)
 

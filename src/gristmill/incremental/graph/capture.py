@@ -8,9 +8,11 @@ from torch import Tensor, nn
 from gristmill.core.errors import UsageError
 from gristmill.incremental.graph.exporting import exported
 from gristmill.incremental.graph.fusing import fused
-from gristmill.incremental.graph.node import FRAME, Graph
+from gristmill.incremental.graph.node import Graph
 from gristmill.incremental.graph.operators.convolution import Convolution
+from gristmill.incremental.graph.operators.elementwise import Elementwise
 from gristmill.incremental.graph.translation import Translation
+from gristmill.incremental.kernels.tile_grid import SIDE
 
 
 def capture(module: nn.Module, example: Tensor, *, any_size: bool = True) -> Graph:
@@ -68,10 +70,19 @@ def _check(module: nn.Module, example: Tensor) -> None:
 
 
 def _check_kernels(graph: Graph) -> None:
-    """See at the example's size which convolutions give a part of a map the whole map's bits."""
-    shapes = graph.shapes()
-    for node in graph.nodes:
+    """See at the example's size which convolutions give a part of a map the whole map's bits.
+
+    Tiles lie half a tile beside those of the map that they are made of. What is altered of that map
+    are whole tiles, and they reach half a tile further so, not a whole one.
+    """
+    shapes = [*graph.shapes(), graph.input_shape]
+    leads: dict[int, int] = {}  # of values by tiles, and of what has their pixels
+    for number, node in enumerate(graph.nodes):
+        lead = next((leads[s] for s in sorted(node.inputs, reverse=True) if s in leads), None)
         if isinstance(node.operator, Convolution):
-            source = node.inputs[0]
-            shape = graph.input_shape if source == FRAME else shapes[source]
-            node.operator.check((shape[1], shape[2]))
+            _, height, width = shapes[node.inputs[0]]
+            node.operator.check((height, width), 0 if lead is None else SIDE // 2 - lead)
+            if node.operator.tiled is not None:
+                leads[number] = node.operator.lead
+        elif lead is not None and isinstance(node.operator, Elementwise):
+            leads[number] = lead

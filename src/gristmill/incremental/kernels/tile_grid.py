@@ -19,18 +19,25 @@ class TileGrid:
         width: of it.
         before: zeros above it and to its left, 2 at most.
         after: zeros below it and to its right, 2 at most.
+        lead: rows of the first tiles that lie above the results, and columns left of them.
 
     Attributes:
         size: height and width of the results' map.
     """
 
     def __init__(
-        self, height: int, width: int, before: tuple[int, int], after: tuple[int, int]
+        self,
+        height: int,
+        width: int,
+        before: tuple[int, int],
+        after: tuple[int, int],
+        lead: int = 0,
     ) -> None:
         border = READ - SIDE
+        self._lead = lead
         self.size = height + before[0] + after[0] - border, width + before[1] + after[1] - border
-        self._shape = -(-self.size[0] // SIDE), -(-self.size[1] // SIDE)
-        begins = SIDE * np.moveaxis(np.indices(self._shape), 0, -1).reshape(-1, 2)
+        self._shape = tiles_along(self.size[0], lead), tiles_along(self.size[1], lead)
+        begins = SIDE * np.moveaxis(np.indices(self._shape), 0, -1).reshape(-1, 2) - lead
         self._places = np.hstack([begins - before, begins]).astype(np.int32)
 
     @property
@@ -44,9 +51,10 @@ class TileGrid:
         Args:
             regions: (top, left, bottom, right) of each.
         """
-        mask = np.zeros(self._shape, np.bool_)
+        mask, lead = np.zeros(self._shape, np.bool_), self._lead
         for top, left, bottom, right in regions:
-            mask[top // SIDE : -(-bottom // SIDE), left // SIDE : -(-right // SIDE)] = True
+            rows = slice((top + lead) // SIDE, tiles_along(bottom, lead))
+            mask[rows, (left + lead) // SIDE : tiles_along(right, lead)] = True
         return np.flatnonzero(mask)
 
     def places(self, tiles: NDArray[np.int64] | slice) -> NDArray[np.int32]:
@@ -56,7 +64,12 @@ class TileGrid:
             tiles: their numbers.
 
         Returns:
-            [tiles, 4]: row and column of the first pixel that each reads, which may lie above the
-            map or left of it, and of its first result.
+            [tiles, 4]: row and column of the first pixel that each reads, and of its first result;
+            they may lie above the map or left of it.
         """
         return self._places[tiles]
+
+
+def tiles_along(length: int, lead: int = 0) -> int:
+    """Tiles along an axis of so many results, of which the first begins `lead` pixels before."""
+    return -(-(length + lead) // SIDE)

@@ -23,12 +23,18 @@ class TiledKernel:
         kernel: computes the tiles.
         before: zeros above maps and to their left, 2 at most.
         after: zeros below maps and to their right, 2 at most.
+        lead: rows of the first tiles that lie above maps, and columns left of them; even, so that
+            no 2x2 that are pooled lie in two tiles.
     """
 
     def __init__(
-        self, kernel: WinogradKernel, before: tuple[int, int], after: tuple[int, int]
+        self,
+        kernel: WinogradKernel,
+        before: tuple[int, int],
+        after: tuple[int, int],
+        lead: int = 0,
     ) -> None:
-        self._kernel = kernel
+        self._kernel, self._lead = kernel, lead
         self._before, self._after = before, after
         self._grids: dict[tuple[int, int], TileGrid] = {}
 
@@ -36,7 +42,7 @@ class TiledKernel:
         """Return the tiles of maps that are read, of one size."""
         found = self._grids.get((height, width))
         if found is None:
-            found = TileGrid(height, width, self._before, self._after)
+            found = TileGrid(height, width, self._before, self._after, self._lead)
             self._grids[height, width] = found
         return found
 

@@ -50,6 +50,7 @@ def few_channels(monkeypatch):
     module = "gristmill.incremental.graph.operators.convolution"
     monkeypatch.setattr(f"{module}.TILED_CHANNELS", 1)
     monkeypatch.setattr(f"{module}.pays", lambda *_: True)
+    monkeypatch.setattr(f"{module}._MOST_SPARE", 10.0)
 
 
 @pytest.mark.skipif(not winograd.available(), reason="no tiles here")
@@ -59,14 +60,15 @@ def few_channels(monkeypatch):
 @given(
     padding=st.builds(Padding, *[st.integers(0, 2)] * 4),
     size=st.tuples(st.integers(3, 24), st.integers(3, 24)),
+    lead=st.sampled_from([0, 2]),
     seed=st.integers(0, 999),
 )
-def test_regions_reach_and_needs_by_tiles(check, few_channels, padding, size, seed):
+def test_regions_reach_and_needs_by_tiles(check, few_channels, padding, size, lead, seed):
     relu = Activation("relu")
     convolution, channels = convolution_of((3, 3), (1, 1), (1, 1), padding, "tiles", seed, relu)
     values = torch.randn((1, channels, *size), generator=torch.Generator().manual_seed(seed))
     direct = convolution.run(values.contiguous(memory_format=torch.channels_last))
-    convolution.check(size)
+    convolution.check(size, lead)
     assert convolution.tiled is not None
     check(convolution, [(channels, *size)], seed)
     found = convolution.run(values.contiguous(memory_format=torch.channels_last))
@@ -90,7 +92,15 @@ def test_more_padding_than_tiles_read_is_left_to_windows(few_channels):
     assert convolution.tiled is None
 
 
-@pytest.mark.parametrize(("channels", "tiled"), [(64, False), (128, packed.available())])
+def test_a_lead_that_takes_many_tiles_more_is_left_out():
+    convolution = Convolution(Layer(torch.randn((64, 64, 3, 3))), Padding(1, 1, 1, 1))
+    convolution.check((92, 120), 2)
+    assert convolution.lead == 2 * winograd.available()
+    convolution.check((12, 20), 2)
+    assert convolution.lead == 0
+
+
+@pytest.mark.parametrize(("channels", "tiled"), [(48, False), (64, winograd.available())])
 def test_many_channels_are_computed_by_tiles(channels, tiled):
     layer = Layer(torch.randn((channels, channels, 3, 3)))
     convolution = Convolution(layer, Padding(1, 1, 1, 1))

@@ -15,17 +15,19 @@ from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.packed import Kernel, PackedKernel, agrees, kernel_for
 from gristmill.incremental.kernels.point import PointKernel
-from gristmill.incremental.kernels.tile_grid import READ, SIDE
+from gristmill.incremental.kernels.tile_grid import READ, SIDE, tiles_along
 from gristmill.incremental.kernels.tiled import TiledKernel
 from gristmill.incremental.kernels.winograd import WinogradKernel, fits, pays
 from gristmill.incremental.regions.interval import Window, needed, reached
 from gristmill.incremental.regions.rectangle import Rectangle
 
-TILED_CHANNELS = 128
+TILED_CHANNELS = 64
 """Channels on either side from which maps are computed by tiles. With fewer, tiles save less than
 they lose by reaching further: a change alters all of a tile.
 """
 _MOST_PADDING = READ - SIDE
+_MOST_SPARE = 1.1
+"""How many times as many tiles as there could be are worth what a lead saves."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Convolution(Windowed):
     Attributes:
         tiled: computes whole maps and regions of them by tiles; None where windows are computed
             one by one. `check` decides.
+        lead: rows of the first tiles that lie above the map, and columns left of it.
     """
 
     def __init__(self, layer: Layer, padding: Padding) -> None:
@@ -67,8 +70,7 @@ class Convolution(Windowed):
         self._kernel: Kernel | None = None
         # Padding that oneDNN adds itself costs no copy of the map.
         self._own_padding = padding.even
-        self._tile_rows = Window(READ, SIDE, padding.top)
-        self._tile_columns = Window(READ, SIDE, padding.left)
+        self.lead = 0
 
     @property
     def title(self) -> str:
@@ -107,18 +109,27 @@ class Convolution(Windowed):
         if self.tiled is None:
             return super().reached(changed, which, shapes)
         _, height, width = self.shape(*shapes)
-        top, bottom = reached(*changed[::2], self._tile_rows, -(-height // SIDE))
-        left, right = reached(*changed[1::2], self._tile_columns, -(-width // SIDE))
-        tiles = (SIDE * side for side in (top, left, bottom, right))
+        (rows, columns), lead = self._tile_windows, self.lead
+        top, bottom = reached(*changed[::2], rows, tiles_along(height, lead))
+        left, right = reached(*changed[1::2], columns, tiles_along(width, lead))
+        tiles = (SIDE * side - lead for side in (top, left, bottom, right))
         return Rectangle(*tiles).clipped(height, width)
 
     def needed(self, region: Rectangle, shapes: Sequence[Shape]) -> list[Rectangle]:
         """The windows' pixels, or those of tiles."""
         if self.tiled is None or region.empty:
             return super().needed(region, shapes)
-        top, bottom = needed(region.top // SIDE, -(-region.bottom // SIDE), self._tile_rows)
-        left, right = needed(region.left // SIDE, -(-region.right // SIDE), self._tile_columns)
+        (rows, columns), lead = self._tile_windows, self.lead
+        tiles = region.shifted(lead, lead)
+        top, bottom = needed(tiles.top // SIDE, tiles_along(tiles.bottom), rows)
+        left, right = needed(tiles.left // SIDE, tiles_along(tiles.right), columns)
         return [Rectangle(top, left, bottom, right).clipped(*shapes[0][1:])]
+
+    @property
+    def _tile_windows(self) -> tuple[Window, Window]:
+        """What tiles read, of rows and of columns."""
+        above, before = self.padding.top + self.lead, self.padding.left + self.lead
+        return Window(READ, SIDE, above), Window(READ, SIDE, before)
 
     def run(self, *inputs: Tensor) -> Tensor:
         """Convolve the whole map; maps of several frames go window by window, all in one call."""
@@ -174,7 +185,7 @@ class Convolution(Windowed):
         """Two for each product that is added up."""
         return 2 * region.area * self.layer.weight.numel()
 
-    def check(self, size: tuple[int, int]) -> None:
+    def check(self, size: tuple[int, int], lead: int = 0) -> None:
         """See whether the kernel is exact for maps of this size; set `exact` and `tiled`.
 
         oneDNN takes another kernel for some windows if it is to add the padding itself: then the
@@ -182,14 +193,20 @@ class Convolution(Windowed):
 
         Args:
             size: height and width of the input.
+            lead: rows of the first tiles that should lie above the map, and columns left of it;
+                none do where that would take many tiles more.
         """
-        self.tiled = None
-        if self._suits_tiles(size):
-            padding = self.padding
-            before, after = (padding.top, padding.left), (padding.bottom, padding.right)
-            self.tiled = TiledKernel(self.tiles, before, after)
-        else:
+        self.tiled, self.lead = None, 0
+        if not self._suits_tiles(size):
             self._check_kernel(size)
+            return
+        _, height, width = self.shape((self.layer.weight.shape[1], *size))
+        most = _MOST_SPARE * tiles_along(height) * tiles_along(width)
+        if tiles_along(height, lead) * tiles_along(width, lead) <= most:
+            self.lead = lead
+        padding = self.padding
+        before, after = (padding.top, padding.left), (padding.bottom, padding.right)
+        self.tiled = TiledKernel(self.tiles, before, after, self.lead)
 
     def _suits_tiles(self, size: tuple[int, int]) -> bool:
         padding = self.padding
@@ -199,7 +216,7 @@ class Convolution(Windowed):
         if min(self.layer.weight.shape[:2]) < TILED_CHANNELS:
             return False
         _, height, width = self.shape((self.layer.weight.shape[1], *size))
-        return pays(self.layer, -(-height // SIDE) * -(-width // SIDE), height * width)
+        return pays(self.layer, tiles_along(height) * tiles_along(width), height * width)
 
     def _check_kernel(self, size: tuple[int, int]) -> None:
         even = self._own_padding
