@@ -169,7 +169,7 @@ def test_code_travels(ray_cluster, tmp_path):
 @pytest.mark.parametrize(
     ("version", "said"),
     [
-        ("9.9.9", "the driver and the workers do not fit together: node {}: gristmill 9.9.9"),
+        ("9.9.9", "the driver and the workers do not fit together: {}: gristmill 9.9.9"),
         (None, "the cluster's workers cannot load gristmill: "),
     ],
     ids=["another", "absent"],
@@ -204,5 +204,8 @@ def test_workers_with_another_gristmill(ray_cluster, tmp_path, version, said):
         """,
     )
     message, fix = done.stdout.splitlines()
-    assert message.startswith(said.format(ray_cluster.head_node.node_ip_address)), done.stderr
+    host = ray_cluster.head_node.node_ip_address
+    both = sorted(each.node_id[:8] for each in ray_cluster.list_all_nodes())
+    nodes = ", ".join(f"node {each} at {host}" for each in both)
+    assert message.startswith(said.format(nodes)), done.stderr
     assert fix.startswith("install")

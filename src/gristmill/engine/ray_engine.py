@@ -234,7 +234,11 @@ class RayEngine(Mapping):
             raise not_importable(error) from error
         check_workers(
             self.name,
-            {f"node {node.address}": each for node, each in zip(nodes, found, strict=True)},
+            # A host may have several nodes, each with a Python of its own.
+            {
+                f"node {node.id[:8]} at {node.address}": each
+                for node, each in zip(nodes, found, strict=True)
+            },
             "install the same versions on all nodes",
         )
 
