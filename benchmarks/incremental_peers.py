@@ -19,8 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gristmill.incremental.graph.node import Graph
+from gristmill.core.environment import environment
+from gristmill.incremental.graph.node import FRAME, Graph
 from gristmill.incremental.graph.operators.convolution import Convolution
+from gristmill.incremental.kernels.native.library import SWITCH, library
 
 Way = Callable[[Tensor], Any]
 _ONNX = ("onnx", "onnxscript", "onnxruntime")
@@ -47,14 +49,36 @@ def peers(module: nn.Module, packed: Way, example: Tensor) -> dict[str, Way]:
 
 
 def by_windows(graph: Graph) -> Graph:
-    """Return a captured graph with no convolution computed by tiles."""
-    nodes = [
-        replace(node, operator=Convolution(node.operator.layer, node.operator.padding))
-        if isinstance(node.operator, Convolution)
-        else node
-        for node in graph.nodes
-    ]
+    """Return a captured graph with no convolution computed by tiles, or by kernels in C."""
+    with environment({SWITCH: "off"}):
+        library.cache_clear()
+        nodes = [
+            replace(node, operator=_window_by_window(node.operator))
+            if isinstance(node.operator, Convolution)
+            else node
+            for node in graph.nodes
+        ]
+    library.cache_clear()
     return replace(graph, nodes=tuple(nodes))
+
+
+def _window_by_window(operator: Convolution) -> Convolution:
+    found = Convolution(operator.layer, operator.padding)
+    if found.kernel.maker == "C":
+        raise RuntimeError(f"expected oneDNN's kernel, found ours in C: {operator.title}")
+    return found
+
+
+def node_by_node(graph: Graph, frame: Tensor) -> tuple[Tensor, ...]:
+    """Compute what a graph returns; a value is let go once nothing reads it any more."""
+    with torch.inference_mode():
+        found: dict[int, Tensor] = {FRAME: graph.checked(frame)}
+        for number, node in enumerate(graph.nodes):
+            found[number] = node.operator.run(*[found[source] for source in node.inputs])
+            for source in set(node.inputs):
+                if graph.readers[source][-1] == number and source not in graph.outputs:
+                    del found[source]
+        return tuple(found[number] for number in graph.outputs)
 
 
 def compiled(module: nn.Module) -> Way:

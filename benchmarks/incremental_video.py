@@ -36,7 +36,7 @@ from gristmill.incremental.bounded.audit import agreement, relative_error
 from gristmill.incremental.changes.detector import ChangeDetector
 from gristmill.incremental.planning.planner import Planner
 from incremental_networks import NETWORKS, network
-from incremental_peers import Way, by_windows, peers
+from incremental_peers import Way, by_windows, node_by_node, peers
 
 HEIGHT, WIDTH = 360, 640
 STRETCHES, FRAMES, FRAMES_QUICK, LEAD = 4, 30, 8, 3
@@ -98,7 +98,7 @@ def _pictures(clip: str) -> Iterator[av.VideoFrame]:
 def _network(name: str, clips: dict[str, list[Images]]) -> Iterator[Claim]:
     module, example = network(name), torch.rand(1, 3, HEIGHT, WIDTH)
     model = Model.from_module(module, example, any_size=False)
-    ways = peers(module, by_windows(model.graph).results, example)
+    ways = peers(module, partial(node_by_node, by_windows(model.graph)), example)
     spent: dict[str, list[float]] = {way: [] for way in (*ways, OURS)}
     took: dict[str, Took] = {}
     stream = model.stream()

@@ -290,6 +290,7 @@ def _trial_layers(
     yield PackedKernel, layer(24, 16, 3, activation=Activation("relu")), (1, 1)
     yield PackedKernel, layer(24, 1, 3, groups=24, activation=relu6), (1, 1)
     yield PackedKernel, layer(16, 40, 1), (0, 0)
+    yield PackedKernel, layer(3, 16, 3), (1, 1)  # few sums at a time may be compiled otherwise
     yield PointKernel, layer(16, 40, 1, activation=relu6), (0, 0)
 
 

@@ -122,7 +122,7 @@ INLINE void mixed(const struct convolution *convolution, const struct panel *pan
                 weight[v] = load(weights + v * LANES);
             EACH(p, pixels)
                 EACH(v, vectors)
-                    sums[p][v] += reads[p][k] * weight[v];
+                    sums[p][v] = plus_product(sums[p][v], all(reads[p][k]), weight[v]);
             weights += vectors * LANES;
         }
     }
@@ -145,7 +145,8 @@ INLINE void separate(const struct convolution *convolution, const struct panel *
                 weight[v] = load(weights + v * LANES);
             EACH(p, pixels)
                 EACH(v, vectors)
-                    sums[p][v] += load(batch->reads[row][first + p] + at + v * LANES) * weight[v];
+                    sums[p][v] = plus_product(
+                        sums[p][v], load(batch->reads[row][first + p] + at + v * LANES), weight[v]);
             weights += vectors * LANES;
         }
     finish(convolution, panel, batch, adds, first, pixels, vectors, sums);

@@ -7,6 +7,8 @@
 
 #if defined(__AVX__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 /* LANES: floats of a vector. SUMS: vectors of sums that fit the registers, beside those read. */
@@ -72,6 +74,21 @@ INLINE void store_some(float *to, vector values, long count)
 INLINE vector choose(lanes condition, vector yes, vector no)
 {
     return (vector)((condition & (lanes)yes) | (~condition & (lanes)no));
+}
+
+/* sum + one * other, rounded once where the processor can do that. Said in so many words:
+   compilers break some of such sums in two and leave others, and bits would differ. */
+INLINE vector plus_product(vector sum, vector one, vector other)
+{
+#if defined(__AVX512F__)
+    return (vector)_mm512_fmadd_ps((__m512)one, (__m512)other, (__m512)sum);
+#elif defined(__AVX__) && defined(__FMA__)
+    return (vector)_mm256_fmadd_ps((__m256)one, (__m256)other, (__m256)sum);
+#elif defined(__aarch64__)
+    return (vector)vfmaq_f32((float32x4_t)sum, (float32x4_t)one, (float32x4_t)other);
+#else
+    return sum + one * other;
+#endif
 }
 
 /* The larger and the smaller of two, lane by lane; NaN where `values` are. */

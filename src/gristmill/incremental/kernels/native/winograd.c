@@ -135,7 +135,8 @@ INLINE void multiply(const int tiles, const int vectors, const float *numbers, l
         }
         for (int t = 0; t < tiles; t++)
             for (int v = 0; v < vectors; v++)
-                found[t][v] += numbers[t * step + k] * weight[v];
+                found[t][v] =
+                    plus_product(found[t][v], all(numbers[t * step + k]), weight[v]);
     }
     for (int t = 0; t < tiles; t++)
         for (int v = 0; v < vectors; v++)
