@@ -122,6 +122,29 @@ def test_only_tiles_that_are_touched_are_written(kernel, lead, places):
 
 
 @needs_tiles
+def test_threads_that_share_tiles_change_no_bit(kernel, monkeypatch):
+    tiled, values = TiledKernel(kernel, (1, 1), (1, 1)), drawn_map(32, 21, 30)
+    alone = tiled.region((0, 0, 21, 30), values)
+    parts = []
+    call = kernel._call
+
+    def counted(structures, places):
+        parts.append(len(places))
+        call(structures, places)
+
+    monkeypatch.setattr(kernel, "_call", counted)
+    monkeypatch.setattr("gristmill.incremental.kernels.winograd.WORTH", 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        together = tiled.region((0, 0, 21, 30), values)
+    finally:
+        torch.set_num_threads(before)
+    assert sorted(parts) == [16, 16, 16]
+    assert torch.equal(together, alone)
+
+
+@needs_tiles
 def test_numbers_that_are_none_stay_what_they_are(kernel):
     tiled = TiledKernel(kernel, (1, 1), (1, 1))
     values = drawn_map(32, 8, 8)

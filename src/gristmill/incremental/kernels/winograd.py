@@ -15,7 +15,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,7 @@ from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.native.convolution import bounds
 from gristmill.incremental.kernels.native.library import library
+from gristmill.incremental.kernels.native.sharing import WORTH, share
 from gristmill.incremental.kernels.native.structures import (
     EndingStructure,
     PixelsStructure,
@@ -127,20 +128,30 @@ class WinogradKernel:
             ending: what becomes of the results.
             added: [height, width, outputs], the map that is added to them, if the ending says so.
         """
-        read, places = read.contiguous(), np.ascontiguousarray(places)
+        read = read.contiguous()
         added = None if added is None else added.contiguous()
-        scratch = torch.empty(self._room * min(len(places), self._block))
         addend = None if added is None else _pixels(added, self.outputs)
-        low, high = bounds(ending.activation)
+        summed = None if addend is None else ctypes.addressof(addend)
+        structures = (
+            EndingStructure(summed, *bounds(ending.activation), ending.pooled),
+            _pixels(read, self._inputs),
+            _pixels(found, self.outputs, origin),
+        )
+        products = READ**2 * self._inputs * self.outputs * len(places)
+        threads = torch.get_num_threads() if products >= WORTH else 1
+        share(partial(self._call, structures), np.array_split(places, threads))
+
+    def _call(
+        self,
+        structures: tuple[EndingStructure, PixelsStructure, PixelsStructure],
+        places: NDArray[np.int32],
+    ) -> None:
+        """Convolve some tiles; `structures` are the ending, what is read and what is written."""
+        places = np.ascontiguousarray(places)
+        scratch = torch.empty(self._room * min(len(places), self._block))
         self._run(
             ctypes.byref(self._numbers),
-            ctypes.byref(
-                EndingStructure(
-                    None if addend is None else ctypes.addressof(addend), low, high, ending.pooled
-                )
-            ),
-            ctypes.byref(_pixels(read, self._inputs)),
-            ctypes.byref(_pixels(found, self.outputs, origin)),
+            *map(ctypes.byref, structures),
             ctypes.c_void_p(places.ctypes.data),
             ctypes.c_long(len(places)),
             ctypes.c_long(self._block),

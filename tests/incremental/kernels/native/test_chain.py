@@ -137,7 +137,7 @@ def test_two_threads_give_the_bits_of_one(drawn):
     alone = whole_of(chain, drawn.values, like)
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_SHARED", 0)
+        patch.setattr(module, "WORTH", 0)
         torch.set_num_threads(2)
         try:
             assert torch.equal(whole_of(chain, drawn.values, like), alone)

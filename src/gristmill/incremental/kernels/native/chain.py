@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import math
-import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -18,14 +16,13 @@ from torch import Tensor
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.native.convolution import NativeConvolution, bounds
 from gristmill.incremental.kernels.native.library import library
+from gristmill.incremental.kernels.native.sharing import WORTH, share
 from gristmill.incremental.kernels.native.structures import LinkStructure, MapStructure
 from gristmill.incremental.regions.rectangle import Rectangle
 
 MOST_LINKS = 16
 _ROOM = 1 << 17
 """Floats of inner maps that stay in a second-level cache."""
-_SHARED = 1 << 23
-"""Products that are worth waking another thread for."""
 _memory = threading.local()
 
 
@@ -105,17 +102,14 @@ class Chain:
         )
         call = partial(self._call, maps, len(values))
         threads = torch.get_num_threads()
-        if threads == 1 or self._cost(rectangles) * len(values) < _SHARED:
+        if threads == 1 or self._cost(rectangles) * len(values) < WORTH:
             call(rectangles)
             return
         bands = [
             [band for band in bands if not band.empty]
             for bands in zip(*[_bands(each, threads) for each in rectangles], strict=True)
         ]
-        others = [_pool(os.getpid()).submit(call, band) for band in bands[1:]]
-        call(bands[0])
-        for other in others:
-            other.result()
+        share(call, bands)
 
     def _cost(self, rectangles: Sequence[Rectangle]) -> float:
         """Products that rectangles take."""
@@ -148,12 +142,6 @@ def _bands(rectangle: Rectangle, count: int) -> list[Rectangle]:
     top, left, bottom, right = rectangle
     ends = [top + (bottom - top) * number // count for number in range(count + 1)]
     return [Rectangle(begin, left, end, right) for begin, end in pairwise(ends)]
-
-
-@cache
-def _pool(process: int) -> ThreadPoolExecutor:
-    """Threads of this process: those of the one it was forked from are not in it."""
-    return ThreadPoolExecutor(thread_name_prefix=f"chains-{process}")
 
 
 def _map(values: Tensor, size: Sequence[int], origin: tuple[int, int] = (0, 0)) -> MapStructure:
