@@ -35,3 +35,12 @@ def test_what_is_kept_is_around_the_place(graph, axis, begin, keep):
         assert high - low <= round(keep * length)
         assert low <= (begin + end) / 2 / SIDE * length <= high
     assert (kept[-2] != whole[-2]).any()
+
+
+def test_patches_need_not_lie_in_tiles_of_the_map():
+    layers = [nn.Conv2d(64, 64, 3, padding=1) for _ in range(2)]
+    frame = torch.zeros(1, 64, 48, 48)
+    graph = capture(nn.Sequential(*layers), frame, any_size=False)
+    shapes = [*graph.shapes(), graph.input_shape]
+    found = footprints(graph, shapes, 17, 20, 0)
+    assert found.tolist() == [[16, 21], [15, 22], [17, 20]]

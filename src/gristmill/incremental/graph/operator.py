@@ -73,6 +73,13 @@ class Operator(ABC):
             A rectangle inside the output; never too small, `EMPTY` if nothing is reached.
         """
 
+    def altered(self, changed: Rectangle, which: int, shapes: Sequence[Shape]) -> Rectangle:
+        """Those that it may alter by more than rounding: fewer where pixels are computed together.
+
+        Args and result are those of `reached`.
+        """
+        return self.reached(changed, which, shapes)
+
     @abstractmethod
     def needed(self, region: Rectangle, shapes: Sequence[Shape]) -> list[Rectangle]:
         """Pixels of each input, inside it, that a region of the output is computed from."""

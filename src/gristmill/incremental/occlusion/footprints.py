@@ -47,7 +47,7 @@ def footprints(
     for number, node in enumerate(graph.nodes):
         sources = [shapes[source] for source in node.inputs]
         reach = [
-            _span(node.operator.reached(_strip(found[source], shape, axis), which, sources), axis)
+            _span(node.operator.altered(_strip(found[source], shape, axis), which, sources), axis)
             for which, (source, shape) in enumerate(zip(node.inputs, sources, strict=True))
             if found[source, 0] < found[source, 1]
         ]

@@ -115,6 +115,10 @@ class Convolution(Windowed):
         tiles = (SIDE * side - lead for side in (top, left, bottom, right))
         return Rectangle(*tiles).clipped(height, width)
 
+    def altered(self, changed: Rectangle, which: int, shapes: Sequence[Shape]) -> Rectangle:
+        """Outputs of which the window touches a changed pixel."""
+        return super().reached(changed, which, shapes)
+
     def needed(self, region: Rectangle, shapes: Sequence[Shape]) -> list[Rectangle]:
         """The windows' pixels, or those of tiles."""
         if self.tiled is None or region.empty:
