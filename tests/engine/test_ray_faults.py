@@ -107,8 +107,9 @@ def test_an_actor_that_dies(ray, ray_jobs):
 
 
 def test_an_actor_of_a_lost_node(ray, ray_jobs, tmp_path, ray_cluster, third_node, wait_until):
-    actors = ray.workers(6, ray_jobs.Keeper)
-    (there,) = [actor for actor in actors if actor.node == third_node.node_id][:1]
+    # All processors of the cluster, so that some are on the node.
+    actors = ray.workers(6, ray_jobs.Keeper, cpus=1)
+    there = next(actor for actor in actors if actor.node == third_node.node_id)
     sleeping = there.call("sleep", tmp_path)
     wait_until(lambda: bool(list(tmp_path.iterdir())))
     ray_cluster.remove_node(third_node, allow_graceful=False)

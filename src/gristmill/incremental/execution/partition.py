@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from gristmill.incremental.execution.tiled_unit import ended, tiled
+from gristmill.incremental.execution.tiled_unit import ended, tiled, transient_of
 from gristmill.incremental.execution.unit import Unit
 from gristmill.incremental.graph.node import Graph
 from gristmill.incremental.graph.operator import Batched, Shape, extent
@@ -64,15 +64,24 @@ def partition(
     parents: list[int | None] = [None] * len(graph.nodes)
     shares = [1.0] * len(graph.nodes)  # of each node: computed over its share, if in a unit
     ends = {n: ended(graph, n, shapes) for n in range(len(graph.nodes)) if regional[n]}
+    roots = {convolution: end for end, convolution in ends.items() if convolution is not None}
+    anew = set[int]()  # roots of units by tiles that have a value which is computed anew
     for number in reversed(range(len(graph.nodes))):
         parent = _only_reader(graph, number)
         if parent is None or not (regional[number] and regional[parent]):
             continue
-        if tiled(graph, number) or ends[number] is not None or ends[parent] is not None:
-            if ends[parent] == number:
-                parents[number] = parent
+        if ends[parent] == number:
+            parents[number] = parent
             continue
-        if not (joint[number] and joint[parent]) or tiled(graph, parent):
+        if tiled(graph, number) or ends[number] is not None:
+            continue
+        if tiled(graph, parent) or ends[parent] is not None:
+            root = roots.get(parent, parent)
+            if root not in anew and _anew(graph, shapes, number, parent, halo, wide):
+                parents[number] = parent
+                anew.add(root)
+            continue
+        if not (joint[number] and joint[parent]):
             continue
         if _narrow(graph, shapes, number, parent):
             continue
@@ -82,6 +91,20 @@ def partition(
     return tuple(
         Unit(graph, nodes, shapes, regional=regional[nodes[-1]]) for nodes in _trees(parents)
     )
+
+
+def _anew(
+    graph: Graph, shapes: list[Shape], number: int, parent: int, halo: float, wide: float
+) -> bool:
+    """Whether what tiles take of a value, or add to them, is computed anew and not kept."""
+    if transient_of(graph, number, shapes) is None:
+        return False
+    share = 1.0
+    operator = graph.nodes[parent].operator
+    if isinstance(operator, Convolution):
+        tiles = operator.tiles_around(_probe(shapes[parent]), shapes[number])
+        share = operator.needed(tiles, [shapes[number]])[0].area / tiles.area
+    return share <= halo or (share <= wide and _cheap(graph, shapes, number, share))
 
 
 def _narrow(graph: Graph, shapes: list[Shape], number: int, parent: int) -> bool:
@@ -102,16 +125,22 @@ def _only_reader(graph: Graph, number: int) -> int | None:
 def _share(graph: Graph, shapes: list[Shape], number: int, parent: int) -> float:
     """How much of a node a rectangle of its reader takes, over the same part of the node's map."""
     height, width = extent(shapes[parent])
-    # Half a small map at most: of a whole one, every operator needs just its share.
-    tall, wide = min(_PROBE, -(-height // 2)), min(_PROBE, -(-width // 2))
-    top, left = (height - tall) // 2, (width - wide) // 2
-    region = Rectangle(top, left, top + tall, left + wide)
+    region = _probe(shapes[parent])
     node = graph.nodes[parent]
     needs = node.operator.needed(region, [shapes[s] for s in node.inputs])
     taken = max(n.area for s, n in zip(node.inputs, needs, strict=True) if s == number)
     own_height, own_width = extent(shapes[number])
     fair = region.area * (own_height * own_width) / (height * width)
     return taken / fair if fair else 1.0
+
+
+def _probe(shape: Shape) -> Rectangle:
+    """A rectangle in the middle of a map."""
+    height, width = extent(shape)
+    # Half a small map at most: of a whole one, every operator needs just its share.
+    tall, wide = min(_PROBE, -(-height // 2)), min(_PROBE, -(-width // 2))
+    top, left = (height - tall) // 2, (width - wide) // 2
+    return Rectangle(top, left, top + tall, left + wide)
 
 
 def _cheap(graph: Graph, shapes: list[Shape], number: int, share: float) -> bool:

@@ -7,13 +7,14 @@ from typing import NamedTuple, cast
 
 from torch import Tensor
 
-from gristmill.incremental.execution.chained import added_to
+from gristmill.incremental.execution.chained import added_to, chained
+from gristmill.incremental.execution.transient import Transient
 from gristmill.incremental.graph.node import Graph
-from gristmill.incremental.graph.operator import Shape
+from gristmill.incremental.graph.operator import Shape, extent
 from gristmill.incremental.graph.operators.arithmetic import Arithmetic
 from gristmill.incremental.graph.operators.convolution import Convolution
 from gristmill.incremental.graph.operators.pooling import MaxPooling
-from gristmill.incremental.kernels.tiled import Region, TiledKernel
+from gristmill.incremental.kernels.tiled import TiledKernel
 from gristmill.incremental.kernels.winograd import PLAIN, Ending
 from gristmill.incremental.regions.rectangle import Rectangle
 
@@ -22,18 +23,20 @@ class TiledUnit(NamedTuple):
     """A convolution by tiles, and the sum or the pooling that its results end in.
 
     Args:
-        kernel: of the convolution.
-        size: height and width of the map that it reads.
+        convolution: the convolution.
+        shape: of the map that it reads.
         source: number of that value.
         ending: what becomes of its results.
         added: number of the value that is added to them; None where nothing is.
+        transient: one of these two values, if it is not kept.
     """
 
-    kernel: TiledKernel
-    size: tuple[int, int]
+    convolution: Convolution
+    shape: Shape
     source: int
     ending: Ending
     added: int | None
+    transient: Transient | None
 
     def write(
         self,
@@ -50,10 +53,15 @@ class TiledUnit(NamedTuple):
             result: the value, or a part of it that holds the rectangles; written.
             origin: row and column of the value where the part begins.
         """
-        self.kernel.write(
+        regions = self._regions(rectangles)
+        if self.transient is not None:
+            found = self.transient.computed(self._taken(regions), values)
+            values = [*values]
+            values[self.transient.number] = found
+        self._kernel.write(
             result,
             cast(Tensor, values[self.source]),
-            self._regions(rectangles),
+            regions,
             origin,
             self.ending,
             None if self.added is None else values[self.added],
@@ -61,13 +69,24 @@ class TiledUnit(NamedTuple):
 
     def tiles(self, rectangles: Sequence[Rectangle]) -> int:
         """How many tiles rectangles of the unit's value take."""
-        return len(self.kernel.grid(*self.size).touched(self._regions(rectangles)))
+        grid = self._kernel.grid(*extent(self.shape))
+        return len(grid.touched(self._regions(rectangles)))
 
-    def _regions(self, rectangles: Sequence[Rectangle]) -> Sequence[Region]:
+    @property
+    def _kernel(self) -> TiledKernel:
+        return cast(TiledKernel, self.convolution.tiled)  # `tiled_unit` has seen to it
+
+    def _regions(self, rectangles: Sequence[Rectangle]) -> Sequence[Rectangle]:
         """Rectangles of the convolution's results."""
         if not self.ending.pooled:
             return rectangles
-        return [(2 * top, 2 * left, 2 * low, 2 * right) for top, left, low, right in rectangles]
+        return [Rectangle(*(2 * side for side in rectangle)) for rectangle in rectangles]
+
+    def _taken(self, regions: Sequence[Rectangle]) -> list[Rectangle]:
+        """What the tiles of some regions take of the transient value."""
+        if self.transient is not None and self.transient.number == self.source:
+            return [self.convolution.needed(each, (self.shape,))[0] for each in regions]
+        return [self.convolution.tiles_around(each, self.shape) for each in regions]
 
 
 def tiled_unit(graph: Graph, nodes: Sequence[int], shapes: Sequence[Shape]) -> TiledUnit | None:
@@ -78,20 +97,33 @@ def tiled_unit(graph: Graph, nodes: Sequence[int], shapes: Sequence[Shape]) -> T
         nodes: numbers of the unit's nodes in the order in which they run.
         shapes: of all nodes' values, and of the frame behind them.
     """
-    first = graph.nodes[nodes[0]]
-    if not isinstance(first.operator, Convolution) or first.operator.tiled is None:
+    number = next((n for n in nodes if tiled(graph, n)), None)
+    if number is None:
         return None
+    convolution = cast(Convolution, graph.nodes[number].operator)
     ending, added = PLAIN, None
-    if len(nodes) > 1:
+    if number != nodes[-1]:
         last = graph.nodes[nodes[-1]]
         if isinstance(last.operator, Arithmetic):
             ending = Ending(activation=last.operator.activation)
-            added = added_to(last, nodes[0], shapes)
+            added = added_to(last, number, shapes)
         else:
             ending = Ending(pooled=True)
-    (source,) = first.inputs
-    _, height, width = shapes[source]
-    return TiledUnit(first.operator.tiled, (height, width), source, ending, added)
+    (source,) = graph.nodes[number].inputs
+    transient = next((transient_of(graph, n, shapes) for n in nodes if n in (source, added)), None)
+    return TiledUnit(convolution, shapes[source], source, ending, added, transient)
+
+
+def transient_of(graph: Graph, number: int, shapes: Sequence[Shape]) -> Transient | None:
+    """Return a value as one that is computed anew for a convolution by tiles; None if it can't be.
+
+    Args:
+        graph: the network.
+        number: of the value.
+        shapes: of all nodes' values, and of the frame behind them.
+    """
+    chain = None if number < 0 else chained(graph, (number,), shapes)
+    return None if chain is None else Transient(number, chain, shapes[number])
 
 
 def ended(graph: Graph, number: int, shapes: Sequence[Shape]) -> int | None:

@@ -129,6 +129,18 @@ class Convolution(Windowed):
         left, right = needed(tiles.left // SIDE, tiles_along(tiles.right), columns)
         return [Rectangle(top, left, bottom, right).clipped(*shapes[0][1:])]
 
+    def tiles_around(self, region: Rectangle, shape: Shape) -> Rectangle:
+        """All that the tiles give that a region of the output lies in.
+
+        Args:
+            region: of the output.
+            shape: of the input.
+        """
+        _, height, width = self.shape(shape)
+        top, left, bottom, right = region.shifted(self.lead, self.lead)
+        sides = top // SIDE, left // SIDE, tiles_along(bottom), tiles_along(right)
+        return Rectangle(*(SIDE * side - self.lead for side in sides)).clipped(height, width)
+
     @property
     def _tile_windows(self) -> tuple[Window, Window]:
         """What tiles read, of rows and of columns."""
