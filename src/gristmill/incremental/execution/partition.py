@@ -37,8 +37,8 @@ def partition(
     values are computed sooner once more than they are written and read: the wide maps between the
     convolutions of a MobileNet.
 
-    A convolution by tiles reads a kept map and is a unit of its own, with the sum or the pooling
-    that is computed along with it.
+    A convolution by tiles is a unit of its own, with the sum or the pooling that is computed along
+    with it, and at most one value that it reads and that costs less to compute anew than to keep.
 
     Args:
         graph: the network.

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from gristmill.incremental.execution.chained import ChainedUnit
 from gristmill.incremental.graph.operator import Shape
+from gristmill.incremental.kernels.held_memory import HeldMemory
 from gristmill.incremental.regions.rectangle import Rectangle
 
-_memory = threading.local()
+_memory = HeldMemory()
 
 
 class Transient(NamedTuple):
@@ -42,15 +41,7 @@ class Transient(NamedTuple):
             in the rest. This thread's next call writes to the same memory.
         """
         channels, height, width = self.shape
-        pixels = _held(prod(self.shape)).view(1, height, width, channels)
+        pixels = _memory.floats(prod(self.shape)).view(1, height, width, channels)
         found = pixels.permute(0, 3, 1, 2)
         self.chain.write([each for each in regions if not each.empty], values, found)
         return found
-
-
-def _held(floats: int) -> Tensor:
-    # New memory costs more than what is written to it.
-    held: Tensor | None = getattr(_memory, "held", None)
-    if held is None or len(held) < floats:
-        held = _memory.held = torch.empty(floats)
-    return held[:floats]

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native.convolution import bounds
+from gristmill.incremental.kernels.native.convolution import bounds, is_bounds
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.sharing import WORTH, share
 from gristmill.incremental.kernels.native.structures import (
@@ -164,7 +164,7 @@ def fits(layer: Layer) -> bool:
     weight, activation = layer.weight, layer.activation
     whole = layer.stride == (1, 1) and layer.dilation == (1, 1) and layer.groups == 1
     channels = weight.shape[0] % _MULTIPLE == 0 == weight.shape[1] % _MULTIPLE
-    bounded = activation is None or bounds(activation) != bounds(None)
+    bounded = activation is None or is_bounds(activation)
     plain = weight.device.type == "cpu" and weight.dtype == torch.float32
     window = tuple(weight.shape[2:]) == (3, 3)
     return whole and window and channels and bounded and plain and available()

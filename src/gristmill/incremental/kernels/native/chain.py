@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-import threading
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gristmill.incremental.kernels.activation import Activation
+from gristmill.incremental.kernels.held_memory import HeldMemory
 from gristmill.incremental.kernels.native.convolution import NativeConvolution, bounds
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.sharing import WORTH, share
@@ -23,7 +23,7 @@ from gristmill.incremental.regions.rectangle import Rectangle
 MOST_LINKS = 16
 _ROOM = 1 << 17
 """Floats of inner maps that stay in a second-level cache."""
-_memory = threading.local()
+_scratch = HeldMemory()
 
 
 class Link(NamedTuple):
@@ -132,7 +132,7 @@ class Chain:
             ctypes.c_long(frames),
             (ctypes.c_long * len(flat))(*flat),
             ctypes.c_long(len(rectangles)),
-            ctypes.c_void_p(_scratch(self._room)),
+            ctypes.c_void_p(_scratch.floats(self._room).data_ptr()),
             ctypes.c_long(self._room),
         )
 
@@ -173,11 +173,3 @@ def _readable(values: Tensor, whole: bool) -> Tensor:
     ):
         return values
     return values.to("cpu", torch.float32).contiguous(memory_format=torch.channels_last)
-
-
-def _scratch(room: int) -> int:
-    """Address of so many floats that this thread may write to until its next call."""
-    held: Tensor | None = getattr(_memory, "held", None)
-    if held is None or len(held) < room:
-        held = _memory.held = torch.empty(room)
-    return held.data_ptr()
