@@ -1,9 +1,14 @@
-"""Changes of a frame, drawn at random."""
+"""Changes of a frame and orders for them, drawn at random."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
+from gristmill.incremental.execution.step import DENSE, Order
+from gristmill.incremental.execution.unit import Unit
+from gristmill.incremental.graph.node import FRAME
+from gristmill.incremental.planning.planner import reach_of
 from gristmill.incremental.regions.rectangle import Rectangle
 from gristmill.incremental.regions.region_set import RegionSet
 
@@ -25,3 +30,15 @@ def drawn_change(
     """Return what `least` to four drawn rectangles cover."""
     count = random.randint(least, 4)
     return RegionSet.covering(drawn_rectangle(random, height, width, longest) for _ in range(count))
+
+
+def drawn_orders(
+    random: Random, units: Sequence[Unit], changed: RegionSet
+) -> tuple[list[Order], list[RegionSet]]:
+    """Return orders that cover what a change reaches, a fifth of them dense; and what that is."""
+    places, orders = {FRAME: changed}, list[Order]()
+    for unit in units:
+        reach = places[unit.root] = reach_of(unit, places)
+        dense = not unit.regional or random.random() < 0.2
+        orders.append(DENSE if dense else reach.rectangles)
+    return orders, [places[unit.root] for unit in units]

@@ -6,16 +6,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.incremental.drawing import drawn_orders
 from torch import nn
 from torch.nn import functional
 
 from gristmill.incremental.execution.partition import partition
-from gristmill.incremental.execution.step import DENSE, Step
+from gristmill.incremental.execution.step import Step
 from gristmill.incremental.execution.whole import Whole
 from gristmill.incremental.graph.capture import capture
-from gristmill.incremental.graph.node import FRAME
 from gristmill.incremental.kernels.native.library import library
-from gristmill.incremental.planning.planner import reach_of
 from gristmill.incremental.regions.rectangle import Rectangle
 from gristmill.incremental.regions.region_set import RegionSet
 
@@ -98,17 +97,13 @@ def check_orders(graph, seed):
     step.whole(state, drawn_frame(random))
     for _ in range(3):
         changed = drawn_change(random)
-        places, orders = {FRAME: changed}, []
-        for unit in step.units:
-            reach = places[unit.root] = reach_of(unit, places)
-            dense = not unit.regional or random.random() < 0.2
-            orders.append(DENSE if dense else reach.rectangles)
+        orders, reached = drawn_orders(random, step.units, changed)
         step.update(state, drawn_frame(random), changed, orders)
         expected = graph.run(state.reference)
-        for unit in step.units:
+        for unit, reach in zip(step.units, reached, strict=True):
             assert torch.equal(state.values[unit.root], expected[unit.root]), unit.name
             if unit.regional:
-                for place, patch in unit.computed(reach_of(unit, places), state.values):
+                for place, patch in unit.computed(reach, state.values):
                     rows, columns = slice(place.top, place.bottom), slice(place.left, place.right)
                     assert torch.equal(patch, expected[unit.root][:, :, rows, columns])
 

@@ -6,18 +6,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.incremental.drawing import drawn_change, drawn_rectangle
+from tests.incremental.drawing import drawn_change, drawn_orders, drawn_rectangle
 from torch import nn
 from torch.nn import functional
 
 from gristmill.incremental.execution.partition import partition
-from gristmill.incremental.execution.step import DENSE, Step
+from gristmill.incremental.execution.step import Step
 from gristmill.incremental.graph.capture import capture
-from gristmill.incremental.graph.node import FRAME
 from gristmill.incremental.graph.operator import cut
 from gristmill.incremental.graph.operators.convolution import Convolution
 from gristmill.incremental.kernels import winograd
-from gristmill.incremental.planning.planner import reach_of
 from gristmill.incremental.regions.rectangle import Rectangle
 
 pytestmark = pytest.mark.skipif(not winograd.available(), reason="no tiles here")
@@ -99,11 +97,7 @@ def test_orders_that_cover_the_change_keep_every_bit(graph, seed):
     step.whole(state, drawn_frame(random))
     for _ in range(4):
         changed = drawn_change(random, HEIGHT, WIDTH, least=1, longest=5)
-        places, orders = {FRAME: changed}, []
-        for unit in step.units:
-            reach = places[unit.root] = reach_of(unit, places)
-            dense = not unit.regional or random.random() < 0.2
-            orders.append(DENSE if dense else reach.rectangles)
+        orders, _ = drawn_orders(random, step.units, changed)
         step.update(state, drawn_frame(random), changed, orders)
         expected = graph.run(state.reference)
         for unit in step.units:
