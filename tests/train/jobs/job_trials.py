@@ -249,6 +249,15 @@ def interrupt_at(path):
     os.kill(os.getpid(), signal.SIGINT)
 
 
+def kill(worker):
+    """Kill a worker, and tell whether it was there: one that was killed may not be replaced yet."""
+    try:
+        os.kill(worker.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def main(folder, devices, steps, until=None):
     """Train the trial of the kill tests; tell whether it ended as it should, if it did.
 

@@ -119,8 +119,8 @@ def test_a_worker_that_is_killed_is_replaced(trials, tmp_path, devices, capsys):
         for number, each in enumerate(inference.predict(Arrays(ROWS), batch_size=2)):
             found.append(each)
             if number % 5 == 0:
-                os.kill(inference._crew.workers[number % devices].pid, signal.SIGKILL)
-        os.kill(inference._crew.workers[0].pid, signal.SIGKILL)
+                trials.kill(inference._crew.workers[number % devices])
+        trials.kill(inference._crew.workers[0])
         assert same(found, wanted)
         assert same(list(inference.predict(Arrays(ROWS), batch_size=2)), wanted)
     said = capsys.readouterr().err
