@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gristmill.core.errors import UsageError
-from gristmill.incremental.changes.comparison import Comparison
+from gristmill.incremental.changes.array_finder import ArrayFinder
+from gristmill.incremental.changes.finder import Finder
+from gristmill.incremental.changes.native_finder import NativeFinder
 from gristmill.incremental.changes.noise import DECODED, Noise
-from gristmill.incremental.changes.padded_frame import PaddedFrame
 from gristmill.incremental.changes.tiles import TileGrid
+from gristmill.incremental.kernels.native.library import library
 
 TILE = 8
 """Side of a tile in pixels: fine enough that little is recomputed around what has changed."""
@@ -71,27 +73,25 @@ class ChangeDetector:
                 f"a change takes {noise.pixels} pixels, but a tile has only {tile * tile}"
             )
         self.grid = TileGrid(height, width, tile)
-        self._noise = noise
-        self._current: PaddedFrame[np.uint8] = PaddedFrame(self.grid, noise.margin, np.uint8)
-        self._reference: PaddedFrame[np.uint8] = PaddedFrame(self.grid, 0, np.uint8)
-        # The reference once more, each number less the threshold, as the window sums take it.
-        self._lowered: PaddedFrame[np.uint16] = PaddedFrame(self.grid, noise.margin, np.uint16)
-        self._comparison = Comparison(self.grid, noise, self._current, self._lowered)
+        native = library()
+        self._finder: Finder = (
+            ArrayFinder(self.grid, noise)
+            if native is None
+            else NativeFinder(self.grid, noise, native)
+        )
         self._begun = False
-        self._settled = False
 
     @property
     def reference(self) -> NDArray[np.uint8]:
         """What the network sees: uint8[height, width, 3], a view that can't be written to."""
-        view: NDArray[np.uint8] = self._reference.pixels.view()
+        view: NDArray[np.uint8] = self._finder.reference.view()
         view.flags.writeable = False
         return view
 
     @property
     def bytes(self) -> int:
         """What is kept for the stream, in bytes."""
-        frames = self._current.bytes + self._reference.bytes + self._lowered.bytes
-        return frames + self._comparison.bytes
+        return self._finder.bytes
 
     def update(self, frame: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Mark what has changed, and renew the reference there.
@@ -106,19 +106,11 @@ class ChangeDetector:
             UsageError: the frame is of another size, number of channels or kind of number.
         """
         self._check(frame)
-        if not self._begun:
-            self._current.load(frame)
-            changed = np.ones((self.grid.rows, self.grid.columns), np.bool_)
-            self._renew(changed)
-            self._begun = self._settled = True
-            return changed
-        if self._settled and self._repeated(frame):
-            return np.zeros((self.grid.rows, self.grid.columns), np.bool_)
-        self._current.load(frame)
-        changed = self._comparison.changed()
-        self._renew(changed)
-        self._settled = not changed.any()
-        return changed
+        if self._begun:
+            return self._finder.update(frame)
+        self._finder.begin(frame)
+        self._begun = True
+        return np.ones((self.grid.rows, self.grid.columns), np.bool_)
 
     def reset(self) -> None:
         """Forget the stream: all of the next frame is marked."""
@@ -126,7 +118,7 @@ class ChangeDetector:
 
     def error(self) -> InputError:
         """Compare the reference with the last frame."""
-        frame, reference = self._current.pixels, self._reference.pixels
+        frame, reference = self._finder.frame, self._finder.reference
         difference = np.maximum(frame, reference) - np.minimum(frame, reference)
         return InputError(int(difference.max()), float(difference.mean()))
 
@@ -141,20 +133,3 @@ class ChangeDetector:
                 f"found {list(frame.shape)}",
                 fix="begin a new stream when the resolution changes",
             )
-
-    def _repeated(self, frame: NDArray[np.uint8]) -> bool:
-        # Nothing in the frame before differed from the reference, so nothing in the same one does.
-        # A few rows tell most other frames apart.
-        last, step = self._current.pixels, self.grid.tile
-        few = np.array_equal(frame[::step], last[::step])
-        return few and np.array_equal(frame, last)
-
-    def _renew(self, changed: NDArray[np.bool_]) -> None:
-        places = np.nonzero(changed)
-        if len(places[0]) == 0:
-            return
-        tiles = self._current.tiles[places]
-        self._reference.tiles[places] = tiles
-        self._lowered.tiles[places] = tiles.astype(np.uint16) - self._noise.threshold
-        if changed[[0, -1]].any() or changed[:, [0, -1]].any():
-            self._lowered.repeat_border()

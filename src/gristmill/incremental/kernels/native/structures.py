@@ -92,3 +92,16 @@ class EndingStructure(Structure):
         ("high", c_float),
         ("pooled", c_long),
     ]
+
+
+class NoiseStructure(Structure):
+    """`struct noise_rule`."""
+
+    _fields_ = [
+        ("height", c_long),
+        ("width", c_long),
+        ("tile", c_long),
+        ("threshold", c_long),
+        ("pixels", c_long),
+        ("blur", c_long),
+    ]
