@@ -10,6 +10,7 @@ import msgspec
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from tests.patience import patient
 
 from gristmill.cli.serve import command
 from gristmill.cli.server_process import bundle_statistician
@@ -74,7 +75,7 @@ def alarms(found):
 
 
 def test_requests_like_the_training_data_raise_no_alarm_and_others_do(bundle, tmp_path):
-    settings = Settings(watch_folder=str(tmp_path))
+    settings = Settings(watch_folder=str(tmp_path), limits=patient())
     like = [text for text, _ in messages(3000, 2)]
     with running_server(bundle.folder, settings) as server:
         assert report(server, 0)["compared"] == 0

@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx2
 import numpy as np
 import pytest
+from tests.patience import patient
 
 from gristmill.data.features import HashedNgrams
 from gristmill.serve.online.endpoint import Answered
-from gristmill.serve.protocol import Limits
 from gristmill.serve.protocols.served import Served
 from gristmill.serve.runners.rows import Ragged, Rows
 from gristmill.store.bundle import Bundle, Field, Signature, write_bundle
@@ -119,14 +119,14 @@ def make_served():
             "image": lambda: SumEndpoint(IMAGE, "image"),
             "ragged": lambda: EchoEndpoint(RAGGED, "ragged"),
         }
-        return Served(made[kind](), limits or Limits())
+        return Served(made[kind](), limits or patient())
 
     return make
 
 
 @pytest.fixture
 def served(endpoint):
-    return Served(endpoint, Limits())
+    return Served(endpoint, patient())
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def make_app(endpoint, make_served):
     from gristmill.serve.server.app import App
 
     def make(limits=None, others=(), **options):
-        models = [Served(endpoint, limits or Limits())]
+        models = [Served(endpoint, limits or patient())]
         models += [make_served(kind, limits) for kind in others]
         return App(models, **options)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import json
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.patience import patient
+from tests.ports import reserved_port
 
 from gristmill.core.errors import BundleError, UsageError
 from gristmill.engine import open_engine
@@ -51,13 +52,10 @@ def asking(port: int) -> Ask:
 def deployed(ray_cluster: Cluster, bundle: Bundle) -> Iterator[Ask]:
     """The bundle behind Ray Serve under `/spam`."""
     serve = pytest.importorskip("ray.serve", reason="needs Ray Serve: pip install 'ray[serve]'")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with open_engine(f"ray:{ray_cluster.address}"):
+    with reserved_port() as port, open_engine(f"ray:{ray_cluster.address}"):
         serve.start(http_options={"host": "127.0.0.1", "port": port})
         try:
-            app = ray_serve_app(bundle, ray_actor_options={"num_cpus": 0.5})
+            app = ray_serve_app(bundle, limits=patient(), ray_actor_options={"num_cpus": 0.5})
             serve.run(app, name="spam", route_prefix="/spam")
             yield asking(port)
         finally:
@@ -67,7 +65,7 @@ def deployed(ray_cluster: Cluster, bundle: Bundle) -> Iterator[Ask]:
 @pytest.mark.ray
 @pytest.mark.xdist_group("ray")
 def test_answers_are_those_of_our_server(deployed: Ask, bundle: Bundle) -> None:
-    with running_server(bundle.folder) as server:
+    with running_server(bundle.folder, limits=patient()) as server:
         ours = asking(int(server.url.rpartition(":")[2]))
         for path, body in (
             ("/v1/predict", PLAIN),

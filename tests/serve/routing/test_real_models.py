@@ -5,11 +5,11 @@ import time
 
 import msgspec
 import pytest
+from tests.patience import patient
 
 from gristmill.serve.online.endpoint import Call
 from gristmill.serve.online.in_process import ThreadReplica
 from gristmill.serve.online.model_endpoint import ModelEndpoint
-from gristmill.serve.protocol import Limits
 from gristmill.serve.protocols.served import Served
 from gristmill.serve.routing.selected import Selected
 from gristmill.serve.routing.swappable import Swappable, warm_with
@@ -28,7 +28,7 @@ from gristmill.serve.watch.statistician import Compared
 def model(spam_bundle):
     def model():
         runner = open_runner(spam_bundle)
-        return ModelEndpoint(runner, [ThreadReplica(runner)], limits=Limits())
+        return ModelEndpoint(runner, [ThreadReplica(runner)], limits=patient())
 
     return model
 
@@ -82,7 +82,7 @@ def test_feedback_and_drift_over_http(model, ask, tmp_path):
     log = FeedbackLog(tmp_path / "log", policy_named("thompson", 2), ["one", "other"])
     watch = DriftWatch("spam", ServedProfile(Lengths()))
     route = Watched(Selected("spam", members, log), watch)
-    app = App([Served(route, Limits())])
+    app = App([Served(route, patient())])
     answered = ask(app, "POST", "/v1/predict", json={"instances": [{"text": "hi"}] * 2})
     assert answered.status_code == 200, answered.text
     name = log.awaiting.next - 1

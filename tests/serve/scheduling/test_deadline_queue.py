@@ -81,6 +81,17 @@ def test_removed_requests_leave_nothing_behind(make_fleet):
     assert (queue.count, queue.work, queue.nbytes) == (1, 1.0, 10)
 
 
+def test_members_are_taken_from_wherever_they_stand(make_fleet):
+    requests = due(3, 3.5, 7, 8, 9)
+    queue = filled(make_fleet(1.0, 1.0), requests)
+    batch = queue.take([requests[3], requests[0]])
+    assert [each.deadline for each in batch.requests] == [8, 3]
+    assert (batch.count, batch.work, batch.seconds) == (2, 2.0, 3.0)
+    assert shape(queue) == [[3.5], [7, 9]]
+    assert (queue.count, queue.work, queue.nbytes) == (3, 3.0, 30)
+    assert not queue.late(1.5)
+
+
 def test_every_bound_of_the_queue_counts(make_fleet):
     queue = filled(
         make_fleet(), due(1, 1), queue_rows=3, queue_bytes=100, queue_work=10.0, batch_rows=1

@@ -158,6 +158,37 @@ def test_without_overload_nobody_is_shed_for_others(make_scheduler):
     assert scheduler.shed(0.0) == []
 
 
+def test_under_overload_those_who_matter_more_run_first(make_scheduler):
+    scheduler = make_scheduler(0.0, 1.0, batch_rows=2)
+    low, high = due(4, 5, 6, priority=1), due(7)
+    offered(scheduler, [*low, *high])
+    assert scheduler.offer(Request(1, 6.0, 7.0, 1), 0.0).reason is Reason.LATE
+    assert scheduler.next_batch(0, 0.0).requests == [*high, low[0]]
+    assert scheduler.shed(0.0) == []
+    assert scheduler.next_batch(0, 2.0).requests == low[1:]
+
+
+def test_who_was_passed_over_and_cannot_be_in_time_is_told_at_once(make_scheduler):
+    scheduler = make_scheduler(0.0, 1.0, batch_rows=1)
+    low, high = due(1, 2, priority=1), due(3)
+    offered(scheduler, [*low, *high])
+    assert scheduler.offer(due(3, priority=1)[0], 0.0).reason is Reason.LATE
+    assert scheduler.next_batch(0, 0.0).requests == high
+    assert scheduler.shed(0.0) == [low[0]]
+    assert scheduler.next_batch(0, 1.0).requests == [low[1]]
+
+
+def test_and_others_leave_them_half_of_their_time(make_scheduler):
+    scheduler = make_scheduler(0.0, 1.0)
+    offered(scheduler, due(*[9] * 9, priority=1))
+    assert scheduler.offer(due(9, priority=1)[0], 0.0).reason is Reason.LATE
+    assert scheduler.offer(due(6.5)[0], 0.0) is None
+    batch = scheduler.next_batch(0, 0.0)
+    assert [each.priority for each in batch.requests] == [0, 1, 1]
+    scheduler.finished(batch, 3.0, 3.0)
+    assert scheduler.next_batch(0, 3.0).count == 6  # nobody like that has come for a second
+
+
 def test_idle_replicas_share_what_waits(make_scheduler):
     scheduler = make_scheduler(1.0, 1.0, replicas=2)
     offered(scheduler, due(*[100] * 10))

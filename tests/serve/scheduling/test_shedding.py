@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from gristmill.serve.scheduling.bounds import Bounds
 from gristmill.serve.scheduling.deadline_queue import DeadlineQueue
 from gristmill.serve.scheduling.request import Request
-from gristmill.serve.scheduling.shedding import displace, repair, widen
+from gristmill.serve.scheduling.shedding import best_first, displace, repair, widen
 
 INF = float("inf")
 
@@ -52,7 +52,7 @@ def test_repair_spares_the_better_priority(make_queue):
 def test_who_keeps_a_batch_small_makes_room(make_queue):
     tight, others = Request(1, 1.0, 12.0), [Request(1, 1.0, 30.0) for _ in range(9)]
     queue = make_queue([tight, *others], fixed=10.0)
-    assert widen(queue, most_of(queue), 0.0) == [tight]
+    assert widen(queue, most_of(queue), 0.0, 0) == [tight]
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,28 @@ def test_who_keeps_a_batch_small_makes_room(make_queue):
 def test_otherwise_nobody_does(make_queue, fixed, tight, others):
     line = [Request(1, 1.0, *tight), *(Request(1, 1.0, *others) for _ in range(9))]
     queue = make_queue(line, fixed=fixed)
-    assert widen(queue, most_of(queue), 0.0) == []
+    assert widen(queue, most_of(queue), 0.0, 0) == []
+
+
+def test_nobody_goes_who_matters_more_than_those_for_whom_there_is_no_time(make_queue):
+    line = [Request(1, 1.0, due) for due in (12.0, *[30.0] * 9)]
+    queue = make_queue(line, fixed=10.0)
+    assert widen(queue, most_of(queue), 0.0, 1) == []
+
+
+def test_smaller_numbers_run_first_and_among_them_the_most_urgent(make_queue):
+    low, urgent, calm = Request(1, 1.0, 5.0, 2), Request(1, 1.0, 8.0), Request(1, 1.0, 9.0)
+    queue = make_queue([low, calm, urgent])
+    limits = {0: INF, 2: INF}
+    assert best_first(queue, most_of(queue), limits, 0.0) == [urgent, calm, low]
+    assert best_first(queue, most_of(queue), limits, 3.0) == [urgent, calm]
+    assert best_first(queue, most_of(queue), {0: INF, 2: 2.0}, 0.0) == [urgent, calm]
 
 
 def test_parts_of_a_large_request_are_not_shed_one_by_one(make_queue):
     parts = Request(4, 4.0, 13.0).split(2, INF)
     queue = make_queue([*parts, *(Request(1, 1.0, 30.0) for _ in range(9))], fixed=10.0)
-    assert widen(queue, most_of(queue), 0.0) == []
+    assert widen(queue, most_of(queue), 0.0, 0) == []
 
 
 lines = st.lists(
@@ -100,10 +115,30 @@ def test_a_repaired_line_is_in_time_and_nobody_is_lost(make_queue, line, fixed, 
 
 
 @settings(deadline=None)
+@given(lines, st.integers(0, 8), st.integers(1, 12))
+def test_who_runs_first_is_in_time_together_and_nobody_better_is_left_out(
+    make_queue, line, fixed, limit
+):
+    queue = make_queue(line, float(fixed), batch_rows=5)
+    most = most_of(queue)
+    limits = {0: INF, 1: float(limit), 2: float(limit)}
+    members = best_first(queue, most, limits, 0.0)
+    work, rows = sum(each.work for each in members), sum(each.count for each in members)
+    assert members
+    assert rows <= 5
+    due = min(each.deadline for each in members)
+    if len(members) > 1:
+        assert work <= min(most(due), limits[max(each.priority for each in members)])
+    for each in set(queue) - set(members):
+        if each.priority < members[-1].priority:  # it would have made one of them late, or itself
+            assert work + each.work > most(min(due, each.deadline))
+
+
+@settings(deadline=None)
 @given(lines, st.integers(0, 8))
 def test_a_widened_batch_is_larger_than_it_was(make_queue, line, fixed):
     queue = make_queue(line, float(fixed), batch_rows=5)
-    gone = widen(queue, most_of(queue), 0.0)
+    gone = widen(queue, most_of(queue), 0.0, 0)
     line = list(queue)
     assert gone == line[: len(gone)]
 

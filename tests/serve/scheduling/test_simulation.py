@@ -138,3 +138,62 @@ def test_a_policy_may_refuse_everybody():
     assert outcome.goodput() == 0.0
     assert np.isnan(outcome.latency(0.5))
     assert outcome.late_share() == 1.0
+
+
+def shares_in_time(make_scheduler, load, better, *, allowed, model, among=(0, 1)):
+    """Return what share of each priority is answered in time, and the goodput of all / capacity.
+
+    Args:
+        load: of all requests, over the capacity.
+        better: share of requests of priority 0; the others have 1.
+        allowed: seconds that each request is given.
+        model: seconds of a batch, seconds of a row, most rows.
+        among: the priorities that come at all.
+    """
+    fixed, per_work, rows = model
+    draw = np.random.default_rng(3)
+    capacity = rows / (fixed + per_work * rows)
+    arrivals = np.cumsum(draw.exponential(1 / (capacity * load), 6000))
+    numbers = np.where(draw.random(len(arrivals)) < better, 0, 1)
+    come = np.isin(numbers, among)
+    arrivals, numbers = arrivals[come], numbers[come]
+    requests = [
+        Request(1, 1.0, at + allowed, number)
+        for at, number in zip(arrivals.tolist(), numbers.tolist(), strict=True)
+    ]
+    outcome = simulate(
+        make_scheduler(fixed, per_work, batch_rows=rows),
+        requests,
+        arrivals,
+        lambda batch: (fixed + per_work * batch.work) * draw.lognormal(0, 0.02),
+    )
+    shares = {number: outcome.in_time[numbers == number].mean() for number in among}
+    return shares, outcome.goodput() / capacity
+
+
+@pytest.mark.parametrize(
+    ("load", "better"), [(1.3, 0.5), (2.0, 0.35), (1.3, 0.1)], ids=["1.3", "2", "few"]
+)
+def test_those_who_matter_more_are_answered_as_if_they_were_alone(make_scheduler, load, better):
+    model = (0.0035, 0.003, 13)
+    shares, goodput = shares_in_time(make_scheduler, load, better, allowed=0.1, model=model)
+    assert shares[0] >= 0.995
+    assert shares[1] <= (1 - load * better) / (load * (1 - better)) + 0.02
+    assert goodput >= 0.93
+
+
+def test_and_nearly_so_where_a_full_batch_takes_most_of_the_time_they_have(make_scheduler):
+    # 3.7 of 6 ms: who comes while one of the others' runs waits for it.
+    shares, goodput = shares_in_time(
+        make_scheduler, 1.3, 0.5, allowed=0.006, model=(0.0005, 0.0002, 16)
+    )
+    assert shares[0] >= 0.975
+    assert goodput >= 0.85
+
+
+def test_alone_each_of_two_priorities_is_served_alike(make_scheduler):
+    for number in (0, 1):
+        shares, _ = shares_in_time(
+            make_scheduler, 1.3, 0.5, allowed=0.1, model=(0.0035, 0.003, 13), among=(number,)
+        )
+        assert shares[number] >= 0.995

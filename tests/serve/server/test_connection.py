@@ -7,8 +7,8 @@ import ssl
 import threading
 
 import pytest
+from tests.patience import patient
 
-from gristmill.serve.protocol import Limits
 from gristmill.serve.server import connection
 from gristmill.serve.server.connection import Connection
 from gristmill.serve.server.large_body import LargeBody
@@ -42,7 +42,7 @@ def small(make_app):
 
     def make(**limits):
         return make_app(
-            Limits(
+            patient(
                 max_body=1000, max_header_bytes=2000, max_headers=20, max_connections=4, **limits
             )
         )
@@ -137,7 +137,7 @@ def test_http_1_0_ends_the_connection(make_app, running, exchange):
 def test_a_large_body_in_many_pieces(make_app, running, exchange):
     body = json.dumps({"instances": [{"text": "abc"}] * 1000}).encode()
     pieces = [post(body)[at : at + 4096] for at in range(0, len(post(body)), 4096)]
-    with running(make_app(Limits(max_body=10**6))) as address:
+    with running(make_app(patient(max_body=10**6))) as address:
         answer = exchange(address, *pieces)
     assert answer.count(b'"label":"odd"') == 1000
 
@@ -180,7 +180,7 @@ def test_clients_that_are_slow_or_wrong(small, running, exchange, sent, status, 
         answer = exchange(address, sent)
         assert statuses(answer) == [status]
         assert code_of(answer) == code
-        app.limits = Limits()  # on a busy machine anybody may take as long
+        app.limits = patient()  # on a busy machine anybody may take as long
         assert statuses(exchange(address, post())) == [200]
 
 
@@ -267,7 +267,7 @@ def test_a_client_that_keeps_its_tls_does_not_hold_up_the_end(
     monkeypatch.setattr(connection, "_FAREWELL_SECONDS", 0.05)
     cert, key = map(str, certificate)
     settings = Settings(tls_certificate=cert, tls_key=key, drain_seconds=20.0)
-    app = make_app(Limits(body_timeout=0.2))  # connections are looked at four times as often
+    app = make_app(patient(body_timeout=0.2))  # connections are looked at four times as often
     context = ssl.create_default_context(cafile=cert)
     with running(app, settings) as address:
         plain = socket.create_connection(address, timeout=60)
@@ -337,7 +337,9 @@ def large(count, *headers, close=False):
 def test_a_large_body_is_read_to_where_it_lies(make_app, running, exchange, monkeypatch):
     taken = []
     monkeypatch.setattr(LargeBody, "get_buffer", counting(LargeBody.get_buffer, taken))
-    with running(make_app(Limits(max_body=10**7, max_instances=10**5, max_queue=10**5))) as address:
+    with running(
+        make_app(patient(max_body=10**7, max_instances=10**5, max_queue=10**5))
+    ) as address:
         pieces = [large(20_000)[at : at + 100_000] for at in range(0, len(large(20_000)), 100_000)]
         answer = exchange(address, *pieces, large(10_000) + post(ONE, close=False), post())
     assert statuses(answer) == [200] * 4
@@ -356,7 +358,7 @@ def test_the_head_of_a_large_body_is_known_when_it_comes_again(make_app, running
     odd, even = (
         post((b'{"text": "%s"}' % text).ljust(400_000), close=False) for text in (b"abc", b"abcd")
     )
-    with running(make_app(Limits(max_body=10**7))) as address:
+    with running(make_app(patient(max_body=10**7))) as address:
         answers = conversation(address, odd, even, odd, post(close=False), even, odd)
     assert [statuses(answer) for answer in answers] == [[200]] * 6
     labels = [re.findall(rb'"label":"(\w+)"', answer) for answer in answers]
@@ -367,7 +369,7 @@ def test_the_head_of_a_large_body_is_known_when_it_comes_again(make_app, running
 def test_a_body_that_begins_like_the_head_before_it_is_a_body(make_app, running, exchange):
     inner = post(ONE, close=False)
     outer = b'{"text": "abc"}' + b" " * 100
-    with running(make_app(Limits(max_body=10**7))) as address:
+    with running(make_app(patient(max_body=10**7))) as address:
         head, body = post(outer, close=False)[: -len(outer)], outer
         answers = conversation(address, inner)
         answer = exchange(address, inner, head, inner[: len(body)], post(), pause=threading.Event())
@@ -384,11 +386,11 @@ def counting(function, calls):
 
 
 def test_a_large_body_that_does_not_come(make_app, running, exchange):
-    app = make_app(Limits(max_body=10**7, body_timeout=0.2))
+    app = make_app(patient(max_body=10**7, body_timeout=0.2))
     with running(app) as address:
         answer = exchange(address, large(20_000)[:-100_000])
         with socket.create_connection(address, timeout=60) as client:
             client.sendall(large(20_000)[:-100_000])
-        app.limits = Limits()  # on a busy machine anybody may take as long
+        app.limits = patient()  # on a busy machine anybody may take as long
         assert statuses(exchange(address, post())) == [200]
     assert (statuses(answer), code_of(answer)) == ([408], "slow_body")

@@ -5,10 +5,10 @@ import random
 import tracemalloc
 import zlib
 
-import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.patience import web
 
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.server.content_coding import (
@@ -141,17 +141,17 @@ def test_over_a_connection_both_ways(make_app, running):
     asked = {"Content-Type": "application/json"}
     with running(make_app()) as (host, port):
         url = f"http://{host}:{port}/v1/predict"
-        plain = httpx2.post(url, content=body, headers={**asked, "Accept-Encoding": "identity"})
+        plain = web.post(url, content=body, headers={**asked, "Accept-Encoding": "identity"})
         assert len(plain.content) > WORTH_BYTES
         assert "content-encoding" not in plain.headers
         for packed in (asked, {**asked, "Content-Encoding": "gzip"}):  # the short way, uvicorn's
             sent = gzip.compress(body) if packed is not asked else body
-            answer = httpx2.post(url, content=sent, headers={**packed, "Accept-Encoding": "gzip"})
+            answer = web.post(url, content=sent, headers={**packed, "Accept-Encoding": "gzip"})
             assert answer.headers["content-encoding"] == "gzip"
             labels = [
                 [each["label"] for each in got.json()["predictions"]] for got in (answer, plain)
             ]
             assert labels[0] == labels[1]
         few = json.dumps({"text": "abc"}).encode()
-        short = httpx2.post(url, content=few, headers={**asked, "Accept-Encoding": "gzip"})
+        short = web.post(url, content=few, headers={**asked, "Accept-Encoding": "gzip"})
         assert "content-encoding" not in short.headers

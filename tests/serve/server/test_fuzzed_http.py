@@ -8,8 +8,8 @@ import time
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from tests.patience import patient
 
-from gristmill.serve.protocol import Limits
 from gristmill.serve.server.connection import Connection
 
 GOOD = b'{"text": "abc"}'
@@ -115,7 +115,7 @@ def asked(*headers, body=GOOD):
 
 
 def test_no_bytes_break_the_server(make_app, running, caplog):
-    app = make_app(Limits(max_body=1000), others=["vector"])
+    app = make_app(patient(max_body=1000), others=["vector"])
     with caplog.at_level(logging.WARNING), running(app) as address:
 
         @settings(
@@ -219,14 +219,14 @@ def test_many_slow_clients_keep_nobody_waiting(make_app, running, monkeypatch):
         met.append(self)
 
     monkeypatch.setattr(Connection, "connection_made", made)
-    app = make_app(Limits(header_timeout=0.3, body_timeout=0.3))
+    app = make_app(patient(header_timeout=0.3, body_timeout=0.3))
     with running(app) as address:
         slow = [socket.create_connection(address, timeout=PATIENCE_SECONDS) for _ in range(60)]
         for number, client in enumerate(slow):
             client.sendall(asked()[: 5 + number])
         while len(met) < len(slow):
             time.sleep(0.002)
-        app.limits = Limits()  # on a busy machine anybody may take as long
+        app.limits = patient()  # on a busy machine anybody may take as long
         for _ in range(3):
             assert statuses(spoken(address, asked(b"Connection: close"))) == [200]
         answers = [client.recv(65536) for client in slow]

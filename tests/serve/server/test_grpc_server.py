@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import uvloop
+from tests.patience import PATIENCE_SECONDS, patient
 
 from gristmill.core.errors import ServeError, UsageError
-from gristmill.serve.protocol import Limits
 from gristmill.serve.protocols.grpc_messages import SERVICE, messages
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.server import grpc_server
@@ -50,7 +50,7 @@ class Caller:
     def __init__(self, channel, beside):
         self.channel, self.beside = channel, beside
 
-    def __call__(self, method, message=None, metadata=(), timeout=20.0, **fields):
+    def __call__(self, method, message=None, metadata=(), timeout=PATIENCE_SECONDS, **fields):
         message = message or messages()[f"{method}Request"](**fields)
         reader = messages()[f"{method}Response"].FromString
         call = self.raw(method, reader)
@@ -226,7 +226,7 @@ def test_metadata_and_parameters_say_how_it_is_asked(make_app, endpoint):
     first, second, third = endpoint.calls
     assert (first.request_id, first.priority, first.user) == ("r1", -3, "u")
     assert second.priority == 2
-    # 50 s of gRPC's own, one of the parameter, nine of the header which are less than gRPC's 20.
+    # 50 s of gRPC's own, one of the parameter, nine of the header: less than gRPC's minute.
     assert second.deadline < third.deadline < first.deadline
     assert first.deadline > clock + 40
 
@@ -285,7 +285,7 @@ def test_tokens_and_open_health(make_app):
 
 
 def test_messages_above_the_limit(make_app):
-    app = make_app(Limits(max_body=1000), others=["vector"])
+    app = make_app(patient(max_body=1000), others=["vector"])
 
     async def main():
         async with serving(app) as call:
@@ -302,7 +302,7 @@ def test_messages_above_the_limit(make_app):
 
 
 def test_a_message_that_does_not_come(make_app):
-    app = make_app(Limits(body_timeout=0.05))
+    app = make_app(patient(body_timeout=0.05))
 
     async def main():
         async with serving(app) as call:
@@ -312,7 +312,7 @@ def test_a_message_that_does_not_come(make_app):
                 CODES.DEADLINE_EXCEEDED,
                 "the body did not arrive within 50 ms",
             )
-            app.limits = Limits()  # on a busy machine anybody may take as long
+            app.limits = patient()  # on a busy machine anybody may take as long
             error = await failed(sender(_each([])))
             assert (error.code(), error.details()) == (
                 CODES.INVALID_ARGUMENT,
@@ -349,7 +349,7 @@ def test_a_stream_is_answered_in_order_each_by_itself(make_app, endpoint):
 
 
 def test_a_stream_on_which_nothing_comes(make_app):
-    app = make_app(Limits(body_timeout=0.05))
+    app = make_app(patient(body_timeout=0.05))
 
     async def main():
         async with serving(app) as call:
@@ -365,7 +365,7 @@ def test_a_stream_on_which_nothing_comes(make_app):
 
 
 def test_a_stream_on_which_nothing_comes_any_more(make_app, endpoint):
-    app = make_app(Limits(stream_timeout=0.06))
+    app = make_app(patient(stream_timeout=0.06))
 
     async def main():
         endpoint.gate = asyncio.Event()
@@ -466,7 +466,7 @@ def test_a_message_that_comes_by_half_on_a_stream(make_app):
     opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"")
     head = frame(1, 4, 1, b"".join(header(*field) for field in fields.items()))
     half = frame(0, 0, 1, struct.pack(">BI", 0, 100) + b"x" * 50)
-    app = make_app(Limits(body_timeout=0.05))
+    app = make_app(patient(body_timeout=0.05))
 
     async def main():
         async with serving(app) as call, asyncio.timeout(60.0):

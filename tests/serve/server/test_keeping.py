@@ -7,6 +7,7 @@ import signal
 import time
 
 import pytest
+from tests.patience import patient
 
 from gristmill.core.errors import ServeError, UsageError
 from gristmill.serve import Refusal, kept_predictions, served_folder, tell_truths
@@ -29,7 +30,8 @@ RECORD = {"text": "see you"}
 
 @pytest.fixture
 def settings(tmp_path):
-    return Settings(watch_folder=str(tmp_path / "served"), keep=Keeping(), watch=False)
+    folder = str(tmp_path / "served")
+    return Settings(watch_folder=folder, keep=Keeping(), watch=False, limits=patient())
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import signal
 import threading
 
-import httpx2
 import pytest
+from tests.patience import PATIENCE_SECONDS, patient, web
 
 from gristmill.core.errors import BundleError, ServeError, UsageError
 from gristmill.serve.runners.loaded import LoadedRunner
@@ -112,10 +112,10 @@ def test_works_off_the_main_thread_where_no_signals_can_be_caught(spam_bundle):
         target=serve, args=(spam_bundle,), kwargs={"announce": announce, "stop": stop.append}
     )
     thread.start()
-    assert started.wait(30)
-    assert httpx2.get(f"{urls[0]}/readyz").json() == {"ready": True}
+    assert started.wait(PATIENCE_SECONDS)
+    assert web.get(f"{urls[0]}/readyz").json() == {"ready": True}
     stop[0]()
-    thread.join(30)
+    thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()
 
 
@@ -124,7 +124,7 @@ def test_each_model_in_processes_of_its_own(spam_bundle):
 
     def announce(ready):
         body = {"instances": [{"text": "hi"}]}
-        answers.append(httpx2.post(f"{ready.url}/v1/predict", json=body).json())
+        answers.append(web.post(f"{ready.url}/v1/predict", json=body).json())
 
     def later(ready):
         thread = threading.Thread(target=lambda: (announce(ready), stop[0]()))
@@ -132,6 +132,6 @@ def test_each_model_in_processes_of_its_own(spam_bundle):
         threads.append(thread)
 
     stop, threads = [], []
-    serve(spam_bundle, Settings(replicas=2), announce=later, stop=stop.append)
-    threads[0].join(20)
+    serve(spam_bundle, Settings(replicas=2, limits=patient()), announce=later, stop=stop.append)
+    threads[0].join(PATIENCE_SECONDS)
     assert answers[0]["predictions"][0]["label"] in ("ham", "spam")

@@ -9,10 +9,10 @@ import sys
 
 import msgspec
 import pytest
+from tests.patience import patient
 
 from gristmill.core.errors import BundleError, ServeError
 from gristmill.serve.client import Client
-from gristmill.serve.protocol import Limits
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.runners.opening import open_runner
 from gristmill.serve.runners.rows import Rows
@@ -23,7 +23,7 @@ from gristmill.serve.server.settings import Settings
 
 @pytest.fixture(scope="module")
 def server(spam_bundle):
-    with running_server(spam_bundle.folder, limits=Limits(max_body=20_000)) as server:
+    with running_server(spam_bundle.folder, limits=patient(max_body=20_000)) as server:
         yield server
 
 
@@ -99,7 +99,8 @@ def test_the_answer_to_head_has_no_body(server):
 
 
 def test_sigterm_answers_what_is_under_way_and_ends_with_0(spam_bundle):
-    server = ServerProcess.start(spam_bundle.folder)
+    settings = Settings(limits=patient(), drain_seconds=60.0)
+    server = ServerProcess.start(spam_bundle.folder, settings)
     try:
         connection = connect(server.url)
         body = b'{"text": "win a prize"}'
@@ -125,7 +126,7 @@ def test_sigterm_answers_what_is_under_way_and_ends_with_0(spam_bundle):
 
 
 def test_the_block_ends_the_server(spam_bundle):
-    with running_server(spam_bundle.folder) as server:
+    with running_server(spam_bundle.folder, limits=patient()) as server:
         url = server.url
         assert server.client.predict([{"text": "hi"}])[0].label in ("ham", "spam")
     assert server.stop() == 0
@@ -175,7 +176,8 @@ def test_two_bundles_one_with_a_token_over_tls(spam_bundle, certificate, tmp_pat
     tokens = tmp_path / "tokens"
     tokens.write_text("a-token-of-some-length\n")
     cert, key = certificate
-    settings = Settings(tokens=str(tokens), tls_certificate=str(cert), tls_key=str(key))
+    tls = {"tls_certificate": str(cert), "tls_key": str(key)}
+    settings = Settings(tokens=str(tokens), limits=patient(), **tls)
     models = {"one": spam_bundle.folder, "two": spam_bundle.folder}
     with running_server(models, settings) as server:
         assert server.url.startswith("https://")

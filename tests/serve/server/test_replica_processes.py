@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.patience import patient
 
 from gristmill.serve.server.process import running_server
 from gristmill.serve.server.settings import Settings
@@ -25,7 +26,8 @@ def folder(spam_bundle, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(folder):
-    with running_server(folder, Settings(replicas=2, log_level="error")) as server:
+    settings = Settings(replicas=2, log_level="error", limits=patient())
+    with running_server(folder, settings) as server:
         yield server
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import msgspec
 import pytest
+from tests.patience import patient
 
 from gristmill.cli.main import run
 from gristmill.core.errors import ServeError
@@ -24,13 +25,14 @@ from gristmill.store.runs import RunLog
 
 PROGRAM = "from gristmill.cli.main import main; main()"
 LONG_SECONDS = 60.0
+MORE = ["--port", "0", "--json", "--deadline", f"{LONG_SECONDS}s"]
 
 PLAN = """
 [models.ham]
 bundle = "{twins}/ham"
 [models.spam]
 bundle = "{twins}/spam"
-deadline = "5s"
+deadline = "50s"
 [models.quiet]
 bundle = "{twins}/spam"
 hidden = true
@@ -51,6 +53,7 @@ share = 0.5
 [routes.beside]
 kind = "shadow"
 models = ["ham", "spam"]
+timeout = "60s"
 [routes.all]
 kind = "ensemble"
 models = ["ham", "spam", "live"]
@@ -63,7 +66,7 @@ at_least = 2
 def command(folder, *options):
     """Run the command in a folder; yield its process and what it said once it was ready."""
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "serve", *options, "--port", "0", "--json"],
+        [sys.executable, "-c", PROGRAM, "serve", *options, *MORE],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -218,7 +221,7 @@ def test_promoted_under_load_without_one_failed_request(client, folder):
     finally:
         stop.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(LONG_SECONDS)
     assert errors == []
     assert until(lambda: label(client, "live") == "ham")
     page = client.request("GET", "/metrics").decode()
@@ -265,7 +268,7 @@ def test_killed_it_goes_on_where_it_was(twins, tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait(LONG_SECONDS)
     assert len(logged_data(tmp_path / "serving" / "routes" / "best").outcomes) == 10
-    with running_server(tmp_path / "s.toml") as server:
+    with running_server(tmp_path / "s.toml", limits=patient()) as server:
         client = server.client
         assert probabilities(client) == before
         pieces = [{"prediction_id": name, "label": "spam"} for name in ids]

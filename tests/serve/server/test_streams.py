@@ -11,12 +11,12 @@ import time
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
-import httpx2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.patience import patient, web
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -112,7 +112,7 @@ def cameras(running):
     @contextmanager
     def serve(values=1, tokens=None, tracing=None, **limits):
         endpoint = Cameras(values)
-        app = App([Served(endpoint, Limits(**limits))], tokens, tracing)
+        app = App([Served(endpoint, patient(**limits))], tokens, tracing)
         with running(app) as (host, port):
             url, sums = f"{host}:{port}", endpoint.streaming
             try:
@@ -167,7 +167,7 @@ def open_streams(server):
 def test_a_picture_by_http(cameras):
     with cameras() as server:
         for before in range(2):
-            answer = httpx2.post(server.http + PATH, content=png(3))
+            answer = web.post(server.http + PATH, content=png(3))
             assert answer.status_code == 200
             said = answer.json()
             (prediction,) = said["predictions"]
@@ -177,12 +177,12 @@ def test_a_picture_by_http(cameras):
             assert said["model"] == {"name": "cameras", "fingerprint": "a" * 32}
             assert said["milliseconds"] > 0
         raw = {"Content-Type": "application/octet-stream"}
-        answer = httpx2.post(server.http + PATH, content=pixels(4), headers=raw)
+        answer = web.post(server.http + PATH, content=pixels(4), headers=raw)
         assert answer.json()["predictions"][0]["before"] == 2
-        assert httpx2.delete(server.http + PATH).json() == {"forgotten": True}
-        assert httpx2.delete(server.http + PATH).json() == {"forgotten": False}
+        assert web.delete(server.http + PATH).json() == {"forgotten": True}
+        assert web.delete(server.http + PATH).json() == {"forgotten": False}
         form = {"Content-Type": "application/x-www-form-urlencoded"}  # what curl says
-        answer = httpx2.post(server.http + PATH, content=png(3), headers=form)
+        answer = web.post(server.http + PATH, content=png(3), headers=form)
         assert answer.json()["predictions"][0]["before"] == 0
 
 
@@ -193,7 +193,7 @@ def test_how_far_answers_may_be_off_is_said_in_the_query(cameras):
             ("?error=0.01", Tolerance(0.01, "decoded")),
             ("?noise=7&error=1e-3", Tolerance(0.001, 7)),
         ):
-            said = httpx2.post(server.http + PATH + query, content=png(3)).json()
+            said = web.post(server.http + PATH + query, content=png(3)).json()
             with connect(server.ws + PATH + query) as client:
                 client.send(png(3))
                 heard_error = heard(client).get("error")
@@ -228,7 +228,7 @@ def test_how_far_answers_may_be_off_is_said_in_the_query(cameras):
 )
 def test_what_http_refuses(cameras, method, path, body, status, code):
     with cameras(max_body=1000) as server:
-        answer = httpx2.request(method, server.http + path, content=body)
+        answer = web.request(method, server.http + path, content=body)
         assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
         assert "secret" not in answer.text
 
@@ -250,7 +250,7 @@ def test_a_stream_by_websocket(cameras):
         said = heard(client)
         assert said["frame"] == 2
         assert said["predictions"][0]["sum"] == [total(6)]
-        assert httpx2.post(server.http + PATH, content=png(1)).json()["whole"] is False
+        assert web.post(server.http + PATH, content=png(1)).json()["whole"] is False
 
 
 def test_the_newest_picture_wins_while_one_is_computed(cameras):
@@ -266,7 +266,7 @@ def test_the_newest_picture_wins_while_one_is_computed(cameras):
         assert (first["frame"], first["dropped"]) == (0, 0)
         assert (second["frame"], second["dropped"]) == (5, 4)
         assert second["predictions"][0]["sum"] == [total(6)]
-        metrics = httpx2.get(server.http + "/metrics").text
+        metrics = web.get(server.http + "/metrics").text
     for line in (
         'gristmill_stream_frames_dropped_total{model="cameras"} 4',
         'gristmill_stream_frames_total{model="cameras"} 2',
@@ -350,7 +350,7 @@ def test_a_client_that_never_reads_is_dropped_and_others_are_served(cameras, mon
     monkeypatch.setattr(stream_connection, "UNREAD_SECONDS", 0.2)
     # Connections are looked at four times as often as the shortest limit at the start says.
     with cameras(values=200_000, header_timeout=0.2) as server, socket.socket() as client:
-        server.app.limits = Limits()  # on a busy machine anybody may take as long
+        server.app.limits = patient()  # on a busy machine anybody may take as long
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", server.port))
         client.sendall(handshake())
@@ -359,7 +359,7 @@ def test_a_client_that_never_reads_is_dropped_and_others_are_served(cameras, mon
         def dropped():
             with suppress(BrokenPipeError, ConnectionResetError):
                 client.sendall(masked(png(1)))
-            other = httpx2.post(server.http + "/v1/streams/cameras/yard", content=png(2))
+            other = web.post(server.http + "/v1/streams/cameras/yard", content=png(2))
             assert other.status_code == 200
             return not open_streams(server)
 
@@ -421,7 +421,7 @@ def test_whatever_is_said_the_server_goes_on(living, caplog, said):
         with suppress(BrokenPipeError, ConnectionResetError):
             for each in said:
                 client.sendall(each if isinstance(each, bytes) else masked(each[1], each[0]))
-    assert httpx2.post(living.http + PATH, content=png(1)).status_code == 200
+    assert web.post(living.http + PATH, content=png(1)).status_code == 200
     until(lambda: not open_streams(living))
     assert not caplog.records
 
@@ -429,7 +429,7 @@ def test_whatever_is_said_the_server_goes_on(living, caplog, said):
 @pytest.fixture(scope="module")
 def living(running):
     endpoint = Cameras()
-    app = App([Served(endpoint, Limits(max_body=1000))])
+    app = App([Served(endpoint, patient(max_body=1000))])
     with running(app) as (host, port):
         yield SimpleNamespace(app=app, port=port, http=f"http://{host}:{port}")
 
@@ -468,10 +468,10 @@ def test_other_requests_do_not_wait_for_streams(cameras):
         client.send(png(1))
         assert server.sums.inside.wait(WAIT)
         body = {"picture": np.ones((HEIGHT, WIDTH, 3), int).tolist()}
-        answer = httpx2.post(server.http + "/v1/predict", json=body)
+        answer = web.post(server.http + "/v1/predict", json=body)
         assert answer.json()["predictions"][0]["sum"] == total(1)
         late = {"X-Gristmill-Deadline-Ms": "30"}
-        answer = httpx2.post(server.http + PATH + "2", content=png(1), headers=late)
+        answer = web.post(server.http + PATH + "2", content=png(1), headers=late)
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "late")
         assert answer.headers["retry-after"] == "1"
 
@@ -546,7 +546,7 @@ def test_spans_of_streams(cameras):
             for level in (1, 2, BROKEN):
                 client.send(png(level))
                 heard(client)
-        answer = httpx2.post(server.http + PATH, content=png(3))
+        answer = web.post(server.http + PATH, content=png(3))
         assert answer.status_code == 200
         with pytest.raises(InvalidStatus):
             connect(server.ws + "/v1/streams/cameras/no%20name").close()
@@ -583,14 +583,14 @@ def test_pictures_of_streams_are_watched(running):
         def observe(self, rows, answers):
             self.rows.append((int(rows["picture"][0, 0, 0, 0]), float(answers["sum"].ravel()[0])))
 
-    seen, limits = Seen(), Limits()
+    seen, limits = Seen(), patient()
     app = App([Served(Swappable("cameras", Watched(Cameras(), seen), "v1"), limits)])
     with running(app) as (host, port):
         with connect(f"ws://{host}:{port}{PATH}") as client:
             for level in (7, BROKEN):
                 client.send(png(level))
                 heard(client)
-        httpx2.post(f"http://{host}:{port}{PATH}", content=png(9))
+        web.post(f"http://{host}:{port}{PATH}", content=png(9))
     assert (seen.begun, seen.rows) == (1, [(7, total(7)), (9, total(9))])
 
 

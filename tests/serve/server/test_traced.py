@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
+from tests.patience import web
 
 pytest.importorskip("opentelemetry.sdk", reason="OpenTelemetry is not installed (extra otel)")
 
-import httpx2
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -41,7 +41,7 @@ def test_queue_model_and_batch_of_a_real_request(spam_bundle, tracing, spans, ru
     app = App([Served(opened.endpoint, settings.limits)], tracing=tracing)
     with running(app) as (host, port):
         url = f"http://{host}:{port}/v1/predict"
-        answer = httpx2.post(url, json=ONE, headers={"traceparent": PARENT, "X-Request-Id": "r1"})
+        answer = web.post(url, json=ONE, headers={"traceparent": PARENT, "X-Request-Id": "r1"})
         assert answer.status_code == 200
     (span,) = spans.get_finished_spans()
     facts = dict(span.attributes)

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-
-from gristmill.serve.protocol import Limits
+from tests.patience import patient
 
 triton = pytest.importorskip(
     "tritonclient.http",
@@ -14,7 +13,7 @@ VERSION = "0123456789abcdef0123456789abcdef"
 
 @pytest.fixture
 def client(make_app, running):
-    app = make_app(Limits(max_body=10_000_000), others=["vector", "image", "ragged"])
+    app = make_app(patient(max_body=10_000_000), others=["vector", "image", "ragged"])
     with running(app) as (host, port):
         client = triton.InferenceServerClient(f"{host}:{port}")
         yield client

@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 import uvloop
+from tests.patience import PATIENCE_SECONDS, patient
 
-from gristmill.serve.protocol import Limits
 from gristmill.serve.server.grpc_beside import grpc_beside
 from gristmill.serve.server.settings import Settings
 
@@ -21,7 +21,7 @@ VERSION = "0123456789abcdef0123456789abcdef"
 
 @pytest.fixture
 def client(make_app):
-    app = make_app(Limits(max_body=10_000_000), others=["vector", "image", "ragged"])
+    app = make_app(patient(max_body=10_000_000), others=["vector", "image", "ragged"])
     started, addresses = threading.Event(), []
 
     async def serve():
@@ -37,13 +37,13 @@ def client(make_app):
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert started.wait(20)
+    assert started.wait(PATIENCE_SECONDS)
     address, loop, ended = addresses[0]
     client = triton.InferenceServerClient(address)
     yield client
     client.close()
     loop.call_soon_threadsafe(ended.set)
-    thread.join(20)
+    thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()
 
 
@@ -77,7 +77,9 @@ def test_tensors_both_ways(client):
     assert answer.as_numpy("sums").tolist() == [[6.0, 14.0], [22.0, 126.0]]
     assert answer.get_response().id == "q"
     picture = tensor("picture", np.full((1, 2, 3, 3), 2, np.uint8), "UINT8")
-    answer = client.infer("image", [picture], priority=1, timeout=5_000_000, client_timeout=20.0)
+    answer = client.infer(
+        "image", [picture], priority=1, timeout=5_000_000, client_timeout=PATIENCE_SECONDS
+    )
     assert answer.as_numpy("sums").tolist() == [[36.0, 72.0]]
 
 
@@ -101,7 +103,7 @@ def test_requests_at_the_same_time(client):
             "vector", [ones], callback=lambda result, error: answers.put((result, error))
         )
     for _ in range(20):
-        result, error = answers.get(timeout=20)
+        result, error = answers.get(timeout=PATIENCE_SECONDS)
         assert error is None
         assert result.as_numpy("sums").tolist() == [[4.0, 4.0]]
 
@@ -112,9 +114,9 @@ def test_a_stream(client):
     for width in (4, 3):
         array = np.ones((1, width), np.float32)
         client.async_stream_infer("vector", [tensor("x", array, "FP32")], request_id=f"q{width}")
-    result, error = answers.get(timeout=20)
+    result, error = answers.get(timeout=PATIENCE_SECONDS)
     assert error is None
     assert (result.get_response().id, result.as_numpy("sums").tolist()) == ("q4", [[4.0, 4.0]])
-    _, error = answers.get(timeout=20)
+    _, error = answers.get(timeout=PATIENCE_SECONDS)
     assert "expected shape [n, 4], found [1, 3]" in str(error)
     client.stop_stream()

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tests.patience import PATIENCE_SECONDS, patient
 
-from gristmill.serve.protocol import Limits
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.runners.rows import Rows
 from gristmill.serve.streams import driver as driver_module
@@ -36,7 +36,7 @@ class OnePixel:
         return Kept(len(set(self.names)), 1, 0)
 
     def answer(self, stream, image, tolerance):
-        assert self.gate.wait(20)
+        assert self.gate.wait(PATIENCE_SECONDS)
         self.names.append(stream)
         self.threads.add(threading.current_thread().name)
         return Streamed(Rows({"x": np.zeros(1)}, 1), 1.0, True)
@@ -59,7 +59,7 @@ def driven(check, **limits):
             name="pixels",
             streaming=streaming,
             endpoint=None,
-            limits=Limits(**limits),
+            limits=patient(**limits),
             check_finite=lambda _: None,
         )
         driver = StreamDriver(served)

@@ -27,7 +27,9 @@ class Quiet:
         self._limits, self._tell = limits, tell
         self._loop = asyncio.get_running_loop()
         self._since, self._busy, self._name = self._loop.time(), 0, "body_timeout"
-        self._timer = self._loop.call_later(self._seconds, self._look)
+        # The first look is in time whichever of the two it turns out to be.
+        first = min(limits.body_timeout, limits.stream_timeout)
+        self._timer = self._loop.call_later(first, self._look)
 
     def came(self) -> None:
         """Say that a message is here."""
