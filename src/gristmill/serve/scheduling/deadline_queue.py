@@ -150,19 +150,26 @@ class DeadlineQueue:
         self._uncount(head)
         return head
 
+    def take(self, members: Sequence[Request]) -> Planned:
+        """Take a batch of these, one at least, out of the line, as it is to start now."""
+        self.remove(set(members))
+        return Planned.of(list(members), 0.0, self.fleet)
+
     def remove(self, gone: set[Request]) -> None:
         """Take requests out of the line, those of them that are in it."""
-        left = []
+        left, ahead = [], 0.0
         for batch in self.batches:
             stay = [each for each in batch.requests if each not in gone]
             if len(stay) < len(batch.requests):
                 self._uncount(batch)
                 if not stay:
                     continue
-                batch = Planned.of(stay, batch.ahead, self.fleet)
+                batch = Planned.of(stay, ahead, self.fleet)
                 self._count(batch)
+            batch.ahead = ahead
+            ahead += batch.seconds
             left.append(batch)
-        self.batches = deque(left)
+        self.batches, self._begun = deque(left), 0.0
 
     def _cut(self, head: Planned, most: float) -> Planned:
         work, stay = 0.0, 0

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from gristmill.serve.scheduling.bounds import Bounds
 from gristmill.serve.scheduling.deadline_queue import DeadlineQueue
 from gristmill.serve.scheduling.fleet import Fleet
+from gristmill.serve.scheduling.latency import LatencyModel
+from gristmill.serve.scheduling.layout import Planned
+from gristmill.serve.scheduling.overload import Overload
 from gristmill.serve.scheduling.request import Batch, Reason, Refused, Request
-from gristmill.serve.scheduling.shedding import Way, displace, repair, widen
+from gristmill.serve.scheduling.shedding import Way, best_first, displace, repair, widen
 
 _PROBE_SECONDS = 1.0
-_OVERLOAD_SECONDS = 1.0
-"""Seconds for which one refusal makes an overload, at most."""
+_TURN = 0.5
+"""Share of the time that some are given for a batch with others, who matter less."""
 _AFTER = 1e-6
 """Seconds by which a deadline is passed for certain, whatever the rounding."""
 
@@ -29,8 +32,12 @@ class Scheduler:
 
     A batch starts as soon as a replica is free, with the earliest deadlines; what was
     predicted wrongly is put right then, by refusing those that cannot be in time any more. Nobody
-    waits past its deadline, so nobody starves: a request is answered, or refused by then. Priority
-    decides who is refused, never who runs first: the deadline does.
+    waits past its deadline, so nobody starves: a request is answered, or refused by then.
+
+    Priority decides who is refused, and under overload also who runs first: who was let in with a
+    larger number would take the time of those who are still to come. And as a batch that runs
+    cannot be called back, one with such members takes half the time at most that those who matter
+    more are given: they come while it runs, and need as long after it.
 
     One request that no wait would help is let through a second when nothing else is there to
     do, so that a model which was slow once is measured again.
@@ -50,7 +57,7 @@ class Scheduler:
         self.queue = DeadlineQueue(bounds, self.fleet)
         self.dropped: list[Request] = []
         self._probe_at = float("-inf")
-        self._overloaded = float("-inf")
+        self._overload = Overload()
         self._refused: Request | None = None
 
     def offer(self, request: Request, now: float) -> Refused | None:
@@ -80,15 +87,17 @@ class Scheduler:
             if not queue.batches:
                 return None
         model = self.fleet.models[replica]
-        if now < self._overloaded:
-            self._drop(widen(queue, model.most, now))
-        most = model.most(queue.batches[0].due - now)
-        if idle > 1:
-            most = min(most, max(queue.work / idle, model.paid()))
-        planned = queue.pop(most)
+        share = max(queue.work / idle, model.paid()) if idle > 1 else float("inf")
+        overloaded = now < self._overload.until
+        if overloaded:
+            planned = self._choose(model, share, now)
+        else:
+            planned = queue.pop(min(model.most(queue.batches[0].due - now), share))
         self._refused = None
         batch = Batch(planned.requests, planned.count, planned.work, replica, now)
         self.fleet.begin(batch)
+        if overloaded and queue.late(now):
+            self._repair(now)  # who was passed over, and is told at once
         return batch
 
     def finished(self, batch: Batch, seconds: float, now: float) -> None:
@@ -128,12 +137,30 @@ class Scheduler:
             self.fleet.start(full * self.fleet.fixed + queue.work * self.fleet.per_work, now) - now
         )
 
+    def _choose(self, model: LatencyModel, share: float, now: float) -> Planned:
+        """Take the next batch under overload."""
+        queue, overload = self.queue, self._overload
+        limits = {
+            number: min(share, model.most(_TURN * overload.given(number, now)))
+            for number in {each.priority for each in queue}
+        }
+        if len(limits) > 1:
+            return queue.take(best_first(queue, model.most, limits, now))
+        (limit,) = limits.values()
+
+        def most(seconds: float) -> float:
+            return min(model.most(seconds), limit)
+
+        self._drop(widen(queue, most, now, overload.reach))
+        return queue.pop(most(queue.batches[0].due - now))
+
     def _squeeze(
         self, request: Request, newcomers: Sequence[Request], now: float
     ) -> Refused | None:
         """Find a place for what does not simply go to the end of the line."""
         if self._hopeless(request, newcomers, now):
             return self._probe(request, newcomers, now)
+        self._overload.came(request, now)
         refused = self._refused
         if refused is None or request.priority < refused.priority or request.work < refused.work:
             way = self._way(request, newcomers, now)
@@ -146,7 +173,7 @@ class Scheduler:
         queue = self.queue
         if not queue.fits(request):
             return Refused(Reason.FULL, self.wait(now))
-        self._overloaded = max(self._overloaded, min(request.deadline, now + _OVERLOAD_SECONDS))
+        self._overload.refused(request, now)
         return Refused(Reason.LATE, max(queue.end(request, now) - request.deadline, 0.0))
 
     def _way(self, request: Request, newcomers: Sequence[Request], now: float) -> Way | None:

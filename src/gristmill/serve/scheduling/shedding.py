@@ -1,15 +1,17 @@
-"""Who goes when not all can be in time."""
+"""Who goes when not all can be in time, and who runs before others go."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import NamedTuple
 
 from gristmill.serve.scheduling.deadline_queue import DeadlineQueue
 from gristmill.serve.scheduling.layout import Planned
 from gristmill.serve.scheduling.request import Request
 
+_BY_PRIORITY = attrgetter("priority", "deadline")
 _WASTEFUL = 1 / 32
 """A batch whose fixed part is a larger share of its time than this is worth the refusal of a
 request, if another one takes its place."""
@@ -70,7 +72,9 @@ def repair(queue: DeadlineQueue, now: float) -> Way:
     return Way(batches, list({_whole(each): None for each in gone}))
 
 
-def widen(queue: DeadlineQueue, most: Callable[[float], float], now: float) -> list[Request]:
+def widen(
+    queue: DeadlineQueue, most: Callable[[float], float], now: float, reach: int
+) -> list[Request]:
     """Return those at the head of the line whose deadlines keep the first batch wastefully small.
 
     For use under overload, when the time they would take does others more good: as few as make
@@ -80,23 +84,55 @@ def widen(queue: DeadlineQueue, most: Callable[[float], float], now: float) -> l
         queue: the line.
         most: the most work that the replica does within some seconds; `LatencyModel.most`.
         now: when the batch starts.
+        reach: the smallest priority number that may go.
     """
     fleet = queue.fleet
     if not fleet.per_work:
         return []
     enough = min(fleet.fixed * (1 / _WASTEFUL - 1) / fleet.per_work, queue.batch_work)
     line = list(islice(queue, 2 * queue.batch_rows))
-    worst = max(each.priority for each in line)
+    reach = max(reach, *(each.priority for each in line))
     best, go = 0.0, 0
     for place, (head, full) in enumerate(zip(line, _filled(line, queue.batch_rows), strict=True)):
         allowed = most(head.deadline - now)
         work = min(allowed, full, queue.batch_work)
         if work > best:
             best, go = work, place
-        needed = head.priority < worst or head.whole is not None
+        needed = head.priority < reach or head.whole is not None
         if needed or full <= best or allowed >= min(full, enough):
             break
     return line[:go]
+
+
+def best_first(
+    queue: DeadlineQueue,
+    most: Callable[[float], float],
+    limits: Mapping[int, float],
+    now: float,
+) -> list[Request]:
+    """Return who runs next where smaller priority numbers go before earlier deadlines.
+
+    Args:
+        queue: the line; not empty.
+        most: the most work that the replica does within some seconds; `LatencyModel.most`.
+        limits: by priority number, the most work of a batch that has a member with it.
+        now: when the batch starts.
+    """
+    members: list[Request] = []
+    count, work, due, room = 0, 0.0, float("inf"), float("inf")
+    for request in sorted(queue, key=_BY_PRIORITY):
+        total = work + request.work
+        tighter = most(request.deadline - now) if request.deadline < due else room
+        if members:
+            full = min(room, limits[request.priority], queue.batch_work)
+            if count + request.count > queue.batch_rows or total > full:
+                break
+            if total > tighter:
+                continue
+        members.append(request)
+        count, work = count + request.count, total
+        due, room = min(due, request.deadline), tighter
+    return members
 
 
 def _filled(line: Sequence[Request], rows: int) -> Iterator[float]:
