@@ -36,6 +36,18 @@ def test_a_rectangle_has_the_bits_of_the_whole(height, width, corners):
     assert frame.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("shift", [0, 1, 17])
+def test_the_same_bits_without_kernels_in_c(shift, monkeypatch):
+    pixels = Pixels(mean=(123.675, 116.28, 103.53), deviation=(58.395, 57.12, 57.375))
+    levels = np.arange(256, dtype=np.uint8).repeat(3).reshape(4, 64, 3)
+    image = np.roll(levels, shift, axis=1)
+    turned = np.ascontiguousarray(image[:, ::-1])[:, ::-1]
+    found = pixels.frame(image)
+    assert torch.equal(pixels.frame(turned), found)
+    monkeypatch.setattr("gristmill.incremental.kernels.native.levels.library", lambda: None)
+    assert torch.equal(pixels.frame(image), found)
+
+
 @pytest.mark.parametrize(
     ("mean", "deviation", "message"),
     [

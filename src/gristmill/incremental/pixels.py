@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gristmill.core.errors import UsageError
+from gristmill.incremental.kernels.native import levels
 from gristmill.incremental.regions.rectangle import Rectangle
 
 _CHANNELS = 3
@@ -58,6 +59,9 @@ class Pixels:
         numbers = frame[0].permute(1, 2, 0).numpy()
         mean = np.asarray(self.mean, np.float32)
         deviation = np.asarray(self.deviation, np.float32)
+        if levels.fits(image, numbers):
+            levels.scale(image, [*rectangles], numbers, mean, deviation)
+            return
         for top, left, bottom, right in rectangles:
             place = numbers[top:bottom, left:right]
             np.subtract(image[top:bottom, left:right], mean, out=place)

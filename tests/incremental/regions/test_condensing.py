@@ -1,9 +1,12 @@
 """Many rectangles made few."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gristmill.incremental.kernels.native.library import library
+from gristmill.incremental.regions import condensing
 from gristmill.incremental.regions.condensing import condensed
 from gristmill.incremental.regions.rectangle import Rectangle
 
@@ -51,3 +54,16 @@ def test_what_wastes_least_is_joined_first():
         far,
     }
     assert len(condensed([Rectangle(0, 0, 4, 4), far, near], 3, 0)) == 3
+
+
+@pytest.mark.skipif(library() is None, reason="no C compiler here")
+@given(
+    st.lists(st.tuples(*[st.integers(0, 40)] * 2, *[st.integers(1, 9)] * 2), max_size=40),
+    st.integers(1, 16),
+)
+def test_the_same_boxes_without_kernels_in_c(drawn, most):
+    rectangles = [Rectangle(top, left, top + down, left + on) for top, left, down, on in drawn]
+    found = condensed(rectangles, most, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(condensing, "library", lambda: None)
+        assert condensed(rectangles, most, 1) == found
