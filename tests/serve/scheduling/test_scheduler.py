@@ -60,6 +60,29 @@ def test_but_one_a_second_is_let_through_when_all_is_quiet(make_scheduler):
     assert scheduler.offer(third, 1.0) is None
 
 
+def test_what_only_the_margin_makes_late_is_tried_where_nothing_else_is_there(make_scheduler):
+    scheduler = make_scheduler(0.0, 4.0)
+    scheduler.fleet.noise = 1.0  # 2 above the 4
+    tight, calm = due(5)[0], due(30)[0]
+    assert scheduler.offer(tight, 0.0) is None
+    assert scheduler.next_batch(0, 0.0).requests == [tight]
+    assert scheduler.offer(due(7.9)[0], 0.0).reason is Reason.LATE  # it would start at 4
+    assert scheduler.offer(calm, 0.0) is None
+    assert scheduler.offer(due(3.9)[0], 0.0).reason is Reason.HOPELESS
+    assert scheduler.next_batch(0, 4.0).requests == [calm]
+
+
+def test_and_nobody_who_was_refused_before_keeps_it_out(make_scheduler):
+    scheduler = make_scheduler(0.0, 4.0)
+    scheduler.fleet.noise = 1.0
+    scheduler.offer(due(30)[0], 0.0)
+    batch = scheduler.next_batch(0, 0.0)
+    assert scheduler.offer(due(5)[0], 0.0).reason is Reason.LATE
+    scheduler.fleet.end(batch, 4.0, 4.0)
+    scheduler.fleet.per_work, scheduler.fleet.noise = 4.0, 1.0
+    assert scheduler.offer(due(9)[0], 4.0) is None
+
+
 def test_a_full_queue_refuses(make_scheduler):
     scheduler = make_scheduler(1.0, 1.0, queue_rows=2)
     offered(scheduler, due(90, 90))

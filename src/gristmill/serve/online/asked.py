@@ -49,6 +49,7 @@ class Asked(Request):
             priority,
             row_work,
         )
+        self.due = deadline
         self.work = total_work(row_work)
         self.nbytes = 0
         self.whole: Request | None = None

@@ -12,7 +12,7 @@ from gristmill.serve.scheduling.fleet import Fleet
 from gristmill.serve.scheduling.layout import Planned, lay_out
 from gristmill.serve.scheduling.request import Request
 
-_BY_DEADLINE = attrgetter("deadline")
+_BY_DEADLINE = attrgetter("due")
 _ENOUGH = 1 / 64
 """A batch stops growing where its fixed part has fallen to this share of its time: more rows would
 make all its requests wait for next to nothing."""
@@ -67,7 +67,7 @@ class DeadlineQueue:
 
         It is not if its deadline belongs further to the front: see `insert`.
         """
-        fleet, batches, deadline = self.fleet, self.batches, request.deadline
+        fleet, batches, deadline = self.fleet, self.batches, request.due
         ahead = self._begun
         if batches:
             last = batches[-1]

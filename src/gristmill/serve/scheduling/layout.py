@@ -14,8 +14,8 @@ class Planned:
     Attributes:
         requests: its members, the one that opened it first.
         count, work, nbytes: of all members.
-        due: the earliest deadline of a member.
-        last: the latest deadline of a member.
+        due: the earliest deadline of a member, as plans are made by.
+        last: the latest.
         ahead: seconds of the batches before it, from when the line was begun.
         seconds: how long it should run.
     """
@@ -25,7 +25,7 @@ class Planned:
     def __init__(self, request: Request, ahead: float, seconds: float) -> None:
         self.requests = [request]
         self.count, self.work, self.nbytes = request.count, request.work, request.nbytes
-        self.due = self.last = request.deadline
+        self.due = self.last = request.due
         self.ahead, self.seconds = ahead, seconds
 
     @classmethod
@@ -44,10 +44,10 @@ class Planned:
         self.work += request.work
         self.nbytes += request.nbytes
         self.seconds = seconds
-        if request.deadline < self.due:
-            self.due = request.deadline
-        if request.deadline > self.last:
-            self.last = request.deadline
+        if request.due < self.due:
+            self.due = request.due
+        if request.due > self.last:
+            self.last = request.due
 
 
 def lay_out(
@@ -97,7 +97,7 @@ def lay_out(
         else:
             behind, begin = ahead, start
         seconds = fixed + per_work * request.work
-        if begin + seconds + noise * seconds**0.5 > request.deadline:
+        if begin + seconds + noise * seconds**0.5 > request.due:
             stuck = stuck or request
             if skipped is None:
                 break

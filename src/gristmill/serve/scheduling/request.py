@@ -42,6 +42,8 @@ class Request:
         row_work: float64[count], where rows differ; read when the request has to be split.
 
     Attributes:
+        due: the deadline that plans are made by: later than `deadline` where there is no time for
+            the scheduler's margin.
         whole: the request that this is a part of, where a large one is split over batches.
         first: the row of `whole` that it starts with.
         parts: the parts, in order; empty where it is not split.
@@ -50,6 +52,7 @@ class Request:
     __slots__ = (
         "count",
         "deadline",
+        "due",
         "first",
         "nbytes",
         "parts",
@@ -69,6 +72,7 @@ class Request:
         row_work: NDArray[Any] | None = None,
     ) -> None:
         self.count, self.work, self.deadline = count, work, deadline
+        self.due = deadline
         self.priority, self.nbytes, self.row_work = priority, nbytes, row_work
         self.whole: Request | None = None
         self.first = 0

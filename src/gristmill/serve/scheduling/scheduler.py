@@ -24,7 +24,8 @@ class Scheduler:
     """Decides; runs nothing and knows no clock: every method is told the time.
 
     A request is let in when there is an order in which it and all that wait are answered in time
-    by the latency models' upper estimates. When there is none, whoever waits with a larger priority
+    by the latency models' upper estimates (one that has less time than that for itself alone: by
+    the mean). When there is none, whoever waits with a larger priority
     number goes for it (largest number, then most work, first), else it is refused at once. That is
     overload, and lasts until that request's deadline or for a second: while it does, a batch that
     its most urgent members' deadlines would keep small, so that its fixed part is wasted on few,
@@ -67,7 +68,7 @@ class Scheduler:
         if large and request.count > 1:
             parts = request.split(queue.batch_rows, queue.batch_work)
             return self._squeeze(request, parts, now)
-        if queue.fits(request) and queue.append(request, now):
+        if self._append(request, now):
             return None
         return self._squeeze(request, (request,), now)
 
@@ -160,6 +161,12 @@ class Scheduler:
         """Find a place for what does not simply go to the end of the line."""
         if self._hopeless(request, newcomers, now):
             return self._probe(request, newcomers, now)
+        if (
+            self._forgo_margin(newcomers, now)
+            and len(newcomers) == 1
+            and self._append(request, now)
+        ):
+            return None
         self._overload.came(request, now)
         refused = self._refused
         if refused is None or request.priority < refused.priority or request.work < refused.work:
@@ -179,8 +186,8 @@ class Scheduler:
     def _way(self, request: Request, newcomers: Sequence[Request], now: float) -> Way | None:
         queue = self.queue
         # Behind all others it may be late even if all batches were full: no need to try.
-        last = not queue.batches or request.deadline >= queue.batches[-1].last
-        tight = last and queue.end(request, now) > request.deadline
+        last = not queue.batches or request.due >= queue.batches[-1].last
+        tight = last and queue.end(request, now) > request.due
         if queue.fits(request) and not tight:
             batches, stuck = queue.lay_out([*queue, *newcomers], now)
             if stuck is None:
@@ -188,11 +195,28 @@ class Scheduler:
         return displace(queue, newcomers, now)
 
     def _hopeless(self, request: Request, newcomers: Sequence[Request], now: float) -> bool:
-        """Say whether it would be late even if nothing else were there."""
+        """Say whether it would be late, by the means, even if nothing else were there."""
         fleet = self.fleet
         shared = (len(newcomers) * fleet.fixed + request.work * fleet.per_work) / len(fleet.models)
-        longest = fleet.upper(max(each.work for each in newcomers))
+        longest = fleet.fixed + fleet.per_work * max(each.work for each in newcomers)
         return now + max(shared, longest) > request.deadline
+
+    def _append(self, request: Request, now: float) -> bool:
+        return self.queue.fits(request) and self.queue.append(request, now)
+
+    def _forgo_margin(self, newcomers: Sequence[Request], now: float) -> bool:
+        """Plan without the margin for what would be late by it though nothing else were there.
+
+        To refuse it would be to lose for certain what is likely to be in time. Says whether there
+        is any.
+        """
+        fleet, found = self.fleet, False
+        for each in newcomers:
+            upper = fleet.upper(each.work)
+            if now + upper > each.deadline:
+                each.due = each.deadline + upper - fleet.fixed - fleet.per_work * each.work
+                found = True
+        return found
 
     def _probe(self, request: Request, newcomers: Sequence[Request], now: float) -> Refused | None:
         quiet = not self.queue.batches and self.fleet.idle()

@@ -11,7 +11,7 @@ from gristmill.serve.scheduling.deadline_queue import DeadlineQueue
 from gristmill.serve.scheduling.layout import Planned
 from gristmill.serve.scheduling.request import Request
 
-_BY_PRIORITY = attrgetter("priority", "deadline")
+_BY_PRIORITY = attrgetter("priority", "due")
 _WASTEFUL = 1 / 32
 """A batch whose fixed part is a larger share of its time than this is worth the refusal of a
 request, if another one takes its place."""
@@ -63,7 +63,7 @@ def repair(queue: DeadlineQueue, now: float) -> Way:
     stay: list[Request] = []
     gone: list[Request] = []
     for request in queue:
-        late = start + upper(request.work) > request.deadline
+        late = start + upper(request.work) > request.due
         (gone if late else stay).append(request)
     if len({each.priority for each in stay}) > 1:
         batches = _trim_worst(queue, stay, gone, now)
@@ -94,7 +94,7 @@ def widen(
     reach = max(reach, *(each.priority for each in line))
     best, go = 0.0, 0
     for place, (head, full) in enumerate(zip(line, _filled(line, queue.batch_rows), strict=True)):
-        allowed = most(head.deadline - now)
+        allowed = most(head.due - now)
         work = min(allowed, full, queue.batch_work)
         if work > best:
             best, go = work, place
@@ -122,7 +122,7 @@ def best_first(
     count, work, due, room = 0, 0.0, float("inf"), float("inf")
     for request in sorted(queue, key=_BY_PRIORITY):
         total = work + request.work
-        tighter = most(request.deadline - now) if request.deadline < due else room
+        tighter = most(request.due - now) if request.due < due else room
         if members:
             full = min(room, limits[request.priority], queue.batch_work)
             if count + request.count > queue.batch_rows or total > full:
@@ -131,7 +131,7 @@ def best_first(
                 continue
         members.append(request)
         count, work = count + request.count, total
-        due, room = min(due, request.deadline), tighter
+        due, room = min(due, request.due), tighter
     return members
 
 
@@ -162,7 +162,7 @@ def _trim_worst(
         ranked = sorted((each for each in before if each.priority == worst), key=_by_work)
         # As much as this request is late by, at once: one by one takes long after a long stall.
         end = fleet.start(sum(each.seconds for each in batches), now) + fleet.upper(stuck.work)
-        excess = end - stuck.deadline
+        excess = end - stuck.due
         victims: set[Request] = set()
         while ranked and (excess > 0.0 or not victims):
             victims.add(ranked[-1])
