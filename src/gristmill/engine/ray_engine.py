@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -124,16 +124,17 @@ class RayEngine(Mapping):
         cpus: float | None = None,
         gpus: float = 0,
     ) -> list[Actor]:
-        """See `Engine.workers`. The actors are spread over the nodes.
+        """See `Engine.workers`.
 
         Args:
             n: how many.
             factory: makes the object of a rank, where it lives.
             cpus: processors that are kept for each until all are closed, and threads of its
                 numeric libraries. By default none are kept: items of `map` run beside the actors,
-                as they do on one machine.
+                as they do on one machine, and the nodes that have processors take turns.
             gpus: accelerators that are kept for each. With `cpus` or `gpus` all actors start
-                together or none, so that two jobs cannot wait for each other.
+                together or none, so that two jobs cannot wait for each other. They are spread over
+                the nodes as far as these have room.
 
         Raises:
             UsageError: `n` is less than 1, or the factory cannot be sent.
@@ -143,7 +144,7 @@ class RayEngine(Mapping):
         check_count(n)
         self._check_open()
         shipment = Shipment.of(_sendable(factory))
-        group = _Group(self._hosted, n, cpus, gpus)
+        group = _Group(self._hosted, n, cpus, gpus, self.nodes())
         self._groups.append(group)
         try:
             for built in [actor.build(shipment, name_of(factory)) for actor in group.actors]:
@@ -311,26 +312,25 @@ class _Job(OrderedAttempts):
 class _Group:
     """Actors that were started together, and what is kept for them on the nodes."""
 
-    def __init__(self, hosted: Any, n: int, cpus: float | None, gpus: float) -> None:
+    def __init__(
+        self, hosted: Any, n: int, cpus: float | None, gpus: float, nodes: Sequence[Node]
+    ) -> None:
         from ray.util.placement_group import placement_group
-        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
         self.cpus, self._open = n * (cpus or 0.0), n
         kept = {name: each for name, each in (("CPU", cpus), ("GPU", gpus)) if each}
         self._places = placement_group([kept] * n, strategy="SPREAD") if kept else None
+        # A cluster that grows on demand may have none yet.
+        homes = [node.id for node in nodes if node.cpus >= 1]
         self.actors: list[RayActor] = []
         for rank in range(n):
-            options: dict[str, Any] = {"scheduling_strategy": "SPREAD"}
+            where: dict[str, Any] = {"scheduling_strategy": "SPREAD"}
             if self._places is not None:
-                options = {
-                    "scheduling_strategy": PlacementGroupSchedulingStrategy(
-                        self._places, placement_group_bundle_index=rank
-                    ),
-                    "num_cpus": cpus or 0,
-                    "num_gpus": gpus,
-                }
+                where = _kept(self._places, rank) | {"num_cpus": cpus or 0, "num_gpus": gpus}
+            elif homes:
+                where = _at_home(homes[rank % len(homes)])
             handle = hosted.options(
-                runtime_env={"env_vars": thread_limits(max(1, int(cpus or 1)))}, **options
+                runtime_env={"env_vars": thread_limits(max(1, int(cpus or 1)))}, **where
             )
             self.actors.append(RayActor(handle.remote(), rank, self._ended))
         try:
@@ -370,6 +370,24 @@ class _Group:
         if self._open == 0 and self._places is not None:
             self.cpus = 0.0
             remove_placement_group(self._places)
+
+
+def _kept(places: Any, rank: int) -> dict[str, Any]:
+    """Return the options of an actor that lives in what is kept for its rank."""
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    strategy = PlacementGroupSchedulingStrategy(places, placement_group_bundle_index=rank)
+    return {"scheduling_strategy": strategy}
+
+
+def _at_home(node: str) -> dict[str, Any]:
+    """Return the options of an actor that needs nothing kept, on a node while that is alive.
+
+    "SPREAD" would go by what nodes last said that they have free, which may be old.
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=True), "num_cpus": 0}
 
 
 def _amounts(resources: dict[str, float]) -> str:

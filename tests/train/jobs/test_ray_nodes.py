@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import functools
+import io
+import os
+import signal
+import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import torch
 from tests.clusters import RAY
+from tests.spark_cluster import children
 from torch import nn
 
 from gristmill import train
+from gristmill.core.progress import LineReporter, reporting
 from gristmill.engine import open_engine
 from gristmill.train.hunt.halving import halving
 from gristmill.train.hunt.hunt import Hunt
@@ -40,16 +47,31 @@ def engine(ray_cluster):
         yield engine
 
 
+@pytest.fixture
+def extra(ray_cluster, engine):
+    """A node more, all of whose processors are free, as those of the others are: actors go there.
+
+    A test takes it away.
+    """
+    import ray
+
+    node = ray_cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+    ray_cluster.wait_for_nodes()
+    end = time.monotonic() + 120
+    while ray.available_resources().get("CPU") != ray.cluster_resources()["CPU"]:
+        assert time.monotonic() < end, "other tests' actors have kept processors"
+        time.sleep(0.02)
+    return node
+
+
 def test_a_search_of_data_parallel_trials_loses_a_node(
-    ray_cluster, engine, rows, tmp_path, monkeypatch
+    ray_cluster, engine, rows, tmp_path, monkeypatch, extra
 ):
     space = train.Space(lr=train.log_uniform(1e-4, 1e-1), width=[8, 16])
     settings = {
         "loss": "cross_entropy", "metric": "accuracy", "pruner": "halving", "trials": 4,
         "epochs": 4, "seed": 2, "batch_size": 32, "replicas": 2, "micro_batches": 2,
     }  # fmt: skip
-    extra = ray_cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
-    ray_cluster.wait_for_nodes()
     on_step = TrainingRun.on_step
 
     def losing(run, trial, step):
@@ -71,6 +93,55 @@ def test_a_search_of_data_parallel_trials_loses_a_node(
     assert there.curves.equals(here.curves)
     found, expected = (each.best.module().state_dict() for each in (there, here))
     assert all(torch.equal(each, expected[name]) for name, each in found.items())
+
+
+MANNERS = {
+    "hopping": {"partitions": 3},
+    "replicas": {"replicas": 3, "micro_batches": 3},
+}
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+def test_a_node_is_lost_while_a_model_trains_on_all(
+    ray_cluster, engine, rows, tmp_path, monkeypatch, extra, manner
+):
+    settings = {
+        "loss": "cross_entropy", "epochs": 3, "seed": 1, "batch_size": 24, **MANNERS[manner]
+    }  # fmt: skip
+    on_finished, devices = TrainingRun.on_finished, []
+
+    def losing(run, event):
+        on_finished(run, event)
+        devices.append(event.device)
+        if len(devices) == 4:
+            assert extra.node_id in [each.node for each in run._nodes._actors]
+            kill_all(extra)
+            ray_cluster.remove_node(extra, allow_graceful=False)
+
+    monkeypatch.setattr(TrainingRun, "on_finished", losing)
+    said = io.StringIO()
+    with reporting(LineReporter(said)):
+        there = train.job(
+            build, data=rows, folder=tmp_path / "there", engine=engine, devices=3, **settings
+        ).run()
+    assert set(devices) == {0, 1, 2}
+    assert "its node is lost, it goes on at" in said.getvalue()
+    monkeypatch.undo()
+    here = train.job(build, data=rows, folder=tmp_path / "here", devices=1, **settings).run()
+    found, expected = (each.state_dict() for each in (there, here))
+    assert all(torch.equal(each, expected[name]) for name, each in found.items())
+
+
+def kill_all(node):
+    """End all processes of a node at one moment, as if its power was lost."""
+    (own,) = node.all_processes["raylet"]
+    doomed = [own.process.pid]
+    os.kill(doomed[0], signal.SIGSTOP)  # it starts no other
+    for each in doomed:
+        doomed += children(each)
+    for each in doomed:
+        with suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)
 
 
 class Climb:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import socket
+import struct
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from gristmill.core.errors import TrainError
+from gristmill.train.workers import wire
 from gristmill.train.workers.wire import accept, connect, hosts, listen
 
 KEY = b"k" * 32
@@ -71,3 +77,31 @@ def test_nobody_is_there():
         port = listening.getsockname()[1]
     with pytest.raises(OSError, match="refused"):
         connect(["127.0.0.1"], port, KEY)
+
+
+DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
+"""A program for the system's packet filter: return 0, that is, let nothing pass."""
+SO_ATTACH_FILTER = 26  # Linux's, which Python has no name for
+
+
+def deafen(end):
+    """Have a socket take in nothing and acknowledge nothing, like a machine without power."""
+    program = ctypes.create_string_buffer(DROP_ALL)
+    pointed = struct.pack("HL", 1, ctypes.addressof(program))
+    end.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, pointed)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to drop packets")
+def test_a_machine_that_falls_silent_is_given_up(called, monkeypatch):
+    soon = {name: min(value, 300) for name, value in wire._PATIENCE.items()}
+    monkeypatch.setattr(wire, "_PATIENCE", soon)
+    near, far = called()
+    for each in (near, far):  # the other would give up, too, and be heard
+        deafen(each._socket)
+    near._socket.settimeout(30.0)  # a timeout of Python's has no number
+    near.send("anybody there?")
+    with pytest.raises(TimeoutError) as caught:
+        near.receive()
+    assert caught.value.errno == errno.ETIMEDOUT
+    near.close()
+    far.close()
