@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.processes import lives
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 README = "# Mill\n\n<!-- benchmarks:begin -->\nold\n<!-- benchmarks:end -->\nafter\n"
@@ -275,14 +276,6 @@ with server([sys.executable, "-c", sys.argv[2], "{port}", sys.argv[3]], "/", b"{
     print("serving", flush=True)
     sys.stdin.read()
 """
-
-
-def lives(pid):
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
 
 
 @pytest.mark.parametrize("killed", [True, False])

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.processes import lives
 
 from gristmill.core.errors import StepError, UsageError
 from gristmill.core.progress import LineReporter, reporting
@@ -73,20 +74,6 @@ def talking(squares):
 """
 HELPERS = "def shout(word):\n    return word.upper()\n"
 Shown = Callable[[RunResult], dict[str, str]]
-
-
-def alive(pattern: str) -> list[int]:
-    """Return the processes whose working directory or command names a project."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            command = (entry / "cmdline").read_bytes().decode(errors="replace")
-            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-        except (OSError, IndexError):
-            continue
-        if entry.name.isdigit() and pattern in command and state != "Z":
-            found.append(int(entry.name))
-    return found
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
@@ -199,7 +186,8 @@ def quick(more: int = 1):
 
 @step(timeout=0.3)
 def slow():
-    child = subprocess.Popen(["sleep", "71.93"])
+    child = subprocess.Popen(["sleep", "600"])
+    (HERE / "child").write_text(str(child.pid))
     (workdir() / "half").touch()
     time.sleep(600)
 
@@ -225,7 +213,8 @@ def test_a_time_limit_ends_the_work_and_all_that_it_started(
         "  fix: raise `timeout` of @step, or have it do less at a time; what it left in its "
         "workdir() is there when it runs again"
     )
-    wait_until(lambda: not alive("71.93"), "a process that the step started lives on")
+    child = int((user.root / "child").read_text())
+    wait_until(lambda: not lives(child), "a process that the step started lives on")
     assert len(list((user.root / ".gristmill" / "work").glob("*/half"))) == 1
 
 
@@ -295,7 +284,7 @@ def test_a_run_that_is_ended_leaves_no_process_and_goes_on_where_it_was(
     process.send_signal(how)
     out, err = process.communicate(timeout=120)
     assert "Traceback" not in out + err
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "a step lives on")
+    wait_until(lambda: not any(map(lives, pids)), "a step lives on")
     if how == signal.SIGINT:
         assert process.returncode == 130
         with Project(user.root) as project:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import textwrap
 import time
@@ -234,17 +235,11 @@ def until():
 
 
 @pytest.fixture(scope="session")
-def is_gone():
-    def gone(pid):
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        return stat.rpartition(")")[2].split()[0] in "ZX"
-
-    return gone
-
-
-@pytest.fixture(scope="session")
 def open_files():
-    return lambda: sorted(int(each.name) for each in Path("/proc/self/fd").iterdir())
+    """Return the descriptors that are open; what earlier tests have left in loops is let go."""
+
+    def found():
+        gc.collect()
+        return sorted(int(each.name) for each in Path("/proc/self/fd").iterdir())
+
+    return found

@@ -3,6 +3,7 @@ import os
 import signal
 
 import pytest
+from tests.processes import lives
 
 from gristmill.core.errors import ServeError
 from gristmill.serve.replicas.messages import Opening
@@ -93,13 +94,13 @@ def test_one_that_dies_while_it_is_asked_is_asked_again(run, nursery):
     assert run(test()).exit_code == 0
 
 
-def test_closing_ends_all_that_were_born(run, models_path, until, is_gone):
+def test_closing_ends_all_that_were_born(run, models_path, until):
     async def test():
         nursery = Nursery(["odd_models"])
         made = [await born(nursery) for _ in range(3)]
         pids = [nursery.pid, *(newborn.pid for newborn, _ in made)]
         nursery.close()
-        await until(lambda: all(is_gone(pid) for pid in pids))
+        await until(lambda: not any(map(lives, pids)))
         for _, let_go in made:
             let_go()
         with pytest.raises(ServeError, match="the nursery process was closed"):
@@ -140,7 +141,7 @@ def test_giving_up_a_birth_leaves_no_process(run, nursery, until, open_files):
 
 def test_processes_take_their_place_on_the_machine(run, nursery, model, numbers):
     async def test():
-        newborn = await nursery.fork(threads=3, cores=[0], nice=5)
+        newborn = await nursery.fork(threads=3, cores=[min(os.sched_getaffinity(0))], nice=5)
         process = RemoteReplica(newborn, 1, Care(), Patience(Care()))
         order = Opening("odd_models:witness", str(model()), 3)
         await process.open(order)

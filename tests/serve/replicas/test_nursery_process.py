@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.processes import lives
 
 SERVER = """
 import asyncio, sys
@@ -53,10 +54,10 @@ def server(tmp_path, models_path, model):
         process.stdout.close()
 
 
-def all_gone(pids, is_gone):
+def all_gone(pids):
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        if all(is_gone(pid) for pid in pids):
+        if not any(map(lives, pids)):
             return True
         time.sleep(0.01)
     return False
@@ -67,22 +68,22 @@ def all_gone(pids, is_gone):
     [(signal.SIGKILL, 1.0), (signal.SIGKILL, -3.0), (signal.SIGKILL, -4.0), (signal.SIGTERM, -3.0)],
     ids=["idle", "busy", "stopped", "busy, terminated"],
 )
-def test_nothing_outlives_the_process_it_works_for(server, is_gone, how, value):
+def test_nothing_outlives_the_process_it_works_for(server, how, value):
     process, pids = server(value)
     assert len(pids) == 3
     process.send_signal(how)
     process.wait()
-    assert all_gone(pids, is_gone)
+    assert all_gone(pids)
 
 
-def test_replicas_end_with_it_though_the_nursery_is_gone(server, is_gone):
+def test_replicas_end_with_it_though_the_nursery_is_gone(server):
     process, pids = server(-3.0)
     os.kill(pids[0], signal.SIGKILL)
-    assert all_gone(pids[:1], is_gone)
-    assert not any(is_gone(pid) for pid in pids[1:])
+    assert all_gone(pids[:1])
+    assert all(map(lives, pids[1:]))
     process.kill()
     process.wait()
-    assert all_gone(pids, is_gone)
+    assert all_gone(pids)
 
 
 def test_the_kernel_shall_rather_take_a_replica_than_the_server(server):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.processes import lives
 
 from gristmill.core.errors import ServeError
 from gristmill.serve.replicas.arena import KEPT_BYTES
@@ -156,7 +157,7 @@ def test_batches_are_answered_in_order_and_no_more_than_there_is_room_for(run, l
     ],
 )
 def test_a_batch_that_ends_the_process_is_lost_with_those_behind_it(
-    run, launch, numbers, until, is_gone, value, reason
+    run, launch, numbers, until, value, reason
 ):
     async def test():
         hangs = reason.startswith("gave no answer")
@@ -172,7 +173,7 @@ def test_a_batch_that_ends_the_process_is_lost_with_those_behind_it(
         assert undone == tasks
         assert began
         assert not process.has_room
-        await until(lambda: is_gone(process.pid))
+        await until(lambda: not lives(process.pid))
 
     run(test())
 

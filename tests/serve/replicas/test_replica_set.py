@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.processes import lives
 
 from gristmill.core.errors import ServeError, UsageError
 from gristmill.serve.refusal import Refusal
@@ -252,7 +253,7 @@ def test_without_any_replica_batches_are_refused(run, started, ask, numbers, mod
     run(test())
 
 
-def test_swapping_under_load_fails_no_request(run, started, model, tmp_path, is_gone, until):
+def test_swapping_under_load_fails_no_request(run, started, model, tmp_path, until):
     async def test():
         wrong = errors_of(run)
         replicas = await started(2, housing=Housing(depth=2))
@@ -266,7 +267,7 @@ def test_swapping_under_load_fails_no_request(run, started, model, tmp_path, is_
             await until(lambda: load.last == 3.0 and replicas.replicas[0].answered_by == "e" * 32)
         assert load.refused == 0
         assert load.wrong == wrong == []
-        assert all(is_gone(pid) for pid in before)
+        assert not any(map(lives, before))
         assert replicas.health().counts.lost == 0
 
     run(test())
@@ -322,7 +323,7 @@ def test_a_swap_that_fails_changes_nothing(run, started, ask, numbers, model, tm
     run(test())
 
 
-def test_closing_answers_what_was_taken_and_refuses_the_rest(run, started, numbers, is_gone):
+def test_closing_answers_what_was_taken_and_refuses_the_rest(run, started, numbers):
     async def test():
         replicas = await started(2, housing=Housing(depth=2))
         pids, told = replicas.pids, []
@@ -331,7 +332,7 @@ def test_closing_answers_what_was_taken_and_refuses_the_rest(run, started, numbe
                 place.start(numbers(value), lambda outcome, _: told.append(outcome))
         await replicas.close(10.0)
         assert sorted(outcome["y"][0] for outcome in told) == [0, 0, 2, 2, 4, 4, 6, 6, 8, 8]
-        assert all(is_gone(pid) for pid in pids)
+        assert not any(map(lives, pids))
         late = []
         replicas.replicas[0].start(numbers(1), lambda outcome, _: late.append(outcome))
         assert (late[0].status, late[0].code) == (503, "stopping")
@@ -344,7 +345,7 @@ def test_closing_answers_what_was_taken_and_refuses_the_rest(run, started, numbe
     run(test())
 
 
-def test_closing_does_not_wait_for_what_hangs(run, started, numbers, is_gone):
+def test_closing_does_not_wait_for_what_hangs(run, started, numbers):
     async def test():
         replicas = await started(1)
         (pid,), told = replicas.pids, []
@@ -352,20 +353,20 @@ def test_closing_does_not_wait_for_what_hangs(run, started, numbers, is_gone):
         await replicas.close(0.1)
         assert told[0].status == 503
         async with asyncio.timeout(60):
-            while not is_gone(pid):
+            while lives(pid):
                 await asyncio.sleep(0.01)
 
     run(test())
 
 
-def test_the_last_place_to_be_closed_closes_the_set(run, started, is_gone):
+def test_the_last_place_to_be_closed_closes_the_set(run, started):
     async def test():
         replicas = await started(2)
         pids = replicas.pids
         await replicas.replicas[0].close()
         assert len(replicas.pids) == 2
         await replicas.replicas[1].close()
-        assert all(is_gone(pid) for pid in pids)
+        assert not any(map(lives, pids))
 
     run(test())
 

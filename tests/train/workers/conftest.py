@@ -6,9 +6,9 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
+from tests.processes import lives
 
 from gristmill.train.workers.nursery import Nursery
 from gristmill.train.workers.payload import dumps
@@ -47,14 +47,6 @@ def worker(cradle, handyman):
     worker.close()
 
 
-def is_gone(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return stat.rpartition(")")[2].split()[0] in "ZX"
-
-
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], object]:
     """Wait until a condition holds; fail if it never does."""
@@ -72,7 +64,7 @@ def until() -> Callable[[Callable[[], object]], object]:
 
 @pytest.fixture
 def all_gone(until):
-    return lambda pids: until(lambda: all(is_gone(pid) for pid in pids))
+    return lambda pids: until(lambda: not any(map(lives, pids)))
 
 
 _LISTENS = """

@@ -1,0 +1,27 @@
+"""What became of processes that tests know by their number."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_PROCESSES = Path("/proc")
+
+
+def lives(pid: int) -> bool:
+    """Tell whether a process is there; one that has ended and that nobody has buried is not."""
+    if not _PROCESSES.exists():  # this is no Linux
+        return _is_known(pid)
+    try:
+        stat = (_PROCESSES / str(pid) / "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def _is_known(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
