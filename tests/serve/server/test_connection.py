@@ -264,7 +264,7 @@ def test_a_client_that_keeps_its_tls_does_not_hold_up_the_end(
     monkeypatch.setattr(
         logging.getLogger("uvicorn.error"), "error", lambda *said: complaints.append(said)
     )
-    monkeypatch.setattr(connection, "_FAREWELL_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "FAREWELL_SECONDS", 0.05)
     cert, key = map(str, certificate)
     settings = Settings(tls_certificate=cert, tls_key=key, drain_seconds=20.0)
     app = make_app(patient(body_timeout=0.2))  # connections are looked at four times as often

@@ -115,7 +115,7 @@ def test_names():
     assert refused(TWO, {"r": EnsemblePlan(models=("a", "stabel"))}) == (
         "s.toml, [routes.r]",
         "models: there is no model or route 'stabel'",
-        "known: a, b, r",
+        "it may name a, b",
     )
     near = refused({"stable": A, "b": A}, {"r": EnsemblePlan(models=("b", "stabel"))})
     assert near[2] == "did you mean 'stable'?"

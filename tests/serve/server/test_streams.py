@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import logging
 import socket
+import ssl
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -443,6 +445,31 @@ def test_the_servers_end_ends_streams_after_the_picture_that_is_computed(cameras
         server.sums.gate.set()
         assert heard(client)["predictions"][0]["sum"] == [total(7)]
         assert ended(client) == 1001
+
+
+def test_a_silent_client_that_keeps_its_tls_does_not_hold_up_the_end(
+    certificate, running, monkeypatch
+):
+    complaints = []
+    monkeypatch.setattr(
+        logging.getLogger("uvicorn.error"), "error", lambda *said: complaints.append(said)
+    )
+    monkeypatch.setattr(stream_connection, "FAREWELL_SECONDS", 0.05)
+    cert, key = map(str, certificate)
+    settings = Settings(tls_certificate=cert, tls_key=key, drain_seconds=20.0)
+    app = App([Served(Cameras(), patient(body_timeout=0.2))])  # it is looked at every 50 ms
+    context = ssl.create_default_context(cafile=cert)
+    with running(app, settings) as address:
+        plain = socket.create_connection(address, timeout=WAIT)
+        client = context.wrap_socket(plain, server_hostname="127.0.0.1")
+        client.sendall(handshake())
+        assert client.recv(4096).startswith(b"HTTP/1.1 101")
+    last = b""
+    with client:  # the server has ended, though nobody answered its farewell
+        while part := client.recv(4096):
+            last += part
+    assert last[:4] == bytes([0x88, len(last) - 2]) + (1001).to_bytes(2, "big")
+    assert complaints == []  # of the time it was given
 
 
 def test_streams_go_on_with_a_model_that_takes_the_place_of_another(cameras):

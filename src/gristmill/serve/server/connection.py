@@ -40,7 +40,7 @@ log = logging.getLogger("gristmill.serve")
 IDLE_SECONDS = 30.0
 """How long a connection may be open between two requests."""
 _UNREAD_SECONDS = 30.0
-_FAREWELL_SECONDS = 1.0
+FAREWELL_SECONDS = 1.0
 """How long a client may take to end TLS; one that keeps its connection for later never does."""
 _STREAMS = b"/v1/streams/"
 _Mark: TypeAlias = "tuple[str, object]"
@@ -220,7 +220,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
         elif state == "body" and waited > self._limits.body_timeout:
             self._refuse(slow_body(self._limits.body_timeout))
-        elif waited > {"unread": _UNREAD_SECONDS, "closing": _FAREWELL_SECONDS}.get(state, inf):
+        elif waited > {"unread": _UNREAD_SECONDS, "closing": FAREWELL_SECONDS}.get(state, inf):
             self.transport.abort()
 
     def _read_large(self, exchange: Exchange, begun: Sequence[bytes | memoryview]) -> None:

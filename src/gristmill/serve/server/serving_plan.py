@@ -111,14 +111,18 @@ class ServingPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             )
 
     def _check_members(self, name: str, route: AnyRoute) -> None:
-        known = [*self.models, *self.routes]
+        known = [each for each in (*self.models, *self.routes) if each != name]
         for member in route.models:
-            if member not in known:
+            if member not in known and member != name:  # itself is a circle: see there
                 near = get_close_matches(member, known, n=1)
                 raise UsageError(
                     f"models: there is no model or route {member!r}",
                     where=self.where("routes", name),
-                    fix=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}",
+                    fix=f"did you mean {near[0]!r}?"
+                    if near
+                    else f"it may name {', '.join(known)}"
+                    if known
+                    else None,
                 )
 
     def _check_circles(self) -> None:

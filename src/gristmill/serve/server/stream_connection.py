@@ -11,6 +11,8 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from gristmill.serve.server.connection import FAREWELL_SECONDS
+
 UNREAD_SECONDS = 30.0
 """How long a client may leave what is sent to it unread."""
 _LINGER_SECONDS = 2.0
@@ -23,14 +25,20 @@ class StreamConnection(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._unread_since: float | None = None
+        self._closing_since: float | None = None
 
     def sweep(self, now: float) -> None:
-        """Break the connection off if the client has not read for too long.
+        """Break the connection off if the client has not read, or has not ended TLS, for too long.
 
         Args:
             now: on the loop's clock.
         """
-        if self.writable.is_set():
+        if self.transport.is_closing() and not self.transport.get_write_buffer_size():
+            if self._closing_since is None:
+                self._closing_since = now
+            elif now - self._closing_since > FAREWELL_SECONDS:
+                self.transport.abort()
+        elif self.writable.is_set():
             self._unread_since = None
         elif self._unread_since is None:
             self._unread_since = now
@@ -38,8 +46,12 @@ class StreamConnection(WebSocketsSansIOProtocol):
             self.transport.abort()
 
     def shutdown(self) -> None:
-        """Leave the end to the application, which has been told that the server stops."""
+        """Leave the end to the application, which has been told that the server stops.
+
+        A client that does not answer its last message is not waited for as long as at other times.
+        """
         self.stop_keepalive()
+        self.close_timeout = FAREWELL_SECONDS
 
     async def send(self, message: Any) -> None:
         """Send a message of ASGI."""
