@@ -13,15 +13,17 @@ from torch import Tensor
 from gristmill.incremental.graph.node import FRAME, Graph
 from gristmill.incremental.graph.operator import Batched, Operator, Shape, extent, whole
 from gristmill.incremental.graph.operators.convolution import Convolution
+from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
 from gristmill.incremental.kernels.tile_grid import READ, SIDE
 from gristmill.incremental.occlusion.base_values import BaseValues, pixels
 from gristmill.incremental.occlusion.batching import batches
 from gristmill.incremental.occlusion.footprints import Intervals
 from gristmill.incremental.occlusion.kernels import Compute, Kernels
 from gristmill.incremental.occlusion.layout import Layout, Numbers, Places
-from gristmill.incremental.occlusion.reading import Gathered, Passed, Patches, located
+from gristmill.incremental.occlusion.reading import Gathered, Passed, Patches, Scattered, located
 from gristmill.incremental.occlusion.scratch import Scratch
 from gristmill.incremental.occlusion.tail import Tail
+from gristmill.incremental.regions.interval import Window
 from gristmill.incremental.regions.rectangle import Rectangle
 
 WHOLE = 0.85
@@ -171,6 +173,9 @@ class Batch:
         reached = np.flatnonzero(places.areas)
         if windowed and _pointwise(windowed, shape, sources):
             return self._by_pixels(number, windowed, places)
+        scattered = self._kernels.scattered(number)
+        if scattered is not None and isinstance(operator, Convolution):
+            return self._by_rows(number, operator, scattered, places)
         tiles = self._kernels.tiles(number, places)
         if tiles is not None and isinstance(operator, Convolution):
             return self._by_tiles(number, operator, tiles, places)
@@ -200,7 +205,7 @@ class Batch:
             self._gathered(source, n, which, rows, columns, (1, 1, len(which)))
             for n, source in enumerate(inputs)
         ]
-        layout = Layout.consecutive([(np.arange(len(places.tops)), places)], len(places.tops))
+        layout = Layout.consecutive([(self._everyone, places)], len(self._everyone))
         return layout, [_Part(operator.run_windows, tuple(reads), len(which))]
 
     def _along(self, number: int, operator: Batched, rows: slice) -> _Part:
@@ -210,6 +215,22 @@ class Batch:
             for source in self._graph.nodes[number].inputs
         ]
         return _Part(operator.run_windows, tuple(reads), count)
+
+    def _by_rows(
+        self, number: int, operator: Convolution, kernel: ScatteredConvolution, places: Places
+    ) -> tuple[Layout, list[_Part]]:
+        """All patches in one call, which reads rows of pixels where they lie."""
+        (source,) = self._graph.nodes[number].inputs
+        which, rows, columns = places.pixels()
+        numbers = located(
+            self._layouts.get(source),
+            self._shapes[source],
+            which[:, None, None],
+            _taps(operator.rows, rows)[:, :, None],
+            _taps(operator.columns, columns)[:, None, :],
+        )
+        layout = Layout.consecutive([(self._everyone, places)], len(self._everyone))
+        return layout, [_Part(_as_it_is, (Scattered(kernel, numbers),), len(which))]
 
     def _by_tiles(
         self, number: int, operator: Convolution, compute: Compute, places: Places
@@ -307,6 +328,16 @@ class Batch:
             for source in dict.fromkeys(graph.nodes[number].inputs)
             if graph.readers[source][-1] == number and source not in self._tail.wanted
         )
+
+
+def _taps(window: Window, outputs: Numbers) -> Numbers:
+    """What each output of a window reads along its axis, [outputs, kernel]."""
+    begins = outputs * window.stride - window.padding
+    return begins[:, None] + window.dilation * np.arange(window.kernel)
+
+
+def _as_it_is(rows: Tensor) -> Tensor:
+    return rows
 
 
 def _pointwise(operator: Batched, shape: Shape, sources: Sequence[Shape]) -> bool:

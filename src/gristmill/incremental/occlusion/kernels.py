@@ -12,6 +12,7 @@ from gristmill.incremental.graph.node import Graph
 from gristmill.incremental.graph.operators.convolution import Convolution
 from gristmill.incremental.graph.operators.linear import Linear
 from gristmill.incremental.kernels.layer import Layer
+from gristmill.incremental.kernels.native.scattered import ScatteredConvolution, suits
 from gristmill.incremental.kernels.packed import kernel_for
 from gristmill.incremental.kernels.winograd import fits, pays
 from gristmill.incremental.occlusion.layout import Places, tiles
@@ -29,6 +30,7 @@ class Kernels:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._made: dict[int, Compute] = {}
+        self._scattered: dict[int, ScatteredConvolution] = {}
 
     def tiles(self, number: int, places: Places) -> Compute | None:
         """Return what computes a convolution's patches by tiles, None unless that pays.
@@ -44,6 +46,20 @@ class Kernels:
         if not pays(operator.layer, count, int(places.areas.sum())):
             return None
         return operator.tiles
+
+    def scattered(self, number: int) -> ScatteredConvolution | None:
+        """Return what computes a convolution's patches from pixels where they lie; None if none.
+
+        Args:
+            number: of the node.
+        """
+        operator = self._graph.nodes[number].operator
+        if not isinstance(operator, Convolution) or not suits(operator.layer):
+            return None
+        found = self._scattered.get(number)
+        if found is None:
+            found = self._scattered[number] = ScatteredConvolution(operator.layer)
+        return found
 
     def vectors(self, number: int) -> Compute:
         """Return what computes a node from vectors of many positions, [positions, features]."""

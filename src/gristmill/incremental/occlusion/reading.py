@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from gristmill.incremental.graph.operator import Shape, extent
-from gristmill.incremental.occlusion.base_values import BaseValues
+from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
+from gristmill.incremental.occlusion.base_values import BaseValues, pixels
 from gristmill.incremental.occlusion.layout import Layout, Numbers
 from gristmill.incremental.occlusion.scratch import Scratch
 
@@ -36,6 +37,18 @@ class Patches:
                 return part[which.start - begin : which.stop - begin]
             begin += len(part)
         return self.joined[len(self.joined) - begin :][which]
+
+    @property
+    def before(self) -> Tensor:
+        """Rows of the value's pixels for the picture as it is, [pixels, channels]."""
+        return pixels(self._base[self._number])
+
+    @property
+    def own(self) -> Tensor:
+        """All of the patches' rows, [pixels, channels]."""
+        if not self._parts:
+            return self.before[:0]
+        return self._parts[0] if len(self._parts) == 1 else torch.cat(self._parts)
 
     @property
     def joined(self) -> Tensor:
@@ -94,6 +107,24 @@ class Gathered:
         rows = self._scratch.rows(len(self._numbers), joined.shape[1])
         torch.index_select(joined, 0, self._numbers, out=rows)
         return _viewed(rows, self._size, self._shape)
+
+
+class Scattered:
+    """Pixels of windows, read where they are by the convolution itself.
+
+    Args:
+        kernel: the convolution.
+        numbers: of rows as `located` counts them, int64[pixels, rows, columns] of the windows.
+    """
+
+    def __init__(self, kernel: ScatteredConvolution, numbers: Numbers) -> None:
+        self._kernel = kernel
+        taps = numbers.reshape(len(numbers), -1).astype(np.int32)
+        self._numbers = torch.from_numpy(taps)
+
+    def __call__(self, patches: Patches) -> Tensor:
+        """Return the convolution's results, rows [pixels, channels]."""
+        return self._kernel(patches.before, patches.own, self._numbers)
 
 
 def located(
