@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from gristmill.pipeline.releasing.rehearsal import Rehearsal, rehearse
 from gristmill.pipeline.releasing.stored_request import StoredRequest, made_up_requests
+from gristmill.serve.refusal import Refusal
 
 HELLO = [{"text": "hello there"}]
 
@@ -41,6 +47,27 @@ def test_an_objective_that_is_missed_fails(spam_bundle) -> None:
     found = rehearse(spam_bundle.folder, [StoredRequest("a good one", HELLO)], latency=1e-9)
     (said,) = found.failures
     assert said.startswith("99 % of requests are answered within ")
+
+
+@pytest.mark.parametrize(
+    ("late", "failed"), [({1, 2, 20}, []), ({1, 2, 3}, ["good: refused: late"])]
+)
+def test_who_is_late_is_asked_again_and_fails_if_always_late(monkeypatch, late, failed) -> None:
+    turns = count(1)
+
+    def request(*_: object) -> bytes:
+        if next(turns) in late:
+            raise Refusal(503, "overloaded", "late")
+        return b'{"predictions": [{"label": "ham"}]}'
+
+    @contextmanager
+    def running_server(_: Path):
+        yield SimpleNamespace(client=SimpleNamespace(request=request))
+
+    monkeypatch.setattr("gristmill.serve.server.process.running_server", running_server)
+    found = rehearse(Path("none"), [StoredRequest("good", HELLO)])
+    assert found.failures == failed
+    assert (found.p99_seconds is None) == bool(failed)
 
 
 def test_a_damaged_bundle_fails(spam_bundle, tmp_path: Path) -> None:

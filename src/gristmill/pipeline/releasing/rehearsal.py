@@ -27,6 +27,8 @@ _WARM_UP = 5
 _REPEATS = 40
 _CLIENT_ERRORS = range(400, 500)
 _TOO_BUSY = 429
+_TOO_LATE = 503
+_TRIES = 3
 
 
 class Rehearsal(msgspec.Struct, frozen=True):
@@ -85,7 +87,7 @@ def rehearse(
 def _wrong(client: Client, asked: StoredRequest) -> Iterator[str]:
     """Yield what is wrong with the answer to a request."""
     try:
-        answer = client.request("POST", _PATH, asked.payload)
+        answer = _answer(client, asked)
     except Refusal as refusal:
         if asked.expect == "answer":
             yield f"{asked.name}: refused: {refusal.message}"
@@ -95,6 +97,20 @@ def _wrong(client: Client, asked: StoredRequest) -> Iterator[str]:
         yield f"{asked.name}: {error.message}"
     else:
         yield from _wrong_answer(answer, asked)
+
+
+def _answer(client: Client, asked: StoredRequest) -> bytes:
+    """Ask; again if it is late: that the machine stood still for a while says nothing of a bundle.
+
+    One that is late each time is.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return client.request("POST", _PATH, asked.payload)
+        except Refusal as refusal:
+            if refusal.status != _TOO_LATE:
+                raise
+    return client.request("POST", _PATH, asked.payload)
 
 
 def _wrong_answer(answer: bytes, asked: StoredRequest) -> Iterator[str]:
@@ -115,7 +131,7 @@ def _p99(client: Client, good: Sequence[StoredRequest]) -> float:
     for turn in range(_WARM_UP + _REPEATS):
         asked = good[turn % len(good)]
         began = time.perf_counter()
-        client.request("POST", _PATH, asked.payload)
+        _answer(client, asked)
         if turn >= _WARM_UP:
             spent.append(time.perf_counter() - began)
-    return quantiles(spent, n=100)[-1]
+    return quantiles(spent, n=100, method="inclusive")[-1]
