@@ -171,6 +171,16 @@ def test_opening_what_is_no_bundle(tmp_path: Path) -> None:
     assert refusal(tmp_path).startswith("manifest.json: expected a file, found none")
 
 
+def test_a_folder_of_bundles_is_told_which_there_are(write: Write, tmp_path: Path) -> None:
+    folder = tmp_path / "bundles"
+    folder.mkdir()
+    for name in ("b", "a"):
+        write(f"bundles/{name}")
+    with pytest.raises(BundleError, match="found one of bundles: a, b") as caught:
+        Bundle.open(folder)
+    assert caught.value.fix == f"name one of them: {folder / 'a'}"
+
+
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
 )

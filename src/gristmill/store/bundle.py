@@ -129,6 +129,12 @@ class Bundle:
                 where=str(folder),
                 fix="name a folder that `gristmill train -o` or a pipeline wrote",
             )
+        if inside := _bundles_in(folder):
+            raise BundleError(
+                f"expected the folder of a bundle, found one of bundles: {', '.join(inside)}",
+                where=str(folder),
+                fix=f"name one of them: {folder / inside[0]}",
+            )
         try:
             manifest, data = _check(folder)
         except BundleError as error:
@@ -321,6 +327,13 @@ def write_bundle(
 
 def _manifest_to_json(manifest: Manifest) -> bytes:
     return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2)
+
+
+def _bundles_in(folder: Path) -> list[str]:
+    """Return the names of the bundles in a folder that is none itself, twenty at most."""
+    if any((folder / name).exists() for name in (MANIFEST, *_REQUIRED)):
+        return []
+    return sorted(each.parent.name for each in folder.glob(f"*/{MANIFEST}"))[:20]
 
 
 def _check(folder: Path) -> tuple[Manifest, bytes]:

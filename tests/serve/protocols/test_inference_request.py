@@ -192,12 +192,12 @@ def test_too_many_rows_are_refused_by_their_shape_alone(make_served):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"[]", "Expected `object`, got `array`"),
-        (b"{}", "Object missing required field `inputs`"),
-        (b'{"inputs": 3}', "Expected `array`, got `int` - at `$.inputs`"),
+        (b"[]", "expected an object, found a list"),
+        (b"{}", "expected the key 'inputs', found none"),
+        (b'{"inputs": 3}', "inputs: expected a list, found a whole number"),
         (
             b'{"inputs": [{"name": "text", "datatype": "BYTES", "shape": ["2"]}]}',
-            "Expected `int`, got `str` - at `$.inputs[0].shape[0]`",
+            "inputs[0].shape[0]: expected a whole number, found a text",
         ),
         (
             b'{"inputs": [',

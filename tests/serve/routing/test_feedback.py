@@ -56,9 +56,22 @@ def test_each_piece_goes_to_the_log_that_knows_it(logs):
         (b"{", 400, "the body is not JSON: Input data was truncated"),
         (b"\xff", 400, "the body is not JSON"),
         (b"[" * 100_000, 422, "expected a list of prediction_id with loss or label"),
-        (b"{}", 422, "Object missing required field `feedback`"),
-        (b'{"feedback": [{"prediction_id": 3}]}', 422, "Expected `str`, got `int`"),
-        (b'{"feedback": [{"prediction_id": "p", "los": 0}]}', 422, "unknown field `los`"),
+        (b"{}", 422, "expected the key 'feedback', found none"),
+        (
+            b'{"feedback": [{"prediction_id": 3}]}',
+            422,
+            "expected a text, found a whole number",
+        ),
+        (
+            b'{"feedback": [{"prediction_id": "p", "label": ["a"]}]}',
+            422,
+            "feedback[0].label: expected true/false, a number, a text or null, found a list",
+        ),
+        (
+            b'{"feedback": [{"prediction_id": "p", "los": 0}]}',
+            422,
+            "unknown key 'los'",
+        ),
     ],
 )
 def test_another_body_is_refused(logs, body, status, message):

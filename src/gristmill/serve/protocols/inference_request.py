@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gristmill.serve.misfit import misfit
 from gristmill.serve.protocols.inference_tensors import (
     DType,
     InferRequest,
@@ -91,7 +92,7 @@ def _parsed(text: bytes) -> InferRequest:
     try:
         return _decode(text)
     except msgspec.ValidationError as error:
-        raise wrong_tensor(str(error)) from None
+        raise wrong_tensor(misfit(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         json_of(text)  # says at which line and column
         raise wrong_tensor(str(error)) from None

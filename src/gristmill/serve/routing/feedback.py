@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from gristmill.core.errors import StoreError, UsageError
+from gristmill.serve.misfit import misfit
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.selection.awaiting import JoinStatus
 from gristmill.serve.selection.feedback_log import FeedbackLog
@@ -81,7 +82,7 @@ def read_feedback(body: bytes) -> list[Feedback]:
         raise Refusal(
             422,
             "invalid_feedback",
-            f"expected a list of prediction_id with loss or label: {error}",
+            f"expected a list of prediction_id with loss or label: {misfit(error)}",
             fix='send {"feedback": [{"prediction_id": "...", "loss": 0.0}]}',
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gristmill.core.errors import StoreError, UsageError
+from gristmill.serve.misfit import misfit
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.routing.feedback import MOST_PIECES
 from gristmill.serve.watch.prediction_records import Truth
@@ -87,7 +88,8 @@ def read_tellings(body: bytes) -> tuple[list[Telling], bool]:
         many = "feedback" in _KEYS.decode(body)
         request = _MANY.decode(body) if many else TruthRequest([_ONE.decode(body)])
     except msgspec.ValidationError as error:
-        message = f"expected a prediction_id with its true label, or a list of them: {error}"
+        wanted = "expected a prediction_id with its true label, or a list of them"
+        message = f"{wanted}: {misfit(error)}"
         raise Refusal(422, "invalid_feedback", message, fix=_FIX) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refusal(400, "invalid_json", f"the body is not JSON: {error}") from error
