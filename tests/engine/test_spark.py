@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from tests.clusters import SPARK
+from tests.processes import lives
 
 from gristmill.core.errors import StepError, UsageError
 from gristmill.engine import open_engine
 from gristmill.engine.spark_code import archived
+from gristmill.engine.spark_failures import not_started
 from gristmill.engine.spark_session import check_java
 
 
@@ -75,7 +77,7 @@ class TestOnACluster:
         assert outcomes[0].value == 2
         assert str(outcomes[1].error).startswith("double, item 1: the item cannot be sent")
 
-    def test_leaving_a_map_ends_its_jobs(self, spark, jobs, tmp_path, wait_until, is_running):
+    def test_leaving_a_map_ends_its_jobs(self, spark, jobs, tmp_path, wait_until):
         outcomes = spark.attempts(jobs.hang, [tmp_path] * 4)
         reader = threading.Thread(target=lambda: list(outcomes))
         reader.start()
@@ -83,7 +85,7 @@ class TestOnACluster:
         spark._jobs[0].end()
         reader.join()
         pids = [int(path.name) for path in tmp_path.iterdir()]
-        wait_until(lambda: not any(map(is_running, pids)))
+        wait_until(lambda: not any(map(lives, pids)))
         assert list(spark.map(jobs.double, [1])) == [2]
 
     def test_what_a_closed_engine_had_not_done(self, spark, spark_master, jobs):
@@ -172,3 +174,15 @@ def test_folders_that_are_not_sent(tmp_path):
     with pytest.raises(UsageError, match=r"holds 101 MB, most of it in data\.csv") as error:
         archived(tmp_path, tmp_path)
     assert error.value.fix == "keep data and results in another folder, or in a hidden one"
+
+
+def test_why_spark_did_not_start():
+    log = (
+        "java.nio.file.NoSuchFileException: /data/environment.tar.gz\n"
+        "\tat java.base/sun.nio.fs.UnixException.rethrowAsIOException(UnixException.java:111)\n"
+    )
+    error = not_started(RuntimeError("Java ended"), log)
+    assert error.message == (
+        "Spark did not start: java.nio.file.NoSuchFileException: /data/environment.tar.gz"
+    )
+    assert not_started(RuntimeError("Java ended"), "").message == "Spark did not start: Java ended"

@@ -142,4 +142,7 @@ def _short(lines: Iterable[str]) -> str:
 
 
 def _is_telling(line: str) -> bool:
-    return any(word in line for word in ("Exception", "Error", "error:", "JAVA_HOME"))
+    """Tell whether a line of Java's log says what is wrong, and not merely where it was found."""
+    return not line.lstrip().startswith("at ") and any(
+        word in line for word in ("Exception", "Error", "error:", "JAVA_HOME")
+    )

@@ -110,12 +110,13 @@ def _connect(master: str | None, processors: int | None) -> _Connection:
             warnings.simplefilter("ignore", FutureWarning)
             context = _start(master, processors, log)
     except BaseException as error:  # Spark raises anything from its own errors to Java's
-        said = _tail(log)
+        # What Java's errors say, Java is asked for: as long as it is there.
+        told = not_started(error, _tail(log)) if isinstance(error, Exception) else None
         if started:
             _end_java()
-        if not isinstance(error, Exception):  # Ctrl-C
+        if told is None:  # Ctrl-C
             raise
-        raise not_started(error, said) from error
+        raise told from error
     connection = _Connection(context, log, started)
     try:
         if not is_here(context.master):
