@@ -50,6 +50,26 @@ def test_a_table_is_joined_and_gathered(prompt, served):
     assert found.json["folder"] == "serving/served/spam"
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            ('{"id": "o-1", "label": "spam", "who": null}', '{"id": "o-2", "label": null}'),
+            ["2 rows: 1 empty, 1 joined", "  empty: no id, or no truth; nothing was told"],
+        ),
+        (
+            ('{"id": null, "label": null}', '{"id": null, "label": null}'),
+            ["2 rows: 2 empty", "  empty: no id, or no truth; nothing was told"],
+        ),
+    ],
+    ids=["some", "all"],
+)
+def test_cells_that_are_null(prompt, served, lines, said):
+    (prompt.root / "told.jsonl").write_text("\n".join(lines) + "\n")
+    answer = prompt("feedback", "serving.toml", "told.jsonl")
+    assert (answer.code, answer.err, answer.out.splitlines()) == (0, "", said)
+
+
 def test_where_several_are_kept_one_has_to_be_named(prompt, served):
     with PredictionLog(served.parent / "a%2Fb") as log:
         log.note(log.name("abcdef"), "abcdef", Rows({"x": [1]}), Rows({"y": [1]}), ["k"])

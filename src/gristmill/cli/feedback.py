@@ -126,3 +126,5 @@ def _show_told(told: ToldSummary) -> None:
     for status, meaning in MEANING.items():
         if status in told.examples:
             say(f"  {status}: {meaning}: {', '.join(told.examples[status])}")
+    if "empty" in told.counts:
+        say("  empty: no id, or no truth; nothing was told")
