@@ -27,6 +27,8 @@ ACTIVATIONS = [
     Activation("leaky_relu", (0.1,)),
     Activation("hardswish"),
     Activation("hardsigmoid"),
+    Activation("sigmoid"),
+    Activation("swish"),
 ]
 BOUNDS = ACTIVATIONS[:3]
 
@@ -156,6 +158,18 @@ def test_what_is_no_number_stays_so(activation):
     torch.testing.assert_close(found[0, :, 0], expected, equal_nan=True)
 
 
+@pytest.mark.parametrize("kind", ["sigmoid", "swish"])
+def test_exponentials_are_right_for_numbers_of_any_size(kind):
+    activation = Activation(kind)
+    numbers = torch.cat([torch.linspace(-120.0, 120.0, 2401), torch.tensor([-math.inf, math.inf])])
+    values = channels_last(numbers.view(1, 1, 1, -1))
+    link = Link(NativeConvolution(Layer(torch.ones(1, 1, 1, 1), activation=activation)), (0, 0),
+                (1, len(numbers)))  # fmt: skip
+    found = whole_of(Chain([link]), values, values).flatten()
+    expected = activation.apply_(numbers.double()).float()
+    torch.testing.assert_close(found, expected, rtol=5e-7, atol=1e-35, equal_nan=True)
+
+
 def test_frames_and_rows_may_lie_anywhere():
     torch.manual_seed(0)
     frames = channels_last(torch.randn(3, 18, 9, 12))
@@ -173,7 +187,7 @@ def test_frames_and_rows_may_lie_anywhere():
 @pytest.mark.parametrize(
     "change",
     [
-        {"activation": Activation("swish")},
+        {"activation": Activation("tanh")},
         {"groups": 2, "weight": torch.zeros(4, 2, 3, 3)},
         {"groups": 4, "weight": torch.zeros(8, 1, 3, 3)},
         {"weight": torch.zeros(4, 4, 9, 9)},

@@ -166,8 +166,9 @@ static long rows_at_once(long columns)
     return larger(1, MOST_PIXELS / larger(columns, LEAST_COLUMNS));
 }
 
-/* Floats that the rings take, for strips so wide. Where they begin is put into `rings`. */
-static long ring_floats(const struct link *links, long count, long columns, struct map *rings)
+/* Floats that the rings take, for strips so wide. Given maps for them, they are laid out at `to`. */
+static long ring_floats(const struct link *links, long count, long columns, float *to,
+                        struct map *rings)
 {
     long taken = 0;
     struct span wide = {0, columns}, tall = {0, rows_at_once(columns)};
@@ -180,7 +181,7 @@ static long ring_floats(const struct link *links, long count, long columns, stru
             rings[i - 1].ring = tall.end - tall.begin;
             rings[i - 1].row = row;
             rings[i - 1].pixel = channels;
-            rings[i - 1].values = (float *)0 + taken;
+            rings[i - 1].values = to + taken;
         }
         taken += (tall.end - tall.begin) * row + LANES;
     }
@@ -211,14 +212,13 @@ static void walk(const struct link *links, long count, const struct map *source,
     long done[MOST_LINKS] = {0};
     const long step = rows_at_once(columns.end - columns.begin);
     maps[0] = *source;
-    ring_floats(links, count, columns.end - columns.begin, maps + 1);
+    ring_floats(links, count, columns.end - columns.begin, scratch->rings, maps + 1);
     wide[count - 1] = columns;
     for (long i = count - 1; i > 0; i--) {
         struct map *map = &maps[i];
         const struct span read = columns_read(&links[i].convolution, wide[i]);
         const long width = links[i - 1].width;
         wide[i - 1] = inside(read, width);
-        map->values = scratch->rings + (map->values - (float *)0);
         map->height = links[i - 1].height;
         map->width = width;
         map->top = 0;
@@ -251,7 +251,7 @@ static void walk(const struct link *links, long count, const struct map *source,
 long chain_room(const struct link *links, long count)
 {
     return zero_floats(links, count) + edge_floats(links) +
-           ring_floats(links, count, LEAST_COLUMNS, 0);
+           ring_floats(links, count, LEAST_COLUMNS, 0, 0);
 }
 
 /* Compute rectangles (top, left, bottom, right) of the last map, the same of each frame.
@@ -275,7 +275,7 @@ void run_chain(const struct link *links, long count, const struct map *source,
         const struct map from = of_frame(source, frame), to = of_frame(result, frame);
         const struct map with = added ? of_frame(added, frame) : to;
         long strips = 1;
-        while (ring_floats(links, count, (width + strips - 1) / strips, 0) > room &&
+        while (ring_floats(links, count, (width + strips - 1) / strips, 0, 0) > room &&
                (width + strips - 1) / strips > LEAST_COLUMNS)
             strips++;
         for (long strip = 0; strip < strips; strip++) {

@@ -182,27 +182,33 @@ BLOCKS(separate)
 static block *const mixed_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(mixed);
 static block *const separate_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(separate);
 
+/* What an activation that is more than bounds makes of sums. */
+INLINE vector bent(const struct convolution *convolution, vector sums)
+{
+    switch (convolution->bend) {
+    case LEAKY:
+        return choose(sums < 0.0f, sums * convolution->slope, sums);
+    case HARD_SIGMOID:
+        return bounded(sums + 3.0f, 0.0f, 6.0f) / 6.0f;
+    case HARD_SWISH:
+        return sums * bounded(sums + 3.0f, 0.0f, 6.0f) / 6.0f;
+    case SIGMOID:
+        return 1.0f / (1.0f + exponential(-sums));
+    default:
+        return sums / (1.0f + exponential(-sums));
+    }
+}
+
 static void bend(const struct convolution *convolution, const struct batch *batch)
 {
-    for (long p = 0; p < batch->pixels; p++) {
-        float *result = batch->results[p];
-        for (long c = 0; c < convolution->outputs; c++) {
-            const float value = result[c];
-            float third = value + 3.0f;
-            third = third < 0.0f ? 0.0f : third;
-            third = third > 6.0f ? 6.0f : third;
-            switch (convolution->bend) {
-            case LEAKY:
-                result[c] = value < 0.0f ? value * convolution->slope : value;
-                break;
-            case HARD_SIGMOID:
-                result[c] = third / 6.0f;
-                break;
-            default:
-                result[c] = value * third / 6.0f;
-            }
+    for (long p = 0; p < batch->pixels; p++)
+        for (long c = 0; c < convolution->outputs; c += LANES) {
+            float *result = batch->results[p] + c;
+            const long last = convolution->outputs - c < LANES ? convolution->outputs - c : LANES;
+            /* The function stands here once: a second time, it might be compiled otherwise. */
+            const vector sums = last == LANES ? load(result) : load_some(result, last);
+            put(result, bent(convolution, sums), last);
         }
-    }
 }
 
 void convolve(const struct convolution *convolution, const struct batch *batch, int adds)

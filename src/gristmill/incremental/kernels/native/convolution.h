@@ -6,7 +6,7 @@
 enum { MOST_PIXELS = 96, MOST_RUNS = 64 };
 
 /* What follows a sum that is more than a lower and an upper bound. */
-enum bend { STRAIGHT, LEAKY, HARD_SIGMOID, HARD_SWISH };
+enum bend { STRAIGHT, LEAKY, HARD_SIGMOID, HARD_SWISH, SIGMOID, SWISH };
 
 /* A convolution of all channels, or (`depthwise`) of each channel by itself. */
 struct convolution {

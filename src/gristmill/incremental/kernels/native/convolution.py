@@ -13,7 +13,7 @@ from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.structures import ConvolutionStructure
 
-_BENDS = {"leaky_relu": 1, "hardsigmoid": 2, "hardswish": 3}
+_BENDS = {"leaky_relu": 1, "hardsigmoid": 2, "hardswish": 3, "sigmoid": 4, "swish": 5}
 _RUNS = 64
 """Windows of more pixels are left to oneDNN (`MOST_RUNS`)."""
 
