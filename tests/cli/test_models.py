@@ -6,6 +6,8 @@ import sqlite3
 
 import pytest
 
+from gristmill.cli import model_options
+from gristmill.store.decision import Decision
 from gristmill.store.project import Project
 from gristmill.store.registry import Registry
 from gristmill.store.runs import RunLog
@@ -120,9 +122,17 @@ def test_a_log_that_was_changed_by_hand_is_said_aloud(registered) -> None:
         assert "1 of 2 decisions do not fit their seals, first number 1" in told.err
 
 
+def test_what_was_live_before_is_not_called_replaced() -> None:
+    again = Decision("spam", 1, "promote", ["by hand"], "ada", 0.0, "champion", replaced=1)
+    assert model_options.told(again) == "champion of spam is version 1, as before"
+
+
 def test_an_empty_registry_says_how_to_fill_it(prompt) -> None:
     Project(prompt.root).database.close()
     assert "no model is registered yet" in prompt("models").out
+    for words in (["history", "spam"], ["rollback", "spam"], ["promote", "spam", "1"]):
+        told = prompt(*words)
+        assert (told.code, "fix: none is registered yet: `gristmill.pip" in told.err) == (2, True)
 
 
 def test_one_version_says_how_it_was_made(registered) -> None:

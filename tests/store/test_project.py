@@ -27,6 +27,12 @@ def test_without_a_project_the_error_says_how_to_start_one(tmp_path: Path) -> No
     )
 
 
+def test_a_folder_that_is_not_there_is_not_looked_for_above(tmp_path: Path) -> None:
+    Project(tmp_path).database.close()
+    with pytest.raises(StoreError, match="there is no such folder"):
+        find_project(tmp_path / "none")
+
+
 def test_a_missing_folder_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no such folder"):
         Project(tmp_path / "nowhere")

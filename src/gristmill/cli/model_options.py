@@ -36,4 +36,8 @@ def told(moved: Decision) -> str:
 
 def in_place_of(decision: Decision) -> str:
     """Say what was replaced, if anything was."""
-    return "" if decision.replaced is None else f", in place of {decision.replaced}"
+    if decision.replaced is None:
+        return ""
+    if decision.replaced == decision.version:
+        return ", as before"
+    return f", in place of {decision.replaced}"

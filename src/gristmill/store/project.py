@@ -213,9 +213,15 @@ def find_project(start: Path | str = ".") -> Project:
     """Open the project that holds `start`: the nearest folder upwards with a `.gristmill` folder.
 
     Raises:
-        StoreError: no folder upwards is a project.
+        StoreError: `start` is not there, or no folder upwards is a project.
     """
     folder = Path(start).resolve()
+    if not folder.exists():
+        raise StoreError(
+            "there is no such folder",
+            where=str(folder),
+            fix="name a folder of a project; left out, it is the one you are in",
+        )
     for candidate in (folder, *folder.parents):
         if (candidate / HOME).is_dir():
             return Project(candidate)

@@ -316,8 +316,9 @@ def _as_row(entry: Decision) -> dict[str, Any]:
 
 
 def _no_model(model: str, models: list[str]) -> UsageError:
-    known = f"known models: {', '.join(models)}" if models else "no model is registered yet"
-    return UsageError(f"there is no model {model!r}", fix=known)
+    known = f"known models: {', '.join(models)}"
+    none = "none is registered yet: `gristmill.pipeline.release` in a step registers one"
+    return UsageError(f"there is no model {model!r}", fix=known if models else none)
 
 
 def _user() -> str:
