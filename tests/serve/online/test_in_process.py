@@ -1,10 +1,10 @@
 import asyncio
 import threading
-import time
 
 import numpy as np
 import pytest
 
+from gristmill.serve.online import in_process
 from gristmill.serve.online.in_process import InlineReplica, ThreadReplica, local_replica
 
 
@@ -37,7 +37,7 @@ def test_a_thread_leaves_the_loop_alone_and_ends(rows):
 
     def slow(asked):
         started.set()
-        assert go.wait(10)
+        assert go.wait(60)
         return asked
 
     async def run():
@@ -62,30 +62,45 @@ def test_a_thread_that_was_never_needed_is_never_started():
 
 
 class Slow:
-    """Takes long from a number of rows on; notes in which thread it ran."""
+    """Takes long from a number of rows on, by its clock; notes in which thread it ran."""
 
     def __init__(self, many):
-        self.many, self.threads = many, []
+        self.many, self.threads, self.now = many, [], 0.0
+
+    def perf_counter(self):
+        return self.now
 
     def work(self, asked):
         return np.ones(asked.count)
 
     def __call__(self, asked):
         self.threads.append(threading.current_thread().name)
-        time.sleep(0.002 if asked.count >= self.many else 0)
+        self.now += 0.002 if asked.count >= self.many else 0.0001
         return asked
 
 
+@pytest.fixture
+def slow(monkeypatch):
+    """slow(many): a model by whose clock its runs are timed."""
+
+    def make(many):
+        made = Slow(many)
+        monkeypatch.setattr(in_process, "time", made)
+        return made
+
+    return make
+
+
 @pytest.mark.parametrize(("many", "kind"), [(9, InlineReplica), (4, ThreadReplica)])
-def test_fast_models_run_inline_and_slow_ones_in_a_thread(rows, many, kind):
-    assert isinstance(local_replica(Slow(many), rows(1), 4), kind)
+def test_fast_models_run_inline_and_slow_ones_in_a_thread(rows, slow, many, kind):
+    assert isinstance(local_replica(slow(many), rows(1), 4), kind)
 
 
 @pytest.mark.parametrize(
     ("many", "asked", "inline"), [(4, (1,), True), (4, (1, 2), False), (1, (1,), False)]
 )
-def test_of_a_slow_model_only_what_is_quick_runs_inline(rows, many, asked, inline):
-    runner = Slow(many)
+def test_of_a_slow_model_only_what_is_quick_runs_inline(rows, slow, many, asked, inline):
+    runner = slow(many)
     replica = local_replica(runner, rows(1), 4)
     outcome_of(replica, rows(*asked))
     assert (runner.threads[-1] == threading.current_thread().name) is inline
