@@ -89,8 +89,6 @@ def command(
             functions, data, output, classes=classes, gold=gold, model=model, on_error=on_error,
             cache=cache, engine=engine,
         )  # fmt: skip
-    elif isinstance(data, str):
-        raise click.UsageError("--page shows rows of a file on this machine, not of a URL.")
     else:
         inputs = read_inputs(
             functions, data, classes=classes, gold=gold, on_error=on_error, cache=cache,

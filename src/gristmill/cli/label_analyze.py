@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from gristmill.cli.label_labelled import show_analysis
-from gristmill.cli.label_options import FILE, input_options, page_option
+from gristmill.cli.label_options import input_options, page_option
 from gristmill.cli.output import HELP, emit, json_option
+from gristmill.cli.places import Place
 from gristmill.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,13 +22,13 @@ _APPLYING = ("--classes", "--on-error", "--cache", "--engine")
 
 @click.command("analyze", context_settings=HELP)
 @click.argument("what", type=click.Path(path_type=Path))
-@click.argument("data", type=FILE, required=False)
+@click.argument("data", type=Place(dir_okay=False), required=False)
 @input_options
 @page_option
 @json_option
 def command(
     what: Path,
-    data: Path | None,
+    data: Path | str | None,
     classes: str | None,
     gold: Path | None,
     on_error: Literal["raise", "abstain"] | None,

@@ -37,14 +37,14 @@ class Inputs:
     """Rows, what the labelling functions said of them, and what experts said.
 
     Attributes:
-        functions, data: the files.
+        functions, data: the files; of data perhaps the URL.
         frame: the rows, with `row_id`.
         votes: on these rows.
         gold: `row_id`, `label`, perhaps `annotator`; None without gold.
     """
 
     functions: Path
-    data: Path
+    data: Path | str
     frame: pl.DataFrame
     votes: Votes
     gold: pl.DataFrame | None
@@ -52,7 +52,7 @@ class Inputs:
 
 def read_inputs(
     functions: Path,
-    data: Path,
+    data: Path | str,
     *,
     classes: str | None,
     gold: Path | None,

@@ -71,6 +71,7 @@ def label_in_parts(
         DataError, LabelError: rows, functions or gold cannot be used; names the file.
         StepError: workers died over some of the rows.
     """
+    from gristmill.data.stream import found_files
     from gristmill.engine.opening import open_engine
     from gristmill.label.analysis.summary import analyze_in_parts
     from gristmill.label.functions.application import apply_in_parts
@@ -79,6 +80,7 @@ def label_in_parts(
 
     module = loaded_functions(functions)
     found, names = functions_in(module, functions), classes_of(classes, module, functions)
+    found_files([data])  # an engine takes a while to open
     with ExitStack() as opened, _work_folder(output) as work:
         where = None
         if engine is not None:

@@ -11,6 +11,7 @@ import click
 
 from gristmill.cli.label_options import FILE, input_options, model_option
 from gristmill.cli.output import HELP, emit, json_option, say
+from gristmill.cli.places import Place
 from gristmill.core.errors import ServeError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command("review", context_settings=HELP)
 @click.argument("functions", type=FILE)
-@click.argument("data", type=FILE)
+@click.argument("data", type=Place(dir_okay=False))
 @click.option(
     "--answers",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
 @json_option
 def command(
     functions: Path,
-    data: Path,
+    data: Path | str,
     answers: Path,
     annotator: str | None,
     rows: int,
@@ -197,7 +198,7 @@ def _ask(session: Session, inputs: Inputs, web: bool, port: int) -> None:
     from gristmill.cli.label_prompt import Prompt
     from gristmill.label.review.screen import summary
 
-    server = _server(session, inputs.data.name, port) if web else None
+    server = _server(session, Path(inputs.data).name, port) if web else None
     try:
         if server is None:
             Prompt(session).run()

@@ -165,6 +165,7 @@ def _predict(
     part_rows: int | None,
     **options: Any,
 ) -> PredictionSummary:
+    from gristmill.data.stream import found_files
     from gristmill.engine.opening import open_engine
     from gristmill.serve.offline.table_prediction import BATCH_ROWS, predict_table
 
@@ -176,6 +177,7 @@ def _predict(
     place = Path(data) if Path(data).exists() else data
     with keeping.opener() as opener, ExitStack() as opened:
         if engine or workers > 1:
+            found_files([place])  # an engine takes a while to open
             many = workers if workers > 1 else None
             options["engine"] = opened.enter_context(open_engine(engine or "local", workers=many))
         return predict_table(bundle, place, out, opener=opener, **options)

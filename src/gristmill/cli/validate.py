@@ -97,10 +97,14 @@ def command(
       2  wrong call
       5  the data cannot be read at all, or parts of it are left out
     """
+    from gristmill.data.stream import found_files
     from gristmill.engine.current import chosen_engine
 
     refuse_filled(output)
     refuse_overwriting(data, page)
+    places = data if baseline is None else (*data, baseline)
+    # Before an engine opens, which takes a while. Folders hold statistics.
+    found_files([each for each in places if not (isinstance(each, Path) and each.is_dir())])
     with chosen_engine(engine) as where:
         on_error: OnError = "skip" if skip_failed else "raise"
         profiled = partial(_statistics, engine=where, on_error=on_error)

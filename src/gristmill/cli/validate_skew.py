@@ -7,20 +7,20 @@ from pathlib import Path
 import click
 
 from gristmill.cli.output import HELP, emit, json_option, say
-from gristmill.cli.validate_options import FILE
+from gristmill.cli.places import Place
 from gristmill.core.errors import FindingsError
 
 
 @click.command("skew", context_settings=HELP)
-@click.argument("left", type=FILE)
-@click.argument("right", type=FILE)
+@click.argument("left", type=Place(dir_okay=False))
+@click.argument("right", type=Place(dir_okay=False))
 @click.option("--on", "identifiers", multiple=True, required=True, help="Column that names a row.")
 @click.option("--feature", "features", multiple=True, help="Compare only this. [default: all]")
 @click.option("--digits", type=click.IntRange(0), help="Round floats to so many decimals first.")
 @json_option
 def command(
-    left: Path,
-    right: Path,
+    left: Path | str,
+    right: Path | str,
     identifiers: tuple[str, ...],
     features: tuple[str, ...],
     digits: int | None,

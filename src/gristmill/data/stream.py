@@ -182,11 +182,20 @@ def open_stream(
         from gristmill.data.frame_source import FrameSource
 
         return TableStream("data", [FrameSource.of(data, rows)], rows, kinds)
-    paths = [found for path in data for found in _paths(path)]
+    paths = found_files(data)
     if not paths:
         raise UsageError("expected at least one file, found an empty list")
     sources = [_source(path, rows, judged) for path in paths]
     return TableStream(paths[0].name, sources, rows, kinds)
+
+
+def found_files(data: Sequence[str | AnyPath]) -> list[AnyPath]:
+    """Return the files that paths, URLs and glob patterns name; nothing of them is read.
+
+    Raises:
+        DataError: one is not there, is empty or a folder, or no file fits a pattern.
+    """
+    return [found for path in data for found in _paths(path)]
 
 
 def _paths(path: str | AnyPath) -> list[AnyPath]:

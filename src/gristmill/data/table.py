@@ -68,7 +68,7 @@ def to_polars(data: TableLike) -> pl.DataFrame:
     if isinstance(data, str | Path):
         from gristmill.data.formats import read_table
 
-        return read_table(Path(data))
+        return read_table(data)
     try:
         frame = nw.from_native(data)
     except TypeError as error:
