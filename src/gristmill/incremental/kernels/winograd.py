@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gristmill.incremental.kernels.activation import Activation
+from gristmill.incremental.kernels.large_pages import on_large_pages
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.native.convolution import bounds, is_bounds
 from gristmill.incremental.kernels.native.library import library
@@ -222,7 +223,7 @@ def _packed(numbers: NDArray[np.float64], panel: Callable[[ctypes.c_long], int])
         end = begin + panel(ctypes.c_long(outputs - begin))
         parts.append(numbers[:, :, begin:end].astype(np.float32).ravel())
         begin = end
-    return torch.from_numpy(np.concatenate(parts))
+    return on_large_pages(torch.from_numpy(np.concatenate(parts)))
 
 
 def _transformed(weight: Tensor) -> NDArray[np.float64]:
