@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import random
+import sys
 import weakref
 
 import pytest
@@ -68,6 +70,25 @@ def pytest_runtest_logfinish():
 def pytest_unconfigure():
     """Libraries tell of leaks on exit what has not been collected by then."""
     gc.unfreeze()
+
+
+def _draw_anew() -> None:
+    """Set back the generators of this process: a test draws what it draws alone, in any order."""
+    random.seed(0)
+    if (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.seed(0)
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.manual_seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    _draw_anew()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call():
+    _draw_anew()
 
 
 @pytest.fixture(scope="session")
