@@ -62,7 +62,7 @@ def test_choosing_often_gives_the_propensities(kind):
         ("exp4", {"experts": [{}]}, 'expert 0: expected an entry "" for contexts that'),
         ("ucb", None, "expected a policy of thompson, exp3, exp4, hedge, epsilon_greedy, fixed"),
         ("exp3", {"rate": 1.0}, "policy 'exp3' has no option 'rate'"),
-        ("exp3", {"eta": "fast"}, "policy 'exp3': Expected `float`, got `str` - at `$.eta`"),
+        ("exp3", {"eta": "fast"}, "policy 'exp3': eta: expected a number, found a text"),
     ],
 )
 def test_a_wrong_setting_is_an_error_that_names_it(kind, options, message):

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import msgspec
 
 from gristmill.core.errors import UsageError
+from gristmill.serve.misfit import misfit
 from gristmill.serve.selection.epsilon_greedy import EpsilonGreedy
 from gristmill.serve.selection.exp3 import Exp3
 from gristmill.serve.selection.exp4 import Exp4
@@ -49,4 +50,4 @@ def policy_named(kind: str, arms: int, options: Mapping[str, object] | None = No
     try:
         return msgspec.convert({"arms": arms, **(options or {})}, _KINDS[kind])
     except msgspec.ValidationError as error:
-        raise UsageError(f"policy {kind!r}: {error}") from error
+        raise UsageError(f"policy {kind!r}: {misfit(error)}") from error
