@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.incremental.graph.conftest import SIZE, frame, trained
+from tests.incremental.graph.conftest import SIZE, frame, mobilenet, trained
 from tests.incremental.occlusion.conftest import covered
 from torch import nn
 
 from gristmill.incremental.graph.capture import capture
+from gristmill.incremental.kernels.native.block import grouped
+from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.winograd import WinogradKernel, available
 from gristmill.incremental.occlusion.batch import Batch
 from gristmill.incremental.occlusion.covering import Covering
 from gristmill.incremental.occlusion.footprints import footprints
+from gristmill.incremental.occlusion.kernels import Kernels
 from gristmill.incremental.occlusion.occluder import Occluder
 from gristmill.incremental.occlusion.tail import Tail
 
@@ -112,6 +116,39 @@ def test_a_field_that_is_cut_off_changes_less_and_leaves_the_rest(net, picture, 
     before = results(graph, picture)
     for output, whole, base in zip(cut[0], exact[0], before, strict=True):
         assert (output - whole).norm() <= 2 * (whole - base).norm()
+
+
+@pytest.mark.skipif(library() is None, reason="no C kernels here")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_blocks_in_one_call_have_the_bits_of_their_nodes(threads, monkeypatch):
+    picture, cover = frame(HEIGHT, WIDTH), torch.zeros(1, 3, HEIGHT, WIDTH)
+    graph = capture(trained(mobilenet()).eval(), picture, any_size=False)
+    positions = tuple((top, left) for top in (0, 13, 30) for left in range(0, WIDTH - 6, 9))
+    monkeypatch.setattr("gristmill.incremental.kernels.native.block.WORTH", 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = []
+        for blocks in (Kernels(graph).blocks, {}):
+            occluder = Occluder(graph)
+            occluder.kernels.blocks = blocks
+            base = occluder.base(picture)
+            parts = list(occluder.answers(base, cover, Covering(HEIGHT, WIDTH, 6, positions)))
+            found.append(torch.cat([outputs[0] for _, outputs in parts]))
+    finally:
+        torch.set_num_threads(before)
+    assert len(Kernels(graph).blocks) == 2
+    assert torch.equal(*found)
+
+
+def test_positions_are_grouped_while_their_rows_follow_one_another():
+    reads = np.array([[0, 50], [50, 90], [90, 140], [200, 240], [240, 240]])
+    gives = np.array([[0, 9], [9, 18], [18, 30], [30, 40], [40, 40]])
+    assert grouped(reads, gives).tolist() == [
+        [0, 90, 0, 18],
+        [90, 140, 18, 30],
+        [200, 240, 30, 40],
+    ]
 
 
 def test_calls_that_no_rule_knows_are_run_frame_by_frame():

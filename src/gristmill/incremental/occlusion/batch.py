@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from gristmill.incremental.graph.node import FRAME, Graph
 from gristmill.incremental.graph.operator import Batched, Operator, Shape, extent, whole
 from gristmill.incremental.graph.operators.convolution import Convolution
+from gristmill.incremental.kernels.native.block import grouped
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
 from gristmill.incremental.kernels.tile_grid import READ, SIDE
 from gristmill.incremental.occlusion.base_values import BaseValues, pixels
@@ -20,7 +21,14 @@ from gristmill.incremental.occlusion.batching import batches
 from gristmill.incremental.occlusion.footprints import Intervals
 from gristmill.incremental.occlusion.kernels import Compute, Kernels
 from gristmill.incremental.occlusion.layout import Layout, Numbers, Places
-from gristmill.incremental.occlusion.reading import Gathered, Passed, Patches, Scattered, located
+from gristmill.incremental.occlusion.reading import (
+    Expanded,
+    Gathered,
+    Passed,
+    Patches,
+    Scattered,
+    located,
+)
 from gristmill.incremental.occlusion.scratch import Scratch
 from gristmill.incremental.occlusion.tail import Tail
 from gristmill.incremental.regions.interval import Window
@@ -106,11 +114,18 @@ class Batch:
         self._covered = self._row_numbers(covered)
         self._layouts[FRAME] = Layout.consecutive([(self._everyone, covered)], len(positions))
         self._slices[FRAME] = [slice(0, len(self._covered))]
-        self._steps = [
-            self._step(number)
-            for number in range(len(graph.nodes))
-            if number not in tail.nodes and self._footprints(number).areas.any()
-        ]
+        self._blocks = {
+            last: block
+            for last, block in kernels.blocks.items()
+            if not {block.first, block.second, last} & {*tail.nodes}
+            and not {block.first, block.second} & {*tail.wanted}
+        }
+        self._begins = {block.first for block in self._blocks.values()}
+        self._inner: dict[int, _Step] = {}  # of blocks, all but the last nodes' steps
+        self._steps: list[_Step] = []
+        for number in range(len(graph.nodes)):
+            if number not in tail.nodes and self._footprints(number).areas.any():
+                self._plan(number)
         self._results = [
             (number, self._read(number, self._everyone, Places.whole(shapes[number], len(rows))))
             for number in tail.wanted
@@ -154,13 +169,32 @@ class Batch:
         _, rows, columns = covered.pixels()
         return torch.from_numpy(rows * extent(self._shapes[FRAME])[1] + columns)
 
-    def _step(self, number: int) -> _Step:
+    def _plan(self, number: int) -> None:
+        """Find out what is done at a node; of a block's nodes, it is done at the last."""
         node = self._graph.nodes[number]
         layout, parts = self._parts(number, node.operator)
         self._layouts[number] = layout
         ends = np.cumsum([part.rows for part in parts]).tolist()
         self._slices[number] = list(map(slice, [0, *ends[:-1]], ends))
-        return _Step(number, node.inputs, tuple(parts), self._done(number))
+        step = _Step(number, node.inputs, tuple(parts), self._done(number))
+        if number in self._begins and len(parts) == 1 and not layout.tiled:
+            self._inner[number] = step
+        elif node.inputs[0] not in self._inner:
+            self._steps.append(step)
+        elif number in self._blocks:
+            self._steps.append(self._block_step(step))
+        else:
+            self._inner[number] = step
+
+    def _block_step(self, last: _Step) -> _Step:
+        """All of a block, of which this is the last node's step."""
+        block = self._blocks[last.number]
+        first, second = self._inner[block.first], self._inner[block.second]
+        (read,), (scattered,) = first.parts[0].reads, second.parts[0].reads
+        groups = grouped(self._layouts[block.first].spans, self._layouts[block.second].spans)
+        expanded = Expanded(block.kernel, block.first, read, cast(Scattered, scattered), groups)
+        part = _Part(_as_it_is, (expanded,), second.parts[0].rows)
+        return _Step(last.number, first.inputs, (part,), first.done)
 
     def _parts(self, number: int, operator: Operator) -> tuple[Layout, list[_Part]]:
         """Where a node's patches lie, and the calls that make them."""
@@ -171,11 +205,11 @@ class Batch:
         everything = Places.whole(shape, len(full))
         places = Places(*(np.where(full, *each) for each in zip(everything, places, strict=True)))
         reached = np.flatnonzero(places.areas)
-        if windowed and _pointwise(windowed, shape, sources):
-            return self._by_pixels(number, windowed, places)
         scattered = self._kernels.scattered(number)
         if scattered is not None and isinstance(operator, Convolution):
             return self._by_rows(number, operator, scattered, places)
+        if windowed and _pointwise(windowed, shape, sources):
+            return self._by_pixels(number, windowed, places)
         tiles = self._kernels.tiles(number, places)
         if tiles is not None and isinstance(operator, Convolution):
             return self._by_tiles(number, operator, tiles, places)

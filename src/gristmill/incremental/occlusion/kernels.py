@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from torch import Tensor
 
-from gristmill.incremental.graph.node import Graph
-from gristmill.incremental.graph.operators.convolution import Convolution
+from gristmill.incremental.graph.node import FRAME, Graph
+from gristmill.incremental.graph.operators.convolution import Convolution, Padding
 from gristmill.incremental.graph.operators.linear import Linear
 from gristmill.incremental.kernels.layer import Layer
+from gristmill.incremental.kernels.native.block import BlockKernel, pointwise
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution, suits
 from gristmill.incremental.kernels.packed import kernel_for
 from gristmill.incremental.kernels.winograd import fits, pays
@@ -20,17 +21,35 @@ from gristmill.incremental.occlusion.layout import Places, tiles
 Compute: TypeAlias = Callable[..., Tensor]
 
 
+class Block(NamedTuple):
+    """Three nodes in a row that are computed together; only the last one's values are kept.
+
+    Args:
+        first: number of a pointwise convolution.
+        second: of the depthwise one that reads it.
+        kernel: of the two, and of the pointwise convolution that reads them.
+    """
+
+    first: int
+    second: int
+    kernel: BlockKernel
+
+
 class Kernels:
     """Kernels of a graph's nodes, each made when it is first wanted.
 
     Args:
         graph: the network.
+
+    Attributes:
+        blocks: by the number of their last node.
     """
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._made: dict[int, Compute] = {}
         self._scattered: dict[int, ScatteredConvolution] = {}
+        self.blocks = _blocks(graph)
 
     def tiles(self, number: int, places: Places) -> Compute | None:
         """Return what computes a convolution's patches by tiles, None unless that pays.
@@ -77,6 +96,37 @@ class Kernels:
         if found is None:
             found = self._made[number] = make()
         return found
+
+
+def _blocks(graph: Graph) -> dict[int, Block]:
+    found: dict[int, Block] = {}
+    for number in range(len(graph.nodes)):
+        third = _convolution(graph, number)
+        if third is None or not _mixes(third):
+            continue
+        (second,) = graph.nodes[number].inputs
+        deep = _convolution(graph, second, number)
+        if deep is None or not suits(deep.layer):
+            continue
+        (first,) = graph.nodes[second].inputs
+        wide = _convolution(graph, first, second)
+        if wide is not None and _mixes(wide):
+            kernel = BlockKernel(wide.layer, deep.layer, third.layer)
+            found[number] = Block(first, second, kernel)
+    return found
+
+
+def _convolution(graph: Graph, number: int, reader: int | None = None) -> Convolution | None:
+    """A node's convolution; None if it is another operator, or others than `reader` read it."""
+    operator = None if number == FRAME else graph.nodes[number].operator
+    shared = number in graph.outputs or graph.readers[number] != (reader,)
+    if not isinstance(operator, Convolution) or (reader is not None and shared):
+        return None
+    return operator
+
+
+def _mixes(operator: Convolution) -> bool:
+    return pointwise(operator.layer) and operator.padding == Padding()
 
 
 def _as_pixels(kernel: Compute, vectors: Tensor) -> Tensor:

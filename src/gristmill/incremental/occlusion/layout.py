@@ -94,6 +94,11 @@ class Layout(NamedTuple):
         counts = tiles(places)
         return cls(places, SIDE**2 * (np.cumsum(counts) - counts), tiled=True)
 
+    @property
+    def spans(self) -> Numbers:
+        """First row of each patch and the one after the last, int64[positions, 2]; not of tiles."""
+        return np.stack([self.offsets, self.offsets + self.places.areas], 1)
+
     def same(self, other: Layout) -> bool:
         """Whether all pixels have the same rows."""
         mine, others = (*self.places, self.offsets), (*other.places, other.offsets)

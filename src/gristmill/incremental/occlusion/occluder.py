@@ -25,9 +25,8 @@ from gristmill.incremental.occlusion.kernels import Kernels
 from gristmill.incremental.occlusion.scratch import Scratch
 from gristmill.incremental.occlusion.tail import Tail
 
-MEMORY = 1 << 27
-"""Bytes that the patches of a batch may take, all layers' together: what one layer hands to the next
-should mostly stay in the cache."""
+MEMORY = 1 << 28
+"""Bytes that the patches of a batch may take."""
 
 
 class _Plan(NamedTuple):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gristmill.incremental.graph.operator import Shape, extent
+from gristmill.incremental.kernels.native.block import BlockKernel
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
 from gristmill.incremental.occlusion.base_values import BaseValues, pixels
 from gristmill.incremental.occlusion.layout import Layout, Numbers
@@ -26,7 +27,7 @@ class Patches:
     """
 
     def __init__(self, base: BaseValues, number: int, parts: Sequence[Tensor] = ()) -> None:
-        self._base, self._number, self._parts = base, number, tuple(parts)
+        self.base, self._number, self._parts = base, number, tuple(parts)
         self._joined: Tensor | None = None
 
     def rows(self, which: slice) -> Tensor:
@@ -41,7 +42,7 @@ class Patches:
     @property
     def before(self) -> Tensor:
         """Rows of the value's pixels for the picture as it is, [pixels, channels]."""
-        return pixels(self._base[self._number])
+        return pixels(self.base[self._number])
 
     @property
     def own(self) -> Tensor:
@@ -55,7 +56,7 @@ class Patches:
         """Rows of the value's pixels for the picture, one for what lies beyond its edges, and those
         of the patches: what is gathered from."""
         if self._joined is None:
-            self._joined = self._base.joined(self._number, self._parts)
+            self._joined = self.base.joined(self._number, self._parts)
         return self._joined
 
 
@@ -115,16 +116,47 @@ class Scattered:
     Args:
         kernel: the convolution.
         numbers: of rows as `located` counts them, int64[pixels, rows, columns] of the windows.
+
+    Attributes:
+        numbers: int32[pixels, taps].
     """
 
     def __init__(self, kernel: ScatteredConvolution, numbers: Numbers) -> None:
         self._kernel = kernel
         taps = numbers.reshape(len(numbers), -1).astype(np.int32)
-        self._numbers = torch.from_numpy(taps)
+        self.numbers = torch.from_numpy(taps)
 
     def __call__(self, patches: Patches) -> Tensor:
         """Return the convolution's results, rows [pixels, channels]."""
-        return self._kernel(patches.before, patches.own, self._numbers)
+        return self._kernel(patches.before, patches.own, self.numbers)
+
+
+class Expanded:
+    """Pixels of a block's results: it begins with a 1x1 convolution, whose values are not kept.
+
+    Args:
+        kernel: the block.
+        number: of the node of that convolution.
+        read: makes what it reads.
+        scattered: what the depthwise convolution after it reads.
+        groups: int64[groups, 4], as the kernel takes them.
+    """
+
+    def __init__(
+        self,
+        kernel: BlockKernel,
+        number: int,
+        read: Callable[[Patches], Tensor],
+        scattered: Scattered,
+        groups: Numbers,
+    ) -> None:
+        self._kernel, self._number, self._read = kernel, number, read
+        self._numbers, self._groups = scattered.numbers, groups
+
+    def __call__(self, patches: Patches) -> Tensor:
+        """Return the block's results, rows [pixels, channels]."""
+        rows, before = pixels(self._read(patches)), pixels(patches.base[self._number])
+        return self._kernel(rows, before, self._numbers, self._groups)
 
 
 def located(
