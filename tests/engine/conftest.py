@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -92,21 +91,3 @@ def wait_until() -> Callable[[Callable[[], bool]], None]:
             time.sleep(0.02)
 
     return wait_until
-
-
-@pytest.fixture
-def is_running() -> Callable[[int], bool]:
-    """Tell whether a process is there and not a zombie."""
-
-    def is_running(pid: int) -> bool:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        try:
-            status = Path(f"/proc/{pid}/stat").read_text()
-        except FileNotFoundError:  # it has ended meanwhile; or this is no Linux, which has no /proc
-            return not Path("/proc/self").exists()
-        return status.rpartition(")")[2].split()[0] != "Z"
-
-    return is_running

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.processes import lives
 
 from gristmill.core.errors import StepError, UsageError
 from gristmill.core.processes.death import KillCounts
@@ -182,7 +183,7 @@ def test_partial_functions_work(local, jobs):
     assert list(local.map(functools.partial(pow, 2), [3, 4])) == [8, 16]
 
 
-def test_closing_from_another_thread_ends_the_wait(jobs, tmp_path, wait_until, is_running):
+def test_closing_from_another_thread_ends_the_wait(jobs, tmp_path, wait_until):
     def wait_for_ever():
         with pytest.raises(StepError, match="hang, item 0: the worker process was killed"):
             next(results)
@@ -196,14 +197,14 @@ def test_closing_from_another_thread_ends_the_wait(jobs, tmp_path, wait_until, i
         engine.close()
         thread.join(60)
     assert not thread.is_alive()
-    assert not any(is_running(pid) for pid in pids)
+    assert not any(map(lives, pids))
 
 
-def test_leaving_early_ends_all_workers(jobs, wait_until, is_running):
+def test_leaving_early_ends_all_workers(jobs, wait_until):
     with LocalProcesses(2) as engine:
         results = engine.map(jobs.pid, range(100))
         pids = {next(results) for _ in range(8)}
-    wait_until(lambda: not any(is_running(pid) for pid in pids))
+    wait_until(lambda: not any(map(lives, pids)))
     results.close()
     assert engine._idle == []
 
@@ -235,7 +236,7 @@ def test_memory_that_ran_out_is_told(jobs, monkeypatch):
     )
 
 
-def test_ctrl_c_leaves_no_process_behind(tmp_path, jobs, wait_until, is_running):
+def test_ctrl_c_leaves_no_process_behind(tmp_path, jobs, wait_until):
     marks = tmp_path / "marks"
     marks.mkdir()
     path = script(
@@ -258,10 +259,10 @@ def test_ctrl_c_leaves_no_process_behind(tmp_path, jobs, wait_until, is_running)
     _, said = owner.communicate(timeout=60)
     assert said.rstrip().endswith("KeyboardInterrupt")
     assert said.count("Traceback") == 1
-    assert not any(is_running(int(path.name)) for path in marks.iterdir())
+    assert not any(lives(int(path.name)) for path in marks.iterdir())
 
 
-def test_a_killed_owner_leaves_no_process_behind(tmp_path, jobs, wait_until, is_running):
+def test_a_killed_owner_leaves_no_process_behind(tmp_path, jobs, wait_until):
     """Neither the worker that waits for work, nor the one that is in the middle of it."""
     path = script(
         tmp_path,
@@ -287,7 +288,7 @@ def test_a_killed_owner_leaves_no_process_behind(tmp_path, jobs, wait_until, is_
     done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False)
     pids = [int(pid) for pid in done.stdout.split()]
     assert len(pids) == 2, done.stderr
-    wait_until(lambda: not any(map(is_running, pids)))
+    wait_until(lambda: not any(map(lives, pids)))
 
 
 def test_functions_of_a_script(tmp_path):

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.clusters import RAY
+from tests.processes import lives
 
 from gristmill.core.errors import StepError, UsageError
 from gristmill.engine import open_engine
@@ -119,7 +119,7 @@ def test_an_actor_of_a_lost_node(ray, ray_jobs, tmp_path, ray_cluster, third_nod
         actor.close()
 
 
-def test_closing_an_actor_ends_its_call(ray, ray_jobs, tmp_path, wait_until, is_running):
+def test_closing_an_actor_ends_its_call(ray, ray_jobs, tmp_path, wait_until):
     (actor,) = ray.workers(1, ray_jobs.Keeper)
     running, queued = actor.call("sleep", tmp_path), actor.call("threads")
     wait_until(lambda: bool(list(tmp_path.iterdir())))
@@ -127,16 +127,16 @@ def test_closing_an_actor_ends_its_call(ray, ray_jobs, tmp_path, wait_until, is_
     with pytest.raises(StepError, match="was ended"):
         running.result(180)
     assert queued.cancelled()
-    wait_until(lambda: not is_running(actor.pid))
+    wait_until(lambda: not lives(actor.pid))
 
 
-def test_leaving_early_ends_the_tasks(ray, ray_jobs, tmp_path, wait_until, is_running):
+def test_leaving_early_ends_the_tasks(ray, ray_jobs, tmp_path, wait_until):
     results = ray.map(ray_jobs.slow, [(tmp_path, i, 600 if i else 0) for i in range(5)])
     assert next(results) == 0
     wait_until(lambda: len(list(tmp_path.iterdir())) >= 4)
     results.close()
     asleep = pids(tmp_path) - {int(name.split(".")[2]) for name in begun(tmp_path, 0)}
-    wait_until(lambda: not any(is_running(pid) for pid in asleep))
+    wait_until(lambda: not any(map(lives, asleep)))
 
 
 def test_closing_from_another_thread_ends_the_wait(
@@ -194,30 +194,30 @@ def driver(tmp_path, ray_jobs, wait_until):
     return start
 
 
-def test_a_killed_driver(driver, ray, ray_jobs, ray_cluster, tmp_path, wait_until, is_running):
+def test_a_killed_driver(driver, ray, ray_jobs, ray_cluster, tmp_path, wait_until):
     process, marks = driver(f"ray:{ray_cluster.address}")
     process.kill()
     process.communicate(timeout=180)
-    wait_until(lambda: not any(is_running(pid) for pid in pids(marks)))
+    wait_until(lambda: not any(map(lives, pids(marks))))
     again = [(tmp_path, i, 0) for i in range(5)]
     assert list(ray.map(ray_jobs.slow, again)) == list(range(5))
 
 
-def test_ctrl_c(driver, ray_cluster, wait_until, is_running):
+def test_ctrl_c(driver, ray_cluster, wait_until):
     process, marks = driver(f"ray:{ray_cluster.address}")
     os.killpg(process.pid, signal.SIGINT)
     said, complained = process.communicate(timeout=180)
     assert said == "0\n"
     assert complained.rstrip().endswith("KeyboardInterrupt")
     assert complained.count("Traceback") == 1
-    wait_until(lambda: not any(is_running(pid) for pid in pids(marks)))
+    wait_until(lambda: not any(map(lives, pids(marks))))
 
 
-def descendants(token: str, is_running: Callable[[int], bool]) -> list[int]:
+def descendants(token: str) -> list[int]:
     """Return the processes that have a variable of their first one, whoever their parent is."""
     found = []
     for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and is_running(int(entry.name)):
+        if entry.name.isdecimal() and lives(int(entry.name)):
             try:
                 environment = (entry / "environ").read_bytes()
             except OSError:  # it ended, or is another user's
@@ -227,15 +227,15 @@ def descendants(token: str, is_running: Callable[[int], bool]) -> list[int]:
     return found
 
 
-def test_a_killed_driver_takes_its_own_cluster_along(driver, tmp_path, wait_until, is_running):
+def test_a_killed_driver_takes_its_own_cluster_along(driver, tmp_path, wait_until):
     process, _ = driver("ray")
-    assert len(descendants(str(tmp_path), is_running)) > 3
+    assert len(descendants(str(tmp_path))) > 3
     process.kill()
     process.communicate(timeout=180)
-    wait_until(lambda: not descendants(str(tmp_path), is_running))
+    wait_until(lambda: not descendants(str(tmp_path)))
 
 
-def test_a_cluster_of_its_own_says_nothing_and_ends(tmp_path, ray_jobs, is_running):
+def test_a_cluster_of_its_own_says_nothing_and_ends(tmp_path, ray_jobs):
     script = f"""
         import sys
         sys.path.insert(0, {str(Path(ray_jobs.__file__).parent)!r})
@@ -256,4 +256,4 @@ def test_a_cluster_of_its_own_says_nothing_and_ends(tmp_path, ray_jobs, is_runni
         env={**os.environ, "GRISTMILL_TEST": str(tmp_path)},
     )
     assert (done.stdout, done.stderr) == ("[True, False, True]\n", "")
-    assert descendants(str(tmp_path), is_running) == []
+    assert descendants(str(tmp_path)) == []

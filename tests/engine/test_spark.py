@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import zipfile
@@ -16,7 +17,7 @@ from gristmill.core.errors import StepError, UsageError
 from gristmill.engine import open_engine
 from gristmill.engine.spark_code import archived
 from gristmill.engine.spark_failures import not_started
-from gristmill.engine.spark_session import check_java
+from gristmill.engine.spark_session import check_java, interrupts_heard
 
 
 class TestOnACluster:
@@ -186,3 +187,25 @@ def test_why_spark_did_not_start():
         "Spark did not start: java.nio.file.NoSuchFileException: /data/environment.tar.gz"
     )
     assert not_started(RuntimeError("Java ended"), "").message == "Spark did not start: Java ended"
+
+
+class Finalized:
+    """Something whose end takes a signal, as Py4J's handles may."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+def drop(*things):
+    """Let go of what nobody else has."""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_in_a_finalizer_is_heard():
+    before = signal.getsignal(signal.SIGINT)
+    drop(Finalized())  # Python forgets it
+    with pytest.raises(KeyboardInterrupt), interrupts_heard():
+        drop(Finalized())
+    assert signal.getsignal(signal.SIGINT) is before
+    with interrupts_heard():
+        pass

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.clusters import SPARK
+from tests.processes import lives
 from tests.spark_cluster import children
 
 pytestmark = SPARK
@@ -86,7 +87,7 @@ def ended(driver: subprocess.Popen[str], by: int) -> str:
 
 
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
-def test_the_driver_is_killed(spark_master, tmp_path, wait_until, is_running, by):
+def test_the_driver_is_killed(spark_master, tmp_path, wait_until, by):
     script, noted = tmp_path / "driver.py", tmp_path / "noted"
     script.write_text(textwrap.dedent(_DRIVER))
     noted.mkdir()
@@ -103,13 +104,13 @@ def test_the_driver_is_killed(spark_master, tmp_path, wait_until, is_running, by
     assert first == "(0, 'value 0')\n", driver.communicate()[1]
     said = ended(driver, by)
     pids = {int(part) for path in noted.iterdir() for part in path.name.split("-")[1:3]}
-    wait_until(lambda: not any(map(is_running, pids)))
+    wait_until(lambda: not any(map(lives, pids)))
     if by == signal.SIGINT:
         assert said.rstrip().endswith("KeyboardInterrupt")
         assert "Py4J" not in said
 
 
-def test_ctrl_c_while_java_starts(spark_master, tmp_path, wait_until, is_running):
+def test_ctrl_c_while_java_starts(spark_master, tmp_path, wait_until):
     """Java that nobody waits for any more would stay for ever."""
     script = tmp_path / "driver.py"
     script.write_text(
@@ -123,4 +124,4 @@ def test_ctrl_c_while_java_starts(spark_master, tmp_path, wait_until, is_running
     said = ended(driver, signal.SIGINT)
     assert said.rstrip().endswith("KeyboardInterrupt")
     assert said.count("Traceback") == 1
-    wait_until(lambda: not is_running(java))
+    wait_until(lambda: not lives(java))
