@@ -79,8 +79,8 @@ class Batch:
     Every value is computed where the positions' footprints say, for all positions before the next
     one: pixel by pixel in one call, tile by tile in one call, and windows in a call for all that
     have nearly one size. Depthwise convolutions read pixels where they are, and with the pointwise
-    ones around them are one call. What may depend on a whole map is computed in full, and so is what patches
-    cover most of.
+    ones around them are one call. What may depend on a whole map is computed in full, and so is
+    what patches cover most of.
 
     Args:
         graph: the network.
