@@ -5,9 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from tests.processes import open_files
 
 from gristmill.core.process_lock import LockHeldError, ProcessLock
 
@@ -82,10 +82,10 @@ def test_a_disk_without_room_leaves_nothing_held(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = open_files()
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", full)
         with pytest.raises(OSError, match="No space left"):
             ProcessLock(tmp_path / "lock")
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert open_files() == before
     ProcessLock(tmp_path / "lock").close()

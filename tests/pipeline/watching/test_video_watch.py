@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 
 import av
 import msgspec
@@ -242,6 +243,7 @@ def test_rows_of_a_camera_that_was_killed_are_kept(bundle, tmp_path, monkeypatch
         patch.setattr(frame_rows.FrameRows, "finish", killed)
         with pytest.raises(DataError):
             watch_video(bundle, "camera", output=output)
+    time.sleep(0.01)  # longer than what times in rows are rounded by
     before = dt.datetime.now(dt.UTC)
     passage = Passage(every=2)  # other options, and yet nothing is lost
     summary = watch_video(bundle, "camera", output=output, passage=passage).summary

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import textwrap
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -232,14 +230,3 @@ def until():
         raise AssertionError("it did not happen")
 
     return wait
-
-
-@pytest.fixture(scope="session")
-def open_files():
-    """Return the descriptors that are open; what earlier tests have left in loops is let go."""
-
-    def found():
-        gc.collect()
-        return sorted(int(each.name) for each in Path("/proc/self/fd").iterdir())
-
-    return found

@@ -4,6 +4,7 @@ import signal
 
 import numpy as np
 import pytest
+from tests.processes import open_files
 
 from gristmill.core.errors import BundleError, DataError, ServeError
 from gristmill.serve.replicas.launcher import Housing, Launcher
@@ -106,7 +107,7 @@ def test_all_compute_with_the_same_weights_in_memory(run, launched, spam_bundle)
     run(test())
 
 
-def test_a_bundle_that_was_tampered_with_is_not_opened(run, launched, copied, open_files):
+def test_a_bundle_that_was_tampered_with_is_not_opened(run, launched, copied):
     async def test():
         before = open_files()
         data = bytearray((copied / WEIGHTS).read_bytes())

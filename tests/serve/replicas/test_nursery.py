@@ -3,7 +3,7 @@ import os
 import signal
 
 import pytest
-from tests.processes import lives
+from tests.processes import lives, open_files
 
 from gristmill.core.errors import ServeError
 from gristmill.serve.replicas.messages import Opening
@@ -123,7 +123,7 @@ def test_a_module_that_cannot_be_imported_is_named(run):
     run(test())
 
 
-def test_giving_up_a_birth_leaves_no_process(run, nursery, until, open_files):
+def test_giving_up_a_birth_leaves_no_process(run, nursery, until):
     async def test():
         before = open_files()
         birth = asyncio.ensure_future(nursery.fork())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.processes import lives
+from tests.processes import lives, open_files
 
 from gristmill.core.errors import ServeError
 from gristmill.serve.replicas.arena import KEPT_BYTES
@@ -309,7 +309,7 @@ def test_one_that_hangs_before_it_is_ready_is_noticed(run, nursery, model, numbe
     run(test())
 
 
-def test_nothing_is_left_behind(run, launch, open_files, numbers):
+def test_nothing_is_left_behind(run, launch, numbers):
     async def test():
         before = open_files()
         for ending in ("end", "give up", "kill"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.processes import lives
+from tests.processes import lives, open_files
 
 from gristmill.core.errors import ServeError, UsageError
 from gristmill.serve.refusal import Refusal
@@ -395,7 +395,7 @@ def test_arguments_that_make_no_sense(run, started, count, housing, said):
         run(started(count, housing=housing))
 
 
-def test_thousands_of_batches_leave_memory_and_files_as_they_were(run, started, open_files):
+def test_thousands_of_batches_leave_memory_and_files_as_they_were(run, started):
     async def test():
         replicas = await started(2)
         small, large = np.ones((4, 16)), np.ones((2, 3, 64, 64))
@@ -428,7 +428,7 @@ def private_bytes(pid):
     return sum(int(found[key].split()[0]) for key in ("Private_Dirty", "Shared_Dirty")) * 1024
 
 
-def test_a_failed_start_leaves_nothing(run, nursery, model, open_files, tmp_path):
+def test_a_failed_start_leaves_nothing(run, nursery, model, tmp_path):
     async def test():
         before = open_files()
         with pytest.raises(ServeError):

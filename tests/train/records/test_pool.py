@@ -2,16 +2,12 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
+from tests.processes import open_files
 
 from gristmill.core.errors import UsageError
 from gristmill.train.records.pool import Pool
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_offsets_are_whole_blocks(pool):
@@ -42,12 +38,12 @@ def test_a_child_that_is_killed_takes_nothing_along(pool):
 
 
 def test_nothing_is_left_open():
-    before = descriptors()
+    before = open_files()
     with Pool.create(8192) as pool, Pool.attach(pool.fd, 8192) as other:
         kept = other.tensor
         assert kept.numel() == 8192
         del kept
-    assert descriptors() == before
+    assert open_files() == before
 
 
 def test_a_tensor_outlives_its_pool():

@@ -1,9 +1,9 @@
 import os
 import resource
 import threading
-from pathlib import Path
 
 import pytest
+from tests.processes import open_files
 
 from gristmill.core.errors import TrainError
 from gristmill.train.workers.link import INLINE_BYTES, Link, pair
@@ -31,14 +31,14 @@ def test_messages_of_any_size_arrive_whole(ends, size):
 
 def test_huge_messages_leave_no_descriptor_open(ends):
     near, far = ends
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = open_files()
     for _ in range(5):
         near.send(bytes(100_000))
         parcel = far.receive()
         assert parcel.fds == []
         assert parcel.open() == bytes(100_000)
         del parcel
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert open_files() == before
 
 
 @pytest.mark.parametrize("size", [10, 100_000])
