@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
@@ -16,7 +18,7 @@ from gristmill.engine.remote_attempt import Shipment
 from gristmill.engine.spark_code import archived
 from gristmill.engine.spark_failures import not_fitting
 from gristmill.engine.spark_jobs import Jobs
-from gristmill.engine.spark_session import Session
+from gristmill.engine.spark_session import Session, interrupts_heard
 from gristmill.engine.spark_tasks import Place, dumps, versions_here
 from gristmill.engine.versions import check_workers
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 _ITEMS_AHEAD = 2
+_SLOTS_SECONDS = 1.0
+"""How often Spark is asked for its processors: a few calls of Java for each of its executors."""
 _LARGEST_BYTES = 2**31 - 2**20
 _END = object()
 
@@ -61,14 +65,15 @@ class SparkEngine(Mapping):
         self._jobs: list[Jobs] = []
         self._closed = False
         try:
-            # What a job computes is in its function; all are made of this one empty partition.
-            self._partition = self._context.parallelize([0], 1)
-            self._threads = int(self._context.getConf().get("spark.task.cpus", "1"))
-            self._code = () if code is None else (self._sent(code),)
-            self._result_bytes = _result_bytes(self._context)
-            if self._session.is_unknown:
-                self.check_versions()
-            self.parallelism = self._slots()
+            with interrupts_heard():
+                # What a job computes is in its function; all are made of this one empty partition.
+                self._partition = self._context.parallelize([0], 1)
+                self._threads = int(self._context.getConf().get("spark.task.cpus", "1"))
+                self._code = () if code is None else (self._sent(code),)
+                self._result_bytes = _result_bytes(self._context)
+                if self._session.is_unknown:
+                    self.check_versions()
+                self.parallelism = self._slots()
         except BaseException:
             self._session.leave()
             raise
@@ -142,9 +147,12 @@ class SparkEngine(Mapping):
 
     def _in_order(self, jobs: Jobs, items: Iterator[Any]) -> Iterator[Outcome[Any]]:
         ahead: deque[Future[Outcome[Any]]] = deque()
-        more = True
+        more, due = True, -math.inf
         while True:
-            self.parallelism = self._slots()
+            if time.monotonic() >= due:
+                with interrupts_heard():
+                    self.parallelism = self._slots()
+                due = time.monotonic() + _SLOTS_SECONDS
             while more and len(ahead) < _ITEMS_AHEAD * self.parallelism:
                 item = next(items, _END)
                 if item is _END:

@@ -33,8 +33,12 @@ _TRIES = 3
 _ANSWER_SECONDS = 5.0
 _EXECUTOR_SECONDS = 60.0
 _GOODBYE_SECONDS = 10.0
-# What a call of Java was interrupted by is raised, too; without a handler it is printed as well.
-logging.getLogger("py4j").addHandler(logging.NullHandler())
+# What a call of Java was interrupted by is raised, too; Py4J would print it as well, some of it by
+# the root logger.
+_py4j = logging.getLogger("py4j")
+_py4j.addHandler(logging.NullHandler())
+_py4j.propagate = False
+logging.getLogger().addFilter(lambda record: record.module != "java_gateway")
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -120,7 +124,8 @@ def _connect(master: str | None, processors: int | None) -> _Connection:
     connection = _Connection(context, log, started)
     try:
         if not is_here(context.master):
-            _await_executor(context)
+            with interrupts_heard():
+                _await_executor(context)
     except BaseException:
         _disconnect(connection)
         raise
@@ -306,6 +311,35 @@ def _interrupts_kept() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def interrupts_heard() -> Iterator[None]:
+    """See to it that Ctrl-C ends a block in which Java is asked.
+
+    A `KeyboardInterrupt` that meets a finalizer is printed and forgotten by Python, and Py4J's ask
+    Java, too, so that it spends a good part of the time there.
+
+    Raises:
+        KeyboardInterrupt: it came in the block.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, heard = signal.getsignal(signal.SIGINT), threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        heard.set()
+        if callable(before):
+            before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if heard.is_set() and before is signal.default_int_handler:
+        raise KeyboardInterrupt
 
 
 @contextmanager
