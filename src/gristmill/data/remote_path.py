@@ -174,7 +174,7 @@ class RemotePath:
         Raises:
             DataError: the store cannot be asked.
         """
-        return (self / "*").glob()
+        return _fitting(str(self / "*"), self.url)
 
     def glob(self) -> list[RemotePath]:
         """Return the files that fit the URL as a pattern, by name.
@@ -182,12 +182,17 @@ class RemotePath:
         Raises:
             DataError: the store cannot be asked.
         """
-        files, path = file_system(self.url)
-        with _told(self.url):
-            found = sorted(files.glob(path))
-        scheme = self.url.partition("://")[0]
-        root = "/" if scheme == "file" else ""
-        return [RemotePath(f"{scheme}://{root}{name.lstrip('/')}") for name in found]
+        return _fitting(self.url, self.url)
+
+
+def _fitting(pattern: str, asked: str) -> list[RemotePath]:
+    """Return the files that fit a pattern, by name; an error names what was asked for."""
+    files, path = file_system(pattern)
+    with _told(asked):
+        found = sorted(files.glob(path))
+    scheme = pattern.partition("://")[0]
+    root = "/" if scheme == "file" else ""
+    return [RemotePath(f"{scheme}://{root}{name.lstrip('/')}") for name in found]
 
 
 AnyPath = Path | RemotePath
