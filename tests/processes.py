@@ -26,6 +26,15 @@ def open_files() -> list[int]:
     return sorted(int(each.name) for each in (_PROCESSES / "self" / "fd").iterdir())
 
 
+def children(pid: int) -> list[int]:
+    """Return the numbers of the processes that a process has started."""
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+        return [int(child) for each in threads for child in (each / "children").read_text().split()]
+    except FileNotFoundError:  # it has ended meanwhile
+        return []
+
+
 def _is_known(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from tests.ports import reserved_port
+from tests.processes import children
 
 _SMALL = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 _CORES = 3
@@ -107,12 +108,3 @@ class SparkCluster:
         while sentence not in (said := log.read_text()):
             assert time.monotonic() < end, f"{name} has not started:\n{said}"
             time.sleep(0.1)
-
-
-def children(pid: int) -> list[int]:
-    """Return the numbers of the processes that a process has started."""
-    try:
-        threads = list(Path(f"/proc/{pid}/task").iterdir())
-        return [int(child) for each in threads for child in (each / "children").read_text().split()]
-    except FileNotFoundError:  # it has ended meanwhile
-        return []

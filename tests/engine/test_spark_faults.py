@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.clusters import SPARK
-from tests.processes import lives
-from tests.spark_cluster import children
+from tests.processes import children, lives
 
 pytestmark = SPARK
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from tests.clusters import RAY
-from tests.spark_cluster import children
+from tests.processes import children
 from torch import nn
 
 from gristmill import train
