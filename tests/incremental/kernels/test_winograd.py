@@ -163,10 +163,16 @@ def test_numbers_that_are_none_stay_what_they_are(kernel):
 @needs_tiles
 @pytest.mark.parametrize(
     ("activation", "expected"),
-    [(None, lambda x: x), (Activation("hardtanh", (-0.5, 6.0)), lambda x: x.clamp(-0.5, 6.0))],
-    ids=["none", "hardtanh"],
+    [
+        (None, lambda x: x),
+        (Activation("hardtanh", (-0.5, 6.0)), lambda x: x.clamp(-0.5, 6.0)),
+        (Activation("leaky_relu", (0.1,)), lambda x: functional.leaky_relu(x, 0.1)),
+        (Activation("hardswish"), functional.hardswish),
+        (Activation("swish"), functional.silu),
+    ],
+    ids=["none", "hardtanh", "leaky_relu", "hardswish", "swish"],
 )
-def test_results_are_bounded_as_activations_bound_them(activation, expected):
+def test_activations_are_applied_to_results(activation, expected):
     tiles = drawn(3, READ, READ, 32, seed=3).permute(0, 3, 1, 2)
     true = functional.conv2d(tiles.double(), LAYER.weight.double())
     found = WinogradKernel(LAYER._replace(bias=None, activation=activation))(tiles)
@@ -181,7 +187,7 @@ def test_results_are_bounded_as_activations_bound_them(activation, expected):
         {"weight": drawn(16, 16, 1, 3)},
         {"weight": drawn(16, 24, 3, 3)},
         {"groups": 2},
-        {"activation": Activation("swish")},
+        {"activation": Activation("tanh")},
     ],
     ids=["stride", "dilation", "window", "channels", "groups", "activation"],
 )

@@ -26,7 +26,7 @@ from torch import Tensor
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.large_pages import on_large_pages
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native.convolution import bounds, is_bounds
+from gristmill.incremental.kernels.native.convolution import bending, bounds, is_known
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.sharing import WORTH, share
 from gristmill.incremental.kernels.native.structures import (
@@ -86,9 +86,11 @@ class WinogradKernel:
         self._room: int = native.winograd_scratch(ctypes.c_long(1), ctypes.c_long(self._inputs))
         self._weights = _packed(_transformed(layer.weight), native.winograd_panel)
         self._bias = layer.weight.new_zeros(self.outputs) if layer.bias is None else layer.bias
-        low, high = bounds(layer.activation)
         self._numbers = TiledStructure(
-            self._weights.data_ptr(), self._bias.data_ptr(), low=low, high=high
+            self._weights.data_ptr(),
+            self._bias.data_ptr(),
+            *bounds(layer.activation),
+            *bending(layer.activation),
         )
 
     def __call__(self, tiles: Tensor) -> Tensor:
@@ -162,13 +164,12 @@ class WinogradKernel:
 
 def fits(layer: Layer) -> bool:
     """Whether a layer can be computed by tiles: 3x3, one pixel after another, all channels."""
-    weight, activation = layer.weight, layer.activation
+    weight = layer.weight
     whole = layer.stride == (1, 1) and layer.dilation == (1, 1) and layer.groups == 1
     channels = weight.shape[0] % _MULTIPLE == 0 == weight.shape[1] % _MULTIPLE
-    bounded = activation is None or is_bounds(activation)
     plain = weight.device.type == "cpu" and weight.dtype == torch.float32
     window = tuple(weight.shape[2:]) == (3, 3)
-    return whole and window and channels and bounded and plain and available()
+    return whole and window and channels and is_known(layer.activation) and plain and available()
 
 
 def pays(layer: Layer, tiles: int, pixels: int) -> bool:

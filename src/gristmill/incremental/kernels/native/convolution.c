@@ -9,6 +9,7 @@
 
 #include "convolution.h"
 
+#include "activation.h"
 #include "vectors.h"
 
 enum { MOST_VECTORS = 4, MOST_BLOCK = 12 };
@@ -182,23 +183,6 @@ BLOCKS(separate)
 static block *const mixed_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(mixed);
 static block *const separate_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(separate);
 
-/* What an activation that is more than bounds makes of sums. */
-INLINE vector bent(const struct convolution *convolution, vector sums)
-{
-    switch (convolution->bend) {
-    case LEAKY:
-        return choose(sums < 0.0f, sums * convolution->slope, sums);
-    case HARD_SIGMOID:
-        return bounded(sums + 3.0f, 0.0f, 6.0f) / 6.0f;
-    case HARD_SWISH:
-        return sums * bounded(sums + 3.0f, 0.0f, 6.0f) / 6.0f;
-    case SIGMOID:
-        return 1.0f / (1.0f + exponential(-sums));
-    default:
-        return sums / (1.0f + exponential(-sums));
-    }
-}
-
 static void bend(const struct convolution *convolution, const struct batch *batch)
 {
     for (long p = 0; p < batch->pixels; p++)
@@ -207,7 +191,7 @@ static void bend(const struct convolution *convolution, const struct batch *batc
             const long last = convolution->outputs - c < LANES ? convolution->outputs - c : LANES;
             /* The function stands here once: a second time, it might be compiled otherwise. */
             const vector sums = last == LANES ? load(result) : load_some(result, last);
-            put(result, bent(convolution, sums), last);
+            put(result, bent(convolution->bend, convolution->slope, sums), last);
         }
 }
 

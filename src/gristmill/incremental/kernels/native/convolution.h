@@ -5,9 +5,6 @@
 
 enum { MOST_PIXELS = 96, MOST_RUNS = 64 };
 
-/* What follows a sum that is more than a lower and an upper bound. */
-enum bend { STRAIGHT, LEAKY, HARD_SIGMOID, HARD_SWISH, SIGMOID, SWISH };
-
 /* A convolution of all channels, or (`depthwise`) of each channel by itself. */
 struct convolution {
     long inputs, outputs;                  /* channels */
@@ -16,8 +13,8 @@ struct convolution {
     long row_dilation, column_dilation;
     long above, before;                    /* zeros above the map and left of it */
     long depthwise;
-    long bend;
-    float slope;                           /* of LEAKY below zero */
+    long bend;                             /* see activation.h */
+    float slope;
     float low, high;                       /* bounds of the result; infinite for none */
     float sum_low, sum_high;               /* bounds once something is added to the result */
     const float *weights, *bias;           /* as `pack_weights` and `pack_bias` lay them out */

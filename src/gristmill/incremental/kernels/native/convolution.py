@@ -37,7 +37,7 @@ class NativeConvolution:
         self.adds = layer.activation is None or is_bounds(layer.activation)
         outputs, inputs, rows, columns = layer.weight.shape
         low, high = bounds(layer.activation)
-        bend = layer.activation.kind if layer.activation else ""
+        bend, slope = bending(layer.activation)
         self.structure = ConvolutionStructure(
             inputs=inputs * layer.groups,
             outputs=outputs,
@@ -48,8 +48,8 @@ class NativeConvolution:
             row_dilation=layer.dilation[0],
             column_dilation=layer.dilation[1],
             depthwise=layer.groups > 1,
-            bend=_BENDS.get(bend, 0),
-            slope=layer.activation.scalars[0] if layer.activation and bend == "leaky_relu" else 0.0,
+            bend=bend,
+            slope=slope,
             low=low,
             high=high,
             sum_low=-math.inf,
@@ -71,8 +71,7 @@ def fits(layer: Layer) -> bool:
     outputs, inputs, rows, columns = layer.weight.shape
     mixed = layer.groups == 1
     separate = inputs == 1 and outputs == layer.groups
-    activation = layer.activation
-    known = activation is None or is_bounds(activation) or activation.kind in _BENDS
+    known = is_known(layer.activation)
     plain = layer.weight.device.type == "cpu" and layer.weight.dtype == torch.float32
     return (
         known
@@ -81,6 +80,19 @@ def fits(layer: Layer) -> bool:
         and rows * columns <= _RUNS
         and library() is not None
     )
+
+
+def is_known(activation: Activation | None) -> bool:
+    """Whether kernels in C apply an activation."""
+    return activation is None or is_bounds(activation) or activation.kind in _BENDS
+
+
+def bending(activation: Activation | None) -> tuple[int, float]:
+    """Number of an activation in C if it is more than bounds, else 0; and its slope below zero."""
+    if activation is None:
+        return 0, 0.0
+    slope = activation.scalars[0] if activation.kind == "leaky_relu" else 0.0
+    return _BENDS.get(activation.kind, 0), slope
 
 
 def is_bounds(activation: Activation) -> bool:

@@ -80,6 +80,8 @@ class TiledStructure(Structure):
         ("bias", c_void_p),
         ("low", c_float),
         ("high", c_float),
+        ("bend", c_long),
+        ("slope", c_float),
     ]
 
 

@@ -10,6 +10,7 @@
    first channel to the last, whatever is computed beside it: a tile's bits depend on its own pixels
    only. */
 
+#include "activation.h"
 #include "vectors.h"
 
 enum {
@@ -39,6 +40,8 @@ struct tiled_convolution {
     const float *weights; /* panel by panel, [NUMBERS][inputs][channels of the panel] */
     const float *bias;
     float low, high; /* bounds of the results; infinite for none */
+    long bend;       /* else what becomes of them, see activation.h */
+    float slope;
 };
 
 /* What becomes of the results before they are written. */
@@ -235,6 +238,10 @@ INLINE void finish(const struct tiled_convolution *convolution, const struct end
                 interpolate(half[y + below], found);
                 for (int x = 0; x < SIDE; x++)
                     results[below][x] = bounded(found[x] + bias, convolution->low, convolution->high);
+                if (convolution->bend)
+                    for (int x = 0; x < SIDE; x++)
+                        results[below][x] =
+                            bent(convolution->bend, convolution->slope, results[below][x]);
             }
             put(ending, &places, y, results, channel);
         }
