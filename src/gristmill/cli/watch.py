@@ -177,7 +177,7 @@ def _show_figures(summary: WatchSummary, figures: Figures) -> None:
         f"{format_count(figures.frames)} frames in "
         f"{format_seconds(summary.seconds - summary.prepared)}, after "
         f"{format_seconds(summary.prepared)} for the network; computing "
-        f"{format_seconds(each)} each,\n{figures.speed_up:.1f} x faster than whole frames"
+        f"{format_seconds(each)} each,\n{figures.speed_up:.1f} x the speed of whole frames"
     )
     still = figures.still_seconds / max(figures.still, 1)
     taking = f", {format_seconds(still)} each" if figures.still else ""
