@@ -131,7 +131,8 @@ class RayEngine(Mapping):
             factory: makes the object of a rank, where it lives.
             cpus: processors that are kept for each until all are closed, and threads of its
                 numeric libraries. By default none are kept: items of `map` run beside the actors,
-                as they do on one machine, and the nodes that have processors take turns.
+                as they do on one machine, and the nodes that have processors take turns (one that
+                joined a moment ago may be passed over: the others do not know it yet).
             gpus: accelerators that are kept for each. With `cpus` or `gpus` all actors start
                 together or none, so that two jobs cannot wait for each other. They are spread over
                 the nodes as far as these have room.
