@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gristmill.incremental.graph.operator import cut
+from gristmill.incremental.kernels.native import blocks
 from gristmill.incremental.regions.rectangle import Rectangle
 from gristmill.incremental.regions.tile_cover import tile_rectangles
 
@@ -37,7 +38,8 @@ def let_through(found: Tensor, kept: Tensor, place: Rectangle, threshold: float)
     block = -(-max(bottom - top, right - left) // _BLOCKS)
     before = cut(kept, place)
     written = []
-    for up, near, down, far in _covered(_beyond(found, before, threshold, block)):
+    marked = blocks.beyond if blocks.fits(found, before) else beyond
+    for up, near, down, far in _covered(marked(found, before, threshold, block)):
         inside = Rectangle(
             up * block,
             near * block,
@@ -51,9 +53,9 @@ def let_through(found: Tensor, kept: Tensor, place: Rectangle, threshold: float)
     return written
 
 
-def _beyond(found: Tensor, before: Tensor, threshold: float, block: int) -> npt.NDArray[np.bool_]:
-    """Mark the blocks that differ by more: bool[rows, columns] of blocks."""
-    difference = (found - before).abs_()
+def beyond(found: Tensor, kept: Tensor, threshold: float, block: int) -> npt.NDArray[np.bool_]:
+    """Mark blocks as `native.blocks.beyond` does, by PyTorch."""
+    difference = (found - kept).abs_()
     if block > 1:  # first over places: channels lie side by side in memory, which is fast
         difference = torch.max_pool2d(difference, block, ceil_mode=True)
     # Whatever is not known to be within the threshold is beyond it: NaN is.
@@ -66,6 +68,8 @@ def _covered(mask: npt.NDArray[np.bool_]) -> tuple[Rectangle, ...]:
     count = int(np.count_nonzero(mask))
     if not count:
         return ()
+    if count == mask.size:
+        return (Rectangle(0, 0, *mask.shape),)
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     box = Rectangle(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
     return (box,) if count >= _FULL * box.area else tile_rectangles(mask)

@@ -142,7 +142,8 @@ class WinogradKernel:
         )
         products = READ**2 * self._inputs * self.outputs * len(places)
         threads = torch.get_num_threads() if products >= WORTH else 1
-        share(partial(self._call, structures), np.array_split(places, threads))
+        parts = [places] if threads == 1 else np.array_split(places, threads)
+        share(partial(self._call, structures), parts)
 
     def _call(
         self,
