@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gristmill.incremental.kernels.native.boxes import joined
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.regions.rectangle import Rectangle
 
@@ -36,26 +36,12 @@ def condensed(rectangles: Sequence[Rectangle], most: int, margin: int) -> tuple[
     around = np.array([-margin, -margin, margin, margin], np.int64)
     boxes = np.array(rectangles, np.int64).reshape(-1, 4) + around
     native = library()
-    left = _joined(boxes, most) if native is None else _joined_in_c(native, boxes, most)
+    left = _joined(boxes, most) if native is None else joined(native, boxes, most)
     return tuple(Rectangle(*corners) for corners in (left - around).tolist())
 
 
-def _joined_in_c(native: ctypes.CDLL, boxes: Boxes, most: int) -> Boxes:
-    """Join boxes as `_joined` does, in C."""
-    boxes = boxes.astype(ctypes.c_long)
-    room = np.empty((len(boxes), 2), ctypes.c_long)
-    native.join_boxes.restype = ctypes.c_long
-    count = native.join_boxes(
-        ctypes.c_void_p(boxes.ctypes.data),
-        ctypes.c_long(len(boxes)),
-        ctypes.c_long(most),
-        ctypes.c_void_p(room.ctypes.data),
-    )
-    return boxes[:count]
-
-
 def _joined(boxes: Boxes, most: int) -> Boxes:
-    """Join boxes, which are written over; return those that are left, int64 [boxes, 4]."""
+    """Join boxes, which are written over, as `native.boxes.joined` does."""
     tops, lefts, bottoms, rights = boxes.T
     areas = (bottoms - tops) * (rights - lefts)
     left = np.ones(len(boxes), np.bool_)
