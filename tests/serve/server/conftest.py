@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import socket
 import subprocess
@@ -75,6 +76,16 @@ def exchange():
             found += part
 
     return send
+
+
+@pytest.fixture
+def complaints(monkeypatch):
+    """What uvicorn calls an error while a test runs."""
+    found = []
+    monkeypatch.setattr(
+        logging.getLogger("uvicorn.error"), "error", lambda *said: found.append(said)
+    )
+    return found
 
 
 @pytest.fixture(scope="session")

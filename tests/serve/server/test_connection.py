@@ -1,6 +1,5 @@
 import asyncio
 import json
-import logging
 import re
 import socket
 import ssl
@@ -258,12 +257,8 @@ def test_requests_under_way_are_answered_before_the_end(make_app, endpoint, runn
 
 
 def test_a_client_that_keeps_its_tls_does_not_hold_up_the_end(
-    make_app, certificate, running, monkeypatch
+    make_app, certificate, running, complaints, monkeypatch
 ):
-    complaints = []
-    monkeypatch.setattr(
-        logging.getLogger("uvicorn.error"), "error", lambda *said: complaints.append(said)
-    )
     monkeypatch.setattr(connection, "FAREWELL_SECONDS", 0.05)
     cert, key = map(str, certificate)
     settings = Settings(tls_certificate=cert, tls_key=key, drain_seconds=20.0)

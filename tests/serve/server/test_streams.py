@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import io
 import json
-import logging
 import socket
 import ssl
 import threading
@@ -448,12 +447,8 @@ def test_the_servers_end_ends_streams_after_the_picture_that_is_computed(cameras
 
 
 def test_a_silent_client_that_keeps_its_tls_does_not_hold_up_the_end(
-    certificate, running, monkeypatch
+    certificate, running, complaints, monkeypatch
 ):
-    complaints = []
-    monkeypatch.setattr(
-        logging.getLogger("uvicorn.error"), "error", lambda *said: complaints.append(said)
-    )
     monkeypatch.setattr(stream_connection, "FAREWELL_SECONDS", 0.05)
     cert, key = map(str, certificate)
     settings = Settings(tls_certificate=cert, tls_key=key, drain_seconds=20.0)
