@@ -55,7 +55,9 @@ def main(run: str, root: str, file: str, engine: str | None, orders: int, lifeli
     _end_with(lifeline)
     # The run itself writes compiled files. One that is a second old may be taken for a newer one.
     sys.dont_write_bytecode = True
-    cast("TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
+    # Steps beside it print, too: lines stay whole, even where Python was told not to buffer.
+    for stream in (sys.stdout, sys.stderr):
+        cast("TextIOWrapper", stream).reconfigure(line_buffering=True, write_through=False)
     with Connection(orders) as connection, Project(root) as project:
         worker = _Worker(connection, project, run, file, engine)
         with using(project), reporting(_Relay(worker)):

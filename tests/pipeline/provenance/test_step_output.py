@@ -8,7 +8,9 @@ import pty
 import subprocess
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -213,3 +215,46 @@ def test_of_a_cached_step_it_is_what_it_printed_when_it_ran(log) -> None:
     keep_output(log, first, "a")
     log.record(ran(log, first, "a"), "p")
     assert printed_by(log, ran(log, second, "a", "cached")) == "once\n"
+
+
+TALKING = """
+import sys, time
+from gristmill import step
+
+class Slow:
+    def __str__(self):
+        time.sleep(0.002)
+        return "<"
+
+def talk(name):
+    for number in range(100):
+        print(name, "says", number, Slow())
+        print(name, "adds", number, Slow(), file=sys.stderr)
+
+@step
+def one(): talk("one")
+
+@step
+def two(): talk("two")
+"""
+
+
+def test_lines_of_steps_at_once_stay_whole_where_python_does_not_buffer(user: Any) -> None:
+    user.write(pipeline=TALKING)
+    done = subprocess.run(
+        [sys.executable, "-m", "gristmill", "run", "--jobs", "2"],
+        cwd=user.root,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout
+    said = Counter(line for line in done.stdout.splitlines() if "says" in line or "adds" in line)
+    assert said == Counter(
+        f"{name} {verb} {number} <"
+        for name in ("one", "two")
+        for verb in ("says", "adds")
+        for number in range(100)
+    )
