@@ -39,6 +39,15 @@ def test_a_table_of_policies(prompt, log):
     assert max(map(len, lines)) <= 80
 
 
+def test_a_policy_as_json_does_not_fill_the_table(prompt, log):
+    experts = '{"name": "exp4", "experts": [{"": [0.5, 0.5]}, {"": [1.0, 0.0]}]}'
+    answer = prompt("replay", "serving", "--policy", experts)
+    assert answer.code == 0
+    assert '{"name": "exp4", "experts": [...' in answer.out
+    (found,) = prompt("replay", "serving", "--policy", experts, "--json").json
+    assert found["policies"][0]["policy"] == experts
+
+
 def test_what_the_log_cannot_answer_is_said(prompt, log):
     answer = prompt("replay", str(log), "--policy", "hedge")
     assert "hedge (!)" in answer.out

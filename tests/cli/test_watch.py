@@ -74,6 +74,31 @@ def test_json_for_machines(
     assert found["summary"]["figures"]["still"] == 0
 
 
+def test_what_is_not_in_the_video_is_told(
+    folder: Path, picture_bundle: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (3, 6):
+        (folder / "video" / f"{number}.png").write_bytes(b"no picture")
+    for number in (0, 1):
+        picture = np.full((32, 64, 3), 90, np.uint8)
+        av.VideoFrame.from_ndarray(picture, format="rgb24").save(f"video/{number}.png")
+    assert run(["watch", "video", "-m", picture_bundle, "--until", "4"]) == 0
+    assert "\n1 frame could not be decoded: left out\n" in (printed := capsys.readouterr().out)
+    assert "the video changed its size once" in printed
+    with av.open("short.avi", "w") as short:
+        stream = short.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for _ in range(4):
+            picture = np.full((48, 64, 3), 90, np.uint8)
+            short.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        short.mux(stream.encode(None))
+    content = Path("short.avi").read_bytes()
+    Path("short.avi").write_bytes(content[: content.rindex(b"00dc", 0, content.rindex(b"idx1"))])
+    assert run(["watch", "short.avi", "-m", picture_bundle]) == 0
+    told = "1 frame that the file announces did not come: it may have been cut short"
+    assert told in capsys.readouterr().out
+
+
 def test_the_error_of_bounded_answers_is_told(
     folder: Path, picture_bundle: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -188,3 +189,16 @@ def test_equal_words_share_an_id_and_case_is_folded_only_when_asked() -> None:
     kept = HashedNgrams(words=(1, 1), lowercase=False).encode(["win WIN"])[0]
     assert folded[0] == folded[1]
     assert kept[0] != kept[1]
+
+
+def test_texts_without_spaces_are_not_kept():
+    featurizer = HashedNgrams(buckets=97)
+    featurizer.encode(["warm"])
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            featurizer.encode([f"{number:0100000}"])
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 500_000

@@ -95,6 +95,7 @@ def command(
         "places": heat.values.size,
         "skipped": heat.skipped,
         "keep": heat.keep,
+        "rounded": heat.rounded,
         "error": heat.error,
         "seconds": heat.seconds,
     }

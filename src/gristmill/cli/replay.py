@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from gristmill.serve.selection.comparison import Comparison
 
 
+_LONGEST = 32
+
+
 @click.command("replay", context_settings=HELP)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="POLICY",
     help="thompson, exp3, exp4, hedge, epsilon_greedy or fixed, with constants as in "
-    "exp3:eta=0.2,floor=0.01; or always:MODEL. May be given several times.",
+    "exp3:eta=0.2,floor=0.01; the same as JSON, for constants that are no numbers; or "
+    "always:MODEL. May be given several times.",
 )
 @click.option("--seed", default=0, show_default=True, help="Of what learning policies are fed.")
 @json_option
@@ -73,7 +77,7 @@ def _show_log(found: Comparison) -> None:
         own = made.self_normalised
         rows.append(
             [
-                f"{each.policy}{'' if made.supported else ' (!)'}",
+                f"{_short(each.policy)}{'' if made.supported else ' (!)'}",
                 own.value if math.isfinite(own.value) else None,
                 _range(own),
                 f"{made.ips.value:.3f}",
@@ -83,7 +87,12 @@ def _show_log(found: Comparison) -> None:
     table("", ["policy", "loss", "95 % interval", "ips", "effective"], rows)
     for each in found.policies:
         for doubt in each.evaluation.doubts:
-            say(f"(!) {each.policy}: {doubt}")
+            say(f"(!) {_short(each.policy)}: {doubt}")
+
+
+def _short(policy: str) -> str:
+    """Return how a policy is called in a table: a JSON object in full would fill it."""
+    return policy if len(policy) <= _LONGEST else f"{policy[: _LONGEST - 3]}..."
 
 
 def _range(interval: Interval) -> str:

@@ -159,9 +159,15 @@ def _show(watched: Watched, explain: bool) -> None:
     if figures.frames:
         _show_figures(summary, figures)
     if summary.dropped:
-        say(f"{format_count(summary.dropped)} frames could not be decoded and are left out")
+        say(f"{_frames(summary.dropped)} could not be decoded: left out")
+    if summary.missing:
+        say(
+            f"{_frames(summary.missing)} that the file announces did not come: it may have been "
+            "cut short"
+        )
     if summary.resizes:
-        say(f"the video changed its size {format_count(summary.resizes)} times")
+        times = "once" if summary.resizes == 1 else f"{format_count(summary.resizes)} times"
+        say(f"the video changed its size {times}")
     if summary.output is not None:
         before = f", {format_count(summary.resumed)} from before" if summary.resumed else ""
         say(f"{summary.output}: {format_count(summary.rows or 0)} rows{before}")
@@ -169,12 +175,18 @@ def _show(watched: Watched, explain: bool) -> None:
         say(f"{summary.annotated}: changes in red, frames computed as a whole with a yellow border")
 
 
+def _frames(count: int) -> str:
+    from gristmill.core.quantities import format_count
+
+    return f"{format_count(count)} {'frame' if count == 1 else 'frames'}"
+
+
 def _show_figures(summary: WatchSummary, figures: Figures) -> None:
     from gristmill.core.quantities import format_count, format_seconds
 
     each = figures.computing / figures.frames
     say(
-        f"{format_count(figures.frames)} frames in "
+        f"{_frames(figures.frames)} in "
         f"{format_seconds(summary.seconds - summary.prepared)}, after "
         f"{format_seconds(summary.prepared)} for the network; computing "
         f"{format_seconds(each)} each,\n{figures.speed_up:.1f} x the speed of whole frames"

@@ -27,8 +27,10 @@ from gristmill.data.id_rows import IdRows
 from gristmill.data.indexed_words import IndexedWords, index_ascii_words, index_words
 
 _MANY_TEXTS = 256
-_KNOWN_WORDS = 1 << 16
-"""Whose digests are kept: texts have many words in common."""
+_KNOWN_WORDS, _KNOWN_CHARACTERS = 1 << 16, 64
+"""How many words' digests are kept, and how long these may be: texts have many words in common.
+
+A text without spaces is one word; of such texts a server would keep all that it is sent."""
 _FIRST_EDGE, _LAST_EDGE = 0x110000, 0x110001
 _CHARACTERS = 1 << 32
 
@@ -128,13 +130,19 @@ def _indexed(
     yield other, index_words([texts[row] for row in other.tolist()], lowercase=lowercase)
 
 
-@lru_cache(_KNOWN_WORDS)
 def _digest(word: str) -> bytes:
     return hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
+_known_digest = lru_cache(_KNOWN_WORDS)(_digest)
+
+
 def _word_units(vocabulary: Sequence[str]) -> Words64:
-    return np.frombuffer(b"".join(map(_digest, vocabulary)), dtype="<u8").astype(np.uint64)
+    digests = [
+        _known_digest(word) if len(word) <= _KNOWN_CHARACTERS else _digest(word)
+        for word in vocabulary
+    ]
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
 def _mix(x: Words64) -> Words64:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from gristmill.serve.server.process import running_server as running_server
     from gristmill.serve.server.route_plans import CanaryPlan as CanaryPlan
     from gristmill.serve.server.route_plans import EnsemblePlan as EnsemblePlan
+    from gristmill.serve.server.route_plans import FieldContext as FieldContext
     from gristmill.serve.server.route_plans import SelectionPlan as SelectionPlan
     from gristmill.serve.server.route_plans import ShadowPlan as ShadowPlan
     from gristmill.serve.server.serving_plan import ServingPlan as ServingPlan
@@ -62,6 +63,7 @@ _EXPORTS = {
     "Ensemble": "routing.ensemble",
     "EnsemblePlan": "server.route_plans",
     "FeedbackLog": "selection.feedback_log",
+    "FieldContext": "server.route_plans",
     "Keeping": "watch.keeping",
     "KeptPrediction": "watch.kept_predictions",
     "Limits": "protocol",

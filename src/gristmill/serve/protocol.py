@@ -20,6 +20,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         max_headers: header lines of one request.
         max_header_bytes: bytes of one request's line and headers.
         max_connections: connections that are open at a time.
+        max_pipelined: requests of one connection that may wait behind the one that is answered.
         header_timeout: seconds that a client may take to send a request's line and headers.
         body_timeout: seconds that a client may take to send its body, or a stream's first message.
         stream_timeout: seconds that a stream of gRPC may be open without a further message, while
@@ -38,6 +39,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_headers: int = 100
     max_header_bytes: int = 32_768
     max_connections: int = 10_000
+    max_pipelined: int = 256
     header_timeout: float = 10.0
     body_timeout: float = 10.0
     stream_timeout: float = 60.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,16 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
     np.testing.assert_allclose(out["same"][[0, 3]].to_numpy().reshape(2, -1)[:, 0], [1.0, 0.2])
     assert out["error"][1] == "field 'scan': expected an image of 3x2 pixels, found 9x9"
     assert (summary.rows, summary.bad, summary.labels) == (4, 2, {})
+
+
+def test_a_file_whose_name_is_no_text_is_told(tmp_path: Path) -> None:
+    bundle = write_echo(tmp_path / "echo", Field("scan", "image", shape=[2, 3, 3]), [None, 3, 2, 3])
+    try:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).touch()
+    except OSError:
+        pytest.skip("this file system takes names of text only")
+    with pytest.raises(DataError, match=r"a file's name in UTF-8, found '\\xff\.png'"):
+        predict_table(bundle, tmp_path, tmp_path / "out.parquet")
 
 
 def test_an_array_in_a_file(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 from pathlib import Path
@@ -90,3 +91,21 @@ def test_lines_of_parts_are_joined(tmp_path: Path) -> None:
     parts = [(frame.height, output.encode(frame)) for frame in frames]
     output.write(parts, frames[0].schema, tmp_path / "draft")
     assert pl.read_csv(io.BytesIO((tmp_path / "a.csv.gz").read_bytes()))["x"].to_list() == [1, 2, 3]
+
+
+def test_lines_hold_what_they_have_no_form_for() -> None:
+    frame = pl.DataFrame(
+        {
+            "bytes": [b"\xff\x00", None],
+            "inside": [[{"a": b"\xff"}], None],
+            "took": [dt.timedelta(hours=1, seconds=2), None],
+            "list": [[1.5], None],
+        }
+    )
+    csv = Output(Path("a.csv"), "csv").encode(frame).decode().splitlines()
+    assert csv == ['/wA=,"[{""a"":""/w==""}]",PT1H2S,[1.5]', ",,,"]
+    first, second = Output(Path("a.jsonl"), "jsonl").encode(frame).splitlines()
+    assert json.loads(first) == {
+        "bytes": "/wA=", "inside": '[{"a":"/w=="}]', "took": "PT3602S", "list": [1.5],
+    }  # fmt: skip
+    assert set(json.loads(second).values()) == {None}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gristmill.serve.online.endpoint import Answered
 from gristmill.serve.protocol import Limits
-from gristmill.serve.protocols.comma_separated import csv_of, rows_of_csv
+from gristmill.serve.protocols.comma_separated import csv_of, rows_of_csv, takes_csv
 from gristmill.serve.protocols.served import Served
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.runners.rows import Ragged, Rows
@@ -94,8 +94,14 @@ def test_cells_that_are_wrong_are_named(served, make_served):
     assert short.message == "row 0: expected 4 numbers, found 2"
 
 
-def test_images_are_no_csv(make_served):
-    assert refused(lambda: rows_of_csv(make_served("image"), b"1,2", None)).status == 415
+def test_what_csv_cannot_hold_is_refused(make_served):
+    two = make_served("vector").endpoint
+    two.inputs = (*two.inputs, Field("z", "tensor", dtype="float32", shape=[2]))
+    for kind in ("parity", "vector", "ragged"):
+        assert takes_csv(make_served(kind).asked)
+    for served in (make_served("image"), Served(two, Limits())):
+        assert not takes_csv(served.asked)
+        assert refused(lambda served=served: rows_of_csv(served, b"1,2", None)).status == 415
 
 
 def test_too_many_lines_are_not_read_to_the_end(make_served):

@@ -1,8 +1,14 @@
 import json
 
+import numpy as np
+import orjson
 import pytest
 
+from gristmill.serve.protocol import Limits
 from gristmill.serve.protocols.openapi import openapi
+from gristmill.serve.protocols.served import Served
+from gristmill.serve.server.tokens import Tokens
+from gristmill.store.bundle import Field
 
 
 @pytest.fixture
@@ -48,6 +54,19 @@ def test_tensors_have_their_shape(make_served):
     assert schemas["Record.ragged"]["properties"]["signal"]["maxItems"] == 6
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float16", "float32", "float64"])
+def test_elements_are_the_numbers_that_their_type_can_hold(make_served, dtype):
+    endpoint = make_served("vector").endpoint
+    endpoint.inputs = (Field("x", "tensor", dtype=dtype, shape=[4]),)
+    schema = openapi([Served(endpoint, Limits())])["components"]["schemas"]["Record.vector"]
+    found = schema["properties"]["x"]["items"]
+    limits = np.iinfo(dtype) if dtype[0] in "iu" else np.finfo(dtype)
+    assert found["type"] == ("integer" if dtype[0] in "iu" else "number")
+    assert found["minimum"] == pytest.approx(limits.min, rel=1e-7)
+    written = orjson.loads(orjson.dumps(limits.max, option=orjson.OPT_SERIALIZE_NUMPY))
+    assert limits.max <= written <= found["maximum"] == pytest.approx(limits.max, rel=1e-7)
+
+
 def test_every_reference_leads_somewhere(document):
     found = set(references(document))
     parts = document["components"]
@@ -79,3 +98,14 @@ def test_tokens_are_told(served):
     document = openapi([served], tokens=True)
     assert document["security"] == [{"token": []}]
     assert "security" not in openapi([served])
+
+
+def test_who_needs_no_token_is_told(ask, make_app):
+    app = make_app(tokens=Tokens(["t" * 16]))
+    open_paths = set()
+    for path, operations in openapi(list(app.models.values()), tokens=True)["paths"].items():
+        for method, operation in operations.items():
+            refused = ask(app, method.upper(), path).status_code == 401
+            assert refused == ("401" in operation["responses"]) == ("security" not in operation)
+            open_paths |= set() if refused else {path}
+    assert open_paths == {"/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"}

@@ -25,6 +25,7 @@ class FakeEndpoint:
 
     def __init__(self, name, spam=0.9, error=None, gate=None, after=0.0):
         self.name, self.spam, self.error, self.gate, self.after = name, spam, error, gate, after
+        self.fingerprint = f"{name:0<32}"
         self.calls, self.open, self.most, self.cancelled = [], 0, 0, 0
         self.closed = False
 
@@ -46,7 +47,7 @@ class FakeEndpoint:
         if self.error is not None:
             raise self.error
         probs = np.tile((1 - self.spam, self.spam), (rows.count, 1))
-        return Answered(rows=class_rows(list(CLASSES), probs), model=f"{self.name:0<32}")
+        return Answered(rows=class_rows(list(CLASSES), probs), model=self.fingerprint)
 
     async def close(self):
         self.closed = True

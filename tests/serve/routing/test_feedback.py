@@ -81,6 +81,13 @@ def test_another_body_is_refused(logs, body, status, message):
     assert message in caught.value.message
 
 
+def test_who_told_is_welcome_where_nobody_asks(logs):
+    body = (
+        b'{"feedback": [{"prediction_id": "p", "label": "a"}], "who": "anna", "correction": true}'
+    )
+    assert msgspec.json.decode(feedback(logs, body))["counts"] == {"unknown": 1}
+
+
 def test_too_much_at_once_is_refused():
     piece = {"prediction_id": "p", "loss": 0.0}
     with pytest.raises(Refusal) as caught:

@@ -1,10 +1,12 @@
 import asyncio
 
+import numpy as np
 import pytest
 
 from gristmill.core.errors import StoreError
 from gristmill.serve.refusal import Refusal
-from gristmill.serve.routing.selected import Selected, by_user
+from gristmill.serve.routing.selected import Selected, by_field, by_user
+from gristmill.serve.runners.rows import Rows
 from gristmill.serve.selection.feedback_log import FeedbackLog
 from gristmill.serve.selection.kinds import policy_named
 
@@ -41,6 +43,44 @@ def test_the_member_that_was_picked_answers_and_learns(endpoint, rows, call, sel
     assert figures["gristmill_selection_picked_total{best,b}"] == 1
     assert figures["gristmill_feedback_total{best,joined}"] == 2
     assert 0.0 < figures["gristmill_selection_probability{best,b}"] < 0.5
+    assert figures["gristmill_selection_told_total{best,b}"] == 2
+    assert figures["gristmill_selection_lost_total{best,b}"] == 1.5
+    assert figures["gristmill_feedback_awaited{best}"] == 0
+
+
+def test_it_tells_how_its_members_stand(endpoint, rows, call, selected):
+    route = selected([endpoint("a", 0.9), endpoint("b", 0.1)], draw=0.99)
+    found = asyncio.run(route.answer(rows, call()))
+    route.feedback.feedback(f"{found.prediction}-0", loss=1.0)
+    unknown, known = route.about()["standing"]
+    assert unknown["probability"] + known["probability"] == pytest.approx(1.0)
+    assert unknown["probability"] > known["probability"]
+    # The posterior's mean: a loss counts as a recent one and in the long run.
+    assert [unknown["believed"], known["believed"]] == pytest.approx([1 / 2, 3 / 4])
+    assert (unknown["told"], unknown["loss"]) == (0, None)
+    assert (known["told"], known["loss"]) == (1, 1.0)
+    assert known["fingerprint"] == found.model
+
+
+def test_where_users_have_states_of_their_own_there_is_no_probability_of_all(
+    endpoint, rows, call, selected, page
+):
+    route = selected([endpoint("a"), endpoint("b")], context=by_user)
+    for user in ("eva", "otto", "eva"):
+        asyncio.run(route.answer(rows, call(user=user)))
+    assert [each["probability"] for each in route.about()["standing"]] == [None, None]
+    figures = page(route)
+    assert "gristmill_selection_probability{best,a}" not in figures
+    assert figures["gristmill_selection_contexts{best}"] == 2
+
+
+def test_a_field_tells_the_context(call):
+    country = by_field("country")
+    assert country(Rows({"country": ["de", "fr"]}, 2), call()) == "de"
+    assert country(Rows({"country": np.array([3])}, 1), call()) == "3"
+    assert country(Rows({"country": [None]}, 1), call()) == ""
+    assert country(Rows({"text": ["hi"]}, 1), call()) == ""
+    assert country(Rows({"country": []}, 0), call()) == ""
 
 
 def test_users_have_states_of_their_own(endpoint, rows, call, selected):
@@ -84,7 +124,7 @@ def test_hedge_asks_all_and_waits_for_the_picked_one_alone(endpoint, rows, call,
 
     found, state = asyncio.run(run())
     assert found.rows["label"] == ["spam", "spam"]
-    assert state.weight == (1.0, 1.0, 0.0)
+    assert state.weight[:3] == (1.0, 1.0, 0.0)
     assert state.loss[0] > state.loss[1] == 0.0
 
 

@@ -30,12 +30,15 @@ def test_the_newest_wait_each_for_one_piece_of_feedback(capacity, asked):
         else:
             assert found == expected
     assert len(waiting) == min(capacity, given_)
+    kept = set(range(given_)[-capacity:])
+    assert waiting.waiting == len(kept - told)
 
 
 def test_each_row_waits_for_itself():
     waiting = Awaiting()
     waiting.add(0, prediction(rows=3))
     waiting.told(0, 1)
+    assert waiting.waiting == 1
     assert waiting.find(0, 1, 0.0) == "repeated"
     assert isinstance(waiting.find(0, 0, 0.0), Awaited)
     assert waiting.find(0, 3, 0.0) == "unknown"

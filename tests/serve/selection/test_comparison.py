@@ -5,6 +5,7 @@ import pytest
 from gristmill.core.errors import UsageError
 from gristmill.serve.selection.comparison import candidate, compare, logs_in, usual_candidates
 from gristmill.serve.selection.exp3 import Exp3
+from gristmill.serve.selection.exp4 import Exp4
 from gristmill.serve.selection.fixed import Fixed
 from gristmill.serve.selection.logged_outcomes import logged_data
 
@@ -29,6 +30,8 @@ def played(open_log, predict):
 def test_candidates_by_name():
     assert candidate("exp3:eta=0.5,floor=0.1", MEMBERS).policy == Exp3(3, eta=0.5, floor=0.1)
     assert candidate("always:b", MEMBERS).policy == Fixed(3, shares=(0.0, 1.0, 0.0))
+    advised = candidate('{"name": "exp4", "experts": [{"": [0, 0.5, 0.5]}]}', MEMBERS).policy
+    assert advised == Exp4(3, experts=({"": (0.0, 0.5, 0.5)},))
 
 
 @pytest.mark.parametrize(
@@ -38,6 +41,11 @@ def test_candidates_by_name():
         ("exp3:eta", "expected KEY=NUMBER, found 'eta' without a value"),
         ("exp3:eta=much", "expected KEY=NUMBER, found eta=much"),
         ("exp3:speed=1", "policy 'exp3' has no option 'speed'"),
+        ('{"eta": 1}', "policy: expected its name, found none"),
+        (
+            "{}}",
+            "expected a JSON object, found '{}}': JSON is malformed: trailing characters (byte 3)",
+        ),
     ],
 )
 def test_texts_that_name_nothing(text, message):

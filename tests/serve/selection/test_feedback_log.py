@@ -80,7 +80,7 @@ def test_what_an_arm_says_later_is_compared_with_the_truth_too(open_log):
     log.shadowed(number, 2, ["c"])
     log.feedback(f"{name}-0", truth="c")
     state = log.learner.state()
-    assert state.weight == (1.0, 0.0, 1.0)
+    assert state.weight[:3] == (1.0, 0.0, 1.0)
     assert state.loss[2] < state.loss[1] < state.loss[0]
 
 
@@ -105,6 +105,21 @@ def test_answers_are_compared_before_anybody_knows_the_truth(open_log):
     assert heard(log) == ((0.0,) * 3, (0.0,) * 3)
     state = log.learner.state()
     assert (state.weight[:3], state.loss[:3]) == ((2.0, 1.0, 2.0), (1.0, 0.0, 0.0))
+
+
+def test_a_holdout_that_all_have_answered_is_known_to_one_who_then_asks_less(open_log):
+    log = open_log(options={"shadow": 1.0})
+    for number in range(50):
+        choice = log.learner.choose(0.0)
+        said = [["a"], ["a" if number % 5 else "b"], ["a" if number % 2 else "b"]]
+        name = log.predicted(choice, said, rows=1, request="r", model="m").name
+        log.feedback(f"{name}-0", truth="a")
+    learnt = log.learner.state()
+    log.close()
+    log = open_log()
+    assert log.policy.share_shadowed() == 0.05
+    assert log.learner.state() == learnt
+    assert log.policy.believed(learnt) == pytest.approx((0.0, 0.2, 0.5), abs=0.02)
 
 
 def test_a_loss_alone_says_nothing_of_the_others_that_were_asked(open_log):

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from gristmill.core.errors import UsageError
 from gristmill.serve.selection.exp3 import Exp3
+from gristmill.serve.selection.exp4 import Exp4
 from gristmill.serve.selection.learner import Learner
 from gristmill.serve.selection.policy import Outcome
 from gristmill.serve.selection.thompson import Thompson
@@ -47,6 +48,22 @@ def test_contexts_learn_apart():
     assert learner.probabilities("de")[0] < 0.5
     assert learner.probabilities("fr") == (0.5, 0.5)
     assert learner.date("fr") == 0
+
+
+def test_experts_are_weighed_in_all_contexts_together():
+    experts = ({"": (1.0, 0.0), "fr": (0.0, 1.0)}, {"": (0.0, 1.0), "fr": (1.0, 0.0)})
+    learner = Learner(Exp4(arms=2, experts=experts, eta=1.0))
+    assert learner.probabilities("fr") == learner.probabilities("de") == (0.5, 0.5)
+    for at in range(20):
+        choice = learner.choose(0.0, "de")
+        advice = choice.advice
+        learner.learn("de", Outcome(choice.arm, choice.propensity, 1.0, float(at), (), advice))
+        learner.made("de", 1)
+    # The first expert was wrong of the one country, and is believed no more of the other.
+    assert learner.probabilities("de")[0] < 0.1
+    assert learner.probabilities("fr")[1] < 0.1
+    assert list(learner.contexts) == [""]
+    assert learner.date("fr") == 20
 
 
 def test_choosing_changes_nothing():

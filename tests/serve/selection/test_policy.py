@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from gristmill.core.errors import UsageError
 from gristmill.serve.selection.kinds import policy_named
-from gristmill.serve.selection.policy import choose, drawn, with_floor
+from gristmill.serve.selection.policy import Outcome, choose, drawn, with_floor
 
 KINDS = ["thompson", "exp3", "exp4", "hedge", "epsilon_greedy", "fixed"]
 
@@ -47,6 +47,17 @@ def test_choosing_often_gives_the_propensities(kind):
         assert choice.propensity == policy.probabilities(state)[choice.arm]
     shares = [count / 999 for count in counts]
     assert shares == pytest.approx(policy.probabilities(state), abs=2 / 999)
+
+
+@pytest.mark.parametrize("kind", ["thompson", "epsilon_greedy"])
+def test_who_is_believed_to_lose_less_is_the_likelier(kind):
+    policy = policy_named(kind, 3)
+    state = policy.start()
+    for at in range(90):
+        state = policy.update(state, Outcome(at % 3, 0.5, (0.5, 0.2, 0.8)[at % 3], float(at)))
+    assert policy.believed(state) == pytest.approx((0.5, 0.2, 0.8), abs=0.04)
+    probabilities = policy.probabilities(state)
+    assert probabilities.index(max(probabilities)) == 1
 
 
 @pytest.mark.parametrize(

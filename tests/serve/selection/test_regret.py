@@ -68,9 +68,11 @@ def test_it_loses_less_than_the_best_fixed_model_and_than_exp3_of_clipper(worlds
     assert mine < lost(clipper, worlds, delay) - 0.01
 
 
-def test_where_feedback_comes_when_all_is_over_disagreement_tells_in_time(worlds):
-    options = {"half_life": 400.0, "shadow": 0.2}
-    mine = lost(policy_named("thompson", 5, options), worlds, 2000)
+@pytest.mark.parametrize(
+    ("kind", "options"), [("thompson", {"half_life": 400.0, "shadow": 0.2}), ("hedge", {})]
+)
+def test_where_feedback_comes_when_all_is_over_disagreement_tells_in_time(worlds, kind, options):
+    mine = lost(policy_named(kind, 5, options), worlds, 2000)
     fixed = np.mean([losses.mean(axis=0).min() for losses, _ in worlds])
     # Before the first feedback, half of the time, nobody who has nothing else is better than this.
     blind = np.mean([losses[:2000].mean() for losses, _ in worlds]) / 2 + 0.08 / 2

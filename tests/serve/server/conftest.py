@@ -83,7 +83,7 @@ def complaints(monkeypatch):
     """What uvicorn calls an error while a test runs."""
     found = []
     monkeypatch.setattr(
-        logging.getLogger("uvicorn.error"), "error", lambda *said: found.append(said)
+        logging.getLogger("uvicorn.error"), "error", lambda *said, **_: found.append(said)
     )
     return found
 

@@ -16,7 +16,13 @@ from gristmill.serve.runners.rows import Rows
 from gristmill.serve.selection.hedge import Hedge
 from gristmill.serve.server.composing import composed
 from gristmill.serve.server.model_plan import ModelPlan
-from gristmill.serve.server.route_plans import CanaryPlan, EnsemblePlan, SelectionPlan, ShadowPlan
+from gristmill.serve.server.route_plans import (
+    CanaryPlan,
+    EnsemblePlan,
+    FieldContext,
+    SelectionPlan,
+    ShadowPlan,
+)
 from gristmill.serve.server.serving_plan import ServingPlan
 from gristmill.serve.server.settings import Settings
 from gristmill.store.bundle import Field
@@ -90,6 +96,27 @@ def test_every_kind_of_route(plan, ask, tmp_path):
     assert says == "shadow: ham, spam beside"
     kept = {str(path.relative_to(tmp_path / "serving")) for path in tmp_path.rglob("*.*")}
     assert {"routes/best/00000001.log", "server.lock"} <= kept
+
+
+def test_a_field_of_the_requests_tells_the_context(plan, constant, tmp_path):
+    country = Field("country", "string", required=False)
+    for says in BOTH:
+        constant(tmp_path / says, says, more=[country])
+    models = {name: ModelPlan(bundle=str(tmp_path / name)) for name in BOTH}
+    by_country = SelectionPlan(models=BOTH, context=FieldContext("country"))
+
+    async def use(served):
+        endpoint = served["r"].endpoint
+        for where in ("de", "fr", None):
+            call = Call(request_id="r", deadline=time.monotonic() + 20.0)
+            await endpoint.answer(Rows({"text": ["hi"], "country": [where]}), call)
+        return list(endpoint.feedback.learner.contexts)
+
+    assert run(plan({"r": by_country}, **models), use) == ["de", "fr", ""]
+    unknown = SelectionPlan(models=BOTH, context=FieldContext("contry"))
+    error = refused(plan({"r": unknown}, **models))
+    assert error.message == "context: its models read no field 'contry' of few values"
+    assert error.fix == "fields that can be a context: text, country"
 
 
 def test_users_stay_on_their_side_over_a_restart(plan, ask):

@@ -115,6 +115,16 @@ def test_a_head_too_large_is_refused_behind_the_answers_before_it(
     assert b"head_too_large" in answer
 
 
+@pytest.mark.parametrize("path", [b"/v1/predict", b"/v1/predict?long=way"])
+def test_more_requests_than_may_wait_are_refused_behind_the_answers(small, running, exchange, path):
+    with running(small(max_pipelined=5)) as address:
+        answer = exchange(address, post(ONE, path, close=False) * 1000)
+        fitting = exchange(address, post(ONE, path, close=False) * 5 + post())
+    assert statuses(fitting) == [200] * 6
+    assert statuses(answer) == [200] * 6 + [503]
+    assert b"too_many_pipelined" in answer
+
+
 def test_a_body_that_is_no_http_is_refused_at_once(make_app, running, exchange):
     with running(make_app()) as address:
         assert statuses(exchange(address, CHUNKED + b"zz\r\n")) == [400]
@@ -225,6 +235,29 @@ def test_a_client_that_leaves_cancels_its_request(make_app, endpoint, running, e
         assert cancelled.wait(60)
         endpoint.gate = None
         assert statuses(exchange(address, post())) == [200]
+
+
+def test_nothing_is_written_to_a_client_that_left_with_answers_unread(
+    make_app, running, exchange, complaints, monkeypatch
+):
+    paused, left = threading.Event(), threading.Event()
+
+    def telling(method, event):
+        def told(self, *said):
+            method(self, *said)
+            event.set()
+
+        return told
+
+    for method, event in (("pause_writing", paused), ("connection_lost", left)):
+        monkeypatch.setattr(Connection, method, telling(getattr(Connection, method), event))
+    with running(make_app()) as address:
+        with socket.create_connection(address, timeout=60) as client:
+            client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: here\r\n\r\n" * 250)
+            assert paused.wait(60)
+        assert left.wait(60)
+        assert statuses(exchange(address, post())) == [200]
+    assert complaints == []
 
 
 def test_a_failure_is_a_500_on_the_short_way_too(make_app, running, exchange):

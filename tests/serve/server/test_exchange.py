@@ -15,7 +15,7 @@ def test_a_body_is_let_go_of_once_it_is_answered():
 
     connection = SimpleNamespace(
         served=SimpleNamespace(begin=begin),
-        transport=SimpleNamespace(write=written.append),
+        transport=SimpleNamespace(write=written.append, is_closing=lambda: False),
         on_response_complete=lambda: None,
     )
     exchange = Exchange(connection, "/v1/predict", {}, keep_alive=True)

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.server.headers import call_of, request_id
@@ -28,10 +30,19 @@ def test_what_it_need_not_say():
     assert request_id(asked()) is None
 
 
+@given(st.floats(0.0, 60_000.0, exclude_min=True))
+def test_a_deadline_may_be_any_number_as_programs_write_it(milliseconds):
+    asks = asked(x_gristmill_deadline_ms=repr(milliseconds).encode())
+    assert call_of(asks, "id", 0.0, 2.0, 60.0).deadline == milliseconds / 1000
+
+
 @pytest.mark.parametrize(
     ("header", "values"),
     [
-        (b"x-gristmill-deadline-ms", [b"0", b"-1", b"60001", b"1e3", b"nan", b"", b"9" * 40]),
+        (
+            b"x-gristmill-deadline-ms",
+            [b"0", b"-1", b"60001", b"1e5", b"1e999", b"nan", b"1_0", b"", b"9" * 40],
+        ),
         (b"x-gristmill-priority", [b"11", b"-11", b"1.5", b"high", b"9" * 5000]),
         (b"x-gristmill-user", [b"", b"a" * 257, b"\xe9"]),
         (b"x-gristmill-default", [b"yes", b"1", b""]),

@@ -35,32 +35,36 @@ class LengthEndpoint:
         pass
 
 
-def test_every_operation_answers_as_the_document_says():
-    app = App([Served(LengthEndpoint(), patient())])
-    schema = schemathesis.openapi.from_asgi("/openapi.json", app)
+def test_every_operation_answers_as_the_document_says(make_served, running):
+    others = [make_served(kind) for kind in ("parity", "ragged")]
+    app = App([Served(LengthEndpoint(), patient()), *others])
     known = schemathesis.checks
     checks = [
         known.not_a_server_error,
         known.status_code_conformance,
         known.content_type_conformance,
+        known.response_headers_conformance,
         known.response_schema_conformance,
+        known.allow_header_conformance,
     ]
     tried = 0
-    for found in schema.get_all_operations():
-        operation = found.ok()
+    with running(app) as (host, port):
+        schema = schemathesis.openapi.from_url(f"http://{host}:{port}/openapi.json")
+        for found in schema.get_all_operations():
+            operation = found.ok()
 
-        @settings(
-            max_examples=12,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-            phases=[Phase.generate],
-        )
-        @given(case=operation.as_strategy())
-        def answers(case):
-            case.call_and_validate(checks=checks)
+            @settings(
+                max_examples=12,
+                deadline=None,
+                derandomize=True,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+                phases=[Phase.generate],
+            )
+            @given(case=operation.as_strategy())
+            def answers(case):
+                case.call_and_validate(checks=checks)
 
-        answers()
-        tried += 1
-    assert tried == 17
+            answers()
+            tried += 1
+    assert tried == 27

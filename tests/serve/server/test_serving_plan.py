@@ -94,6 +94,10 @@ def test_models():
             "policy: expected its name, found none",
         ),
         (
+            SelectionPlan(models=("a", "b"), context="country"),
+            """context: expected "user", "none" or a field, found 'country'""",
+        ),
+        (
             SelectionPlan(models=("a", "b"), contexts=0),
             "expected contexts of at least 1, found 0",
         ),

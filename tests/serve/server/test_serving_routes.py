@@ -189,6 +189,8 @@ def test_a_selection_learns_of_each_user_what_feedback_says(client):
     for user, truth in (("anna", "ham"), ("ben", "spam")):
         said = [label(client, "best", user) for _ in range(20)]
         assert said.count(truth) >= 15
+    told = {each.id: "ham" for each in client.predict([{"text": "hi"}], model="best")}
+    assert client.tell("best", told, who="anna") == {"joined": 1}
 
 
 def test_no_figure_is_told_twice(client):

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO, Literal, TypeAlias, TypeVar
+from typing import IO, TYPE_CHECKING, BinaryIO, Literal, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -22,6 +22,9 @@ import polars as pl
 
 from gristmill.core.errors import UsageError
 from gristmill.serve.offline.row_groups import RowGroupWriter
+
+if TYPE_CHECKING:
+    from polars._typing import PolarsDataType
 
 Format: TypeAlias = Literal["parquet", "csv", "tsv", "jsonl", "folder"]
 Piece = TypeVar("Piece")
@@ -112,7 +115,7 @@ class Output:
 
     def as_lines(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return a frame whose cells fit into lines: without nesting where there may be none."""
-        return frame if self.nested else flat(frame)
+        return readable_bytes(frame) if self.nested else flat(frame)
 
     def write_lines(self, frame: pl.DataFrame, file: IO[bytes]) -> None:
         """Write what `as_lines` returned, without a header, and not gzipped."""
@@ -191,9 +194,26 @@ def to_disk(pieces: Iterable[Piece], file: BinaryIO) -> Iterator[Piece]:
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return a frame for CSV: lists, arrays and records as JSON texts."""
+    """Return a frame for CSV: lists and records as JSON texts, durations as ISO 8601 has them."""
     nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
-    return frame.with_columns(pl.Series(name, _json_texts(frame[name])) for name in nested)
+    frame = frame.with_columns(pl.Series(name, _json_texts(frame[name])) for name in nested)
+    return readable_bytes(frame).with_columns(pl.col(pl.Duration).dt.to_string("iso"))
+
+
+def readable_bytes(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a frame with bytes in base64; lists and records with bytes inside are JSON texts."""
+    inside = [name for name, dtype in frame.schema.items() if dtype.is_nested() and _binary(dtype)]
+    frame = frame.with_columns(pl.Series(name, _json_texts(frame[name])) for name in inside)
+    return frame.with_columns(pl.col(pl.Binary).bin.encode("base64"))
+
+
+def _binary(dtype: PolarsDataType) -> bool:
+    """Whether there are bytes in a type, at any depth."""
+    if isinstance(dtype, pl.Struct):
+        return any(map(_binary, dtype.to_schema().values()))
+    if isinstance(dtype, (pl.List, pl.Array)):
+        return _binary(dtype.inner)
+    return dtype == pl.Binary
 
 
 def _json_texts(cells: pl.Series) -> pl.Series:

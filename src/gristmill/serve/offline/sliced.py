@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,9 +200,30 @@ def tensor_series(name: str, array: NDArray[Any]) -> pl.Series:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Return the images of a folder and of those in it, in the order of their paths."""
-    return sorted(
+    """Return the images of a folder and of those in it, in the order of their paths.
+
+    Raises:
+        DataError: the name of one is no text, which a row's id must be.
+    """
+    found = sorted(
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in IMAGES and path.is_file() and not path.name.startswith(".")
     )
+    for path in found:
+        name = os.fsencode(path.relative_to(folder))
+        if _undecodable(name):
+            raise DataError(
+                f"expected a file's name in UTF-8, found {str(name)[1:]}",
+                where=str(folder),
+                fix="rename the file",
+            )
+    return found
+
+
+def _undecodable(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return True
+    return False

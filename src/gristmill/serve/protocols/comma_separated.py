@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
+def takes_csv(fields: Sequence[Field]) -> bool:
+    """Say whether CSV can hold what a model reads: scalars, or one tensor of one dimension."""
+    return _vector_field(fields) is not None or all(field.shape is None for field in fields)
+
+
 def rows_of_csv(served: Served, body: bytes, header: str | None) -> Rows:
     """Return the rows of a CSV body.
 
@@ -43,19 +48,19 @@ def rows_of_csv(served: Served, body: bytes, header: str | None) -> Rows:
             415 the model reads something that CSV cannot hold; 422 cells of another type.
     """
     fields = served.asked
-    tensor = tensor_field(fields)
-    lines = _lines(body)
-    if tensor is not None and len(tensor.shape or ()) == 1:
-        if header == "present":
-            next(lines, None)
-        return Rows({tensor.name: _tensor(served, tensor, lines)})
-    if any(field.shape is not None for field in fields):
+    if not takes_csv(fields):
         raise Refusal(
             415,
             "wrong_content_type",
-            "the model reads tensors of more than one dimension, which CSV cannot hold",
-            fix="send application/json, application/octet-stream or application/x-npy",
+            "CSV holds scalars or one tensor of one dimension, and the model reads other fields",
+            fix="send the header Content-Type: application/json, or another of /openapi.json",
         )
+    vector = _vector_field(fields)
+    lines = _lines(body)
+    if vector is not None:
+        if header == "present":
+            next(lines, None)
+        return Rows({vector.name: _tensor(served, vector, lines)})
     return served.rows_of(list(_records(served, lines, header)))
 
 
@@ -73,6 +78,12 @@ def csv_of(answered: Answered, prefix: str, classes: Sequence[str]) -> bytes:
     for row, values in enumerate(zip(*columns, strict=True)):
         writer.writerow([f"{prefix}{row}", *values])
     return out.getvalue().encode()
+
+
+def _vector_field(fields: Sequence[Field]) -> Field | None:
+    """Return the one tensor of one dimension that the model reads; None where there is none."""
+    field = tensor_field(fields)
+    return field if field is not None and len(field.shape or ()) == 1 else None
 
 
 def _lines(body: bytes) -> Iterator[list[str]]:

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
+import numpy as np
+
 from gristmill._version import __version__
+from gristmill.serve.protocols.comma_separated import takes_csv
 from gristmill.serve.protocols.instances import sample_of
 from gristmill.serve.protocols.media import BYTES, CSV, JSON, NPY
 from gristmill.serve.protocols.openapi_parts import (
@@ -24,7 +27,7 @@ from gristmill.serve.protocols.openapi_parts import (
     tensor_schemas,
 )
 from gristmill.serve.protocols.raw import tensor_field
-from gristmill.serve.protocols.tensors import datatype_of
+from gristmill.serve.protocols.tensors import datatype_of, dtype_of
 
 if TYPE_CHECKING:
     from gristmill.serve.protocols.served import Served
@@ -39,17 +42,17 @@ _BINARY: Json = {"type": "string", "format": "binary"}
 def openapi(models: Sequence[Served], tokens: bool = False) -> Json:
     """Return the document as a JSON-able object; `tokens` says that requests have to carry one."""
     paths: Json = {
-        "/": {"get": _get("A page to try the models", "text/html")},
-        "/healthz": {"get": _get("Whether the process runs")},
-        "/readyz": {"get": _get("Whether requests are taken")},
+        "/": {"get": _open("A page to try the models", "text/html")},
+        "/healthz": {"get": _open("Whether the process runs")},
+        "/readyz": {"get": _open("Whether requests are taken")},
         "/metrics": {"get": _get("Metrics for Prometheus", "text/plain")},
         "/v1/models": {"get": _get("What every model reads and answers")},
         "/v1/predict": {"post": _predict(models[0])},
         "/v1/feedback": {"post": _feedback()},
         "/v1/drift": {"get": _get("How far what is served lies from the training data")},
         "/v2": {"get": _get("Server metadata")},
-        "/v2/health/live": {"get": _get("Whether the server runs")},
-        "/v2/health/ready": {"get": _get("Whether the server takes requests")},
+        "/v2/health/live": {"get": _open("Whether the server runs")},
+        "/v2/health/ready": {"get": _open("Whether the server takes requests")},
         "/v2/repository/index": {"post": _index()},
     }
     schemas = error_schemas() | tensor_schemas()
@@ -92,7 +95,7 @@ def _predict(served: Served) -> Json:
     if any(value is None for value in sample_of(served.inputs).values()):
         example = {}  # a tensor too large to be shown
     bodies: Json = {JSON: {"schema": {"anyOf": [wrapped, record]}, **example}}
-    if not any(len(field.shape or ()) > 1 for field in served.inputs):
+    if takes_csv(served.inputs):
         bodies[CSV] = {"schema": {"type": "string"}}
     if tensor_field(served.inputs) is not None:
         bodies |= {BYTES: {"schema": _BINARY}, NPY: {"schema": _BINARY}}
@@ -199,8 +202,8 @@ def _streamed(served: Served) -> Json:
 
 def _feedback() -> Json:
     text = {"type": "string"}
-    loss = {"type": "number", "minimum": 0, "maximum": 1}
-    label = {"type": ["string", "number", "boolean"]}
+    loss = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
+    label = {"type": ["string", "number", "boolean", "null"]}
     piece = object_of({"prediction_id": text, "loss": loss, "label": label}, ("prediction_id",))
     piece["additionalProperties"] = False
     asked = object_of({"feedback": array_of(piece)}) | {"additionalProperties": False}
@@ -220,9 +223,10 @@ def _feedback() -> Json:
 def _truths(served: Served) -> Json:
     text: Json = {"type": "string"}
     label: Json = {"type": ["string", "number", "boolean"]}
-    more: Json = {"who": text, "correction": {"type": "boolean"}}
+    more: Json = {"who": {"type": ["string", "null"]}, "correction": {"type": ["boolean", "null"]}}
     piece = object_of({"prediction_id": text, "label": label, **more}, ("prediction_id", "label"))
-    many = object_of({"feedback": array_of(piece), **more}, ("feedback",))
+    common: Json = {"who": text, "correction": {"type": "boolean"}}
+    many = object_of({"feedback": array_of(piece), **common}, ("feedback",))
     for each in (piece, many):
         each["additionalProperties"] = False
     result = object_of({"prediction_id": text, "status": text, "message": text})
@@ -279,6 +283,13 @@ def _get(summary: str, kind: str = JSON) -> Json:
     for status in ("400", "401", "503"):
         said[status] = content(REFUSALS[status], {})
     return {"summary": summary, "responses": said}
+
+
+def _open(summary: str, kind: str = JSON) -> Json:
+    """Return a GET that needs no token."""
+    said = _get(summary, kind)
+    del said["responses"]["401"]
+    return {**said, "security": []}
 
 
 def _record_name(served: Served) -> str:
@@ -350,13 +361,7 @@ def _known(limits: Json) -> Json:
 
 
 def _tensor(field: Field) -> Json:
-    dtype = field.dtype or "uint8"
-    element: Json = {"type": "number"}
-    if dtype == "bool":
-        element = {"type": "boolean"}
-    elif dtype.startswith(("int", "uint")):
-        element = {"type": "integer"} | ({"minimum": 0, "maximum": 255} if dtype == "uint8" else {})
-    made: Json = element | _known({"minimum": field.min, "maximum": field.max})
+    made: Json = _element(dtype_of(field)) | _known({"minimum": field.min, "maximum": field.max})
     for size in reversed(field.shape or []):
         made = array_of(made)
         if size is not None:
@@ -364,3 +369,15 @@ def _tensor(field: Field) -> Json:
         elif field.max_length is not None:
             made |= {"maxItems": field.max_length}
     return made
+
+
+def _element(dtype: np.dtype[Any]) -> Json:
+    """Return the schema of a tensor's element: the numbers that its type can hold."""
+    if dtype == np.bool_:
+        return {"type": "boolean"}
+    if np.issubdtype(dtype, np.integer):
+        whole = np.iinfo(dtype)
+        return {"type": "integer", "minimum": int(whole.min), "maximum": int(whole.max)}
+    largest = np.finfo(dtype).max
+    most = max(float(largest), float(str(largest)))  # its few digits may stand for a little more
+    return {"type": "number", "minimum": -most, "maximum": most}

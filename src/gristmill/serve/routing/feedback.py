@@ -47,9 +47,16 @@ class Feedback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FeedbackRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of a request."""
+    """The body of a request.
+
+    Attributes:
+        feedback: the pieces.
+        who, correction: as they are told of kept predictions (see `truths`); no policy asks.
+    """
 
     feedback: list[Feedback]
+    who: str = ""
+    correction: bool = False
 
 
 class FeedbackResult(msgspec.Struct, frozen=True):

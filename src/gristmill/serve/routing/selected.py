@@ -13,7 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -48,6 +48,41 @@ def no_context(rows: Rows, call: Call) -> str:  # noqa: ARG001
 def by_user(rows: Rows, call: Call) -> str:  # noqa: ARG001
     """Return the user: a state for each, the least recently seen forgotten."""
     return call.user
+
+
+def by_field(name: str) -> ContextOf:
+    """Return what tells the context by a field of the request; of several rows, by the first's.
+
+    Where the field is missing that is "", the state of all that say nothing.
+    """
+
+    def context(rows: Rows, call: Call) -> str:  # noqa: ARG001
+        column = rows.columns.get(name)
+        if column is None or not rows.count or column[0] is None:
+            return ""
+        return str(column[0])
+
+    return context
+
+
+class Standing(NamedTuple):
+    """How a member stands.
+
+    Attributes:
+        model: its name.
+        fingerprint: by which an answer names the model that gave it.
+        probability: with which it is picked; None where each context has its own.
+        believed: its mean loss as the policy sees it; None where it keeps no such thing.
+        told: of how many of its answers the loss was told since the server started.
+        loss: the mean of these; None where there is none.
+    """
+
+    model: str
+    fingerprint: str
+    probability: float | None
+    believed: float | None
+    told: int
+    loss: float | None
 
 
 class Selected(Composite):
@@ -183,19 +218,60 @@ class Selected(Composite):
         for member, count in sorted(self._picked.items()):
             labels = {**route, "member": member}
             yield Sample("gristmill_selection_picked_total", "counter", what, labels, count)
-        what = "Probability with which the policy picks the member, in the context of all."
-        probabilities = self.feedback.learner.probabilities()
-        for each, probability in zip(self.members, probabilities, strict=True):
-            labels = {**route, "member": each.name}
-            yield Sample("gristmill_selection_probability", "gauge", what, labels, probability)
+        yield from self._standings()
+        what = "Contexts with a state of their own."
+        contexts = len(self.feedback.learner.contexts)
+        yield Sample("gristmill_selection_contexts", "gauge", what, route, contexts)
         what = "Feedback by what became of it, and choices that failed."
         for status, count in sorted(self.feedback.counts.items()):
             labels = {**route, "status": status}
             yield Sample("gristmill_feedback_total", "counter", what, labels, count)
         what = "Predictions that wait for feedback."
-        waiting = len(self.feedback.awaiting)
+        waiting = self.feedback.awaiting.waiting
         yield Sample("gristmill_feedback_awaited", "gauge", what, route, waiting)
         yield from super().samples()
+
+    def about(self) -> dict[str, object]:
+        """Return who picks among whom, and how the members stand now."""
+        return {**super().about(), "standing": [each._asdict() for each in self.standing()]}
+
+    def standing(self) -> list[Standing]:
+        """Return why which member is picked, in their order."""
+        learner, log = self.feedback.learner, self.feedback
+        shared = self._shares_state()
+        probabilities = learner.probabilities() if shared else ()
+        believed = log.policy.believed(learner.state()) if shared else ()
+        return [
+            Standing(
+                member.name,
+                str(getattr(member, "fingerprint", "")),
+                probabilities[arm] if probabilities else None,
+                believed[arm] if believed else None,
+                log.told[arm],
+                log.lost[arm] / log.told[arm] if log.told[arm] else None,
+            )
+            for arm, member in enumerate(self.members)
+        ]
+
+    def _standings(self) -> Iterator[Sample]:
+        told = "Rows of which the member's loss was told."
+        lost = "Sum of the losses told of the member's answers."
+        probability = "Probability with which the policy picks the member."
+        believed = "Mean loss of the member as the policy sees it now, before all feedback is in."
+        for each, sums in zip(self.standing(), self.feedback.lost, strict=True):
+            labels = {"route": self.name, "member": each.model}
+            if each.probability is not None:
+                name = "gristmill_selection_probability"
+                yield Sample(name, "gauge", probability, labels, each.probability)
+            if each.believed is not None:
+                name = "gristmill_selection_believed_loss"
+                yield Sample(name, "gauge", believed, labels, each.believed)
+            yield Sample("gristmill_selection_told_total", "counter", told, labels, each.told)
+            yield Sample("gristmill_selection_lost_total", "counter", lost, labels, sums)
+
+    def _shares_state(self) -> bool:
+        """Whether all requests are answered from one state, and by the same probabilities."""
+        return self._context is no_context
 
     def _asks_all(self) -> bool:
         share = self.feedback.policy.share_shadowed()

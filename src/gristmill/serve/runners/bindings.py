@@ -33,6 +33,7 @@ BINDINGS: dict[str, Callable[..., Any]] = {
     "aten.scaled_dot_product_attention.default": functional.scaled_dot_product_attention,
     "aten.sigmoid.default": torch.sigmoid,
     "aten.sub.Tensor": torch.sub,
+    "aten.sym_size.int": torch.Tensor.size,
     "aten.tanh.default": torch.tanh,
     "aten.unsqueeze.default": torch.unsqueeze,
     "aten.view.default": torch.Tensor.view,

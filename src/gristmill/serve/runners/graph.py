@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -117,7 +116,7 @@ class Graph:
         self._given = [_Given.of(given) for given in spec.inputs]
         self._elsewhere = self.device.type != "cpu"
         # No weight asks for gradients; in a short graph the mode costs more than it saves.
-        self._mode = nullcontext if len(self._steps) <= _FEW_STEPS else torch.inference_mode
+        self._is_short = len(self._steps) <= _FEW_STEPS
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the graph.
@@ -137,16 +136,23 @@ class Graph:
         if self._elsewhere:
             inputs = tuple(tensor.to(self.device) for tensor in inputs)
         values[: len(inputs)] = inputs
+        if self._is_short:
+            self._run(values)
+        else:
+            with torch.inference_mode():
+                self._run(values)
+        return tuple([values[slot] for slot in self._outputs])
+
+    def _run(self, values: Values) -> None:
+        """Take all steps, each of which fills a slot."""
         node = ""
         try:
-            with self._mode():
-                for call, gather, slot, freed, node in self._steps:  # noqa: B007
-                    values[slot] = call(*gather(values))
-                    for dead in freed:
-                        values[dead] = None
+            for call, gather, slot, freed, node in self._steps:  # noqa: B007
+                values[slot] = call(*gather(values))
+                for dead in freed:
+                    values[dead] = None
         except (RuntimeError, IndexError, TypeError, ValueError) as error:
             raise ServeError(f"{error}", where=f"graph, node {node!r}") from error
-        return tuple([values[slot] for slot in self._outputs])
 
     def _fit(self, inputs: Sequence[Tensor]) -> bool:
         """Say whether inputs are those that the graph is given: the quick way to `check_inputs`."""

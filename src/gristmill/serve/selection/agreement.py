@@ -5,7 +5,9 @@ there are two classes. That is a product, 1 - 2 d = (1 - 2 e)(1 - 2 f), and thre
 give as many such equations as unknown rates, or more. (The one-coin model of Dawid and Skene 1979,
 solved by its second moments: Joglekar, Garcia-Molina and Parameswaran 2013; Platanios, Blum and
 Mitchell 2014.) With more classes, the rates come out a little too high, in the same order. Where
-models err together, theirs come out too low by what they share. Both are for feedback to correct.
+models err together, theirs come out too low by what they share. Both are for feedback to correct:
+on rows whose truth is known, the equations show what they leave over pair by pair, and that is
+taken off where it is not.
 """
 
 from __future__ import annotations
@@ -20,9 +22,25 @@ ENOUGH = 3
 """Arms without which disagreement does not say who errs."""
 
 _BEGINNING = 0.5
+_DOUBT = 20.0
+"""Rows of known truth that it takes until they are believed as much as independence."""
 _MOST_ROUNDS = 100
 _STILL = 1e-4
 _TINY = 1e-9
+
+
+class Known(NamedTuple):
+    """Sums over rows whose truth is known.
+
+    Attributes:
+        weight, apart: per pair: on how many rows both answered, on how many they disagreed.
+        told, lost: per arm: how many rows it answered, on how many it erred.
+    """
+
+    weight: Sequence[float]
+    apart: Sequence[float]
+    told: Sequence[float]
+    lost: Sequence[float]
 
 
 class _Heard(NamedTuple):
@@ -54,20 +72,31 @@ def disagreements(
     )
 
 
-def error_rates(weight: Sequence[float], apart: Sequence[float], arms: int) -> tuple[float, ...]:
+def error_rates(
+    weight: Sequence[float], apart: Sequence[float], arms: int, known: Known | None = None
+) -> tuple[float, ...]:
     """Return the rate in [0, 1] at which each arm errs.
 
     Args:
         weight: float per pair: how many rows both answered; need not be whole.
         apart: float per pair: on how many of them they disagreed.
         arms: at least 3.
+        known: other rows, by which this is put right.
 
     Minimises the squares of what the equations leave over, weighted by rows, arm by arm in turn;
-    beginning with arms that are all better than chance, which is what tells the solution from its
-    mirror image.
+    beginning with arms that are all better than chance, or with what is known of them, which is
+    what tells the solution from its mirror image.
     """
-    heard = _by_arm(weight, apart, arms)
-    better = [_BEGINNING] * arms
+    better, excess = [_BEGINNING] * arms, [0.0] * len(weight)
+    if known is not None:
+        then = [_better(lost, told) for lost, told in zip(known.lost, known.told, strict=True)]
+        for arm, told in enumerate(known.told):
+            better[arm] += _belief(told) * (then[arm] - _BEGINNING)
+        for place, (one, other) in enumerate(pairs(arms)):
+            rows = known.weight[place]
+            over = _better(known.apart[place], rows) - then[one] * then[other]
+            excess[place] = _belief(min(rows, known.told[one], known.told[other])) * over
+    heard = _by_arm(weight, apart, arms, excess)
     for _ in range(_MOST_ROUNDS):
         moved = 0.0
         for arm, others in enumerate(heard):
@@ -88,15 +117,32 @@ def rows_heard(weight: Sequence[float], arms: int) -> tuple[float, ...]:
     return tuple(most)
 
 
-def _by_arm(weight: Sequence[float], apart: Sequence[float], arms: int) -> list[list[_Heard]]:
-    """Return, for each arm, whom it was heard beside, on how many rows, and 1 - 2 d."""
+def _by_arm(
+    weight: Sequence[float], apart: Sequence[float], arms: int, excess: Sequence[float]
+) -> list[list[_Heard]]:
+    """Return, for each arm, whom it was heard beside, on how many rows, and the product told.
+
+    Args:
+        excess: per pair: what 1 - 2 d has over the product of two that err independently.
+    """
     found: list[list[_Heard]] = [[] for _ in range(arms)]
-    for (one, other), rows, sums in zip(pairs(arms), weight, apart, strict=True):
+    for place, (one, other) in enumerate(pairs(arms)):
+        rows = weight[place]
         if rows > _TINY:
-            product = 1.0 - 2.0 * min(1.0, max(0.0, sums / rows))
+            product = _better(apart[place], rows) - excess[place]
             found[one].append(_Heard(other, rows, product))
             found[other].append(_Heard(one, rows, product))
     return found
+
+
+def _better(lost: float, rows: float) -> float:
+    """Return 1 - 2 r in [-1, 1], where r is the rate of losses; 0 without rows."""
+    return 1.0 - 2.0 * min(1.0, max(0.0, lost / rows)) if rows > _TINY else 0.0
+
+
+def _belief(rows: float) -> float:
+    """Return how far what is known on so many rows is believed, in [0, 1)."""
+    return max(0.0, rows) / (max(0.0, rows) + _DOUBT)
 
 
 def _best(better: Sequence[float], others: Sequence[_Heard]) -> float:

@@ -34,6 +34,10 @@ class Awaited(msgspec.Struct):
     advice: tuple[float, ...] = ()
     told: int = 0
 
+    def complete(self) -> bool:
+        """Whether feedback of every row has come."""
+        return self.told == (1 << self.rows) - 1
+
 
 class Awaiting:
     """The newest predictions, by number.
@@ -45,17 +49,20 @@ class Awaiting:
     Attributes:
         first: number of the oldest prediction that has not expired.
         next: number of the next prediction.
+        waiting: how many have a row whose feedback has not come; the others are kept, too, so that
+            feedback that is repeated is known for what it is.
     """
 
     def __init__(self, *, capacity: int = 50_000, max_age: float | None = None) -> None:
         self.capacity, self.max_age = capacity, max_age
-        self.first = self.next = 0
+        self.first = self.next = self.waiting = 0
         # Not a dict: to find its oldest entry it passes over the places of all that went before.
         self._known: OrderedDict[int, Awaited] = OrderedDict()
 
     def add(self, number: int, prediction: Awaited) -> None:
         """Keep a prediction; its number is at least `next`."""
         self._known[number] = prediction
+        self.waiting += not prediction.complete()
         self.next = number + 1
         if len(self._known) > self.capacity:
             self.expire(next(iter(self._known)) + 1)
@@ -63,7 +70,7 @@ class Awaiting:
     def expire(self, first: int) -> None:
         """Let go of every prediction before a number."""
         while self._known and (oldest := next(iter(self._known))) < first:
-            del self._known[oldest]
+            self.waiting -= not self._known.pop(oldest).complete()
         self.first = max(self.first, first)
         self.skip(first)
 
@@ -101,11 +108,12 @@ class Awaiting:
     def told(self, number: int, row: int) -> None:
         """Note that feedback of a row has come."""
         prediction = self._known.get(number)
-        if prediction is None:
+        if prediction is None or prediction.complete():
             return
         prediction.told |= 1 << row
-        if prediction.told == (1 << prediction.rows) - 1:
+        if prediction.complete():
             prediction.said = []
+            self.waiting -= 1
 
     def __len__(self) -> int:
         return len(self._known)

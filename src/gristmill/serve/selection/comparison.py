@@ -11,7 +11,7 @@ import msgspec
 from gristmill.core.errors import UsageError
 from gristmill.serve.journal.segments import segment_files
 from gristmill.serve.selection.fixed import Fixed
-from gristmill.serve.selection.kinds import AnyPolicy, policy_named
+from gristmill.serve.selection.kinds import AnyPolicy, policy_named, policy_of
 from gristmill.serve.selection.logged_outcomes import LoggedData, logged_data
 from gristmill.serve.selection.replay import Evaluation, arm_means, replay
 
@@ -75,12 +75,14 @@ def candidate(text: str, members: Sequence[str]) -> Candidate:
     """Return the policy that a text names.
 
     Args:
-        text: `NAME`, `NAME:KEY=VALUE,...` or `always:MODEL`.
+        text: `NAME`, `NAME:KEY=VALUE,...`, `always:MODEL`, or a JSON object of name and constants.
         members: names of the models.
 
     Raises:
         UsageError: no such policy, constant or model.
     """
+    if text.lstrip().startswith("{"):
+        return Candidate(text, policy_of(_table(text), len(members)))
     name, colon, rest = text.partition(":")
     if name == _ALWAYS:
         if rest not in members:
@@ -136,6 +138,16 @@ def compare(folder: Path, texts: Sequence[str] = (), *, seed: int = 0) -> Compar
         share_told=data.share_told,
         policies=replayed,
     )
+
+
+def _table(text: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise UsageError(
+            f"expected a JSON object, found {text!r}: {error}",
+            fix="""as in '{"name": "exp3", "eta": 0.2}'""",
+        ) from None
 
 
 def _option(text: str) -> tuple[str, Any]:

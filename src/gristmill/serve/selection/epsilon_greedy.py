@@ -23,10 +23,14 @@ class EpsilonGreedy(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="
         if not 0.0 <= self.epsilon <= 1.0:
             raise UsageError(f"expected epsilon in [0, 1], found {self.epsilon:g}")
 
+    def believed(self, state: PolicyState) -> tuple[float, ...]:
+        """Return the mean loss of each arm."""
+        # One outcome without a loss is added, so that the mean of an old outcome fades, too.
+        return tuple(x / (w + _PRIOR) for w, x in zip(state.weight, state.loss, strict=True))
+
     def probabilities(self, state: PolicyState, context: str = "") -> tuple[float, ...]:
         """Return the probability of every arm; equally good ones share."""
-        # One outcome without a loss is added, so that the mean of an old outcome fades, too.
-        means = [x / (w + _PRIOR) for w, x in zip(state.weight, state.loss, strict=True)]
+        means = self.believed(state)
         best = [mean == min(means) for mean in means]
         each, greedy = self.epsilon / self.arms, (1.0 - self.epsilon) / sum(best)
         return tuple(each + greedy * good for good in best)

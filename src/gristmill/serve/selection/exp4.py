@@ -1,8 +1,9 @@
 """Exp4: exponential weights over experts, each of whom says how to choose in a context.
 
 Auer, Cesa-Bianchi, Freund and Schapire 2002, section 7, for losses. An expert is a table: in this
-context, choose these models with these probabilities. Its weight falls by the loss that it would
-have had, estimated as loss x its probability of the arm / the propensity of the arm.
+context, choose these models with these probabilities. Experts are weighed in all contexts together,
+so that who was right of one country is heard of the next. An expert's weight falls by the loss that
+it would have had, estimated as loss x its probability of the arm / the propensity of the arm.
 """
 
 from __future__ import annotations
@@ -47,6 +48,11 @@ class Exp4(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="exp4"):
         check_floor(self.floor, self.arms)
         for position, expert in enumerate(self.experts):
             _check_expert(expert, self.arms, f"expert {position}")
+
+    @property
+    def learns_across_contexts(self) -> bool:
+        """Whether what is learnt in one context decides in all of them: where there are experts."""
+        return bool(self.experts)
 
     def start(self) -> PolicyState:
         """Return the state of one who has seen nothing; its figures are those of experts."""

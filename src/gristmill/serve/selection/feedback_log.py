@@ -102,6 +102,8 @@ class FeedbackLog(Closing):
         learner: what is known.
         awaiting: predictions that wait for feedback.
         counts: feedback by what became of it, and choices that failed.
+        told, lost: of how many rows each member's loss was told since the log was opened, and the
+            sums of these losses.
         damaged: segments with a damaged record found when it was opened.
 
     Raises:
@@ -131,6 +133,7 @@ class FeedbackLog(Closing):
         self.learner = Learner(policy, most_contexts=most_contexts)
         self.awaiting = Awaiting(capacity=limits.capacity, max_age=limits.max_age)
         self.counts: Counter[str] = Counter()
+        self.told, self.lost = [0] * policy.arms, [0.0] * policy.arms
         self._log = SegmentedLog(
             folder,
             segment_bytes=limits.segment_bytes,
@@ -340,7 +343,16 @@ class FeedbackLog(Closing):
         self._log.append(encode(record))
         self.awaiting.told(record.number, record.row)
         self.learner.learn(record.context, record.outcome)
+        self._count(record.outcome)
         self._turn()
+
+    def _count(self, outcome: Outcome) -> None:
+        """Count the losses that an outcome tells of: of all members, or of the picked one."""
+        told = enumerate(outcome.losses) if outcome.losses else [(outcome.arm, outcome.loss)]
+        for arm, loss in told:
+            if loss is not None:
+                self.told[arm] += 1
+                self.lost[arm] += loss
 
     def _turn(self) -> None:
         """Begin a segment where the newest is full; let predictions go whose records went."""

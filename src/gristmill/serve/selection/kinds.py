@@ -28,6 +28,22 @@ _KINDS: dict[str, type[AnyPolicy]] = {
 }
 
 
+def policy_of(table: Mapping[str, object], arms: int) -> AnyPolicy:
+    """Return a policy over `arms` models from its `name` and its constants.
+
+    Raises:
+        UsageError: as `policy_named`, or there is no name.
+    """
+    options = dict(table)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise UsageError(
+            "policy: expected its name, found none",
+            fix='say policy = "thompson", or policy = { name = "thompson", half_life = 500 }',
+        )
+    return policy_named(name, arms, options)
+
+
 def policy_named(kind: str, arms: int, options: Mapping[str, object] | None = None) -> AnyPolicy:
     """Return a policy over `arms` models.
 

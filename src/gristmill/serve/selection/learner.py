@@ -1,4 +1,7 @@
-"""A policy with what it has learnt: one state for all, or one per context (user, country, ...)."""
+"""A policy with what it has learnt: one state for all, or one per context (user, country, ...).
+
+A policy that learns across contexts has one state, and in each context other probabilities.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,7 @@ class Learner:
 
     def state(self, context: str = "") -> PolicyState:
         """Return what has been learnt in a context."""
-        known = self._known.get(context)
+        known = self._known.get(self._place(context))
         return self._start if known is None else known.state
 
     def made(self, context: str, rows: int) -> int:
@@ -82,7 +85,7 @@ class Learner:
 
     def date(self, context: str) -> int:
         """Return the date that the next prediction in a context will have."""
-        known = self._known.get(context)
+        known = self._known.get(self._place(context))
         return 0 if known is None else known.made
 
     def learn(self, context: str, outcome: Outcome) -> None:
@@ -126,7 +129,14 @@ class Learner:
         """What is known, by context."""
         return self._known
 
+    def _place(self, context: str) -> str:
+        """Return under which name the state is kept that decides in a context."""
+        return "" if self.policy.learns_across_contexts else context
+
     def _aged(self, context: str, outcomes: float) -> None:
+        if self.policy.learns_across_contexts:
+            self._cache.clear()
+            return
         cached = self._cache.get(context)
         if cached is not None:
             cached.left -= outcomes
@@ -134,6 +144,7 @@ class Learner:
                 del self._cache[context]
 
     def _touched(self, context: str) -> Learnt:
+        context = self._place(context)
         known = self._known.get(context)
         if known is None:
             known = self._known[context] = Learnt(self._start)

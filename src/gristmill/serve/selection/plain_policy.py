@@ -15,6 +15,15 @@ class PlainPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """How many pairs of arms it overhears: none."""
         return 0
 
+    @property
+    def learns_across_contexts(self) -> bool:
+        """Whether what is learnt in one context decides in all of them: not here."""
+        return False
+
+    def believed(self, state: PolicyState) -> tuple[float, ...]:
+        """Return nothing: weights say who is better, not what anyone loses."""
+        return ()
+
     def patience(self, state: PolicyState) -> int:
         """Return how many outcomes the probabilities hold for: 1, as they cost little."""
         return 1

@@ -77,6 +77,10 @@ class Policy(Protocol):
     def pairs(self) -> int:
         """How many pairs of arms it overhears to differ: all of them, or 0."""
 
+    @property
+    def learns_across_contexts(self) -> bool:
+        """Whether what is learnt in one context decides in all of them: one state, not many."""
+
     def start(self) -> PolicyState:
         """Return the state of one who has seen nothing."""
 
@@ -85,6 +89,9 @@ class Policy(Protocol):
 
     def patience(self, state: PolicyState) -> int:
         """Return after how many outcomes the probabilities should be computed anew, at least 1."""
+
+    def believed(self, state: PolicyState) -> tuple[float, ...]:
+        """Return what each arm is believed to lose, in [0, 1]; empty where that is not kept."""
 
     def advice(self, arm: int, context: str) -> tuple[float, ...]:
         """Return the probability that each expert gives an arm; empty without experts."""

@@ -16,11 +16,11 @@ no faster than feedback comes was tried: it mends little, and harms where delays
 share of the predictions is therefore shadowed: all arms are asked, and how often they disagree
 tells at once how often each one errs (see `agreement`). A shadowed prediction counts for every arm,
 and once: by that estimate while its truth is awaited, then by its truth (hints for feedback that is
-under way: Flaspohler et al. 2021). What the estimate was off on predictions whose truth is known is
-added to it (as in prediction-powered inference: Angelopoulos et al. 2023), so that models that err
-together are seen through once feedback has come. Where feedback comes at once, nothing is awaited,
-and there is no estimate in it. Models that are all asked now and then need not be picked to be
-known: an arm is then picked as often as several draws in a row would find it the best.
+under way: Flaspohler et al. 2021). Truth that has come puts the estimate right (see `overheard`),
+so that models that err together are seen through once feedback has come. Where feedback comes at
+once, nothing is awaited, and there is no estimate in it. Models that are all asked now and then
+need not be picked to be known: an arm is then picked as often as several draws in a row would find
+it the best.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gristmill.core.errors import UsageError
-from gristmill.serve.selection.agreement import ENOUGH, error_rates, rows_heard
+from gristmill.serve.selection.agreement import ENOUGH
 from gristmill.serve.selection.evidence import (
     add,
     apart,
@@ -40,6 +40,7 @@ from gristmill.serve.selection.evidence import (
     together,
 )
 from gristmill.serve.selection.fading import FadingPolicy
+from gristmill.serve.selection.overheard import Increment, heard, known, pairs_heard, told
 from gristmill.serve.selection.policy import (
     Outcome,
     PolicyState,
@@ -58,8 +59,6 @@ _FRESH = 0.01
 _SHADOWED = 0.05
 _AGREEING = 4.0
 """Draws that have to agree on the best arm where all arms are asked at some predictions."""
-_DOUBT = 20.0
-"""Outcomes that it takes until what disagreement says is corrected by half of what it was off."""
 
 
 class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thompson"):
@@ -106,8 +105,7 @@ class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thomp
     @property
     def pairs(self) -> int:
         """How many pairs of arms are heard to disagree; 0 where that says nothing."""
-        hears = self.share_shadowed() > 0.0 and self.arms >= ENOUGH
-        return self.arms * (self.arms - 1) // 2 if hears else 0
+        return pairs_heard(self.arms, self.share_shadowed())
 
     def share_shadowed(self) -> float:
         """Return the share of the predictions at which all arms are to be asked."""
@@ -121,21 +119,13 @@ class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thomp
 
     def probabilities(self, state: PolicyState, context: str = "") -> tuple[float, ...]:
         """Return the probability of every arm, floor included."""
-        recent, long = self._halves(state)
-        arms = self.arms
-        before, lost_before = self._beforehand(state.at)
-        seen = _with(long.weight[:arms], before, (1.0,) * arms)
-        lost = _with(long.loss[:arms], lost_before, (1.0,) * arms)
-        shares = [min(1.0, self.trust / each) if each else 0.0 for each in seen]
-        weight = _with(recent.weight[:arms], seen, shares)
-        loss = _with(recent.loss[:arms], lost, shares)
-        if self.pairs:
-            heard = rows_heard(recent.weight[arms:], arms)
-            ones = (1.0,) * arms
-            weight = _with(weight, ones, heard)
-            loss = _with(loss, self._rates_heard(recent, long), heard)
-        chances = chance_of_best(weight, loss)
+        chances = chance_of_best(*self._evidence(state))
         return with_floor(_agreed(chances) if self.share_shadowed() else chances, self.floor)
+
+    def believed(self, state: PolicyState) -> tuple[float, ...]:
+        """Return the mean of the posterior of each arm's loss."""
+        weight, loss = self._evidence(state)
+        return tuple((1.0 + lost) / (2.0 + seen) for seen, lost in zip(weight, loss, strict=True))
 
     def patience(self, state: PolicyState) -> int:
         """Return how many outcomes the probabilities hold for: 1 % of the recent ones.
@@ -151,20 +141,17 @@ class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thomp
     def update(self, state: PolicyState, outcome: Outcome) -> PolicyState:
         """Return the state after an outcome: of all arms that are known, where it was shadowed."""
         recent, long = self._halves(state)
-        one, loss = only(outcome.arm, self.arms, 1.0), only(outcome.arm, self.arms, outcome.loss)
+        losses = Increment(
+            only(outcome.arm, self.arms, 1.0), only(outcome.arm, self.arms, outcome.loss)
+        )
         if outcome.losses and self.share_shadowed():
-            one, loss = _known(outcome.losses)
-        # What another policy has logged may have no pairs, or some that say nothing here.
-        heard = self.pairs and outcome.apart
-        pairs, differed = _known(outcome.apart if heard else (None,) * self.pairs)
-        own = (one, loss) if any(pairs) else ((0.0,) * self.arms,) * 2
-        more, lost = own if self.pairs else ((), ())
-        # What was awaited has come: it is no longer counted by how far the answers were apart.
-        less, agreed = tuple(-each for each in pairs), tuple(-each for each in differed)
+            losses = known(outcome.losses)
+        less, more = told(outcome, losses, self.pairs)
         at, half_life = outcome.at, self.half_life
+        weight, loss = losses
         return together(
-            add(recent, at, one + less, loss + agreed, half_life),
-            add(long, at, one + pairs + more, loss + differed + lost, self.memory * half_life),
+            add(recent, at, weight + less.weight, loss + less.loss, half_life),
+            add(long, at, weight + more.weight, loss + more.loss, self.memory * half_life),
         )
 
     def overhear(
@@ -174,7 +161,7 @@ class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thomp
         if not self.pairs:
             return state
         recent, long = self._halves(state)
-        pairs, sums = _known(differed)
+        pairs, sums = known(differed)
         none = (0.0,) * self.arms
         nobody = (0.0,) * len(long.weight)
         return together(
@@ -191,6 +178,22 @@ class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thomp
             merge(long, others_long, self.memory * self.half_life),
         )
 
+    def _evidence(self, state: PolicyState) -> Increment:
+        """Return how many outcomes of each arm count, and what was lost in them."""
+        recent, long = self._halves(state)
+        arms = self.arms
+        before, lost_before = self._beforehand(state.at)
+        seen = _with(long.weight[:arms], before, (1.0,) * arms)
+        lost = _with(long.loss[:arms], lost_before, (1.0,) * arms)
+        shares = [min(1.0, self.trust / each) if each else 0.0 for each in seen]
+        weight = _with(recent.weight[:arms], seen, shares)
+        loss = _with(recent.loss[:arms], lost, shares)
+        if self.pairs:
+            rows, rates = heard(apart(recent, arms)[1], apart(long, arms)[1], arms)
+            weight = _with(weight, (1.0,) * arms, rows)
+            loss = _with(loss, rates, rows)
+        return Increment(weight, loss)
+
     def _halves(self, state: PolicyState) -> tuple[PolicyState, PolicyState]:
         return apart(state, self.arms + self.pairs)
 
@@ -203,14 +206,6 @@ class Thompson(FadingPolicy, frozen=True, forbid_unknown_fields=True, tag="thomp
             return ((0.0,) * self.arms,) * 2
         worth = self.trust * fading(at, self.memory * self.half_life)
         return (worth,) * self.arms, tuple(worth * loss for loss in self.expected)
-
-    def _rates_heard(self, recent: PolicyState, long: PolicyState) -> tuple[float, ...]:
-        """Return how often each arm errs on rows whose truth is awaited."""
-        arms, end = self.arms, self.arms + self.pairs
-        now = error_rates(recent.weight[arms:], recent.loss[arms:], arms)
-        then = error_rates(long.weight[arms:end], long.loss[arms:end], arms)
-        each = zip(now, then, long.weight[end:], long.loss[end:], strict=True)
-        return tuple(_corrected(*rates_and_truth) for rates_and_truth in each)
 
 
 def chance_of_best(weight: tuple[float, ...], loss: tuple[float, ...]) -> tuple[float, ...]:
@@ -269,16 +264,3 @@ def _with(
     recent: Sequence[float], long: Sequence[float], shares: Sequence[float]
 ) -> tuple[float, ...]:
     return tuple(r + share * s for r, s, share in zip(recent, long, shares, strict=True))
-
-
-def _known(values: Sequence[float | None]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return 1 for each value that is known, and the values with 0 for one that is not."""
-    return tuple(float(each is not None) for each in values), tuple(each or 0.0 for each in values)
-
-
-def _corrected(now: float, then: float, told: float, lost: float) -> float:
-    """Return a rate that disagreement tells, less what it was off where the truth is known."""
-    if told <= 0.0:
-        return now
-    off = (lost / told - then) * told / (told + _DOUBT)
-    return min(1.0, max(0.0, now + off))

@@ -15,7 +15,14 @@ from gristmill.serve.journal.secret_keys import secret_key
 from gristmill.serve.protocols.served import Served
 from gristmill.serve.routing.canary import Canary
 from gristmill.serve.routing.ensemble import Ensemble
-from gristmill.serve.routing.selected import LABEL, Selected, by_user, no_context
+from gristmill.serve.routing.selected import (
+    LABEL,
+    ContextOf,
+    Selected,
+    by_field,
+    by_user,
+    no_context,
+)
 from gristmill.serve.routing.shadow import Shadow
 from gristmill.serve.selection.feedback_log import FeedbackLog
 from gristmill.serve.server.following import open_followed
@@ -30,6 +37,9 @@ if TYPE_CHECKING:
     from gristmill.serve.routing.composite import Composite
     from gristmill.serve.server.serving_plan import ServingPlan
     from gristmill.serve.server.settings import Settings
+
+
+_CONTEXT_KINDS = ("string", "int", "bool")
 
 
 class OpenedModel(NamedTuple):
@@ -191,6 +201,7 @@ def _selected(name: str, route: SelectionPlan, members: list[Endpoint], folder: 
             f"answer: its models have no output {route.answer!r}",
             fix=f"their outputs are {', '.join(known)}",
         )
+    context = _context(route, members[0])
     labels = route.loss == "zero_one" and route.answer in ("", LABEL)
     log = FeedbackLog(
         folder,
@@ -202,11 +213,23 @@ def _selected(name: str, route: SelectionPlan, members: list[Endpoint], folder: 
         limits=route.log_limits(),
     )
     try:
-        context = by_user if route.context == "user" else no_context
         return Selected(name, members, log, context=context, answer=route.answer or None)
     except BaseException:
         log.close()
         raise
+
+
+def _context(route: SelectionPlan, member: Endpoint) -> ContextOf:
+    """Return what says for whom or what a state is kept."""
+    if isinstance(route.context, str):
+        return by_user if route.context == "user" else no_context
+    found = [field.name for field in member.inputs if field.kind in _CONTEXT_KINDS]
+    if route.context.field not in found:
+        raise UsageError(
+            f"context: its models read no field {route.context.field!r} of few values",
+            fix=f"fields that can be a context: {', '.join(found) or 'none'}",
+        )
+    return by_field(route.context.field)
 
 
 @contextmanager

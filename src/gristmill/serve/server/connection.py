@@ -46,7 +46,7 @@ _STREAMS = b"/v1/streams/"
 _Mark: TypeAlias = "tuple[str, object]"
 
 
-class _HeadTooLarge(Exception):  # noqa: N818 - ends the parser's work, and goes no further
+class _RefusedInTurn(Exception):  # noqa: N818 - ends the parser's work, and goes no further
     """The request is refused once those before it are answered."""
 
 
@@ -54,12 +54,16 @@ class Connection(HttpToolsProtocol):
     """One connection; uvicorn makes it."""
 
     cycle: Any
-    """The request under way or the last one: uvicorn's, or an `Exchange`; None before the first."""
+    """The last request that came: uvicorn's, or an `Exchange`; None before the first."""
+
+    under_way: Any
+    """The last one that went uvicorn's way and whose turn has come; others may wait behind it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.served: App = self.config.app  # type: ignore[assignment]
         self._limits = self.served.limits
+        self.under_way = None
         self._in_head = False
         self._head_bytes = self._chunk = self._begun = 0
         self._last: RepeatedHead | None = None
@@ -100,6 +104,14 @@ class Connection(HttpToolsProtocol):
             if not self.cycle.started:
                 self._read_large(self.cycle, self.cycle.parts)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the request under way; uvicorn tells the last one that came."""
+        if self.under_way is not None:
+            self.under_way.disconnected = True
+            self.under_way.message_event.set()
+        self.pipeline.clear()
+        super().connection_lost(exc)
+
     def on_message_begin(self) -> None:
         """Begin a request; uvicorn's scope is made only if it goes uvicorn's way."""
         self.url = b""
@@ -118,7 +130,7 @@ class Connection(HttpToolsProtocol):
         if long or len(self.headers) > limits.max_headers:
             self._check_head()
             if self._last_words is not None:
-                raise _HeadTooLarge
+                raise _RefusedInTurn
         if self.transport.is_closing():
             self.cycle = Exchange(self, "", {}, keep_alive=False)
             self.cycle.response_complete = True
@@ -129,6 +141,17 @@ class Connection(HttpToolsProtocol):
             return
         path = self.served.hot.get(self.url)
         busy = self.cycle is not None and not self.cycle.response_complete
+        if busy and len(self.pipeline) >= limits.max_pipelined:
+            self._refuse_in_turn(
+                Refusal(
+                    503,
+                    "too_many_pipelined",
+                    f"{limits.max_pipelined} requests of this connection wait already",
+                    fix="read answers before asking more, or ask over several connections",
+                    headers=[("Retry-After", "1")],
+                )
+            )
+            raise _RefusedInTurn
         # A client that does not read its answers must not make us keep more and more of them.
         if path is not None and not (busy or self.expect_100_continue or self.flow.write_paused):
             headers = dict(self.headers)
@@ -222,6 +245,10 @@ class Connection(HttpToolsProtocol):
             self._refuse(slow_body(self._limits.body_timeout))
         elif waited > {"unread": _UNREAD_SECONDS, "closing": FAREWELL_SECONDS}.get(state, inf):
             self.transport.abort()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self.under_way = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _read_large(self, exchange: Exchange, begun: Sequence[bytes | memoryview]) -> None:
         """Read the rest of a body past the parser, if there is much of it."""

@@ -91,7 +91,8 @@ class Exchange:
 
     def _write(self, response: Response) -> None:
         connection = self._connection
-        if self.disconnected or self.response_complete:
+        # uvloop raises where an aborted connection is written to, before it says that it is lost.
+        if self.disconnected or self.response_complete or connection.transport.is_closing():
             return
         connection.transport.write(response.to_bytes(not self.keep_alive))
         self.response_complete = True

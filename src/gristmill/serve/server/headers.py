@@ -27,7 +27,7 @@ PREDICTION = b"x-gristmill-prediction"
 PRIORITIES = 10
 _ID = re.compile(rb"[!-~]{1,128}")
 _USER = re.compile(rb"[ -~]{1,256}")
-_NUMBER = re.compile(rb"\d{1,9}(\.\d{1,9})?")
+_NUMBER = re.compile(rb"\d{1,9}(\.\d{1,20})?([eE][-+]?\d{1,3})?")
 _INTEGER = re.compile(rb"[-+]?\d{1,3}")
 
 

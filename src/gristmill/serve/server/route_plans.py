@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
+import msgspec
+
 from gristmill.core.errors import UsageError
 from gristmill.core.quantities import parse_bytes, parse_seconds
 from gristmill.serve.selection.feedback_log import LogLimits
-from gristmill.serve.selection.kinds import policy_named
+from gristmill.serve.selection.kinds import policy_named, policy_of
 from gristmill.serve.selection.losses import absolute, zero_one
 from gristmill.serve.server.model_plan import AtTheDoor, Duration, Size
 
@@ -119,6 +121,16 @@ class EnsemblePlan(
             raise UsageError(f"expected margin of at least 0, found {self.margin}")
 
 
+class FieldContext(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A state is kept for each value of a field, of the first row of a request.
+
+    Attributes:
+        field: its name: one of strings, whole numbers or truth values.
+    """
+
+    field: str
+
+
 class SelectionPlan(
     RoutePlan, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="selection"
 ):
@@ -126,8 +138,9 @@ class SelectionPlan(
 
     Attributes:
         policy: its name; or a table of `name` and the policy's own constants.
-        context: for whom a state is kept: each user, or none but all together.
-        contexts: how many users' states are kept; the least recently seen go.
+        context: for whom a state is kept: each "user", each value of a field of the requests, or
+            "none" but all together.
+        contexts: how many states are kept; the least recently seen go.
         loss: how far an answer is from the truth that feedback tells: 0 or 1, or their distance
             divided by `scale`.
         scale: of the loss "absolute".
@@ -138,7 +151,7 @@ class SelectionPlan(
     """
 
     policy: str | dict[str, Any] = "thompson"
-    context: Literal["user", "none"] = "none"
+    context: str | FieldContext = "none"
     contexts: int = 1000
     loss: Literal["zero_one", "absolute"] = "zero_one"
     scale: float = 1.0
@@ -150,6 +163,11 @@ class SelectionPlan(
     def check(self) -> None:
         """Check the policy and the bounds, too."""
         super().check()
+        if isinstance(self.context, str) and self.context not in ("user", "none"):
+            raise UsageError(
+                f'context: expected "user", "none" or a field, found {self.context!r}',
+                fix=f'for a state of each value of a field say {{ field = "{self.context}" }}',
+            )
         if self.contexts < 1:
             raise UsageError(f"expected contexts of at least 1, found {self.contexts}")
         _ = self.made_policy(), self.made_loss(), self.log_limits()
@@ -162,14 +180,7 @@ class SelectionPlan(
         """
         if isinstance(self.policy, str):
             return policy_named(self.policy, len(self.models))
-        options = dict(self.policy)
-        name = options.pop("name", None)
-        if not isinstance(name, str):
-            raise UsageError(
-                "policy: expected its name, found none",
-                fix='say policy = "thompson", or policy = { name = "thompson", half_life = 500 }',
-            )
-        return policy_named(name, len(self.models), options)
+        return policy_of(self.policy, len(self.models))
 
     def made_loss(self) -> Loss:
         """Return the loss.
