@@ -134,3 +134,32 @@ def test_exact_streams_have_no_audits(model):
 def test_errors_that_no_one_can_want(model):
     with pytest.raises(UsageError, match="expected an error above 0 and at most 1, found 0"):
         model.stream(error=0)
+
+
+def test_results_of_other_forms_are_compared_too(monkeypatch):
+    # As above: a whole frame is never cheaper.
+    monkeypatch.setattr(sized_model, "calibrate", lambda *_: replace(calibrate(*_), whole=1e9))
+
+    class Several(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.head = nn.Conv2d(3, 4, 3, 2, 1), nn.Linear(4, 1)
+
+        def forward(self, x):
+            x = self.stem(x)
+            largest, where = x.topk(2, dim=1)
+            score = self.head(x.mean((2, 3))).squeeze(1)
+            return {"score": score, "mask": x > 0, "where": where, "largest": [largest, None]}
+
+    module = Several().eval()
+    model = Model.from_module(module, torch.zeros(1, 3, 96, 128), any_size=False, calibration=0)
+    stream = model.stream(error=0.05, noise=NONE)
+    for picture in pictures(6):
+        answer = stream(picture)
+        score, mask, where, largest = answer.outputs
+        assert (score.shape, mask.dtype, where.dtype) == ((1,), torch.bool, torch.int64)
+        if answer.audited:  # which computes everything, all forms alike
+            whole = model(PIXELS.frame(stream.reference))
+            assert all(map(torch.equal, answer.outputs, whole))
+    assert len(stream.audits) > 0
+    assert largest.shape == where.shape

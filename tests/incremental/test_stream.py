@@ -11,6 +11,7 @@ from gristmill.core.errors import UsageError
 from gristmill.incremental import Model, Pixels
 from gristmill.incremental.changes.noise import NONE
 from gristmill.incremental.execution.step import Step
+from gristmill.incremental.planning.allowance import Allowance
 
 PIXELS = Pixels(mean=(120.0, 110.0, 100.0), deviation=(60.0, 60.0, 60.0))
 
@@ -67,6 +68,24 @@ def test_answers_are_those_of_the_whole_network_bit_for_bit(model, pictures):
         assert np.array_equal(stream.reference, picture)
         assert answer.whole == (number == 0) or answer.share > 0
         assert (answer.share == 1.0) == (number == 0)
+
+
+@pytest.mark.parametrize("error", [None, 0.05])
+def test_where_planning_does_not_pay_frames_are_whole_and_say_what_changed(
+    model, pictures, monkeypatch, error
+):
+    planned = model.stream(noise=NONE, pixels=PIXELS)
+    changed = [planned(picture).changed for picture in pictures(6)]
+    monkeypatch.setattr(Allowance, "plans", False)
+    stream = model.stream(noise=NONE, pixels=PIXELS, error=error)
+    for number, picture in enumerate(pictures(6)):
+        answer = stream(picture)
+        assert same(answer.outputs, expected(model, picture))
+        assert answer.whole
+        assert answer.changed == changed[number]
+        assert (answer.share == 1.0) == (number == 0)
+        assert {row.does for row in stream.explain()} == {"dense"}
+    assert not stream(picture).whole  # where nothing has changed, nothing is computed
 
 
 def test_noise_is_passed_over_and_the_answer_is_that_of_the_reference(model, pictures):

@@ -56,6 +56,51 @@ def test_answers_are_those_of_the_runner(tmp_path, channels):
     assert (made.height, made.width, made.classes) == (32, 48, ("x", "y", "z"))
 
 
+class Layered(nn.Module):
+    """What a bundle's graph writes out in other operators than the module: all is known there."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 8, 4, 4), nn.LayerNorm(8)
+        self.wide, self.narrow = nn.Linear(8, 16), nn.Linear(16, 8)
+        self.up, self.shuffle = nn.ConvTranspose2d(8, 8, 2, 2), nn.PixelShuffle(2)
+
+    def forward(self, x):
+        x = self.stem(x)
+        y = self.norm(x.permute(0, 2, 3, 1))
+        y = self.narrow(nn.functional.gelu(self.wide(y)))
+        return self.shuffle(self.up(x + y.permute(0, 3, 1, 2))[:, :]).softmax(1)
+
+
+def test_layers_that_work_with_channels_last_stay_local(tmp_path):
+    net = seeded(Layered, 0)
+    made = bundled_model(written(tmp_path / "b", net))
+    assert made.model.notes == ()
+    frame = made.pixels.frame(picture())
+    with torch.inference_mode():
+        torch.testing.assert_close(made.model(frame)[0], net.eval()(frame), rtol=1e-5, atol=1e-6)
+
+
+class Recurrent(nn.Module):
+    """Rows of a map one after the other: in a bundle, constants among several results."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.rows = nn.Conv2d(3, 4, 4, 16), nn.GRU(4, 3, batch_first=True)
+
+    def forward(self, x):
+        return self.rows(self.stem(x).mean(3).transpose(1, 2))[0].flatten(1)
+
+
+def test_a_recurrent_layer_is_computed_in_full(tmp_path):
+    net = seeded(Recurrent, 0)
+    made = bundled_model(written(tmp_path / "b", net))
+    assert len(made.model.notes) == len(set(made.model.notes)) > 0
+    frame = made.pixels.frame(picture())
+    with torch.inference_mode():
+        torch.testing.assert_close(made.model(frame)[0], net.eval()(frame), rtol=1e-5, atol=1e-6)
+
+
 class Several(nn.Module):
     """A number, a map and the place of its largest value."""
 

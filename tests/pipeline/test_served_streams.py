@@ -11,6 +11,7 @@ from torch import nn
 
 from gristmill.cli.server_process import bundle_streaming, handed_in
 from gristmill.core.errors import ServeError, UsageError
+from gristmill.incremental.planning.allowance import Allowance
 from gristmill.incremental.planning.prospect import Prospect
 from gristmill.pipeline.served_streams import ServedStreams, streams_of
 from gristmill.serve.protocol import Limits
@@ -91,6 +92,7 @@ def test_answers_are_those_of_the_runner(bundle, streams):
 def test_a_tolerance_is_the_streams_and_another_one_begins_it_anew(bundle, monkeypatch):
     # A network this small is often computed whole, and then there is nothing to audit.
     monkeypatch.setattr(Prospect, "worth_planning", lambda *_: True)
+    monkeypatch.setattr(Allowance, "plans", True)
     streams = streams_of(bundle, MEMORY)
     first, second, third = pictures(3)
     dim = np.where(first < 255, first + 1, first)  # no tile differs by more than the noise

@@ -108,6 +108,20 @@ class SizedModel:
                 planner.observe(plan, spent + clock() - began)
             return plan
 
+    def whole(self, state: StreamState, frame: Tensor, bounded: BoundedStep | None = None) -> Plan:
+        """Compute a stream's values in full, whatever has changed; return what was done.
+
+        Args:
+            state: of the stream.
+            frame: float32 [1, channels, height, width].
+            bounded: what `bounded` has returned for the stream; None where it is exact.
+        """
+        with self._lock:
+            if bounded is not None:
+                return bounded.whole(state, frame, self._everything)
+            self._step.whole(state, frame)
+            return self._planner.whole_frame(self._everything)
+
     def audit(self, state: StreamState, bounded: BoundedStep, picture: int) -> tuple[Plan, Audit]:
         """Compute a stream's reference in full; return what was done, and how far off it was.
 

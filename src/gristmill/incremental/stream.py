@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from gristmill.incremental.changes.detector import ChangeDetector, InputError
 from gristmill.incremental.changes.noise import Noise
 from gristmill.incremental.execution.stream_state import StreamState
 from gristmill.incremental.pixels import Pixels
+from gristmill.incremental.planning.allowance import Allowance
 from gristmill.incremental.planning.explanation import Explained
 from gristmill.incremental.planning.plan import Plan
 from gristmill.incremental.planning.stopwatch import frame_clock
@@ -28,25 +30,31 @@ from gristmill.incremental.sized_model import SizedModel
 _MOST_RECTANGLES = 16
 
 
-class Answer(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Answer:
     """What came of one picture.
 
     Attributes:
         outputs: what the network returns, float32; the caller's own.
-        changed: places of the picture that changed; none of a still one.
-        share: of the tiles that changed, of 1.
+        share: of the tiles that changed, of 1; 0 of a still picture.
         whole: whether all was computed.
         seconds: that finding the changes and computing took.
+        find_changed: gives `changed`; where all was computed unplanned, nobody has joined them yet.
         audited: in bounded mode, what an audit of this picture found. Its outputs are then those
             of the whole network, no longer the ones that were found to be off.
     """
 
     outputs: tuple[Tensor, ...]
-    changed: RegionSet
     share: float
     whole: bool
     seconds: float
+    find_changed: Callable[[], RegionSet]
     audited: Audit | None = None
+
+    @property
+    def changed(self) -> RegionSet:
+        """Places of the picture that changed; none of a still one."""
+        return self.find_changed()
 
 
 class Stream:
@@ -163,6 +171,8 @@ class _UnderWay:
         self._bounded = None if steering is None else model.bounded(steering)
         self._state: StreamState = model.state()
         self._plan: Plan | None = None
+        self._everything = RegionSet.whole(*self.size)
+        self._allowance = Allowance(model.whole_seconds)
         self._complete = False
 
     @property
@@ -171,38 +181,60 @@ class _UnderWay:
 
     def answer(self, image: NDArray[np.uint8], picture: int) -> Answer:
         began = time.perf_counter()
-        clock = frame_clock()  # by which the planner judges: other programs' turns don't count
+        clock = frame_clock()  # by which plans are judged: other programs' turns don't count
         looking = clock()
         if not self._complete:  # the first one, or the one before was broken off
             self.detector.reset()
             self._state.forget()
         self._complete = False
         mask = self.detector.update(image)
-        changed = RegionSet.from_mask(mask, self.detector.grid.tile, *self.size,
-                                      most=_MOST_RECTANGLES)  # fmt: skip
+        grid = self.detector.grid
+
+        @cache
+        def find_changed() -> RegionSet:
+            return RegionSet.from_mask(mask, grid.tile, *self.size, most=_MOST_RECTANGLES)
+
+        share = float(mask.mean())
         whole, audited = False, None
-        if changed:
-            frame = self._state.reference  # not kept a second time: what breaks off begins anew
-            if frame is None:
-                frame = torch.empty((1, 3, *self.size), memory_format=torch.channels_last)
-            self._pixels.write(self.detector.reference, changed, frame)
-            spent = clock() - looking
-            self._plan = self._model.advance(self._state, frame, changed, spent, self._bounded)
+        if share:
+            self._plan = self._advanced(find_changed, clock() - looking)
             audited = self._audited(picture)
             whole = self._plan.whole
+        else:
+            self._allowance.planned(0.0)
         self._complete = True
         outputs = self._model.outputs(self._state)
         seconds = time.perf_counter() - began
-        return Answer(outputs, changed, float(mask.mean()), whole, seconds, audited)
+        return Answer(outputs, share, whole, seconds, find_changed, audited)
 
     def explain(self) -> list[Explained]:
         if self._plan is None:
             return []
         return self._model.explained(self._plan)
 
+    def _advanced(self, find_changed: Callable[[], RegionSet], looked: float) -> Plan:
+        """Bring the values up to date after so many seconds of looking; return what was done."""
+        clock = frame_clock()
+        began = clock()
+        frame, first = self._state.reference, not self._state.current
+        plans = self._allowance.plans
+        changed = find_changed() if plans else self._everything
+        if frame is None:  # not kept a second time: what breaks off begins anew
+            frame = torch.empty((1, 3, *self.size), memory_format=torch.channels_last)
+        self._pixels.write(self.detector.reference, changed, frame)
+        if not plans:
+            plan = self._model.whole(self._state, frame, self._bounded)
+            self._allowance.passed(clock() - began)
+            return plan
+        spent = looked + clock() - began
+        plan = self._model.advance(self._state, frame, changed, spent, self._bounded)
+        if not first:
+            self._allowance.planned(clock() - began)
+        return plan
+
     def _audited(self, picture: int) -> Audit | None:
         """Audit the picture that was just computed, if it is time."""
-        if self._bounded is None or self._steering is None or self._plan is None:
+        if self._bounded is None or self._steering is None:
             return None
         if self._bounded.exact:
             self._steering.renew()

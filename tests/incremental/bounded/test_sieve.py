@@ -30,7 +30,7 @@ def test_what_is_left_is_within_the_threshold_and_what_is_written_is_told(seed, 
     before = drawn(random, channels, height, width)
     kept = before.clone(memory_format=torch.preserve_format)
     found = cut(before, place) + drawn(random, channels, place.height, place.width)
-    written = let_through(found, kept, place, threshold)
+    written = let_through(found, kept, (place,), threshold, (place.top, place.left))
     expected = before.clone()
     covered = torch.zeros(height, width)
     for rectangle in written:
@@ -55,11 +55,11 @@ def test_what_is_no_number_does_not_wait():
     kept = torch.zeros(1, 2, 16, 16)
     found = kept.clone()
     found[0, 1, 9, 3] = torch.nan
-    assert let_through(found, kept, Rectangle(0, 0, 16, 16), 1e9) == [Rectangle(9, 3, 10, 4)]
+    assert let_through(found, kept, [Rectangle(0, 0, 16, 16)], 1e9) == [Rectangle(9, 3, 10, 4)]
     assert kept.isnan().sum() == 1
     # And once readers have seen it, a number does not, either.
     found[0, 1, 9, 3] = 0.0
-    assert let_through(found, kept, Rectangle(0, 0, 16, 16), 1e9) == [Rectangle(9, 3, 10, 4)]
+    assert let_through(found, kept, [Rectangle(0, 0, 16, 16)], 1e9) == [Rectangle(9, 3, 10, 4)]
     assert not kept.isnan().any()
 
 
@@ -76,6 +76,6 @@ def test_blocks_become_one_rectangle_where_that_adds_few(beyond, written):
     found = kept.clone()
     for row, column in beyond:
         found[0, 0, 4 * row + 3, 4 * column + 2] = 1.0
-    assert let_through(found, kept, Rectangle(0, 0, 64, 64), 0.5) == [
+    assert let_through(found, kept, [Rectangle(0, 0, 64, 64)], 0.5) == [
         Rectangle(*each) for each in written
     ]

@@ -114,9 +114,11 @@ def test_what_is_computed_has_the_bits_of_what_is_kept(graph, seed):
     for unit in step.units:
         if unit.tiled:
             rectangles = [drawn_rectangle(random, unit.height, unit.width, 5) for _ in range(3)]
-            found = list(unit.computed(rectangles, state.values))
-            assert [rectangle for rectangle, _ in found] == rectangles
-            for rectangle, patch in found:
+            (part,) = unit.computed(rectangles, state.values)
+            assert part.rectangles == rectangles
+            top, left = part.origin
+            for rectangle in rectangles:
+                patch = cut(part.values, rectangle.shifted(-top, -left))
                 assert torch.equal(patch, cut(state.values[unit.root], rectangle)), unit.name
 
 

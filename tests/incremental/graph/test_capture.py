@@ -1,8 +1,13 @@
 """Captured networks against the modules they come from."""
 
+import math
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional
 
 from gristmill.core.errors import UsageError
 from gristmill.incremental.graph.capture import capture
@@ -140,6 +145,26 @@ def test_several_results_and_the_frame_itself(frames):
     assert all(map(torch.equal, found, [frames(5, 6), largest, where]))
 
 
+@pytest.mark.parametrize("returned", [lambda x: (x, x.shape[2]), lambda x: None])
+def test_what_is_no_tensor_is_refused(frames, returned):
+    class Returning(nn.Module):
+        def forward(self, x):
+            return returned(x * 2)
+
+    with pytest.raises(UsageError, match="returns tensors, alone or in lists and dicts"):
+        capture(Returning(), frames(5, 6))
+
+
+def test_a_result_that_is_left_out(frames):
+    class Left(nn.Module):
+        def forward(self, x):
+            return {"out": x * 2, "aux": None}
+
+    graph = capture(Left(), frames(5, 6))
+    assert torch.equal(graph.run(frames(5, 6))[graph.output], frames(5, 6) * 2)
+    assert len(graph.outputs) == 1
+
+
 def test_changes_in_place_of_a_part(frames):
     class Partly(nn.Module):
         def forward(self, x):
@@ -151,6 +176,33 @@ def test_changes_in_place_of_a_part(frames):
 
     graph = capture(Partly(), frames(5, 6))
     assert_same(graph, Partly(), frames(5, 6))
+
+
+class Same(nn.Module):
+    """Padding as TensorFlow counts it, and a map made as large as another: both by the size."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3, padding=1)
+        self.halved = nn.Conv2d(4, 4, 5, 2)
+        self.last = nn.Conv2d(8, 2, 1)
+
+    def forward(self, x):
+        x = self.first(x)
+        rows, columns = (max(2 * (math.ceil(size / 2) - 1) + 5 - size, 0) for size in x.shape[2:])
+        sides = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
+        low = functional.interpolate(self.halved(functional.pad(x, sides)), scale_factor=2)
+        more, beside = x.shape[2] - low.shape[2], x.shape[3] - low.shape[3]
+        low = functional.pad(low, (beside, 0, more, 0), mode="replicate")
+        return self.last(torch.cat([functional.pad(x, (1, -1)), low], 1))
+
+
+def test_borders_that_depend_on_the_size(frames):
+    module = Same().eval()
+    graph = capture(module, frames(17, 23))
+    assert graph.notes == ()
+    for size in (16, 22), (17, 22), (23, 31):
+        assert_same(graph, module, frames(*size, seed=1))
 
 
 def test_a_size_that_takes_another_path_is_refused(frames):
@@ -215,6 +267,73 @@ def test_frames_of_another_form_are_refused(net, frames):
         graph.run(torch.zeros(3, 45, 38))
     with pytest.raises(UsageError, match="expected frames of 3 channels"):
         graph.run(torch.zeros(1, 4, 45, 38))
+
+
+class Tokens(nn.Module):
+    """A transformer of patches: its dropout is there, and switched off."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch = nn.Conv2d(3, 8, 4, 4)
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+        self.rows = nn.GRU(8, 4, num_layers=2, dropout=0.5, batch_first=True)
+
+    def forward(self, x):
+        x = self.patch(x).flatten(2).transpose(1, 2)
+        return self.encoder(x).mean(1), self.rows(x)[0]
+
+
+def test_a_transformer_is_computed_in_full(frames):
+    module = Tokens().eval()
+    graph = capture(module, frames(16, 24), any_size=False)
+    assert_same(graph, module, frames(16, 24, seed=1))
+    assert isinstance(graph.nodes[0].operator, Convolution)
+    assert "computed in full" in graph.notes[0]
+
+
+def test_conditions_that_nobody_can_solve_leave_one_size(frames, capfd):
+    class Attended(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.gate = nn.Conv2d(3, 4, 3, 2, 1), nn.Linear(4, 4)
+
+        def forward(self, x):
+            x = self.first(x)
+            pooled = functional.avg_pool2d(x, (x.shape[2], x.shape[3]))
+            gate = self.gate(pooled.flatten(1)) + self.gate(pooled.view(1, -1))
+            return x * gate[:, :, None, None].expand_as(x).sigmoid()
+
+    module = Attended().eval()
+    graph = capture(module, frames(16, 24))
+    assert_same(graph, module, frames(16, 24, seed=1))
+    assert capfd.readouterr().err == ""
+
+
+def test_what_the_export_guesses_is_not_printed(frames, capfd):
+    module = small(nn.MaxPool2d(3, 2, ceil_mode=True), nn.MaxPool2d(3, 2, ceil_mode=True))
+    graph = capture(module, frames(32, 48))
+    assert_same(graph, module, frames(33, 50))
+    assert capfd.readouterr().err == ""
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    st.integers(1, 3),
+    st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    st.integers(0, 2),
+    st.sampled_from([1, 2]),
+    st.booleans(),
+)
+def test_transposed_convolutions(kernel, stride, padding, more, groups, bias):
+    more = min(more, stride - 1)
+    padding = tuple(map(min, padding, (side - 1 for side in kernel)))
+    module = nn.ConvTranspose2d(4, 6, kernel, stride, padding, more, groups, bias).eval()
+    values = torch.randn((1, 4, 7, 9), generator=torch.Generator().manual_seed(0))
+    graph = capture(module, values, any_size=False)
+    assert_same(graph, module, values)
+    assert graph.notes == ()
 
 
 def test_random_numbers_are_refused(frames):

@@ -8,6 +8,15 @@ from torch.nn import functional
 from gristmill.incremental.graph.capture import capture
 from gristmill.incremental.graph.operators.opaque import Opaque
 
+SCALE = torch.tensor([0.5, 1.0, 2.0, -3.0])
+MATRIX = torch.arange(20.0).reshape(5, 4) - 10
+
+
+def last(x, function):
+    """What a function makes of a map with its channels last."""
+    return function(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 KNOWN = {
     "abs": lambda x: x.abs(),
     "clamp": lambda x: x.clamp(-0.5, 0.5),
@@ -36,11 +45,39 @@ KNOWN = {
     "shuffled": lambda x: functional.channel_shuffle(x, 2),
     "gate": lambda x: x.mean((2, 3))[:, :, None, None] * x,
     "flat": lambda x: x.reshape(1, -1),
+    "softmax": lambda x: x.softmax(1),
+    "logarithm of softmax": lambda x: x.log_softmax(-3),
+    "mean over channels": lambda x: x.mean(1, keepdim=True),
+    "sum over channels": lambda x: x.sum(1, keepdim=True),
+    "slope of each channel": lambda x: functional.prelu(x, torch.tensor([0.1, 0.2, 0.3, -0.4])),
+    "squared": lambda x: x**2,
+    "gelu by the tangent": lambda x: functional.gelu(x, approximate="tanh"),
+    "all of a map": lambda x: x[:, :4, :, :] + 1,
+    "a constant's part": lambda x: x * torch.ones(2, 4, 1, 1).split(1)[1],
+    "pixels by hand": lambda x: (
+        x.view(1, 1, 2, 2, *x.shape[2:])
+        .permute(0, 1, 4, 2, 5, 3)
+        .reshape(1, 1, 2 * x.shape[2], 2 * x.shape[3])
+    ),
+    "turned and back": lambda x: x.permute(0, 2, 3, 1).permute(0, 3, 1, 2) - x,
+    "normalized": lambda x: last(x, lambda y: functional.layer_norm(y, (4,), SCALE, -SCALE)),
+    "multiplied": lambda x: last(x, lambda y: functional.linear(y, MATRIX, MATRIX[:, 0])),
+    "worked on while turned": lambda x: last(
+        x, lambda y: functional.gelu(SCALE * (y.contiguous() - 0.5)).softmax(-1) + y
+    ),
 }
 UNKNOWN = {
-    "softmax": lambda x: x.softmax(1),
-    "mean over channels": lambda x: x.mean(1, keepdim=True),
+    "softmax over a row": lambda x: x.softmax(3),
+    "mean over a row": lambda x: x.mean(3, keepdim=True),
+    "cumulated": lambda x: x.cumsum(1),
     "turned": lambda x: x.transpose(2, 3),
+    "channels last": lambda x: x.permute(0, 2, 3, 1),
+    "normalized otherwise": lambda x: last(x, lambda y: functional.layer_norm(y, (10, 4))),
+    "six sides": lambda x: (
+        x.view(1, 1, 2, 2, 12, 10).permute(0, 1, 4, 3, 5, 2).reshape(1, 1, 24, 20)
+    ),
+    "turned twice": lambda x: last(x, lambda y: y.permute(0, 2, 3, 1)),
+    "a constant of each column": lambda x: last(x, lambda y: y * torch.arange(10.0)[:, None]),
     "sum": lambda x: x.sum(),
     "more than a layout": lambda x: x.mean((2, 3))[:, :, None].cumsum(1)[:, :, None],
     "other layout": lambda x: x.view(1, 8, 6, 10),
@@ -105,3 +142,14 @@ def test_unknown_calls_are_opaque_and_right(example):
     opaque = [graph.nodes[number].operator for number in graph.outputs[:-1]]
     assert all(isinstance(operator, Opaque) for operator in opaque)
     assert len(graph.notes) == len(UNKNOWN)
+
+
+def test_squares_of_pixels_made_channels_by_hand(example):
+    class Squares(nn.Module):
+        def forward(self, x):
+            return x.view(1, 4, 6, 2, 5, 2).permute(0, 1, 3, 5, 2, 4).reshape(1, 16, 6, 5) * 2
+
+    graph = capture(Squares(), example, any_size=False)
+    assert [node.operator.title for node in graph.nodes] == ["pixelunshuffle", "mul"]
+    expected = 2 * functional.pixel_unshuffle(example, 2)
+    assert torch.equal(graph.run(example)[graph.output], expected)

@@ -15,6 +15,8 @@ CASES = [
     (Activation("swish"), functional.silu),
     (Activation("sigmoid"), torch.sigmoid),
     (Activation("tanh"), torch.tanh),
+    (Activation("gelu"), functional.gelu),
+    (Activation("gelu_tanh"), lambda x: functional.gelu(x, approximate="tanh")),
 ]
 
 

@@ -28,6 +28,11 @@ ACTIVATIONS = {
     "swish": (Activation("swish"), functional.silu),
     "sigmoid": (Activation("sigmoid"), torch.sigmoid),
     "tanh": (Activation("tanh"), torch.tanh),
+    "gelu": (Activation("gelu"), functional.gelu),
+    "gelu by the tangent": (
+        Activation("gelu_tanh"),
+        lambda x: functional.gelu(x, approximate="tanh"),
+    ),
     "hardsigmoid": (Activation("hardsigmoid"), functional.hardsigmoid),
 }
 

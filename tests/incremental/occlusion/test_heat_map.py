@@ -7,10 +7,12 @@ import sys
 import numpy as np
 import pytest
 import torch
+from tests.incremental.graph.conftest import mobilenet, trained
 from torch import nn
 
 from gristmill.core.errors import UsageError
 from gristmill.incremental import Model, Pixels
+from gristmill.incremental.kernels.native.library import library
 
 HEIGHT, WIDTH = 40, 56
 SPOT = (16, 24)
@@ -149,6 +151,23 @@ def test_a_bound_is_measured_and_held():
     strict = model.occlusion(frame, patch=4, stride=2, error=1e-9)
     assert strict.keep > loose.keep
     assert strict.error <= 1e-9
+
+
+@pytest.mark.skipif(library() is None, reason="no C kernels here")
+@pytest.mark.parametrize("quick", [True, False])
+def test_differences_are_rounded_where_that_is_quick_and_within_the_error(quick, monkeypatch):
+    monkeypatch.setattr("gristmill.incremental.occlusion.kernels.quick", lambda: quick)
+    frame = torch.rand(1, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
+    network = nn.Sequential(mobilenet(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model = Model.from_module(trained(network).eval(), frame, any_size=False)
+    exact = model.occlusion(frame, patch=10, stride=10)
+    coarse = model.occlusion(frame, patch=10, stride=10, error=0.02)
+    assert coarse.rounded is quick
+    assert 0 <= coarse.error <= 0.02
+    assert not np.array_equal(coarse.values, exact.values)
+    strict = model.occlusion(frame, patch=10, stride=10, error=1e-9)
+    assert not strict.rounded
+    assert np.array_equal(strict.values, exact.values)
 
 
 @pytest.mark.parametrize(

@@ -58,15 +58,28 @@ def check(layout, rows):
         assert found[place] == true
 
 
+def in_order(drawn, backwards):
+    """Numbers of all patches in one order, their places by that, and the layout of their rows."""
+    order = np.arange(len(drawn))[:: -1 if backwards else 1]
+    places = places_of(drawn).of(order)
+    return order, places, Layout.consecutive([(order, places)], len(drawn))
+
+
 @settings(max_examples=30, deadline=None)
 @given(drawn=patches, backwards=st.booleans())
 def test_rows_in_the_order_of_patches(drawn, backwards):
-    places = places_of(drawn)
-    order = np.arange(len(drawn))[:: -1 if backwards else 1]
-    layout = Layout.consecutive([(order, places.of(order))], len(drawn))
-    which, rows, columns = places.of(order).pixels()
+    order, places, layout = in_order(drawn, backwards)
+    which, rows, columns = places.pixels()
     check(layout, name(order[which], rows, columns))
-    assert layout.block(order, places.of(order)) == slice(0, places.areas.sum())
+    assert layout.block(order, places) == slice(0, places.areas.sum())
+
+
+@settings(max_examples=20, deadline=None)
+@given(drawn=patches, backwards=st.booleans())
+def test_rows_tell_which_pixels_of_the_map_they_are_for(drawn, backwards):
+    _, places, layout = in_order(drawn, backwards)
+    _, rows, columns = places.pixels()
+    assert np.array_equal(layout.origins(WIDTH), rows * WIDTH + columns)
 
 
 @settings(max_examples=30, deadline=None)

@@ -13,6 +13,7 @@ from torch import nn
 
 from gristmill.incremental.graph.capture import capture
 from gristmill.incremental.kernels.native.block import grouped
+from gristmill.incremental.kernels.native.differences import DifferenceConvolution
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.winograd import WinogradKernel, available
 from gristmill.incremental.occlusion.batch import Batch
@@ -137,8 +138,47 @@ def test_blocks_in_one_call_have_the_bits_of_their_nodes(threads, monkeypatch):
             found.append(torch.cat([outputs[0] for _, outputs in parts]))
     finally:
         torch.set_num_threads(before)
-    assert len(Kernels(graph).blocks) == 2
+    blocks = Kernels(graph).blocks
+    assert [last - block.third for last, block in blocks.items()] == [1, 1]  # with their sums
     assert torch.equal(*found)
+
+
+@pytest.mark.skipif(library() is None, reason="no C kernels here")
+@settings(max_examples=12, deadline=None)
+@given(squares=squares)
+def test_rounded_differences_err_by_a_small_share_of_what_covering_changes(
+    net, picture, cover, squares
+):
+    _, graph = net
+    patch, positions = squares
+    covering = Covering(HEIGHT, WIDTH, patch, tuple(positions))
+    before = results(graph, picture)
+    found = answers(graph, picture, cover, covering._replace(rounded=True))
+    for outputs, exact in zip(found, answers(graph, picture, cover, covering), strict=True):
+        for output, whole, base in zip(outputs, exact, before, strict=True):
+            rounding = 1e-5 * float(base.norm())
+            assert (output - whole).norm() <= 0.02 * (whole - base).norm() + rounding
+
+
+@pytest.mark.skipif(library() is None, reason="no C kernels here")
+def test_blocks_and_lone_pointwise_convolutions_take_differences(monkeypatch):
+    taken = []
+
+    class Counted(DifferenceConvolution):
+        def __init__(self, layer):
+            super().__init__(layer)
+            taken.append(layer)
+
+    monkeypatch.setattr("gristmill.incremental.occlusion.kernels.DifferenceConvolution", Counted)
+    picture, cover = frame(HEIGHT, WIDTH), torch.zeros(1, 3, HEIGHT, WIDTH)
+    module = nn.Sequential(mobilenet(), nn.Conv2d(8, 12, 1), nn.ReLU6())
+    graph = capture(trained(module).eval(), picture, any_size=False)
+    covering = Covering(HEIGHT, WIDTH, 6, ((0, 0), (20, 13)))
+    found = answers(graph, picture, cover, covering._replace(rounded=True))
+    exact = answers(graph, picture, cover, covering)
+    assert [tuple(layer.weight.shape[:2]) for layer in taken] == [(12, 8)]
+    for (output,), (whole,) in zip(found, exact, strict=True):
+        assert not torch.equal(output, whole)
 
 
 def test_positions_are_grouped_while_their_rows_follow_one_another():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from gristmill.incremental.regions.interval import Window, reached
 from gristmill.incremental.regions.rectangle import EMPTY, Rectangle
 from gristmill.incremental.regions.region_set import NOWHERE, RegionSet
+from gristmill.incremental.regions.tile_cover import halved
 
 SIDE = 30
 
@@ -56,6 +57,28 @@ def test_a_bounded_set_covers_the_mask_with_as_many_rectangles_as_it_may(mask, m
     assert len(found) <= most
     assert not (expected & ~painted(found, height, width)).any()
     assert bool(found) == bool(mask.any())
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 7], ids=str)
+def test_scattered_tiles_are_covered_by_few_rectangles(side):
+    height, width = 45 * side - 1, 81 * side - 1
+    mask = np.random.default_rng(side).random((45, 81)) < 0.12 * side
+    found = RegionSet.from_mask(mask, side, height, width, most=16)
+    assert len(found) <= 16
+    assert all(Rectangle.whole(height, width).contains(each) for each in found)
+    tiles = mask.repeat(side, 0).repeat(side, 1)[:height, :width]
+    assert not (tiles & ~painted(found, height, width)).any()
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (4, 6), (5, 3)], ids=str)
+def test_a_mask_of_half_the_size_has_a_cell_for_each_four(rows, columns):
+    for row in range(rows):
+        for column in range(columns):
+            mask = np.zeros((rows, columns), dtype=bool)
+            mask[row, column] = True
+            half = halved(mask)
+            assert half.shape == (-(-rows // 2), -(-columns // 2))
+            assert np.argwhere(half).tolist() == [[row // 2, column // 2]]
 
 
 def test_equal_runs_of_neighbouring_rows_are_one_rectangle():

@@ -183,3 +183,16 @@ def test_memory_does_not_grow_with_the_video(tmp_path, encode):
     finally:
         tracemalloc.stop()
     assert peak < 12 * one
+
+
+def test_a_file_that_was_cut_short_says_how_many_frames_are_missing(tmp_path, encode):
+    path = encode(tmp_path / "a.avi", 8, codec="mjpeg")
+    whole = opened(path)
+    assert (len(list(whole)), whole.missing) == (8, 0)
+    content = path.read_bytes()
+    last = content.rindex(b"00dc", 0, content.rindex(b"idx1"))  # where the last frame begins
+    path.write_bytes(content[:last])
+    cut = opened(path)
+    next(frames := iter(cut))
+    assert cut.missing == 0
+    assert (1 + len(list(frames)), cut.missing, cut.fault) == (7, 1, None)

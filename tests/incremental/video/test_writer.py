@@ -138,6 +138,7 @@ def test_every_codec_that_may_be_chosen_is_one(tmp_path):
 def test_a_full_disk_is_told_by_name_and_leaves_nothing(tmp_path):
     code = (
         "import resource, sys; from pathlib import Path; import numpy as np\n"
+        "from gristmill.core.errors import DataError\n"
         "from gristmill.incremental.video.writer import video_file\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "draws = np.random.default_rng(0)\n"
@@ -145,12 +146,18 @@ def test_a_full_disk_is_told_by_name_and_leaves_nothing(tmp_path):
         "    with video_file(Path(sys.argv[1])) as writer:\n"
         "        for _ in range(30):\n"
         "            writer.write(draws.integers(0, 256, (96, 128, 3)).astype(np.uint8))\n"
-        "except OSError as error:\n"
+        "except DataError as error:\n"
         "    print(error)\n"
     )
     target = tmp_path / "a.mp4"
     done = subprocess.run(
         [sys.executable, "-c", code, target], capture_output=True, text=True, check=True
     )
-    assert done.stdout == f"[Errno 27] File too large: '{target}'\n"
+    assert done.stdout.startswith(f"{target}: the video cannot be written: File too large\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_another_file_is_passed_on(tmp_path):
+    with pytest.raises(FileNotFoundError), video_file(tmp_path / "a.mp4"):
+        (tmp_path / "other").read_bytes()
     assert list(tmp_path.iterdir()) == []

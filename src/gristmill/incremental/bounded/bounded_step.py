@@ -102,7 +102,23 @@ class BoundedStep:
             limit = self._experience.limit(self._table.whole)
             self._prospect.learn(changed, paid=plan.predicted < limit)
             return plan
-        return self._whole(state, frame, changed)
+        return self.whole(state, frame, changed)
+
+    def whole(self, state: StreamState, frame: Tensor, changed: RegionSet) -> Plan:
+        """Compute everything; return what was done.
+
+        Args:
+            state: of the stream.
+            frame: [1, channels, height, width].
+            changed: places of the frame.
+        """
+        plan = self._planner.whole_frame(changed)
+        self._step.whole(state, frame)
+        self.exact = True
+        if not self._spreads:
+            self._spreads = spreads(self._step.units, state.values)
+        self._yields.renew()
+        return plan
 
     def observe(self, plan: Plan, seconds: float) -> None:
         """Take in how long a plan's frame took in all."""
@@ -127,22 +143,13 @@ class BoundedStep:
         reference = cast(Tensor, state.reference)  # a current state has one
         scale = self._steering.scale
         height, width = reference.shape[2:]
-        plan = self._whole(state, reference, RegionSet.whole(height, width))
+        plan = self.whole(state, reference, RegionSet.whole(height, width))
         full = state.outputs(outputs)
         found_to_be = Audit(picture, relative_error(found, full), agreement(found, full), scale)
         self._steering.learn(found_to_be)
         if self._steering.scale > scale:  # less will be let through than what was accounted for
             self._yields.try_all()
         return plan, found_to_be
-
-    def _whole(self, state: StreamState, frame: Tensor, changed: RegionSet) -> Plan:
-        plan = self._planner.whole_frame(changed)
-        self._step.whole(state, frame)
-        self.exact = True
-        if not self._spreads:
-            self._spreads = spreads(self._step.units, state.values)
-        self._yields.renew()
-        return plan
 
     def _update(self, state: StreamState, frame: Tensor, changed: RegionSet) -> Plan:
         orders: list[Order] = []
@@ -178,15 +185,15 @@ class BoundedStep:
         places = self._step.tiles[number] if order is DENSE else order
         if not places:
             everything = Rectangle.whole(unit.height, unit.width)
-            return RegionSet(tuple(let_through(unit.run(values), kept, everything, threshold)))
+            return RegionSet(tuple(let_through(unit.run(values), kept, (everything,), threshold)))
         written: list[Rectangle] = []
-        for place, found in unit.computed(places, values):
-            written += let_through(found, kept, place, threshold)
+        for found, inside, origin in unit.computed(places, values):
+            written += let_through(found, kept, inside, threshold, origin)
         return RegionSet(tuple(written))
 
     def _account(self, number: int, order: Order, kept_back: int) -> None:
         unit = self._step.units[number]
-        channels = unit.shape[0]
+        channels = unit.channels
         if order is DENSE:
             seconds = self._cost(unit.height, unit.width, channels)
         else:

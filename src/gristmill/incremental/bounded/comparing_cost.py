@@ -53,11 +53,11 @@ class ComparingCost(NamedTuple):
         return replace(
             table,
             dense=tuple(
-                seconds + self(unit.height, unit.width, unit.shape[0])
+                seconds + self(unit.height, unit.width, unit.channels)
                 for unit, seconds in zip(units, table.dense, strict=True)
             ),
             rectangles=tuple(
-                None if grid is None else self._added(grid, unit.shape[0])
+                None if grid is None else self._added(grid, unit.channels)
                 for unit, grid in zip(units, table.rectangles, strict=True)
             ),
         )
@@ -80,4 +80,4 @@ def _seconds(side: int, watch: Stopwatch) -> float:
     found, place = kept.clone(), Rectangle.whole(side, side)
     # What is no number is never within: each block is compared to its end, and written each time.
     found[:, :, 1::2] = torch.nan
-    return watch.measure(lambda: let_through(found, kept, place, 0.0))
+    return watch.measure(lambda: let_through(found, kept, (place,), 0.0))

@@ -21,14 +21,14 @@ def spreads(units: Sequence[Unit], values: Sequence[Tensor | None]) -> tuple[flo
         values: kept ones by node number, of a whole frame.
 
     Returns:
-        One for each unit; 0 where the root's value is no map.
+        One for each unit; 0 where the root's value is no map, or one of whole numbers or truths.
     """
     with torch.inference_mode():
         return tuple(_spread(values[unit.root]) for unit in units)
 
 
 def _spread(value: Tensor | None) -> float:
-    if value is None or value.dim() != 4:
+    if value is None or value.dim() != 4 or not value.is_floating_point():
         return 0.0
     found = value.var((2, 3), correction=0).sqrt_().median().item()
     return found if found < float("inf") else 0.0

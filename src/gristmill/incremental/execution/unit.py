@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial, reduce
 from math import prod
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -21,6 +21,20 @@ from gristmill.incremental.regions.rectangle import EMPTY, Rectangle
 from gristmill.incremental.regions.region_set import RegionSet
 
 _REMEMBERED = 4096
+
+
+class Part(NamedTuple):
+    """Newly computed rectangles of a value.
+
+    Args:
+        values: [1, channels, height, width] of a part of the map; outside the rectangles anything.
+        rectangles: of the map, all inside the part.
+        origin: row and column of the map where the part begins.
+    """
+
+    values: Tensor
+    rectangles: Sequence[Rectangle]
+    origin: tuple[int, int]
 
 
 class Unit:
@@ -43,6 +57,7 @@ class Unit:
         sources: numbers of the values it reads from outside, each once.
         shape: of the root's value.
         height, width: of the root's value in pixels; 1 and 1 where it is no map.
+        channels: numbers of each of these pixels.
         largest: bytes of the largest value in it, the root's among them.
     """
 
@@ -54,6 +69,7 @@ class Unit:
         self.regional = regional
         self.shape = shapes[self.root]
         self.height, self.width = extent(self.shape)
+        self.channels = prod(self.shape) // (self.height * self.width)
         self.largest = max(4 * prod(shapes[number]) for number in nodes)
         inner = set(nodes)
         self.sources = tuple(
@@ -152,13 +168,13 @@ class Unit:
         if self._chain is not None:
             self._chain.write(rectangles, values, kept)
             return
-        for rectangle, found in self.computed(rectangles, values):
-            cut(kept, rectangle).copy_(found)
+        for rectangle in rectangles:
+            cut(kept, rectangle).copy_(self._computed(rectangle, values))
 
     def computed(
         self, rectangles: Sequence[Rectangle], values: Sequence[Tensor | None]
-    ) -> Iterator[tuple[Rectangle, Tensor]]:
-        """Compute rectangles of the root's value: yield each, and [1, channels, height, width].
+    ) -> Iterator[Part]:
+        """Compute rectangles of the root's value, and yield the parts of the map that hold them.
 
         Inner values are patches of what a rectangle takes of them, so that they stay in the
         processor's cache from one operator to the next. Tiles are computed for all rectangles at
@@ -169,16 +185,15 @@ class Unit:
             values: kept ones.
         """
         if self._chain is None:
-            for rectangle in rectangles:
-                yield rectangle, self._computed(rectangle, values)
+            for each in rectangles:
+                yield Part(self._computed(each, values), (each,), (each.top, each.left))
             return
         # In a map of all rectangles, of which no more memory is taken than what is written.
         around = reduce(Rectangle.united, rectangles, EMPTY)
         shape = (1, self.shape[0], around.height, around.width)
         found = torch.empty(shape, memory_format=torch.channels_last)
         self._chain.write(rectangles, values, found, (around.top, around.left))
-        for rectangle in rectangles:
-            yield rectangle, cut(found, rectangle.shifted(-around.top, -around.left))
+        yield Part(found, rectangles, (around.top, around.left))
 
     def _computed(
         self,

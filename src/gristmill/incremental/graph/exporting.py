@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,19 +41,16 @@ def exported(module: nn.Module, example: Tensor, any_size: bool = True) -> Expor
     Args:
         module: takes one frame.
         example: [1, channels, height, width].
-        any_size: whether its height and width stay free where the module lets them.
+        any_size: whether its height and width stay free where the module lets them. Where the
+            export can't tell of which sizes its conditions hold, they do not.
 
     Raises:
         UsageError: the module can't be traced, or doesn't return tensors.
     """
-    with _in_evaluation(module), torch.no_grad(), warnings.catch_warnings():
+    with _in_evaluation(module), torch.no_grad(), warnings.catch_warnings(), _without_guesses():
         warnings.simplefilter("ignore")
         try:
-            free = ({2: Dim.AUTO, 3: Dim.AUTO},) if any_size else None
-            program = torch.export.export(module, (example,), dynamic_shapes=free, strict=False)
-            # The export's own way to do without changes in place takes many times as long.
-            if not made_functional(program.graph):
-                program = program.run_decompositions({})
+            program = _traced(module, example, any_size)
         except Exception as error:  # torch.export documents no base class for what it raises
             reason = str(error).strip().partition("\n")[0]
             raise UsageError(
@@ -61,6 +59,19 @@ def exported(module: nn.Module, example: Tensor, any_size: bool = True) -> Expor
                 fix="make sure that it runs on the example, and branches on no tensor's values",
             ) from error
     return _read(program, type(module).__name__)
+
+
+def _traced(module: nn.Module, example: Tensor, any_size: bool) -> ExportedProgram:
+    free = ({2: Dim.AUTO, 3: Dim.AUTO},) if any_size else None
+    frame = example.clone()  # an export that fails leaves its marks on the tensor
+    try:
+        program = torch.export.export(module, (frame,), dynamic_shapes=free, strict=False)
+        # The export's own way to do without changes in place takes many times as long.
+        return program if made_functional(program.graph) else program.run_decompositions({})
+    except NotImplementedError:  # SymPy, of inequalities that it can't solve
+        if not any_size:
+            raise
+    return _traced(module, example, any_size=False)
 
 
 def _read(program: ExportedProgram, kind: str) -> Exported:
@@ -80,14 +91,17 @@ def _read(program: ExportedProgram, kind: str) -> Exported:
     frame = nodes[str(signature.user_inputs[0])]
     (returned,) = (node for node in nodes.values() if node.op == "output")
     count = len(signature.user_outputs)
-    outputs = list(returned.args[0])[-count:] if count else []
+    results = list(returned.args[0])[-count:] if count else []
+    outputs = [each for each in results if each is not None]  # as a head that is not asked for
     inside = [node for node in nodes.values() if node.op in ("call_module", "get_attr")]
     if inside:
         raise UsageError(
             f"the model has control flow that depends on data ({inside[0].name})", where=kind
         )
-    if not all(isinstance(each, fx.Node) for each in outputs) or not outputs:
-        raise UsageError("expected a model that returns tensors", where=kind)
+    if not all(map(_is_tensor, outputs)) or not outputs:
+        raise UsageError(
+            "expected a model that returns tensors, alone or in lists and dicts", where=kind
+        )
     return Exported(
         tuple(program.graph.nodes),
         frame,
@@ -95,6 +109,10 @@ def _read(program: ExportedProgram, kind: str) -> Exported:
         tuple(outputs),
         _sizes(frame),
     )
+
+
+def _is_tensor(result: object) -> bool:
+    return isinstance(result, fx.Node) and isinstance(result.meta["val"], Tensor)
 
 
 def _sizes(frame: fx.Node) -> Callable[[int, int], bool] | None:
@@ -123,6 +141,17 @@ class _Sizes:
         values = dict(zip(self._axes, (height, width), strict=True))
         found = [condition.subs(values) for condition in self._conditions]
         return all(not each.free_symbols and bool(each) for each in found)
+
+
+@contextmanager
+def _without_guesses() -> Iterator[None]:
+    """Keep the export from logging, traceback and all, each inequality that it could not solve."""
+    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 @contextmanager

@@ -63,9 +63,9 @@ def joined(before: Operator, after: Operator) -> Operator | None:
 
 def _bordered(border: Bordering, convolution: Convolution) -> Convolution | None:
     """Zeros before a convolution are its padding."""
-    if not border.zeros:
+    if border.zeros is None:
         return None
-    left, right, top, bottom = border.sides
+    left, right, top, bottom = border.zeros
     own = convolution.padding
     sides = Padding(own.top + top, own.left + left, own.bottom + bottom, own.right + right)
     return Convolution(convolution.layer, sides)

@@ -15,7 +15,8 @@ from gristmill.incremental.graph.exporting import Exported
 from gristmill.incremental.graph.node import FRAME, Node
 from gristmill.incremental.graph.operator import Operator
 from gristmill.incremental.graph.operators.opaque import Opaque, Source, Step
-from gristmill.incremental.graph.rules.found import Same
+from gristmill.incremental.graph.rules.channels_last import LAST
+from gristmill.incremental.graph.rules.found import Found, Same, Turned
 from gristmill.incremental.graph.rules.table import item, rule_for
 
 _ANY_MEMORY: dict[Any, Any] = {torch.ops.aten.view.default: torch.ops.aten.reshape.default}
@@ -41,6 +42,7 @@ class Translation:
         self.notes: list[str] = []
         self._program = program
         self._values: dict[fx.Node, Value] = {program.frame: FRAME, **program.constants}
+        self._turned: dict[fx.Node, int] = {}  # maps that the program has with their channels last
         self._names: dict[str, int] = {}
         self._dense: set[int] = set()
 
@@ -70,18 +72,36 @@ class Translation:
             if _is_map(node) and len(node.users) > 1:
                 self._values[node] = self._opaque(node)
             return
-        if isinstance(found, Same):
-            self._values[node] = found.number
+        if isinstance(found, Turned):
+            self._turned[node] = self._computed(node, found.found)
         else:
-            self._values[node] = self._add(node, found.operator, found.inputs)
+            self._values[node] = self._computed(node, found)
 
-    def _apply(self, node: fx.Node) -> Any:
-        if node.target is python_operator.getitem and isinstance(node.args[0], fx.Node):
-            return item(node, Call(node.args[0], self._number))
-        rule = rule_for(node)
+    def _apply(self, node: fx.Node) -> Found | Same | Turned:
+        source = node.args[0] if node.target is python_operator.getitem else None
+        made = source if isinstance(source, fx.Node) else node
+        of_turned = any(each in self._turned for each in made.all_input_nodes)
+        call = Call(made, self._number_of_turned if of_turned else self._number)
+        if made is not node:
+            return item(node, call, of_turned)
+        rule = rule_for(node, of_turned)
         if rule is None:
             raise NoRuleError
-        return rule(Call(node, self._number))
+        return rule(call)
+
+    def _computed(self, node: fx.Node, found: Found | Same) -> int:
+        """Number of the node that gives what a rule has found."""
+        if isinstance(found, Same):
+            return found.number
+        number = self._add(node, found.operator, found.inputs)
+        for part in found.then:
+            number = self._add(node, part, (number,))
+        return number
+
+    def _number_of_turned(self, node: fx.Node) -> Value:
+        """A constant, or the number of a map that the program has with its channels last."""
+        constant = self._values.get(node)
+        return constant if isinstance(constant, Tensor) else self._turned.get(node)
 
     def _number(self, node: fx.Node) -> Value:
         """A node's value; what waited becomes an opaque operator if it is a map or a vector."""
@@ -90,20 +110,22 @@ class Translation:
         return self._values.get(node)
 
     def _constant(self, node: fx.Node) -> Tensor | None:
-        """The value of a call that depends on no frame: it is computed once, now."""
-        sources = node.all_input_nodes
-        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
-            return None
+        """The value of a call that depends on no frame, or one of several: computed once, now."""
+        taken = node.target is python_operator.getitem and isinstance(node.args[0], fx.Node)
+        call: Any = node.args[0] if taken else node
         if not isinstance(node.meta.get("val"), Tensor) or not isinstance(
-            node.target, torch._ops.OpOverload
+            call.target, torch._ops.OpOverload
         ):
             return None
-        if any(not isinstance(self._values.get(source), Tensor) for source in sources):
+        if _draws(call):
             return None
-        args, kwargs = fx.map_arg((node.args, node.kwargs), lambda each: self._values[each])
+        if any(not isinstance(self._values.get(source), Tensor) for source in call.all_input_nodes):
+            return None
+        args, kwargs = fx.map_arg((call.args, call.kwargs), lambda each: self._values[each])
         with torch.no_grad():
-            found: Tensor = node.target(*args, **kwargs)
-        return found
+            found: Any = call.target(*args, **kwargs)
+        value: Tensor = found[node.args[1]] if taken else found
+        return value
 
     def _add(self, node: fx.Node, operator: Operator, inputs: tuple[int, ...]) -> int:
         name = place(node)
@@ -116,25 +138,27 @@ class Translation:
 
     def _opaque(self, node: fx.Node) -> int:
         """Make an opaque operator of a call and of what waits before it."""
-        fragment = _Fragment(self._values)
+        fragment = _Fragment(self._values, self._turned)
         fragment.add(node)
         operator = Opaque(fragment.steps, fragment.names)
         if fragment.inputs and not self._dense.intersection(fragment.inputs):
-            self.notes.append(
+            note = (
                 f"{place(node)}: the reach of {operator.title} is not known: "
                 "it and everything after it are computed in full"
             )
+            if note not in self.notes:  # a recurrent layer has one for each step
+                self.notes.append(note)
         return self._add(node, operator, tuple(fragment.inputs))
 
 
 class _Fragment:
     """Calls in a row, with what they read from outside."""
 
-    def __init__(self, values: dict[fx.Node, Value]) -> None:
+    def __init__(self, values: dict[fx.Node, Value], turned: dict[fx.Node, int]) -> None:
         self.steps: list[Step] = []
         self.names: list[str] = []
         self.inputs: list[int] = []
-        self._values = values
+        self._values, self._turned = values, turned
         self._places: dict[fx.Node, int] = {}
 
     def add(self, node: fx.Node) -> None:
@@ -143,7 +167,12 @@ class _Fragment:
         Raises:
             UsageError: the call draws random numbers.
         """
-        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+        if node in self._turned:
+            self._places[node] = len(self.steps)
+            self.steps.append(Step(torch.permute, (self._input(self._turned[node]), LAST), {}))
+            self.names.append("permute")
+            return
+        if _draws(node):
             raise UsageError(
                 f"the model draws random numbers in evaluation mode ({node.target})",
                 where=place(node),
@@ -173,9 +202,21 @@ class _Fragment:
             return value
         if value is None:
             return Source(True, self._places[node])
-        if value not in self.inputs:
-            self.inputs.append(value)
-        return Source(False, self.inputs.index(value))
+        return self._input(value)
+
+    def _input(self, number: int) -> Source:
+        if number not in self.inputs:
+            self.inputs.append(number)
+        return Source(False, self.inputs.index(number))
+
+
+def _draws(node: fx.Node) -> bool:
+    """Whether a call draws random numbers: not, where dropout and the like are switched off."""
+    if torch.Tag.nondeterministic_seeded not in getattr(node.target, "tags", ()):
+        return False
+    call = Call(node, lambda _: None)
+    switches = (call.get(name, None) for name in ("train", "training", "dropout_p"))
+    return not any(switch in (False, 0.0) for switch in switches if switch is not None)
 
 
 def _itself(values: Tensor) -> Tensor:

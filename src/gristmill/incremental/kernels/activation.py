@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
 import torch
@@ -9,22 +10,33 @@ from torch import Tensor
 from torch.nn import functional
 
 Kind: TypeAlias = Literal[
-    "relu", "hardtanh", "leaky_relu", "hardswish", "hardsigmoid", "swish", "sigmoid", "tanh"
-]
+    "relu", "hardtanh", "leaky_relu", "hardswish", "hardsigmoid", "swish", "sigmoid", "tanh",
+    "gelu", "gelu_tanh",
+]  # fmt: skip
 
-_TRANSCENDENTAL = frozenset({"swish", "sigmoid", "tanh"})
+_TRANSCENDENTAL = frozenset({"swish", "sigmoid", "tanh", "gelu", "gelu_tanh"})
+
+
+_gelu_: Callable[..., Tensor] = torch.ops.aten.gelu_.default
 
 
 class Activation(NamedTuple):
     """A function applied to every element.
 
     Args:
-        kind: which, by oneDNN's name (swish is SiLU, hardtanh clamps).
+        kind: which, by oneDNN's name (swish is SiLU, hardtanh clamps); GELU has two.
         scalars: lower and upper bound of hardtanh; the slope of leaky_relu.
     """
 
     kind: Kind
     scalars: tuple[float, ...] = ()
+
+    @property
+    def packed(self) -> tuple[str, list[float], str]:
+        """Name, numbers and algorithm, as PyTorch hands them to oneDNN."""
+        if self.kind in ("gelu", "gelu_tanh"):
+            return "gelu", [], "none" if self.kind == "gelu" else "tanh"
+        return self.kind, list(self.scalars), ""
 
     @property
     def exact(self) -> bool:
@@ -53,3 +65,7 @@ class Activation(NamedTuple):
                 return values.sigmoid_()
             case "tanh":
                 return torch.tanh_(values)
+            case "gelu":
+                return _gelu_(values, approximate="none")
+            case "gelu_tanh":
+                return _gelu_(values, approximate="tanh")

@@ -71,8 +71,7 @@ class PackedKernel:
 
     def __init__(self, layer: Layer) -> None:
         self._layer = layer
-        self._kind = layer.activation.kind if layer.activation else "none"
-        self._scalars = list(layer.activation.scalars) if layer.activation else []
+        self._after = layer.activation.packed if layer.activation else ("none", [], "")
         self._point = layer.weight.shape[2:].numel() == 1
         self._convolve = torch.ops.mkldnn._convolution_pointwise.default
         self._weights: dict[tuple[int, ...], Tensor] = {}
@@ -97,9 +96,7 @@ class PackedKernel:
             layer.stride,
             layer.dilation,
             layer.groups,
-            self._kind,
-            self._scalars,
-            "",
+            *self._after,
         )
         return found
 

@@ -33,8 +33,7 @@ class PointKernel:
         reorder: Any = torch.ops.mkldnn._reorder_linear_weight
         self._weight: Tensor = reorder(layer.weight.flatten(1), _ROWS)
         self._bias = layer.bias
-        self._kind = layer.activation.kind if layer.activation else "none"
-        self._scalars = list(layer.activation.scalars) if layer.activation else []
+        self._after = layer.activation.packed if layer.activation else ("none", [], "")
         self._multiply = torch.ops.mkldnn._linear_pointwise.default
 
     def __call__(self, values: Tensor, padding: tuple[int, int] = (0, 0)) -> Tensor:
@@ -43,9 +42,7 @@ class PointKernel:
             rows, columns = padding
             values = functional.pad(values, (columns, columns, rows, rows))
         pixels = values.permute(0, 2, 3, 1)
-        found: Tensor = self._multiply(
-            pixels, self._weight, self._bias, self._kind, self._scalars, ""
-        )
+        found: Tensor = self._multiply(pixels, self._weight, self._bias, *self._after)
         return found.permute(0, 3, 1, 2)
 
 

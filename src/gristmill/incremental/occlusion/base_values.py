@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from gristmill.incremental.graph.node import FRAME, Graph
+
+Compute: TypeAlias = Callable[..., Tensor]
+"""What makes a node's values of those it reads."""
 
 
 class BaseValues:
@@ -25,10 +29,26 @@ class BaseValues:
         self.frame = frame.contiguous(memory_format=torch.channels_last)
         self._values = graph.run(self.frame)
         self._rooms: dict[int, Tensor] = {}
+        self._sums: dict[int, Tensor] = {}
 
     def __getitem__(self, number: int) -> Tensor:
         """Value of a node; of number -1, the frame."""
         return self.frame if number == FRAME else self._values[number]
+
+    def sums(self, number: int, source: int, plain: Compute | None) -> Tensor:
+        """Value of a node without its activation, computed when first asked for.
+
+        Args:
+            number: of the node.
+            source: of the node that it reads.
+            plain: computes it; None if it has no activation.
+        """
+        if plain is None:
+            return self[number]
+        found = self._sums.get(number)
+        if found is None:
+            found = self._sums[number] = plain(self[source])
+        return found
 
     def joined(self, number: int, patches: Sequence[Tensor]) -> Tensor:
         """Rows of a value's pixels, one of any content, and those of patches, all [.., channels].

@@ -16,12 +16,14 @@ from gristmill.incremental.graph.operators.convolution import Convolution
 from gristmill.incremental.kernels.native.block import grouped
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
 from gristmill.incremental.kernels.tile_grid import READ, SIDE
-from gristmill.incremental.occlusion.base_values import BaseValues, pixels
+from gristmill.incremental.occlusion.base_values import BaseValues, Compute, pixels
 from gristmill.incremental.occlusion.batching import batches
 from gristmill.incremental.occlusion.footprints import Intervals
-from gristmill.incremental.occlusion.kernels import Compute, Kernels
+from gristmill.incremental.occlusion.kernels import Block, Kernels
 from gristmill.incremental.occlusion.layout import Layout, Numbers, Places
 from gristmill.incremental.occlusion.reading import (
+    Beside,
+    Differing,
     Expanded,
     Gathered,
     Passed,
@@ -91,6 +93,7 @@ class Batch:
         tail: nodes that are left out; what they read is what is wanted.
         kernels: for many positions.
         scratch: memories, each for one input of a node.
+        rounded: whether pointwise convolutions multiply what changes in bfloat16.
     """
 
     def __init__(
@@ -103,10 +106,11 @@ class Batch:
         tail: Tail,
         kernels: Kernels,
         scratch: Mapping[int, Scratch],
+        rounded: bool = False,
     ) -> None:
         self.positions = tuple(positions)
         self._graph, self._shapes, self._scratch = graph, shapes, scratch
-        self._kernels, self._tail = kernels, tail
+        self._kernels, self._tail, self._rounded = kernels, tail, rounded
         self._rows, self._columns = np.stack(rows), np.stack(columns)
         self._everyone = np.arange(len(self.positions))
         self._layouts: dict[int, Layout] = {}
@@ -118,8 +122,9 @@ class Batch:
         self._blocks = {
             last: block
             for last, block in kernels.blocks.items()
-            if not {block.first, block.second, last} & {*tail.nodes}
-            and not {block.first, block.second} & {*tail.wanted}
+            if not {block.first, block.second, block.third, last} & {*tail.nodes}
+            and not {block.first, block.second, block.third} & {*tail.wanted} - {last}
+            and self._sum_fits(block, last)
         }
         self._begins = {block.first for block in self._blocks.values()}
         self._inner: dict[int, _Step] = {}  # of blocks, all but the last nodes' steps
@@ -173,8 +178,16 @@ class Batch:
     def _plan(self, number: int) -> None:
         """Find out what is done at a node; of a block's nodes, it is done at the last."""
         node = self._graph.nodes[number]
+        block = self._blocks.get(number)
+        if block is not None and block.third in self._inner:  # whose sum this is
+            self._layouts[number] = self._layouts[block.third]
+            self._slices[number] = self._slices[block.third]
+            self._steps.append(self._block_step(number, self._done(number)))
+            return
         layout, parts = self._parts(number, node.operator)
         self._layouts[number] = layout
+        if not self._within(number):
+            parts = self._differing(number, parts)
         ends = np.cumsum([part.rows for part in parts]).tolist()
         self._slices[number] = list(map(slice, [0, *ends[:-1]], ends))
         step = _Step(number, node.inputs, tuple(parts), self._done(number))
@@ -183,19 +196,43 @@ class Batch:
         elif node.inputs[0] not in self._inner:
             self._steps.append(step)
         elif number in self._blocks:
-            self._steps.append(self._block_step(step))
+            self._steps.append(self._block_step(number, ()))
         else:
             self._inner[number] = step
 
-    def _block_step(self, last: _Step) -> _Step:
-        """All of a block, of which this is the last node's step."""
-        block = self._blocks[last.number]
+    def _sum_fits(self, block: Block, last: int) -> bool:
+        """Whether a block's sum, if it has one, has the patches of what is summed."""
+        if block.third == last:
+            return True
+        (source,) = self._graph.nodes[block.first].inputs
+        places = (self._footprints(number) for number in (block.third, last))
+        alike = all(map(np.array_equal, *places))
+        return alike and self._shapes[source] == self._shapes[last]
+
+    def _block_step(self, last: int, done: tuple[int, ...]) -> _Step:
+        """All of a block, done at its last node, after which nothing reads some others."""
+        block = self._blocks[last]
         first, second = self._inner[block.first], self._inner[block.second]
         (read,), (scattered,) = first.parts[0].reads, second.parts[0].reads
         groups = grouped(self._layouts[block.first].spans, self._layouts[block.second].spans)
-        expanded = Expanded(block.kernel, block.first, read, cast(Scattered, scattered), groups)
+        ends = (block.first, block.third) if self._rounded else ()
+        added = None
+        if last != block.third:
+            (source,) = first.inputs
+            which, rows, columns = self._layouts[last].places.pixels()
+            layout, shape = self._layouts.get(source), self._shapes[source]
+            added = located(layout, shape, which, rows, columns)
+        expanded = Expanded(
+            self._kernels.block(last, self._rounded),
+            block.first,
+            read,
+            cast(Scattered, scattered),
+            groups,
+            tuple(map(self._beside, ends)),
+            added,
+        )
         part = _Part(_as_it_is, (expanded,), second.parts[0].rows)
-        return _Step(last.number, first.inputs, (part,), first.done)
+        return _Step(last, first.inputs, (part,), first.done + done)
 
     def _parts(self, number: int, operator: Operator) -> tuple[Layout, list[_Part]]:
         """Where a node's patches lie, and the calls that make them."""
@@ -225,6 +262,31 @@ class Batch:
             for which, joint in groups
         ]
         return Layout.consecutive(groups, len(full)), parts
+
+    def _within(self, number: int) -> bool:
+        """Whether a node's values are not kept, or made by its block."""
+        return number in self._begins or any(
+            each in self._inner for each in self._graph.nodes[number].inputs
+        )
+
+    def _differing(self, number: int, parts: list[_Part]) -> list[_Part]:
+        """The same calls of a pointwise convolution, by differences where these are wanted."""
+        kernel = self._kernels.difference(number) if self._rounded else None
+        if kernel is None:
+            return parts
+        found, begin = [], 0
+        for _, (read,), rows in parts:
+            beside = self._beside(number, slice(begin, begin + rows))
+            found.append(_Part(_as_it_is, (Differing(kernel, read, beside),), rows))
+            begin += rows
+        return found
+
+    def _beside(self, number: int, rows: slice = slice(None)) -> Beside:
+        """What some rows of a pointwise convolution's patches are beside."""
+        (source,) = self._graph.nodes[number].inputs
+        _, columns = extent(self._shapes[number])
+        origins = self._layouts[number].origins(columns)[rows]
+        return Beside(number, source, origins, self._kernels.plain(number))
 
     def _by_pixels(
         self, number: int, operator: Batched, places: Places

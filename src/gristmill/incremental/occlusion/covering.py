@@ -14,6 +14,7 @@ class Covering(NamedTuple):
         patch: side of the squares, in pixels.
         positions: top and left of each; at least one, all inside the frame.
         keep: largest share of a map's rows or columns that is recomputed; see `footprints`.
+        rounded: whether pointwise convolutions may multiply what changes in bfloat16.
     """
 
     height: int
@@ -21,3 +22,4 @@ class Covering(NamedTuple):
     patch: int
     positions: tuple[tuple[int, int], ...]
     keep: float = 1.0
+    rounded: bool = False

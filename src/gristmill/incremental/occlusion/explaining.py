@@ -110,9 +110,8 @@ class Explainer:
         everything = np.ones(grid.shape, bool)
         whole = Covering(height, width, patch, grid.positions(everything))
         limit = EXACT if error is None else self._limit(base, covered, whole, error)
-        survey = _Survey(
-            self._occluder, base, covered, chosen, grid, whole._replace(keep=limit.keep), progress
-        )
+        whole = whole._replace(keep=limit.keep, rounded=limit.rounded)
+        survey = _Survey(self._occluder, base, covered, chosen, grid, whole, progress)
         if coarse_to_fine:
             survey.drill_down()
         else:
@@ -126,6 +125,7 @@ class Explainer:
             target=chosen.index,
             base=chosen.base,
             keep=limit.keep,
+            rounded=limit.rounded,
             error=limit.error,
             audited=limit.audited,
             seconds=time.perf_counter() - began,

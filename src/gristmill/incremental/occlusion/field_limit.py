@@ -1,6 +1,6 @@
-"""How much of a covered place's field may be left out for results to stay within an error.
+"""What may be left out, and how coarsely the rest be computed, for results to stay within an error.
 
-What is left out counts against what covering changes, not against the network's results: those
+What is lost counts against what covering changes, not against the network's results: those
 differ little from place to place, and within a per cent of them a heat map can be all wrong.
 """
 
@@ -23,20 +23,22 @@ _MOST, _LEAST = 8, 2
 
 
 class Limit(NamedTuple):
-    """A share, and what it costs.
+    """What is computed less than exactly, and what it costs.
 
     Args:
         keep: the largest share of a map's rows or columns that is recomputed.
+        rounded: whether pointwise convolutions multiply what changes in bfloat16.
         error: at the audited positions, as a share of what covering changes.
         audited: how many those are.
     """
 
     keep: float
+    rounded: bool
     error: float
     audited: int
 
 
-EXACT = Limit(1.0, 0.0, 0)
+EXACT = Limit(1.0, False, 0.0, 0)
 
 
 def field_limit(
@@ -47,10 +49,14 @@ def field_limit(
     error: float,
     first: float = SHARES[0],
 ) -> Limit:
-    """Find the smallest share with which sampled positions stay within an error.
+    """Find what takes least with sampled positions within an error.
 
-    What counts is ||y' - y|| / ||y - y0|| of each of the network's results: y' with outer parts
-    left out, y exact and y0 of the picture as it is, at up to eight positions spread over the
+    Differences are rounded where the machine gains by that and it alone is within the error, and as
+    much is left out as then may be. Nothing but rounding counts of a network of wide pointwise
+    convolutions (a MobileNet): small parts of a field are much of the effect there.
+
+    What counts is ||y' - y|| / ||y - y0|| of each of the network's results: y' less than exact, y
+    exact and y0 of the picture as it is, at up to eight positions spread over the
     covering, all of them taken together. Elsewhere it may be larger.
 
     Args:
@@ -75,12 +81,18 @@ def field_limit(
     sample = covering._replace(positions=tuple(sorted(set(chosen))))
     exact = _results(occluder, base, cover, sample)
     before = [each.flatten() for each in occluder.results(base)]
+
+    def worst(keep: float, rounded: bool) -> float:
+        tried = sample._replace(keep=keep, rounded=rounded)
+        return max(map(_error, _results(occluder, base, cover, tried), exact, before))
+
+    lost = worst(1.0, True) if occluder.kernels.rounds else 0.0
+    rounded = occluder.kernels.rounds and lost <= error
     for keep in (share for share in SHARES if first <= share < 1):
-        found = _results(occluder, base, cover, sample._replace(keep=keep))
-        worst = max(map(_error, found, exact, before))
-        if worst <= error:
-            return Limit(keep, worst, len(sample.positions))
-    return Limit(1.0, 0.0, len(sample.positions))
+        found = worst(keep, rounded)
+        if found <= error:
+            return Limit(keep, rounded, found, len(sample.positions))
+    return Limit(1.0, rounded, lost if rounded else 0.0, len(sample.positions))
 
 
 def _results(

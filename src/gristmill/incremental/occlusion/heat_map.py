@@ -25,7 +25,8 @@ class HeatMap:
             the coarse grid around.
         target: number of the explained element; None where a function gives the score.
         base: score of the picture as it is.
-        keep: share of a map's rows and columns that was recomputed at most; 1 is exact.
+        keep: share of a map's rows and columns that was recomputed at most; 1 is all.
+        rounded: whether pointwise convolutions multiplied what changes in bfloat16.
         error: of the network's results at the `audited` positions, as a share (L2) of what covering
             them changes; 0 where all is exact.
         audited: positions at which results were compared with exact ones.
@@ -40,6 +41,7 @@ class HeatMap:
     target: int | None
     base: float
     keep: float
+    rounded: bool
     error: float
     audited: int
     seconds: float

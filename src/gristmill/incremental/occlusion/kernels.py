@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple, TypeAlias
+from functools import cache, cached_property, partial
+from typing import NamedTuple
 
 from torch import Tensor
 
 from gristmill.incremental.graph.node import FRAME, Graph
+from gristmill.incremental.graph.operators.arithmetic import Arithmetic
 from gristmill.incremental.graph.operators.convolution import Convolution, Padding
 from gristmill.incremental.graph.operators.linear import Linear
+from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native.block import BlockKernel, pointwise
+from gristmill.incremental.kernels.native.block import BlockKernel
+from gristmill.incremental.kernels.native.convolution import is_bounds, pointwise
+from gristmill.incremental.kernels.native.differences import DifferenceConvolution, quick
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution, suits
 from gristmill.incremental.kernels.packed import kernel_for
 from gristmill.incremental.kernels.winograd import fits, pays
+from gristmill.incremental.occlusion.base_values import Compute
 from gristmill.incremental.occlusion.layout import Places, tiles
-
-Compute: TypeAlias = Callable[..., Tensor]
 
 
 class Block(NamedTuple):
-    """Three nodes in a row that are computed together; only the last one's values are kept.
+    """Nodes that are computed together; only the last one's values are kept.
 
     Args:
         first: number of a pointwise convolution.
         second: of the depthwise one that reads it.
-        kernel: of the two, and of the pointwise convolution that reads them.
+        third: of the pointwise one that reads that: the last, unless what the first one reads is
+            added to it.
+        layers: of these.
+        after: applied to the sum; bounds, or None for none.
     """
 
     first: int
     second: int
-    kernel: BlockKernel
+    third: int
+    layers: tuple[Layer, Layer, Layer]
+    after: Activation | None = None
 
 
 class Kernels:
@@ -43,6 +51,12 @@ class Kernels:
 
     Attributes:
         blocks: by the number of their last node.
+        block: gives what computes one of these, by that number and whether its pointwise
+            convolutions take differences.
+        difference: gives what computes a node's pointwise convolution of differences; None if it is
+            no such convolution.
+        plain: gives what computes a pointwise convolution without its activation; None if it has
+            none.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -50,6 +64,34 @@ class Kernels:
         self._made: dict[int, Compute] = {}
         self._scattered: dict[int, ScatteredConvolution] = {}
         self.blocks = _blocks(graph)
+        self.block = cache(self._block)
+        self.difference = cache(self._difference)
+        self.plain = cache(self._plain)
+
+    @cached_property
+    def rounds(self) -> bool:
+        """Whether there is anything that takes less time in bfloat16 on this machine."""
+        return quick() and any(map(self._pointwise, range(len(self._graph.nodes))))
+
+    def _block(self, number: int, rounded: bool) -> BlockKernel:
+        block = self.blocks[number]
+        return BlockKernel(*block.layers, block.after, rounded=rounded)
+
+    def _difference(self, number: int) -> DifferenceConvolution | None:
+        layer = self._pointwise(number)
+        return None if layer is None else DifferenceConvolution(layer)
+
+    def _plain(self, number: int) -> Compute | None:
+        layer = self._pointwise(number)
+        if layer is None or layer.activation is None:
+            return None
+        return kernel_for(layer._replace(activation=None))
+
+    def _pointwise(self, number: int) -> Layer | None:
+        operator = self._graph.nodes[number].operator
+        if not isinstance(operator, Convolution) or not _mixes(operator):
+            return None
+        return operator.layer
 
     def tiles(self, number: int, places: Places) -> Compute | None:
         """Return what computes a convolution's patches by tiles, None unless that pays.
@@ -111,9 +153,33 @@ def _blocks(graph: Graph) -> dict[int, Block]:
         (first,) = graph.nodes[second].inputs
         wide = _convolution(graph, first, second)
         if wide is not None and _mixes(wide):
-            kernel = BlockKernel(wide.layer, deep.layer, third.layer)
-            found[number] = Block(first, second, kernel)
+            block = Block(first, second, number, (wide.layer, deep.layer, third.layer))
+            found.update([_with_shortcut(graph, block)])
     return found
+
+
+def _with_shortcut(graph: Graph, block: Block) -> tuple[int, Block]:
+    """A block by the number of its last node: a sum with what it reads, where there is one."""
+    third = _convolution(graph, block.third)
+    readers = graph.readers[block.third]
+    if third is None or len(readers) != 1 or block.third in graph.outputs:
+        return block.third, block
+    (last,) = readers
+    node = graph.nodes[last]
+    read = (*graph.nodes[block.first].inputs, block.third)
+    if (
+        not isinstance(node.operator, Arithmetic)
+        or not node.operator.is_sum
+        or sorted(node.inputs) != sorted(read)
+        or not _bounds_at_most(third.layer.activation)
+        or not _bounds_at_most(node.operator.activation)
+    ):
+        return block.third, block
+    return last, block._replace(after=node.operator.activation)
+
+
+def _bounds_at_most(activation: Activation | None) -> bool:
+    return activation is None or is_bounds(activation)
 
 
 def _convolution(graph: Graph, number: int, reader: int | None = None) -> Convolution | None:

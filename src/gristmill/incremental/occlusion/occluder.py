@@ -123,6 +123,7 @@ class Occluder:
                 tail,
                 self.kernels,
                 self.scratch,
+                covering.rounded,
             )
             for numbers in divided
         ]

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from gristmill.incremental.graph.operator import Shape, extent
-from gristmill.incremental.kernels.native.block import BlockKernel
+from gristmill.incremental.kernels.native.block import BlockKernel, Shortcut
+from gristmill.incremental.kernels.native.differences import DifferenceConvolution, Known
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
-from gristmill.incremental.occlusion.base_values import BaseValues, pixels
+from gristmill.incremental.occlusion.base_values import BaseValues, Compute, pixels
 from gristmill.incremental.occlusion.layout import Layout, Numbers
 from gristmill.incremental.occlusion.scratch import Scratch
 
@@ -131,6 +132,46 @@ class Scattered:
         return self._kernel(patches.before, patches.own, self.numbers)
 
 
+class Beside:
+    """What the pixels that a pointwise convolution reads are beside: those of the picture.
+
+    Args:
+        number: of the convolution's node.
+        source: of the node that it reads.
+        origins: number of the picture's pixel that each pixel is for.
+        plain: computes the convolution without its activation; None if it has none.
+    """
+
+    def __init__(self, number: int, source: int, origins: Numbers, plain: Compute | None) -> None:
+        self._number, self._source, self._plain = number, source, plain
+        self._places = torch.from_numpy(origins.astype(np.int32))
+
+    def known(self, base: BaseValues) -> Known:
+        """Return what is known of the picture."""
+        sums = base.sums(self._number, self._source, self._plain)
+        values, sums = (pixels(each).contiguous() for each in (base[self._source], sums))
+        return Known(values, sums, self._places)
+
+
+class Differing:
+    """Pixels of a pointwise convolution that takes differences.
+
+    Args:
+        kernel: the convolution.
+        read: makes what it reads.
+        beside: what that is beside.
+    """
+
+    def __init__(
+        self, kernel: DifferenceConvolution, read: Callable[[Patches], Tensor], beside: Beside
+    ) -> None:
+        self._kernel, self._read, self._beside = kernel, read, beside
+
+    def __call__(self, patches: Patches) -> Tensor:
+        """Return the convolution's results, rows [pixels, channels]."""
+        return self._kernel(pixels(self._read(patches)), self._beside.known(patches.base))
+
+
 class Expanded:
     """Pixels of a block's results: it begins with a 1x1 convolution, whose values are not kept.
 
@@ -140,6 +181,9 @@ class Expanded:
         read: makes what it reads.
         scattered: what the depthwise convolution after it reads.
         groups: int64[groups, 4], as the kernel takes them.
+        beside: where differences are taken, what its first convolution reads and its last.
+        added: numbers of the rows of what the block reads that are added to its results, as
+            `located` counts them, int64[pixels]; None where none are.
     """
 
     def __init__(
@@ -149,14 +193,22 @@ class Expanded:
         read: Callable[[Patches], Tensor],
         scattered: Scattered,
         groups: Numbers,
+        beside: tuple[Beside, ...] = (),
+        added: Numbers | None = None,
     ) -> None:
         self._kernel, self._number, self._read = kernel, number, read
-        self._numbers, self._groups = scattered.numbers, groups
+        self._numbers, self._groups, self._beside = scattered.numbers, groups, beside
+        self._added = None if added is None else torch.from_numpy(added.astype(np.int32))
 
     def __call__(self, patches: Patches) -> Tensor:
         """Return the block's results, rows [pixels, channels]."""
         rows, before = pixels(self._read(patches)), pixels(patches.base[self._number])
-        return self._kernel(rows, before, self._numbers, self._groups)
+        known = tuple(each.known(patches.base) for each in self._beside)
+        shortcut = None
+        if self._added is not None:
+            read = patches.before.contiguous(), patches.own.contiguous()
+            shortcut = Shortcut(*read, self._added)
+        return self._kernel(rows, before, self._numbers, self._groups, known, shortcut)
 
 
 def located(

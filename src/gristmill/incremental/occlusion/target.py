@@ -27,13 +27,20 @@ class Target:
         base: score of the picture as it is.
 
     Raises:
-        UsageError: there is no such element, or the function gives no number a frame.
+        UsageError: the first result has no row for the picture, there is no such element, or the
+            function gives no number a frame.
     """
 
     def __init__(self, chosen: int | Scorer | None, outputs: Sequence[Tensor]) -> None:
         self._scorer: Scorer | None = None
         self.index: int | None = None
-        first = outputs[0].reshape(-1)
+        if outputs[0].shape[:1] != (1,) or not outputs[0].numel():
+            raise UsageError(
+                "expected a network whose first result has a row for the one picture, found shape "
+                f"{list(outputs[0].shape)}",
+                fix="explain a module that returns [1, ...] first",
+            )
+        first = outputs[0].reshape(-1).to(torch.float32)
         if chosen is None:
             self.index = int(first.argmax())
         elif isinstance(chosen, int):
@@ -55,7 +62,7 @@ class Target:
         """
         frames = len(outputs[0])
         if self._scorer is None:
-            return outputs[0].reshape(frames, -1)[:, self.index]
+            return outputs[0].reshape(frames, -1)[:, self.index].to(torch.float32)
         found: object = self._scorer(tuple(outputs))
         if not isinstance(found, Tensor) or tuple(found.shape) != (frames,):
             what = list(found.shape) if isinstance(found, Tensor) else type(found).__name__

@@ -10,10 +10,13 @@ import numpy.typing as npt
 from gristmill.incremental.regions.condensing import condensed
 from gristmill.incremental.regions.rectangle import Rectangle
 from gristmill.incremental.regions.simplify import simplified
-from gristmill.incremental.regions.tile_cover import tile_rectangles
+from gristmill.incremental.regions.tile_cover import halved, tile_rectangles
 
 Pair = tuple[int, int, int]
 """(pixels that the bounding box of two has more than both, number of one, of the other)."""
+
+_SCATTERED = 200
+"""Rectangles of a mask beyond which they cover most of it once they are few."""
 
 
 class RegionSet:
@@ -56,10 +59,17 @@ class RegionSet:
             width: of the map, in pixels.
             most: how many rectangles there may be. Those less than a tile or two apart are then
                 joined, and further ones until there are no more, so that the set covers more than
-                the mask. None: exactly the mask.
+                the mask; of tiles that lie scattered, squares of several are taken. None: exactly
+                the mask.
         """
         found = tile_rectangles(mask)
         if most is not None and len(found) > 1:
+            side = 1
+            while len(found) > _SCATTERED:  # joining takes the square of their number
+                mask, side = halved(mask), 2 * side
+                found = tile_rectangles(mask)
+            if side > 1:
+                found = tuple(Rectangle(*(side * each for each in cells)) for cells in found)
             found = simplified(condensed(found, max(1, most), margin=1))
         pixels = (
             Rectangle(top * tile, left * tile, bottom * tile, right * tile).clipped(height, width)

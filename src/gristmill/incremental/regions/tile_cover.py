@@ -45,3 +45,17 @@ def tile_rectangles(mask: npt.NDArray[np.bool_]) -> tuple[Rectangle, ...]:
             current[run] = above
             found[above] = found[above]._replace(bottom=at + 1)
     return tuple(found)
+
+
+def halved(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return a mask of half the size: a cell is true where any of its four is.
+
+    Args:
+        mask: bool [rows, columns]; cells beyond its edges are false.
+
+    Returns:
+        bool [rows / 2, columns / 2], rounded up.
+    """
+    rows, columns = mask.shape
+    even = np.pad(mask, ((0, rows % 2), (0, columns % 2)))
+    return even[::2, ::2] | even[1::2, ::2] | even[::2, 1::2] | even[1::2, 1::2]

@@ -32,6 +32,7 @@ class FrameSource(Closing):
         expected: how many frames it announces; None where it doesn't.
         live: whether it shows what happens now and goes on without an end.
         dropped: how many frames couldn't be decoded so far.
+        missing: how many of the frames that it announces had not come when it ended.
         resizes: how often the frames have changed their size so far.
         fault: why the frames ended before the end; None if they haven't.
     """
@@ -42,6 +43,7 @@ class FrameSource(Closing):
         self.expected: int | None = None
         self.live = False
         self.dropped = 0
+        self.missing = 0
         self.resizes = 0
         self.fault: str | None = None
         self._begun = False
@@ -71,6 +73,7 @@ class FrameSource(Closing):
                 size = image.shape
                 yield Frame(index, seconds, image, resized)
                 index += 1
+            self.missing = max(0, (self.expected or 0) - index - self.dropped)
         finally:
             self.close()
         if index == 0:

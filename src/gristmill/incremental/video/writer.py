@@ -110,8 +110,7 @@ def video_file(target: Path, *, rate: float = 25.0) -> Iterator[VideoWriter]:
 
     Raises:
         UsageError: another ending, a bad rate, or PyAV isn't installed.
-        DataError: no frame was written.
-        OSError: the disk is full or can't be written to.
+        DataError: no frame was written; or the disk is full or can't be written to.
     """
     container_format = _FORMATS.get(target.suffix.lower())
     if container_format is None:
@@ -122,13 +121,22 @@ def video_file(target: Path, *, rate: float = 25.0) -> Iterator[VideoWriter]:
     if not 0 < rate <= _TICKS:
         raise UsageError(f"a rate is more than 0 and at most {_TICKS} frames a second, not {rate}")
     av = pyav()
-    with (
-        atomic_file(target) as draft,
-        av.open(str(draft), "w", format=container_format) as container,
-    ):
-        writer = VideoWriter(container, rate)
-        yield writer
-        writer.finish()
+    try:
+        with (
+            atomic_file(target) as draft,
+            av.open(str(draft), "w", format=container_format) as container,
+        ):
+            writer = VideoWriter(container, rate)
+            yield writer
+            writer.finish()
+    except OSError as error:
+        if error.filename != str(target):  # of something else that the block does
+            raise
+        raise DataError(
+            f"the video cannot be written: {error.strerror or error}",
+            where=str(target),
+            fix="free some space, or write it to another disk; what was there before stays",
+        ) from error
 
 
 def _even(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

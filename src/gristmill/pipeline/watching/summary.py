@@ -92,6 +92,7 @@ class WatchSummary(msgspec.Struct, frozen=True):
         ended: `finished`, `stopped` before the end, or `broken`: the video broke off.
         fault: why it broke off; None if it didn't.
         dropped: frames that could not be decoded.
+        missing: frames that the file announces and that were not in it; 0 unless its end was seen.
         resizes: how often the video's frames changed their size.
         seconds: duration of this run.
         prepared: seconds of it for opening, capturing and measuring the network.
@@ -110,6 +111,7 @@ class WatchSummary(msgspec.Struct, frozen=True):
     ended: Literal["finished", "stopped", "broken"]
     fault: str | None
     dropped: int
+    missing: int
     resizes: int
     seconds: float
     prepared: float
@@ -159,7 +161,7 @@ class Tally:
         # The first one finds nothing in the caches, and one that is audited is computed twice.
         if answer.whole and self._frames > 1 and answer.audited is None:
             self.add_whole(answer.seconds)
-        if not answer.changed:
+        if not answer.share:
             self._still += 1
             self._still_seconds += answer.seconds
         if self._frames % _INPUT_ERROR_EVERY == 0:

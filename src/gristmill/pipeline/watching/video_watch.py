@@ -145,6 +145,7 @@ def watch_video(
         ended="stopped" if stopped() else "broken" if source.fault else "finished",
         fault=source.fault,
         dropped=source.dropped,
+        missing=source.missing,
         resizes=source.resizes,
         seconds=time.monotonic() - began,
         prepared=prepared,

@@ -10,6 +10,7 @@ from gristmill.core.errors import UsageError
 from gristmill.incremental.graph.operators.arithmetic import Arithmetic
 from gristmill.incremental.graph.operators.channels import ChannelShuffle, ChannelSlice
 from gristmill.incremental.graph.operators.concatenation import Concatenation
+from gristmill.incremental.graph.operators.per_pixel import PerPixel
 from gristmill.incremental.graph.operators.pointwise import Activate, Affine, Pointwise
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.regions.rectangle import Rectangle
@@ -23,6 +24,8 @@ ACTIVATIONS = [
     Activation("swish"),
     Activation("sigmoid"),
     Activation("tanh"),
+    Activation("gelu"),
+    Activation("gelu_tanh"),
 ]
 SHAPES = st.tuples(st.integers(1, 19), st.integers(1, 12), st.integers(1, 12))
 
@@ -76,6 +79,19 @@ def test_arithmetic_with_a_constant(check, side, shape):
     operator = Arithmetic("mul", torch.mul, **{side: constant}, activation=Activation("relu"))
     check(operator, [(6, 9, 8)], 0)
     assert operator.title == "mul+relu"
+
+
+ROWS = {
+    "softmax": lambda rows: functional.softmax(rows, -1),
+    "logarithm": lambda rows: functional.log_softmax(rows, -1),
+    "layer norm": lambda rows: functional.layer_norm(rows, rows.shape[-1:]),
+}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from(sorted(ROWS)), SHAPES, st.integers(0, 999))
+def test_functions_of_a_pixel(check, name, shape, seed):
+    check(PerPixel(name, ROWS[name]), [shape], seed)
 
 
 def test_maps_of_other_sizes_are_refused():

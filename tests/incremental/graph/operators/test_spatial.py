@@ -44,8 +44,15 @@ def test_a_mirrored_border_wider_than_the_map_is_refused():
         Bordering((0, 0, 3, 0), "reflect").shape((2, 3, 9))
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_border_by_the_frame_s_size(check, seed):
+    border = Bordering(lambda height, width: (height % 3, 1, width % 5, -1))
+    check(border, [(3, 7, 6), (1, 14, 12 + seed)], seed)
+    assert border.zeros is None
+
+
 def test_zeros_are_told_from_other_borders():
-    assert Bordering((1, 0, 1, 0)).zeros
+    assert Bordering((1, 0, 1, 0)).zeros == (1, 0, 1, 0)
     assert not Bordering((1, 0, 1, 0), fill=1.0).zeros
     assert not Bordering((1, 0, -1, 0)).zeros
     assert not Bordering((1, 0, 1, 0), "replicate").zeros

@@ -1,6 +1,5 @@
-"""Blocks that differ, marked in C as PyTorch marks them."""
+"""What differs enough, written in C as PyTorch and NumPy write it."""
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 from gristmill.incremental.bounded import sieve
 from gristmill.incremental.kernels.native import blocks
 from gristmill.incremental.kernels.native.library import library
+from gristmill.incremental.regions.rectangle import Rectangle
 
 pytestmark = pytest.mark.skipif(library() is None, reason="needs a C compiler")
 NUMBERS = torch.tensor([0.0, 0.5, 1.0, -1.0, 1e-3, torch.inf, -torch.inf, torch.nan])
@@ -24,17 +24,31 @@ def part(draw, generator, height, width, channels):
     return values[:, :, above:, beside:]
 
 
+def rectangle(draw, height, width):
+    top, left = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+    bottom, right = draw(st.integers(top + 1, height)), draw(st.integers(left + 1, width))
+    return Rectangle(top, left, bottom, right)
+
+
 @given(data=st.data())
 @settings(max_examples=200, deadline=None)
-def test_the_same_blocks_as_by_pytorch(data):
+def test_the_same_places_as_by_pytorch(data):
     generator = torch.Generator().manual_seed(data.draw(st.integers(0, 2**31)))
-    size = [data.draw(st.integers(1, 40)) for _ in range(2)] + [data.draw(st.integers(1, 19))]
-    found, kept = (part(data.draw, generator, *size) for _ in range(2))
+    height, width = (data.draw(st.integers(1, 60)) for _ in range(2))
+    channels = data.draw(st.integers(1, 19))
+    around = rectangle(data.draw, height, width)
+    found = part(data.draw, generator, around.height, around.width, channels)
+    kept = part(data.draw, generator, height, width, channels)
     assert blocks.fits(found, kept)
+    places = [  # they may overlap
+        rectangle(data.draw, around.height, around.width).shifted(around.top, around.left)
+        for _ in range(data.draw(st.integers(0, 3)))
+    ]
     threshold = data.draw(st.sampled_from([0.0, 0.5, 0.9999999, 1.0, 1e-3, 1e30, -1.0]))
-    block = data.draw(st.integers(1, 5))
-    marked = blocks.beyond(found, kept, threshold, block)
-    assert np.array_equal(marked, sieve.beyond(found, kept, threshold, block))
+    other, origin = kept.clone(), (around.top, around.left)
+    written = blocks.let_through(found, kept, places, threshold, origin)
+    assert written == sieve.block_by_block(found, other, places, threshold, origin)
+    assert torch.equal(kept.nan_to_num(7.0), other.nan_to_num(7.0))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from torch.nn import functional
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.direct import DirectKernel
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native import scattered as module
+from gristmill.incremental.kernels.native import sharing
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution, suits
 
@@ -63,7 +63,7 @@ def test_the_bits_of_the_whole_map(channels, side, size, activation, share, thre
     expected = rows_of(DirectKernel(layer)(whole, (side[0] // 2, side[1] // 2)))
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "WORTH", 1)
+        patch.setattr(sharing, "WORTH", 1)
         torch.set_num_threads(threads)
         try:
             numbers = numbers_read(layer, height, width, patched)

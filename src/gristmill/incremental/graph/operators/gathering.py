@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -86,29 +86,39 @@ class Gathering(Operator):
         return found.permute(0, 3, 1, 2)
 
 
+Sides: TypeAlias = tuple[int, int, int, int]
+"""Pixels to the left, right, top and bottom, as PyTorch's `pad` counts them."""
+
+
 class Bordering(Gathering):
     """Pixels added around a map, or cut off.
 
     Args:
-        sides: how many to the left, right, top and bottom, as PyTorch's `pad` counts them.
+        sides: how many; or a function that says how many by the height and width of the second
+            input, for borders that depend on the frame's size.
         mode: "constant", "reflect", "replicate" or "circular".
         fill: the constant.
     """
 
     def __init__(
-        self, sides: tuple[int, int, int, int], mode: str = "constant", fill: float = 0.0
+        self,
+        sides: Sides | Callable[[int, int], Sides],
+        mode: str = "constant",
+        fill: float = 0.0,
     ) -> None:
         super().__init__()
-        self.sides, self.mode, self.fill = sides, mode, fill
+        self._sides, self.mode, self.fill = sides, mode, fill
 
     @property
-    def zeros(self) -> bool:
-        """Whether it does nothing but add zeros."""
-        return self.mode == "constant" and self.fill == 0.0 and min(self.sides) >= 0
+    def zeros(self) -> Sides | None:
+        """How many zeros it adds, where that is all, and the same for all frames."""
+        if callable(self._sides) or self.mode != "constant" or self.fill != 0.0:
+            return None
+        return self._sides if min(self._sides) >= 0 else None
 
     def tables(self, shapes: tuple[Shape, ...]) -> tuple[Indices, Indices]:
         """See `Gathering`."""
-        left, right, top, bottom = self.sides
+        left, right, top, bottom = self._sides_of(shapes)
         _, height, width = shapes[0]
         return self._axis(height, top, bottom), self._axis(width, left, right)
 
@@ -125,8 +135,12 @@ class Bordering(Gathering):
     def run(self, *inputs: Tensor) -> Tensor:
         """Add the border to everything."""
         fill = self.fill if self.mode == "constant" else None
-        found = functional.pad(inputs[0], self.sides, self.mode, fill)
+        sides = self._sides_of(tuple(tuple(each.shape[1:]) for each in inputs))
+        found = functional.pad(inputs[0], sides, self.mode, fill)
         return found.contiguous(memory_format=torch.channels_last)
+
+    def _sides_of(self, shapes: tuple[Shape, ...]) -> Sides:
+        return self._sides(*shapes[-1][1:]) if callable(self._sides) else self._sides
 
 
 class Cropping(Gathering):

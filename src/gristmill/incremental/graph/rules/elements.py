@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.nn import functional
 
 from gristmill.incremental.graph.call import Call, NoRuleError, sizes
 from gristmill.incremental.graph.operators.arithmetic import Arithmetic
+from gristmill.incremental.graph.operators.per_pixel import PerPixel
 from gristmill.incremental.graph.operators.pointwise import Activate, Pointwise
 from gristmill.incremental.graph.rules.found import Found, Rule
-from gristmill.incremental.kernels.activation import Activation
+from gristmill.incremental.kernels.activation import Activation, Kind
 
-EXACT = frozenset({"abs", "neg", "clamp", "clamp_min", "clamp_max", "square"})
-"""Functions without a polynomial or a quotient: the same bits in a vector and on their own."""
+EXACT = frozenset(
+    {"abs", "neg", "sign", "clamp", "clamp_min", "clamp_max", "square", "sqrt", "reciprocal",
+     "threshold", "softshrink", "hardshrink"}
+)  # fmt: skip
+"""Functions that are rounded once, or not at all: the same bits in a vector and on their own."""
+_EXACT_POWERS = (0.5, 2)
 
 
 def activation(kind: Any, *scalars: str) -> Rule:
@@ -57,23 +64,59 @@ def pointwise(call: Call) -> Found:
         return found
 
     name = _name(function)
-    return Found(Pointwise(name, apply, name in EXACT), (call.number(call.source("self")),))
+    exact = name in EXACT or (name == "pow" and rest[0] in _EXACT_POWERS)
+    return Found(Pointwise(name, apply, exact), (call.number(call.source("self")),))
 
 
-def arithmetic(function: Callable[[Tensor, Tensor], Tensor]) -> Rule:
-    """Two operands, one of which may be a constant."""
+def gelu(call: Call) -> Found:
+    """GELU, by the error function or by the tangent that comes near it."""
+    kind: Kind = "gelu" if call["approximate"] == "none" else "gelu_tanh"
+    return Found(Activate(Activation(kind)), (call.number(call.source("self")),))
+
+
+def prelu(call: Call) -> Found:
+    """A slope below zero for each channel."""
+    slope = call.constant("weight")
+    function = Pointwise("prelu", partial(functional.prelu, weight=slope), exact=True)
+    return Found(function, (call.number(call.source("self")),))
+
+
+def softmax(call: Call, axis: int = 1) -> Found:
+    """A softmax, or its logarithm, over the channels of each pixel.
+
+    Args:
+        call: of a map.
+        axis: the dimension that its channels are.
+    """
+    if call["dim"] % len(call.sizes) != axis or call.get("dtype", None) is not None:
+        raise NoRuleError
+    function = functional.log_softmax if "log" in _name(call.node.target) else functional.softmax
+    return Found(PerPixel(function.__name__, partial(function, dim=-1)), (call.map("self"),))
+
+
+def arithmetic(
+    function: Callable[[Tensor, Tensor], Tensor],
+    operand: Callable[[Call, str], Tensor] | None = None,
+) -> Rule:
+    """Two operands, one of which may be a constant.
+
+    Args:
+        function: combines them.
+        operand: gives a constant as the graph's maps need it.
+    """
+    operand = operand or _operand
 
     def rule(call: Call) -> Found:
         if call.get("alpha", 1) != 1:
             raise NoRuleError
         name = _name(call.node.target)
         if call.is_constant("other"):
-            right = _operand(call, "other")
+            right = operand(call, "other")
             return Found(
                 Arithmetic(name, function, right=right), (call.number(call.source("self")),)
             )
         if call.is_constant("self"):
-            left = _operand(call, "self")
+            left = operand(call, "self")
             return Found(
                 Arithmetic(name, function, left=left), (call.number(call.source("other")),)
             )
@@ -95,14 +138,18 @@ def reversed_difference(call: Call) -> Found:
 
 def _operand(call: Call, name: str) -> Tensor:
     """A constant operand, the same for every pixel."""
-    if not isinstance(call[name], fx.Node):
-        return torch.tensor(float(call[name]))
-    found = call.constant(name)
+    found = number_or_tensor(call, name)
     if found.numel() == 1:
         return found.reshape(())
     if found.dim() > 4 or len(call.sizes) != 4 or found.dim() < 3 or found.shape[-2:] != (1, 1):
         raise NoRuleError
     return found.reshape(1, -1, 1, 1)
+
+
+def number_or_tensor(call: Call, name: str) -> Tensor:
+    """A constant argument, float32."""
+    given = call[name]
+    return call.constant(name) if isinstance(given, fx.Node) else torch.tensor(float(given))
 
 
 def _name(target: Any) -> str:

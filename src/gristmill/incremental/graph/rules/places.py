@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import fx
 
 from gristmill.incremental.graph.call import Call, NoRuleError, sizes
+from gristmill.incremental.graph.node import FRAME
 from gristmill.incremental.graph.operator import Operator
 from gristmill.incremental.graph.operators.channels import ChannelShuffle, ChannelSlice
 from gristmill.incremental.graph.operators.concatenation import Concatenation
-from gristmill.incremental.graph.operators.gathering import Bordering, Cropping
+from gristmill.incremental.graph.operators.gathering import Bordering, Cropping, Sides
 from gristmill.incremental.graph.operators.pixel_shuffle import PixelShuffle, PixelUnshuffle
-from gristmill.incremental.graph.rules.found import Found, Rule
+from gristmill.incremental.graph.rules.found import Found, Rule, Same
 
 aten = torch.ops.aten
 
@@ -65,9 +67,11 @@ def concatenation(call: Call) -> Found:
     return Found(Concatenation(), tuple(call.number(each) for each in call["tensors"]))
 
 
-def taken(call: Call) -> Found:
+def taken(call: Call) -> Found | Same:
     """Channels, rows or columns from a first to a last."""
     source = call.source("self")
+    if call.sizes == sizes(source) and call["step"] == 1:
+        return Same(call.number(source))
     axis = call["dim"] % len(sizes(source))
     first, last, step = call["start"] or 0, call["end"], call["step"]
     if not all(type(each) is int for each in (first, step)) or axis == 0:
@@ -108,11 +112,65 @@ def split(node: fx.Node, call: Call) -> Found:
 
 def border(call: Call) -> Found:
     """A border around a map."""
-    sides = call.ints("padding" if call.get("padding", None) else "pad", 4)
+    given = call["padding" if call.get("padding", None) else "pad"]
     mode = call.get("mode", None) or BORDERS[call.node.target]
-    fill = call.get("value", None) or 0.0
-    left, right, top, bottom = sides
-    return Found(Bordering((left, right, top, bottom), mode, float(fill)), (call.map("self"),))
+    fill = float(call.get("value", None) or 0.0)
+    if len(given) not in (2, 4):
+        raise NoRuleError
+    given = [*given, 0, 0][:4]
+    source = call.map("self")
+    if all(type(each) is int for each in given):
+        left, right, top, bottom = given
+        return Found(Bordering((left, right, top, bottom), mode, fill), (source,))
+    return Found(Bordering(_SidesBySize(call, given), mode, fill), (source, FRAME))
+
+
+class _SidesBySize:
+    """Says how wide a border is around a map of a frame of some height and width.
+
+    Args:
+        call: of the program, whose frame's height and width are symbols.
+        sides: numbers, or nodes of the program that compute one from these.
+
+    Raises:
+        NoRuleError: they depend on something else.
+    """
+
+    def __init__(self, call: Call, sides: Sequence[int | fx.Node]) -> None:
+        frame = next(each for each in call.node.graph.nodes if _has_free_size(each))
+        self._axes = [
+            axis.node.expr if isinstance(axis, torch.SymInt) else None for axis in sizes(frame)[2:]
+        ]
+        self._sides = [_expression(side) for side in sides]
+        free = [side.free_symbols for side in self._sides if not isinstance(side, int)]
+        if not set().union(*free) <= set(self._axes):
+            raise NoRuleError
+        self._at = lru_cache(maxsize=64)(self._computed)
+
+    def __call__(self, height: int, width: int) -> Sides:
+        return self._at(height, width)
+
+    def _computed(self, height: int, width: int) -> Sides:
+        values = dict(zip(self._axes, (height, width), strict=True))
+        values.pop(None, None)  # an axis that is not free
+        left, right, top, bottom = (
+            side if isinstance(side, int) else int(side.subs(values)) for side in self._sides
+        )
+        return left, right, top, bottom
+
+
+def _has_free_size(node: fx.Node) -> bool:
+    found = node.meta.get("val")
+    shape = found.shape if isinstance(found, torch.Tensor) else ()
+    return node.op == "placeholder" and any(isinstance(axis, torch.SymInt) for axis in shape)
+
+
+def _expression(side: int | fx.Node) -> Any:
+    """A whole number, or an expression of SymPy."""
+    found = side.meta.get("val") if isinstance(side, fx.Node) else side
+    if not isinstance(found, (int, torch.SymInt)):
+        raise NoRuleError
+    return found if isinstance(found, int) else found.node.expr
 
 
 def pixel_shuffle(call: Call) -> Found:

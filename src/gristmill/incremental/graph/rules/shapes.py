@@ -8,6 +8,7 @@ from torch import fx
 from gristmill.incremental.graph.call import Call, NoRuleError, sizes
 from gristmill.incremental.graph.operators.channels import ChannelShuffle
 from gristmill.incremental.graph.operators.linear import Flatten, Linear, Unflatten
+from gristmill.incremental.graph.operators.pixel_shuffle import PixelShuffle, PixelUnshuffle
 from gristmill.incremental.graph.rules.found import Found, Same
 
 aten = torch.ops.aten
@@ -47,6 +48,8 @@ def reshaped(call: Call) -> Found | Same:
         return Found(Flatten(), (call.number(source, (4,)),))
     if len(shape) == 4 and len(sizes(source)) == 5:
         return _dealt(call, source)
+    if len(shape) == 4 and len(sizes(source)) == 6:
+        return _squares(call, source)
     if len(shape) == 4 and shape[2:] == (1, 1):
         while source.target in _LAYOUTS and len(sizes(source)) == 3:
             source = _first(source)
@@ -69,6 +72,32 @@ def _dealt(call: Call, source: fx.Node) -> Found:
     if sizes(grouped)[3:] != sizes(origin)[2:] or sizes(origin) != call.sizes:
         raise NoRuleError
     return Found(ChannelShuffle(groups), (call.number(origin, (4,)),))
+
+
+def _squares(call: Call, source: fx.Node) -> Found:
+    """Pixels made squares of pixels by their channels, or squares made channels of one pixel."""
+    while source.target in COPIES:
+        source = _first(source)
+    if source.target is not aten.permute.default:
+        raise NoRuleError
+    order, grouped = list(source.args[1]), _first(source)  # type: ignore[arg-type]
+    origin, parts = _first(grouped), sizes(grouped)
+    if grouped.target not in RESHAPES or len(sizes(origin)) != 4:
+        raise NoRuleError
+    factor, (_, channels, height, width) = parts[3], sizes(origin)
+    operator: PixelShuffle | PixelUnshuffle
+    if order == [0, 1, 4, 2, 5, 3]:
+        expected = (1, channels // factor**2, factor, factor, height, width)
+        made = (1, channels // factor**2, height * factor, width * factor)
+        operator = PixelShuffle(factor)
+    else:
+        made = (1, channels * factor**2, height // factor, width // factor)
+        expected = (1, channels, made[2], factor, made[3], factor)
+        operator = PixelUnshuffle(factor)
+    right = order in ([0, 1, 4, 2, 5, 3], [0, 1, 3, 5, 2, 4])
+    if not right or type(factor) is not int or (parts, call.sizes) != (expected, made):
+        raise NoRuleError
+    return Found(operator, (call.number(origin, (4,)),))
 
 
 def _first(node: fx.Node) -> fx.Node:

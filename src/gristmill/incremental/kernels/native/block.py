@@ -3,45 +3,97 @@
 from __future__ import annotations
 
 import ctypes
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.held_memory import HeldMemory
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native.convolution import NativeConvolution, fits
+from gristmill.incremental.kernels.native.convolution import NativeConvolution, bounds
+from gristmill.incremental.kernels.native.differences import Known, room_of
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.sharing import WORTH, share
+from gristmill.incremental.kernels.native.structures import ShortcutStructure
 
 GROUP = 96
 """Pixels that are computed together: what is between the convolutions stays in the cache."""
 _scratch = HeldMemory()
 
 
+class Shortcut(NamedTuple):
+    """Pixels that are added to others; tensors without gaps.
+
+    Args:
+        base: rows of a map's pixels, float32 [count, channels].
+        patches: rows of other values, float32 [.., channels].
+        numbers: int32 [pixels] of the rows that are added, as `ScatteredConvolution` takes them.
+    """
+
+    base: Tensor
+    patches: Tensor
+    numbers: Tensor
+
+    @property
+    def structure(self) -> ShortcutStructure:
+        """For C; good for as long as this is."""
+        return ShortcutStructure(
+            base=self.base.data_ptr(),
+            patches=self.patches.data_ptr(),
+            count=len(self.base),
+            numbers=self.numbers.data_ptr(),
+        )
+
+
 class BlockKernel:
     """A pointwise, a depthwise and another pointwise convolution, group by group of pixels.
 
-    A pixel is added up as `DirectKernel` does it, to the same bits.
+    A pixel is added up as `DirectKernel` does it, to the same bits; or what differs from a known
+    map is, by products of bfloat16 (see `differences`).
 
     Args:
         first: a layer that is `pointwise`.
         second: one that `ScatteredConvolution` takes.
         third: a layer that is `pointwise`.
+        after: applied to the sum of its results and a shortcut; bounds, or None for none.
+        rounded: whether the pointwise ones take differences.
     """
 
-    def __init__(self, first: Layer, second: Layer, third: Layer) -> None:
+    def __init__(
+        self,
+        first: Layer,
+        second: Layer,
+        third: Layer,
+        after: Activation | None = None,
+        *,
+        rounded: bool = False,
+    ) -> None:
         native = library()
         assert native is not None  # noqa: S101 - `pointwise` has said so
-        self._run = native.convolve_block
-        self._convolutions = [NativeConvolution(layer) for layer in (first, second, third)]
+        self._run = native.convolve_differing_block if rounded else native.convolve_block
+        self._convolutions = [
+            NativeConvolution(first, rounded=rounded),
+            NativeConvolution(second),
+            NativeConvolution(third, rounded=rounded),
+        ]
+        end = self._convolutions[-1].structure
+        end.sum_low, end.sum_high = bounds(after)
+        self._rounded_room = max(map(room_of, (first, third))) if rounded else 0
         self._wide, self._channels = len(first.weight), len(third.weight)
         self._products = first.weight.numel() + second.weight.numel() + third.weight.numel()
         self._zeros = torch.zeros(self._wide)
 
     def __call__(
-        self, rows: Tensor, base: Tensor, numbers: Tensor, groups: NDArray[np.int64]
+        self,
+        rows: Tensor,
+        base: Tensor,
+        numbers: Tensor,
+        groups: NDArray[np.int64],
+        known: tuple[Known, ...] = (),
+        shortcut: Shortcut | None = None,
     ) -> Tensor:
         """Compute the last convolution's pixels, [pixels, channels].
 
@@ -52,17 +104,25 @@ class BlockKernel:
                 `ScatteredConvolution` takes them; patches are the first one's results.
             groups: [groups, 4]: of each, the first row that is read and the one after the last,
                 which make all the patches that the group reads; and likewise of the pixels.
+            known: where differences are taken, what the first convolution reads, and the last.
+            shortcut: what is added to the results.
         """
         rows, base = rows.contiguous(), base.contiguous()
         results = rows.new_empty((len(numbers), self._channels))
         first_room = self._wide * int((groups[:, 1] - groups[:, 0]).max(initial=0))
         second_room = self._wide * int((groups[:, 3] - groups[:, 2]).max(initial=0))
 
+        maps = [each.structure for each in known]
+        added = shortcut and ctypes.byref(shortcut.structure)
+        rounded = self._rounded_room
+
         def compute(some: NDArray[np.int64]) -> None:
-            room = _scratch.floats(first_room + second_room)
+            room = _scratch.floats(rounded + first_room + second_room)
             some = np.ascontiguousarray(some, ctypes.c_long)
             self._run(
                 *(ctypes.byref(each.structure) for each in self._convolutions),
+                *map(ctypes.byref, maps),
+                added,
                 ctypes.c_void_p(rows.data_ptr()),
                 ctypes.c_void_p(base.data_ptr()),
                 ctypes.c_long(len(base)),
@@ -70,8 +130,9 @@ class BlockKernel:
                 ctypes.c_void_p(numbers.data_ptr()),
                 ctypes.c_void_p(some.ctypes.data),
                 ctypes.c_long(len(some)),
-                ctypes.c_void_p(room.data_ptr()),
-                ctypes.c_void_p(room[first_room:].data_ptr()),
+                *([ctypes.c_void_p(room.data_ptr())] if rounded else []),
+                ctypes.c_void_p(room[rounded:].data_ptr()),
+                ctypes.c_void_p(room[rounded + first_room :].data_ptr()),
                 ctypes.c_void_p(results.data_ptr()),
             )
 
@@ -81,12 +142,6 @@ class BlockKernel:
         else:
             share(compute, np.array_split(groups, threads))
         return results
-
-
-def pointwise(layer: Layer) -> bool:
-    """Whether there is a C compiler, and the layer mixes the channels of single pixels."""
-    single = tuple(layer.weight.shape[2:]) == (1, 1) == tuple(layer.stride)
-    return single and layer.groups == 1 and fits(layer)
 
 
 def grouped(reads: NDArray[np.int64], gives: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,15 +1,21 @@
-"""Blocks of a map that differ from what is kept, found in C in one pass over both."""
+"""Blocks of a map that differ from what is kept, found and written in C in one pass over both."""
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
+from itertools import chain
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from gristmill.incremental.kernels.native.library import library
+from gristmill.incremental.kernels.native.structures import SieveStructure
+from gristmill.incremental.regions.rectangle import Rectangle
+
+_SIDES = 4
+MOST = 16
+"""Blocks along a side of a rectangle, at most; as C has it."""
 
 
 def fits(*maps: Tensor) -> bool:
@@ -17,32 +23,46 @@ def fits(*maps: Tensor) -> bool:
     return all(map(_readable, maps)) and library() is not None
 
 
-def beyond(found: Tensor, kept: Tensor, threshold: float, block: int) -> NDArray[np.bool_]:
-    """Mark the blocks in which a number differs by more than a threshold, or is none.
+def let_through(
+    found: Tensor,
+    kept: Tensor,
+    places: Sequence[Rectangle],
+    threshold: float,
+    origin: tuple[int, int],
+) -> list[Rectangle]:
+    """Write new numbers where they differ by more than a threshold from the kept ones.
 
     Args:
         found: float32[1, channels, height, width], which `fits`.
-        kept: likewise.
-        threshold: the largest difference that is none.
-        block: side of a square block in pixels, the last ones cut off by the edges.
+        kept: likewise, the whole map; written.
+        places: rectangles of the map, none of them empty and all inside of what was found.
+        threshold: the largest difference that waits.
+        origin: row and column of the map where what was found begins.
 
     Returns:
-        bool[rows, columns] of blocks.
+        Places that were written, as `sieve.let_through` has them.
     """
     native = library()
     assert native is not None  # noqa: S101 - `fits` has said so
-    _, channels, height, width = found.shape
-    marked = np.empty((-(-height // block), -(-width // block)), np.bool_)
-    native.mark_blocks(
-        ctypes.c_void_p(found.data_ptr()),
-        ctypes.c_long(found.stride(2)),
-        ctypes.c_void_p(kept.data_ptr()),
-        ctypes.c_long(kept.stride(2)),
-        *map(ctypes.c_long, (height, width, channels, block)),
-        ctypes.c_float(threshold),
-        ctypes.c_void_p(marked.ctypes.data),
+    sieve = SieveStructure(
+        found.data_ptr(),
+        found.stride(2),
+        *origin,
+        kept.data_ptr(),
+        kept.stride(2),
+        kept.shape[1],
+        threshold,
     )
-    return marked
+    room = (ctypes.c_long * (_SIDES * MOST * MOST // 2 * len(places)))()
+    native.let_through.restype = ctypes.c_long
+    count = native.let_through(
+        ctypes.byref(sieve),
+        (ctypes.c_long * (_SIDES * len(places)))(*chain.from_iterable(places)),
+        ctypes.c_long(len(places)),
+        room,
+    )
+    sides = iter(room[: _SIDES * count])
+    return list(map(Rectangle, sides, sides, sides, sides))
 
 
 def _readable(values: Tensor) -> bool:

@@ -1,8 +1,6 @@
 /* Many rectangles joined to few. */
 
-struct box {
-    long top, left, bottom, right;
-};
+#include "box.h"
 
 /* Of each box, the one after it with which it wastes least, and what that is. */
 struct partner {
@@ -11,26 +9,11 @@ struct partner {
 
 enum { NONE = -1, GONE = -2 };
 
-static long area(const struct box *box)
-{
-    return (box->bottom - box->top) * (box->right - box->left);
-}
-
-static struct box joined(const struct box *one, const struct box *other)
-{
-    return (struct box){
-        one->top < other->top ? one->top : other->top,
-        one->left < other->left ? one->left : other->left,
-        one->bottom > other->bottom ? one->bottom : other->bottom,
-        one->right > other->right ? one->right : other->right,
-    };
-}
-
 /* Pixels that the bounding box of two has beyond both. */
 static long waste(const struct box *one, const struct box *other)
 {
-    const struct box both = joined(one, other);
-    return area(&both) - area(one) - area(other);
+    const struct box both = box_around(one, other);
+    return box_area(&both) - box_area(one) - box_area(other);
 }
 
 static void choose_partner(const struct box *boxes, struct partner *partners, long count, long of)
@@ -83,7 +66,7 @@ long join_boxes(struct box *boxes, long count, long most, struct partner *room)
         const long other = room[best].number;
         if (room[best].waste > 0 && left <= most)
             break;
-        boxes[best] = joined(&boxes[best], &boxes[other]);
+        boxes[best] = box_around(&boxes[best], &boxes[other]);
         room[other].number = GONE;
         choose_again(boxes, room, count, best, other);
         left--;

@@ -5,7 +5,8 @@
    on them. A few pixels and a few vectors of channels are added up in registers, with the window
    innermost (Goto and van de Geijn 2008, Anatomy of high-performance matrix multiplication).
    Pixels are read through pointers, so they may lie anywhere, and nothing is copied (Dukhan 2019,
-   The indirect convolution algorithm). */
+   The indirect convolution algorithm). A rounded convolution takes in products of bfloat16 by twos,
+   for which processors need half the time. */
 
 #include "convolution.h"
 
@@ -44,9 +45,16 @@ static long block_pixels(long vectors)
     return SUMS / vectors < MOST_BLOCK ? SUMS / vectors : MOST_BLOCK;
 }
 
-/* Weights that each channel of the results has. */
+long pairs(const struct convolution *convolution)
+{
+    return (convolution->inputs + 1) / 2;
+}
+
+/* Floats of packed weights that each channel of the results has. */
 static long products(const struct convolution *convolution)
 {
+    if (convolution->rounded)
+        return pairs(convolution);
     const long taps = convolution->rows * convolution->columns;
     return convolution->depthwise ? taps : taps * convolution->inputs;
 }
@@ -153,6 +161,32 @@ INLINE void separate(const struct convolution *convolution, const struct panel *
     finish(convolution, panel, batch, adds, first, pixels, vectors, sums);
 }
 
+INLINE void rounded(const struct convolution *convolution, const struct panel *panel,
+                    const struct batch *batch, int adds, long first, const int pixels,
+                    const int vectors)
+{
+    sums_of sums;
+    const long length = pairs(convolution), last = panel->last;
+    const float *weights = panel->weights, *reads[MOST_BLOCK];
+    EACH(p, pixels) {
+        const float *begins = batch->begins[first + p] + panel->from;
+        reads[p] = batch->reads[0][first + p];
+        EACH(v, vectors)
+            sums[p][v] = v < vectors - 1 || last == LANES ? load(begins + v * LANES)
+                                                          : load_some(begins + v * LANES, last);
+    }
+    for (long k = 0; k < length; k++) {
+        vector weight[MOST_VECTORS];
+        EACH(v, vectors)
+            weight[v] = load(weights + v * LANES);
+        EACH(p, pixels)
+            EACH(v, vectors)
+                sums[p][v] = plus_two_products(sums[p][v], all_pairs(reads[p] + k), weight[v]);
+        weights += vectors * LANES;
+    }
+    finish(convolution, panel, batch, adds, first, pixels, vectors, sums);
+}
+
 /* A function for each number of pixels and vectors, so that all sums lie in registers. */
 #define BLOCK(kind, pixels, vectors)                                                         \
     static void kind##_##pixels##_##vectors(const struct convolution *convolution,           \
@@ -179,9 +213,11 @@ INLINE void separate(const struct convolution *convolution, const struct panel *
 
 BLOCKS(mixed)
 BLOCKS(separate)
+BLOCKS(rounded)
 
 static block *const mixed_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(mixed);
 static block *const separate_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(separate);
+static block *const rounded_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(rounded);
 
 static void bend(const struct convolution *convolution, const struct batch *batch)
 {
@@ -199,6 +235,9 @@ void convolve(const struct convolution *convolution, const struct batch *batch, 
 {
     const long count = vectors_of(convolution), length = products(convolution) * LANES;
     const long spare = count * LANES - convolution->outputs;
+    block *const(*const blocks_of)[MOST_BLOCK + 1] = convolution->rounded     ? rounded_blocks
+                                                     : convolution->depthwise ? separate_blocks
+                                                                              : mixed_blocks;
     for (long from = 0; from < count;) {
         const long vectors = panel_vectors(count - from), most = block_pixels(vectors);
         const struct panel panel = {
@@ -211,8 +250,7 @@ void convolve(const struct convolution *convolution, const struct batch *batch, 
         for (long number = 0; number < blocks; number++) {
             const long first = batch->pixels * number / blocks;
             const long pixels = batch->pixels * (number + 1) / blocks - first;
-            (convolution->depthwise ? separate_blocks : mixed_blocks)[vectors][pixels](
-                convolution, &panel, batch, adds, first);
+            blocks_of[vectors][pixels](convolution, &panel, batch, adds, first);
         }
         from += vectors;
     }
@@ -247,6 +285,25 @@ void pack_weights(const struct convolution *convolution, const float *weights, f
                     if (output < convolution->outputs)
                         packed[lane] = weights[(output * inputs + input) * taps + tap];
                 }
+        from += vectors;
+    }
+}
+
+/* The same for a rounded convolution, of which `weights` are [outputs][inputs]. */
+void pack_rounded_weights(const struct convolution *convolution, const float *weights,
+                          float *packed)
+{
+    const long count = vectors_of(convolution), inputs = convolution->inputs;
+    for (long from = 0; from < count;) {
+        const long vectors = panel_vectors(count - from), wide = vectors * LANES;
+        for (long pair = 0; pair < pairs(convolution); pair++, packed += wide)
+            for (long lane = 0; lane < wide; lane++) {
+                const long output = from * LANES + lane, input = 2 * pair;
+                if (output < convolution->outputs) {
+                    const float *two = weights + output * inputs + input;
+                    packed[lane] = rounded_pair(two[0], input + 1 < inputs ? two[1] : 0.0f);
+                }
+            }
         from += vectors;
     }
 }

@@ -13,6 +13,7 @@ struct convolution {
     long row_dilation, column_dilation;
     long above, before;                    /* zeros above the map and left of it */
     long depthwise;
+    long rounded;                          /* reads pairs of bfloat16; see `convolve` */
     long bend;                             /* see activation.h */
     float slope;
     float low, high;                       /* bounds of the result; infinite for none */
@@ -26,13 +27,18 @@ struct batch {
     const float *reads[MOST_RUNS][MOST_PIXELS]; /* of each run and pixel, where it begins */
     float *results[MOST_PIXELS];                /* `outputs` floats each */
     const float *added[MOST_PIXELS];            /* likewise, where something is added */
+    const float *begins[MOST_PIXELS];           /* likewise, what rounded sums begin with */
 };
+
+/* Pairs of channels that a rounded convolution reads of a pixel, 4 bytes each. */
+long pairs(const struct convolution *convolution);
 
 /* Runs of a window, and floats of a run. Those of all channels are as long as can be: a row. */
 long runs(const struct convolution *convolution);
 
 /* Compute a batch. Something is added where `adds`. What `depthwise` reads of a window may stretch
-   LANES - 1 floats beyond it. */
+   LANES - 1 floats beyond it. A `rounded` convolution is 1x1: it reads `pairs` of channels and
+   its sums begin with `begins`, not with the bias. */
 void convolve(const struct convolution *convolution, const struct batch *batch, int adds);
 
 #endif

@@ -23,6 +23,7 @@ class NativeConvolution:
 
     Args:
         layer: its numbers.
+        rounded: whether products are those of bfloat16, of a layer that is `pointwise`.
 
     Attributes:
         products: of each pixel of the results.
@@ -30,7 +31,7 @@ class NativeConvolution:
         structure: for C; its padding is to be set.
     """
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, layer: Layer, *, rounded: bool = False) -> None:
         native = library()
         assert native is not None  # noqa: S101 - `fits` has said so
         self.products = layer.weight.numel()
@@ -48,6 +49,7 @@ class NativeConvolution:
             row_dilation=layer.dilation[0],
             column_dilation=layer.dilation[1],
             depthwise=layer.groups > 1,
+            rounded=rounded,
             bend=bend,
             slope=slope,
             low=low,
@@ -61,7 +63,8 @@ class NativeConvolution:
         self._bias = torch.zeros(native.packed_bias(at))
         if layer.bias is not None:
             self._bias[:outputs] = layer.bias
-        native.pack_weights(at, _address(weight), _address(self._weights))
+        pack = native.pack_rounded_weights if rounded else native.pack_weights
+        pack(at, _address(weight), _address(self._weights))
         self.structure.weights = self._weights.data_ptr()
         self.structure.bias = self._bias.data_ptr()
 
@@ -80,6 +83,12 @@ def fits(layer: Layer) -> bool:
         and rows * columns <= _RUNS
         and library() is not None
     )
+
+
+def pointwise(layer: Layer) -> bool:
+    """Whether there is a C compiler, and the layer mixes the channels of single pixels."""
+    single = tuple(layer.weight.shape[2:]) == (1, 1) == tuple(layer.stride)
+    return single and layer.groups == 1 and fits(layer)
 
 
 def is_known(activation: Activation | None) -> bool:

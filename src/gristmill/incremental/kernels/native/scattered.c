@@ -1,6 +1,17 @@
-/* Depthwise convolutions of pixels that are read wherever they lie, alone or between two others. */
+/* Depthwise convolutions of pixels that are read wherever they lie, alone or between two others; and
+   1x1 convolutions of what differs from a map that is known. */
 
 #include "convolution.h"
+#include "vectors.h"
+
+/* Where a pixel lies; see `convolve_scattered`. */
+static const float *pixel(const float *base, long count, const float *patches, const float *zeros,
+                          long channels, long number)
+{
+    return number < count   ? base + number * channels
+           : number > count ? patches + (number - count - 1) * channels
+                            : zeros;
+}
 
 /* Compute pixels of a map of which some places have other values than the whole.
 
@@ -22,20 +33,35 @@ void convolve_scattered(const struct convolution *convolution, const float *base
         batch.pixels = pixels - first < MOST_PIXELS ? pixels - first : MOST_PIXELS;
         for (long p = 0; p < batch.pixels; p++) {
             batch.results[p] = results + (first + p) * channels;
-            for (long tap = 0; tap < taps.rows; tap++) {
-                const long number = *numbers++;
-                batch.reads[tap][p] = number < count   ? base + number * channels
-                                      : number > count ? patches + (number - count - 1) * channels
-                                                       : zeros;
-            }
+            for (long tap = 0; tap < taps.rows; tap++)
+                batch.reads[tap][p] = pixel(base, count, patches, zeros, channels, *numbers++);
         }
         convolve(&taps, &batch, 0);
     }
 }
 
-/* Convolve pixels one by one. */
-static void convolve_points(const struct convolution *convolution, const float *from, long pixels,
-                            float *to)
+/* Pixels that are added to a convolution's results, found as `convolve_scattered` finds its own. */
+struct shortcut {
+    const float *base, *patches;
+    long count;
+    const int *numbers;
+};
+
+/* Set what is added to pixels from the first one on; return whether anything is. */
+static int add_shortcut(const struct shortcut *shortcut, long first, long channels,
+                        struct batch *batch)
+{
+    if (!shortcut)
+        return 0;
+    for (long p = 0; p < batch->pixels; p++)
+        batch->added[p] = pixel(shortcut->base, shortcut->count, shortcut->patches, 0, channels,
+                                shortcut->numbers[first + p]);
+    return 1;
+}
+
+/* Convolve pixels one by one; a shortcut may be added to them. */
+static void convolve_points(const struct convolution *convolution, const struct shortcut *shortcut,
+                            const float *from, long pixels, float *to)
 {
     struct batch batch;
     for (long first = 0; first < pixels; first += batch.pixels) {
@@ -44,8 +70,19 @@ static void convolve_points(const struct convolution *convolution, const float *
             batch.reads[0][p] = from + (first + p) * convolution->inputs;
             batch.results[p] = to + (first + p) * convolution->outputs;
         }
-        convolve(convolution, &batch, 0);
+        convolve(convolution, &batch, add_shortcut(shortcut, first, convolution->outputs, &batch));
     }
+}
+
+/* The shortcut of pixels from the first one on; none if there is none. */
+static const struct shortcut *shortcut_from(const struct shortcut *shortcut, long first,
+                                            struct shortcut *some)
+{
+    if (!shortcut)
+        return 0;
+    *some = *shortcut;
+    some->numbers += first;
+    return some;
 }
 
 /* Compute a 1x1 convolution, a depthwise one as above and another 1x1 convolution, group by group of
@@ -54,18 +91,103 @@ static void convolve_points(const struct convolution *convolution, const float *
    from: rows that the first one reads.  base, count, zeros, numbers: as above, of its results.
    groups: of each, first pixel that the first convolution computes and the one after the last,
    which hold all patches that the group reads; and likewise of the results.
+   shortcut: what is added to these, NULL if nothing is.
    first_room, second_room: rows of the two wide maps, for the largest group. */
 void convolve_block(const struct convolution *first, const struct convolution *second,
-                    const struct convolution *third, const float *from, const float *base,
-                    long count, const float *zeros, const int *numbers, const long *groups,
-                    long number, float *first_room, float *second_room, float *results)
+                    const struct convolution *third, const struct shortcut *shortcut,
+                    const float *from, const float *base, long count, const float *zeros,
+                    const int *numbers, const long *groups, long number, float *first_room,
+                    float *second_room, float *results)
 {
     const long taps = second->rows * second->columns;
+    struct shortcut part;
     for (const long *group = groups; group < groups + 4 * number; group += 4) {
         const long pixels = group[3] - group[2];
-        convolve_points(first, from + group[0] * first->inputs, group[1] - group[0], first_room);
+        convolve_points(first, 0, from + group[0] * first->inputs, group[1] - group[0], first_room);
         convolve_scattered(second, base, count, first_room - group[0] * first->outputs, zeros,
                            numbers + group[2] * taps, pixels, second_room);
-        convolve_points(third, second_room, pixels, results + group[2] * third->outputs);
+        convolve_points(third, shortcut_from(shortcut, group[2], &part), second_room, pixels,
+                        results + group[2] * third->outputs);
+    }
+}
+
+/* A map that is known, and which of its pixels others are beside. */
+struct known {
+    const float *values; /* what a 1x1 convolution reads, [pixels][inputs] */
+    const float *sums;   /* what it makes of them before its activation, [pixels][outputs] */
+    const int *places;   /* of each of the other pixels, the number of the known one */
+};
+
+/* 1 where rounded convolutions take less time than others. */
+long rounds_quickly(void)
+{
+#if defined(__AVX512BF16__)
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+static void round_differences(const float *values, const float *known, long count, float *to)
+{
+    long k = 0;
+    for (; k + 2 * LANES <= count; k += 2 * LANES) {
+        const vector one = load(values + k) - load(known + k);
+        const vector other = load(values + k + LANES) - load(known + k + LANES);
+        store(to + k / 2, rounded_pairs(one, other));
+    }
+    for (; k < count; k += 2) {
+        const float other = k + 1 < count ? values[k + 1] - known[k + 1] : 0.0f;
+        to[k / 2] = rounded_pair(values[k] - known[k], other);
+    }
+}
+
+/* Convolve pixels one by one: what differs from the known ones, rounded, is convolved and added to
+   what is made of those; and so may a shortcut be.  room: pairs of channels of MOST_PIXELS pixels. */
+void convolve_differences(const struct convolution *convolution, const struct known *known,
+                          const struct shortcut *shortcut, const float *from, long pixels,
+                          float *room, float *to)
+{
+    const long inputs = convolution->inputs, outputs = convolution->outputs;
+    const long length = pairs(convolution);
+    struct batch batch;
+    for (long first = 0; first < pixels; first += batch.pixels) {
+        batch.pixels = pixels - first < MOST_PIXELS ? pixels - first : MOST_PIXELS;
+        for (long p = 0; p < batch.pixels; p++) {
+            const long place = known->places[first + p];
+            round_differences(from + (first + p) * inputs, known->values + place * inputs, inputs,
+                              room + p * length);
+            batch.reads[0][p] = room + p * length;
+            batch.begins[p] = known->sums + place * outputs;
+            batch.results[p] = to + (first + p) * outputs;
+        }
+        convolve(convolution, &batch, add_shortcut(shortcut, first, outputs, &batch));
+    }
+}
+
+/* Compute what `convolve_block` does; its 1x1 convolutions are rounded ones.
+
+   read, given: what the first of them reads, and the last.  room: for both. */
+void convolve_differing_block(const struct convolution *first, const struct convolution *second,
+                              const struct convolution *third, const struct known *read,
+                              const struct known *given, const struct shortcut *shortcut,
+                              const float *from, const float *base, long count, const float *zeros,
+                              const int *numbers, const long *groups, long number, float *room,
+                              float *first_room, float *second_room, float *results)
+{
+    const long taps = second->rows * second->columns;
+    struct shortcut part;
+    for (const long *group = groups; group < groups + 4 * number; group += 4) {
+        const long pixels = group[3] - group[2];
+        struct known some = *read;
+        some.places += group[0];
+        convolve_differences(first, &some, 0, from + group[0] * first->inputs,
+                             group[1] - group[0], room, first_room);
+        convolve_scattered(second, base, count, first_room - group[0] * first->outputs, zeros,
+                           numbers + group[2] * taps, pixels, second_room);
+        some = *given;
+        some.places += group[2];
+        convolve_differences(third, &some, shortcut_from(shortcut, group[2], &part), second_room,
+                             pixels, room, results + group[2] * third->outputs);
     }
 }

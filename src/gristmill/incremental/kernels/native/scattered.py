@@ -10,7 +10,7 @@ from torch import Tensor
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.native.convolution import NativeConvolution, fits
 from gristmill.incremental.kernels.native.library import library
-from gristmill.incremental.kernels.native.sharing import WORTH, share
+from gristmill.incremental.kernels.native.sharing import share_range
 
 _VECTOR = 16
 """Channels come in so many, the widest vector of any machine: what is read ends with a pixel."""
@@ -59,13 +59,7 @@ class ScatteredConvolution:
                 ctypes.c_void_p(results[part].data_ptr()),
             )
 
-        threads = torch.get_num_threads()
-        count = len(numbers)
-        if threads == 1 or count * self._products < WORTH:
-            compute(slice(0, count))
-        else:
-            ends = [count * number // threads for number in range(threads + 1)]
-            share(compute, list(map(slice, ends, ends[1:])))
+        share_range(compute, len(numbers), self._products)
         return results
 
 

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
 
+import torch
+
 T = TypeVar("T")
 
 WORTH = 1 << 23
@@ -26,6 +28,19 @@ def share(call: Callable[[T], None], parts: Sequence[T]) -> None:
     call(first)
     for other in others:
         other.result()
+
+
+def share_range(call: Callable[[slice], None], count: int, products: int) -> None:
+    """Call a function with parts of a range, one for each thread where there is work for several.
+
+    Args:
+        call: takes a part; calls do not write to the same memory.
+        count: length of the range.
+        products: of each of its elements.
+    """
+    threads = torch.get_num_threads() if count * products >= WORTH else 1
+    ends = [count * number // threads for number in range(threads + 1)]
+    share(call, list(map(slice, ends, ends[1:])))
 
 
 @cache

@@ -20,6 +20,7 @@ class ConvolutionStructure(Structure):
         ("above", c_long),
         ("before", c_long),
         ("depthwise", c_long),
+        ("rounded", c_long),
         ("bend", c_long),
         ("slope", c_float),
         ("low", c_float),
@@ -28,6 +29,27 @@ class ConvolutionStructure(Structure):
         ("sum_high", c_float),
         ("weights", c_void_p),
         ("bias", c_void_p),
+    ]
+
+
+class KnownStructure(Structure):
+    """`struct known`."""
+
+    _fields_ = [
+        ("values", c_void_p),
+        ("sums", c_void_p),
+        ("places", c_void_p),
+    ]
+
+
+class ShortcutStructure(Structure):
+    """`struct shortcut`."""
+
+    _fields_ = [
+        ("base", c_void_p),
+        ("patches", c_void_p),
+        ("count", c_long),
+        ("numbers", c_void_p),
     ]
 
 
@@ -106,4 +128,19 @@ class NoiseStructure(Structure):
         ("threshold", c_long),
         ("pixels", c_long),
         ("blur", c_long),
+    ]
+
+
+class SieveStructure(Structure):
+    """`struct sieve`."""
+
+    _fields_ = [
+        ("found", c_void_p),
+        ("found_row", c_long),
+        ("top", c_long),
+        ("left", c_long),
+        ("kept", c_void_p),
+        ("kept_row", c_long),
+        ("channels", c_long),
+        ("threshold", c_float),
     ]

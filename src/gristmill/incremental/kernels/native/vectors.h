@@ -91,6 +91,56 @@ INLINE vector plus_product(vector sum, vector one, vector other)
 #endif
 }
 
+/* Two numbers rounded to bfloat16, the first one in the lower half of a float's memory. To the
+   nearest, ties to even; NaN with a payload of all ones, which no arithmetic makes, is lost. */
+INLINE float rounded_pair(float one, float other)
+{
+    unsigned bits[2], joined;
+    float found;
+    memcpy(bits, &one, 4);
+    memcpy(bits + 1, &other, 4);
+    for (int n = 0; n < 2; n++)
+        bits[n] += 0x7fff + (bits[n] >> 16 & 1);
+    joined = bits[0] >> 16 | (bits[1] & 0xffff0000u);
+    memcpy(&found, &joined, 4);
+    return found;
+}
+
+/* Pairs of neighbours: first those of one vector, then those of another. */
+INLINE vector rounded_pairs(vector one, vector other)
+{
+#if defined(__AVX512BF16__)
+    return (vector)_mm512_cvtne2ps_pbh((__m512)other, (__m512)one);
+#else
+    float values[2 * LANES], found[LANES];
+    store(values, one);
+    store(values + LANES, other);
+    for (int n = 0; n < LANES; n++)
+        found[n] = rounded_pair(values[2 * n], values[2 * n + 1]);
+    return load(found);
+#endif
+}
+
+/* A pair of bfloat16 in every lane. Its bits are not a number's: nothing may be computed with it. */
+INLINE vector all_pairs(const float *pair)
+{
+    int bits;
+    memcpy(&bits, pair, 4);
+    return (vector)(bits - (lanes){0});
+}
+
+/* sum + one * other of both halves of each lane. */
+INLINE vector plus_two_products(vector sum, vector one, vector other)
+{
+#if defined(__AVX512BF16__)
+    return (vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)one, (__m512bh)other);
+#else
+    const lanes upper = (lanes){0} - 65536;
+    const vector low = plus_product(sum, (vector)((lanes)one << 16), (vector)((lanes)other << 16));
+    return plus_product(low, (vector)((lanes)one & upper), (vector)((lanes)other & upper));
+#endif
+}
+
 /* The larger and the smaller of two, lane by lane; NaN where `values` are. */
 INLINE vector at_least(vector bound, vector values)
 {

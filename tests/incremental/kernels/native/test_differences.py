@@ -1,0 +1,123 @@
+"""Pointwise convolutions of differences: products of bfloat16, added up in floats."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from gristmill.incremental.kernels.activation import Activation
+from gristmill.incremental.kernels.layer import Layer
+from gristmill.incremental.kernels.native import sharing
+from gristmill.incremental.kernels.native.block import BlockKernel
+from gristmill.incremental.kernels.native.differences import DifferenceConvolution, Known
+from gristmill.incremental.kernels.native.library import library
+
+pytestmark = pytest.mark.skipif(library() is None, reason="no C kernels here")
+
+RELU6 = Activation("hardtanh", (0.0, 6.0))
+
+
+def pointwise(outputs: int, inputs: int, activation: Activation | None = None) -> Layer:
+    weight = torch.randn(outputs, inputs, 1, 1) / inputs**0.5
+    return Layer(weight, torch.randn(outputs), activation=activation)
+
+
+def known_map(layer: Layer, values: Tensor, places: Tensor) -> Known:
+    sums = values @ layer.weight.flatten(1).T + layer.bias
+    return Known(values, sums.contiguous(), places.to(torch.int32))
+
+
+def rounded(values: Tensor) -> Tensor:
+    return values.bfloat16().double()
+
+
+def expected(layer: Layer, rows: Tensor, known: Known) -> Tensor:
+    """The same with exact sums."""
+    places = known.places.long()
+    weight = rounded(layer.weight.flatten(1))
+    found = known.sums[places].double() + rounded(rows - known.values[places]) @ weight.T
+    return found if layer.activation is None else layer.activation.apply_(found)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    channels=st.tuples(st.integers(1, 70), st.integers(1, 100)),
+    activation=st.sampled_from([None, RELU6, Activation("swish")]),
+    pixels=st.integers(1, 230),
+    scale=st.sampled_from([0.0, 1e-3, 1.0, 1e3]),
+    threads=st.sampled_from([1, 2]),
+    seed=st.integers(0, 2**31),
+)
+def test_what_rounded_products_add_up_to(channels, activation, pixels, scale, threads, seed):
+    torch.manual_seed(seed)
+    inputs, outputs = channels
+    layer = pointwise(outputs, inputs, activation)
+    places = torch.randint(0, 9, (pixels,))
+    known = known_map(layer, torch.randn(9, inputs), places)
+    rows = known.values[places] + scale * torch.randn(pixels, inputs)
+    before = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sharing, "WORTH", 1)
+        torch.set_num_threads(threads)
+        try:
+            found = DifferenceConvolution(layer)(rows, known)
+            alone = DifferenceConvolution(layer)(
+                rows[-1:], known._replace(places=places[-1:].int())
+            )
+        finally:
+            torch.set_num_threads(before)
+    torch.testing.assert_close(
+        found.double(), expected(layer, rows, known), rtol=1e-5, atol=1e-5 * max(1.0, scale)
+    )
+    assert torch.equal(found[-1:], alone)
+
+
+def test_what_does_not_differ_is_what_is_known():
+    torch.manual_seed(0)
+    layer, places = pointwise(40, 24, RELU6), torch.arange(50) % 7
+    known = known_map(layer, torch.randn(7, 24), places)
+    found = DifferenceConvolution(layer)(known.values[places], known)
+    assert torch.equal(found, known.sums[places].clamp(0, 6))
+
+
+def test_what_is_not_a_number_stays_that():
+    layer = pointwise(8, 33)
+    known = known_map(layer, torch.zeros(1, 33), torch.zeros(2))
+    rows = torch.zeros(2, 33)
+    rows[0, 32], rows[1, 3] = torch.nan, torch.inf
+    assert not torch.isfinite(DifferenceConvolution(layer)(rows, known)).any()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_block_is_its_three_convolutions(threads, monkeypatch):
+    monkeypatch.setattr("gristmill.incremental.kernels.native.block.WORTH", 1)
+    torch.manual_seed(0)
+    first, third = pointwise(48, 10, RELU6), pointwise(20, 48)
+    second = Layer(torch.randn(48, 1, 1, 1), torch.randn(48), groups=48, activation=RELU6)
+    places = torch.arange(200) % 30
+    read = known_map(first, torch.randn(30, 10), places)
+    wide = read.sums.clamp(0, 6)
+    deep = (wide * second.weight.flatten() + second.bias).clamp(0, 6)
+    given_ = known_map(third, deep, places)
+    rows = read.values[places] + 0.1 * torch.randn(200, 10)
+    groups = torch.tensor([[0, 90, 0, 90], [90, 200, 90, 200]]).numpy()
+    numbers = (31 + torch.arange(200, dtype=torch.int32))[:, None].contiguous()
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        kernel = BlockKernel(first, second, third, rounded=True)
+        found = kernel(rows, wide, numbers, groups, (read, given_))
+    finally:
+        torch.set_num_threads(before)
+    inner = DifferenceConvolution(first)(rows, read)
+    inner = (inner * second.weight.flatten() + second.bias).clamp(0, 6)
+    one_by_one = DifferenceConvolution(third)(inner, given_)
+    torch.testing.assert_close(found, one_by_one, rtol=0, atol=1e-2)
+    exact = (rows @ first.weight.flatten(1).T + first.bias).clamp(0, 6)
+    exact = (exact * second.weight.flatten() + second.bias).clamp(0, 6)
+    exact = exact @ third.weight.flatten(1).T + third.bias
+    effect = exact - given_.sums[places]
+    assert 0 < (found - exact).norm() < 0.01 * effect.norm()
