@@ -7,10 +7,15 @@ written out here, on the same queries, draws and delays. Then the same in worlds
 many models, as far apart, and as many breaks, as bad and as long, as chance has it (no policy was
 fitted to these or to the one above); and where three models err together.
 
+"Holdout known" has all models answer 500 rows first, whose truth is told at once.
+
 Beside the regret stand what is lost before the first feedback by whoever has nothing but feedback,
-however clever (the models may come in any order), and what one loses who is told the error rates of
-all models as they were when the newest feedback was made. What is below the first is done by asking
-all models at a share of the queries, and hearing where they disagree.
+however clever (the models may come in any order); what is lost besides by who learns of each break
+when feedback tells of it, and of its end at once, so that nobody does better but by luck; and what
+one loses who is told the error rates of all models as they were when the newest feedback was made.
+Where the goal is below the second, the line says that feedback alone cannot reach it. What is below
+it is done by asking all models at a share of the queries, and hearing where they disagree; which
+cannot tell, before any feedback, models that err together from models that are right together.
 """
 
 from __future__ import annotations
@@ -46,13 +51,14 @@ POLICIES: dict[str, tuple[str, dict[str, object]]] = {
     "thompson, all shadowed": ("thompson", {"shadow": 1.0}),
     "thompson, holdout known": ("thompson", {}),
     "hedge": ("hedge", {}),
+    "hedge, holdout known": ("hedge", {}),
     "exp3": ("exp3", {}),
     "epsilon_greedy": ("epsilon_greedy", {}),
 }
-JUDGED = tuple(POLICIES)[:5]
+JUDGED = tuple(POLICIES)[:6]
 """The first is the default. Without shadows feedback has to come soon."""
 HELD_OUT = 500
-"""Rows on which all models were tried before."""
+"""Rows that all models answered before, and whose truth was told at once."""
 DELAYS = (("at once", 0, 0), ("100 later", 100, 100), ("1,000 later", 1000, 1000),
           ("3,000 later", 3000, 3000), ("0 to 10,000 later", 0, 10_000),
           ("10,000 later", 10_000, 10_000))  # fmt: skip
@@ -87,9 +93,12 @@ class World:
     """Losses of all models on all queries, draws for the policy, and when feedback comes.
 
     Attributes:
+        together: whether the three worst models err together.
         oracle, best_fixed: error rates, of who always asks the best model, and the same one.
         blind: what is lost above the oracle before the first feedback comes, per query of all.
-        held_out: error rate of each model on a holdout, before anything breaks.
+        held_out: losses of all models on a holdout, before anything breaks.
+        least: regret of who knows nothing before the first feedback, learns of each break when
+            feedback tells of it, and of its end at once; NaN as `informed`.
         informed: error rate of who knows all error rates of `least` queries ago; NaN where the
             delays differ, so that this would say nothing.
     """
@@ -99,11 +108,11 @@ class World:
     ) -> None:
         generator = np.random.default_rng(seed)
         errors, breaks = _drawn_rates(generator) if drawn else (np.array(ERRORS), [Break()])
-        self.arms = len(errors)
+        self.arms, self.together = len(errors), together
         rates = np.tile(errors, (QUERIES, 1))
         for arm, begins, ends, rate in breaks:
             rates[int(begins * QUERIES) : int(ends * QUERIES), arm] = rate
-        luck = _together(generator) if together else generator.random((QUERIES, self.arms))
+        luck = _luck(generator, QUERIES, self.arms, together=together)
         self.losses = (luck < rates).astype(float)
         self.draws = generator.random(QUERIES).tolist()
         best = self.losses[np.arange(QUERIES), rates.argmin(axis=1)]
@@ -114,21 +123,39 @@ class World:
         told = self.losses[np.arange(least + 1, QUERIES), known].sum()
         blind = self.losses[: least + 1].mean(axis=1).sum()
         self.informed = float((blind + told) / QUERIES) if least == most else math.nan
+        self.least = self.blind + _unforeseen(rates, least) if least == most else math.nan
         # What is told before query t: the queries whose delay is over.
         self.told: list[list[int]] = [[] for _ in range(QUERIES)]
         for query, delay in enumerate(generator.integers(least, most + 1, QUERIES).tolist()):
             if query + delay + 1 < QUERIES:
                 self.told[query + delay + 1].append(query)
         self.shadows = generator.random(QUERIES).tolist()
-        self.held_out = (generator.binomial(HELD_OUT, errors) / HELD_OUT).tolist()
+        luck = _luck(generator, HELD_OUT, self.arms, together=together)
+        self.held_out = (luck < errors).astype(float).tolist()
 
 
-def _together(generator: np.random.Generator) -> np.ndarray:
-    """Return uniform numbers, those of the three worst models correlated (a Gaussian copula)."""
-    normal = generator.standard_normal((QUERIES, len(ERRORS)))
-    shared = math.sqrt(TOGETHER) * generator.standard_normal(QUERIES)
+def _unforeseen(rates: np.ndarray, delay: int) -> float:
+    """Return what is lost, per query of all, by models that broke less than `delay` queries ago."""
+    queries = np.arange(delay + 1, QUERIES)
+    before = rates[queries - delay - 1]
+    trusted = before.argmin(axis=1)
+    now = rates[queries, trusted]
+    broke = now > before[np.arange(len(queries)), trusted]
+    return float((now - rates[queries].min(axis=1))[broke].sum() / QUERIES)
+
+
+def _luck(generator: np.random.Generator, rows: int, arms: int, *, together: bool) -> np.ndarray:
+    """Return uniform numbers, float64[rows, arms].
+
+    Args:
+        together: those of all but the first two are correlated (a Gaussian copula).
+    """
+    if not together:
+        return generator.random((rows, arms))
+    normal = generator.standard_normal((rows, arms))
+    shared = math.sqrt(TOGETHER) * generator.standard_normal(rows)
     normal[:, 2:] = shared[:, None] + math.sqrt(1.0 - TOGETHER) * normal[:, 2:]
-    return np.argsort(np.argsort(normal, axis=0), axis=0) / QUERIES
+    return np.argsort(np.argsort(normal, axis=0), axis=0) / rows
 
 
 def clipper(world: World) -> float:
@@ -149,9 +176,13 @@ def clipper(world: World) -> float:
 def ours(called: str, world: World) -> float:
     """Return the error rate of a policy of ours."""
     kind, options = POLICIES[called]
-    known = {"expected": world.held_out} if called.endswith("holdout known") else {}
-    policy = policy_named(kind, world.arms, options | known)
+    policy = policy_named(kind, world.arms, options)
     learner = Learner(policy)
+    for losses in world.held_out if called.endswith("holdout known") else ():
+        row = tuple(losses)
+        differed = disagreements(row, zero_one)
+        learner.overhear("", 0.0, differed)
+        learner.learn("", Outcome(0, 1.0, row[0], 0.0, row, (), differed))
     made: list[Outcome] = []
     for query, draw in enumerate(world.draws):
         for earlier in world.told[query]:
@@ -204,7 +235,7 @@ def _at_delay(name: str, worlds: list[World]) -> Iterator[Claim]:
         f"feedback {name}, median of {len(worlds)} seeds; the oracle errs in {oracle:.3f}"
         f"{_known(worlds, informed)}"
     )
-    goal = f"< {min(fixed, peer):.4f}"
+    goal = min(fixed, peer)
     for called, (kind, options) in POLICIES.items():
         rate = statistics.median(ours(called, world) for world in worlds)
         share = policy_named(kind, len(ERRORS), options).share_shadowed()
@@ -213,8 +244,9 @@ def _at_delay(name: str, worlds: list[World]) -> Iterator[Claim]:
             f"regret of {called}, feedback {name}",
             rate - oracle,
             "errors per query",
-            f"{how}{told}; peer: Exp3 as Clipper had it; the best fixed model: {fixed:.4f}",
-            goal=goal if called in JUDGED else None,
+            f"{how}{told}; peer: Exp3 as Clipper had it; the best fixed model: {fixed:.4f}"
+            f"{_out_of_reach(called, worlds, goal)}",
+            goal=f"< {goal:.4f}" if called in JUDGED else None,
             peer=peer,
             more_is_better=False,
         )
@@ -233,8 +265,28 @@ def _at_delay(name: str, worlds: list[World]) -> Iterator[Claim]:
 def _known(worlds: list[World], informed: float) -> str:
     if math.isnan(informed):
         return ""
+    blind, least = (
+        statistics.fmean(getattr(world, what) for world in worlds) for what in ("blind", "least")
+    )
+    return (
+        f"; before the first feedback: {blind:.4f}; with breaks that no feedback has told of yet: "
+        f"{least:.4f}; who knows the past: {informed:.4f}"
+    )
+
+
+def _out_of_reach(called: str, worlds: list[World], goal: float) -> str:
+    """Say so where nobody reaches a goal who knows as much as a policy does."""
+    kind, options = POLICIES[called]
+    least = statistics.fmean(world.least for world in worlds)
+    if not policy_named(kind, worlds[0].arms, options).pairs and least > goal:
+        return f"; out of reach of feedback alone, which loses {least:.4f} at least"
     blind = statistics.fmean(world.blind for world in worlds)
-    return f"; before the first feedback: {blind:.4f}; who knows the past: {informed:.4f}"
+    if worlds[0].together and blind > goal and not called.endswith("holdout known"):
+        return (
+            "; out of reach: before the first feedback three models that err together look like "
+            f"three that are right, and who picks then loses {blind:.4f} over all orders of models"
+        )
+    return ""
 
 
 def _in_worlds(where: str, what: str, name: str, worlds: list[World]) -> Iterator[Claim]:
@@ -250,7 +302,7 @@ def _in_worlds(where: str, what: str, name: str, worlds: list[World]) -> Iterato
             "errors per query",
             f"mean of {len(worlds)} worlds in which {what}{_known(worlds, informed)}; "
             "peer: Exp3 as Clipper had it; the best fixed model of each world, in hindsight: "
-            f"{fixed:.4f}",
+            f"{fixed:.4f}{_out_of_reach(called, worlds, min(fixed, peer))}",
             goal=f"< {min(fixed, peer):.4f}",
             peer=peer,
             more_is_better=False,

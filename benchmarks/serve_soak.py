@@ -65,7 +65,7 @@ def engine_claims(seconds: float) -> Iterator[Claim]:
     )  # fmt: skip
     yield claim(
         "engine and replicas under fire: growth of memory", soak.growth(), "MB",
-        "private memory of the process that serves, last quarter less the second one; open files "
+        "what the process that serves has filled, last quarter less the second one; open files "
         f"at most {max(soak.files)} and {soak.files[-1]} at the end",
         goal="<= 8",
     )  # fmt: skip

@@ -26,7 +26,7 @@ from gristmill.serve.replicas.task import Done
 from gristmill.serve.runners.rows import Rows
 from gristmill.serve.scheduling.bounds import Bounds
 from serve_echo import OPENER, POISON
-from serve_soak_processes import private_bytes
+from serve_soak_processes import own_bytes
 
 CLIENTS = 48
 CARE = Care(least=1.0, ping=0.5, pong=2.0, first_pause=0.02, longest_pause=0.5, settled=2.0)
@@ -142,7 +142,7 @@ class Soak:
     async def watch(self, replicas: ReplicaSet) -> None:
         while time.monotonic() < self.end:
             await asyncio.sleep(min(1.0, self.seconds / 10))
-            self.memory.append(private_bytes(os.getpid()) / 1e6)
+            self.memory.append(own_bytes(os.getpid()) / 1e6)
             self.files.append(len(list(Path("/proc/self/fd").iterdir())))
 
     def growth(self) -> float:

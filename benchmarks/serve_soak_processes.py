@@ -7,11 +7,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+_FILLED = ("RssAnon", "RssShmem", "VmSwap")
 
-def private_bytes(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    found = dict(line.split(":") for line in lines)
-    return sum(int(found[f"Private_{kind}"].split()[0]) for kind in ("Dirty", "Clean")) * 1024
+
+def own_bytes(pid: int) -> int:
+    """Return the memory that a process has filled: its own, and what it shares in files of memory.
+
+    Not its libraries: they count as private or shared by who else on the machine has them loaded,
+    so that "private memory" grows by tens of MB when another program ends.
+    """
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    found = dict(line.split(":", 1) for line in lines)
+    return sum(int(found[kind].split()[0]) for kind in _FILLED) * 1024
 
 
 def stat_of(pid: int) -> list[str]:
