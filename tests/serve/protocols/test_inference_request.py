@@ -58,6 +58,15 @@ def test_tensors_become_rows(served):
     assert (values(rows["text"]), values(rows["count"])) == (["a", "bc"], [1, 2])
 
 
+def test_values_in_shared_memory_are_refused_in_so_many_words(served):
+    there = {"shared_memory_region": "in", "shared_memory_byte_size": 9}
+    refusal = refused(served, TEXT | {"parameters": there})
+    assert (refusal.status, refusal.message) == (
+        400,
+        "tensor 'text': shared memory is not taken: values come with the messages",
+    )
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(texts=st.lists(st.text(max_size=9), max_size=5), nested=st.booleans(), column=st.booleans())
 def test_flat_and_nested_data_of_either_shape_mean_the_same(served, texts, nested, column):

@@ -75,7 +75,11 @@ def test_outputs_that_are_not_there(served):
         (RequestedOutput("odds"), "expected outputs label, probs, found 'odds'"),
         (
             RequestedOutput("label", {"classification": 3}),
-            "the classification extension is not understood",
+            "tensor 'label': the classification extension is not understood",
+        ),
+        (
+            RequestedOutput("probs", {"shared_memory_region": "out", "binary_data": True}),
+            "tensor 'probs': shared memory is not taken: values come with the messages",
         ),
     ):
         with pytest.raises(Refusal) as caught:

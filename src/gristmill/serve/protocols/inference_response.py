@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 import orjson
 
+from gristmill.serve.protocols.inference_tensors import check_understood
 from gristmill.serve.protocols.metadata import outputs_of
 from gristmill.serve.protocols.raw import bytes_of, stacked
 from gristmill.serve.protocols.tensors import DATATYPE, wrong_tensor
-from gristmill.serve.refusal import Refusal
 from gristmill.serve.runners.rows import Column, Ragged
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def wanted_outputs(served: Served, request: InferRequest) -> list[tuple[str, boo
     """Return the name of each output to send, and whether its tensor is sent as bytes.
 
     Raises:
-        Refusal: 400, there is no such output.
+        Refusal: 400, there is no such output, or it is asked for by an extension that there is not.
     """
     known = [name for name, _, _ in outputs_of(served)]
     all_binary = request.parameters.get("binary_data_output") is True
@@ -78,8 +78,7 @@ def wanted_outputs(served: Served, request: InferRequest) -> list[tuple[str, boo
     for output in request.outputs:
         if output.name not in known:
             raise wrong_tensor(f"expected outputs {', '.join(known)}, found {output.name[:99]!r}")
-        if output.parameters.get("classification"):
-            raise Refusal(400, "bad_tensors", "the classification extension is not understood")
+        check_understood(output)
     return [
         (output.name, output.parameters.get("binary_data", all_binary) is True)
         for output in request.outputs

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from gristmill.store.bundle import Field
 
 _MOST_DIMENSIONS = 8
+_NOT_UNDERSTOOD = {
+    "shared_memory_region": "shared memory is not taken: values come with the messages",
+    "classification": "the classification extension is not understood",
+}
+"""Parameters of a tensor that change where its values are or what they mean."""
 _LENGTH = 4
 _ACCEPTED = {"string": "BYTES", "int": "iu", "float": "fiu", "bool": "b"}
 _EXAMPLES = {
@@ -110,6 +115,17 @@ def rows_of_tensors(served: Served, tensors: Sequence[InputTensor], read: Read) 
         records = [{} for _ in range(next(iter(counts.values()), 0))]
     rows = served.scalar_rows(records)
     return Rows({**rows.columns, **columns}, rows.count) if columns else rows
+
+
+def check_understood(tensor: InputTensor | RequestedOutput) -> None:
+    """Refuse a tensor that is asked for in a way that would otherwise be passed over.
+
+    Raises:
+        Refusal: 400, it is of an extension that there is not.
+    """
+    for parameter, message in _NOT_UNDERSTOOD.items():
+        if tensor.parameters.get(parameter):
+            raise wrong_tensor(f"tensor {tensor.name!r}: {message}")
 
 
 def values_of_list(
@@ -213,6 +229,7 @@ def _check_names(
     for tensor in tensors:
         if tensor.name not in fields:
             raise wrong_tensor(f"expected inputs {', '.join(fields)}, found {tensor.name[:99]!r}")
+        check_understood(tensor)
     for field in inputs:
         if field.required and field.name not in names:
             raise wrong_tensor(f"input {field.name!r} is missing")
