@@ -16,7 +16,8 @@ from gristmill.core.errors import UsageError
 from gristmill.incremental.bounded.audit import Audit
 from gristmill.incremental.bounded.audits import Audits
 from gristmill.incremental.bounded.steering import Steering
-from gristmill.incremental.changes.detector import ChangeDetector, InputError
+from gristmill.incremental.changes.detector import ChangeDetector
+from gristmill.incremental.changes.input_error import InputError
 from gristmill.incremental.changes.noise import Noise
 from gristmill.incremental.execution.stream_state import StreamState
 from gristmill.incremental.pixels import Pixels

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gristmill.incremental.changes.comparison import Comparison
+from gristmill.incremental.changes.input_error import InputError
 from gristmill.incremental.changes.noise import Noise
 from gristmill.incremental.changes.padded_frame import PaddedFrame
 from gristmill.incremental.changes.tiles import TileGrid
@@ -29,11 +30,6 @@ class ArrayFinder:
         self._settled = False
 
     @property
-    def frame(self) -> NDArray[np.uint8]:
-        """The last frame, uint8[height, width, 3]."""
-        return self._current.pixels
-
-    @property
     def reference(self) -> NDArray[np.uint8]:
         """What the next frame is compared with, uint8[height, width, 3]."""
         return self._reference.pixels
@@ -49,6 +45,12 @@ class ArrayFinder:
         self._current.load(frame)
         self._renew(np.ones((self._grid.rows, self._grid.columns), np.bool_))
         self._settled = True
+
+    def error(self) -> InputError:
+        """Compare the reference with the last frame."""
+        frame, reference = self._current.pixels, self._reference.pixels
+        difference = np.maximum(frame, reference) - np.minimum(frame, reference)
+        return InputError(int(difference.max()), float(difference.mean()))
 
     def update(self, frame: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Mark what has changed, bool[rows, columns] of tiles, and renew the reference there."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from gristmill.core.errors import UsageError
 from gristmill.incremental.changes.array_finder import ArrayFinder
 from gristmill.incremental.changes.finder import Finder
+from gristmill.incremental.changes.input_error import InputError
 from gristmill.incremental.changes.native_finder import NativeFinder
 from gristmill.incremental.changes.noise import DECODED, Noise
 from gristmill.incremental.changes.tiles import TileGrid
@@ -19,18 +18,6 @@ TILE = 8
 """Side of a tile in pixels: fine enough that little is recomputed around what has changed."""
 
 _SMALLEST_TILE, _LARGEST_TILE = 4, 256
-
-
-class InputError(NamedTuple):
-    """How far the reference is from the true frame: the error that ignoring noise makes.
-
-    Attributes:
-        largest: of all absolute differences, in grey levels of 0 to 255.
-        mean: of all absolute differences.
-    """
-
-    largest: int
-    mean: float
 
 
 class ChangeDetector:
@@ -118,9 +105,7 @@ class ChangeDetector:
 
     def error(self) -> InputError:
         """Compare the reference with the last frame."""
-        frame, reference = self._finder.frame, self._finder.reference
-        difference = np.maximum(frame, reference) - np.minimum(frame, reference)
-        return InputError(int(difference.max()), float(difference.mean()))
+        return self._finder.error()
 
     def _check(self, frame: object) -> None:
         expected = (self.grid.height, self.grid.width, 3)

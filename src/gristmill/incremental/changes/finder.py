@@ -1,4 +1,4 @@
-"""What finds changes: a stream's reference and its last frame, and the rule applied to them."""
+"""What finds changes: a stream's reference, and the rule applied to it and the next frame."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gristmill.incremental.changes.input_error import InputError
+
 
 class Finder(Protocol):
     """Marks the tiles of a frame to which the rule of noise applies, and renews those alone."""
 
     @property
-    def frame(self) -> NDArray[np.uint8]:
-        """The last frame, uint8[height, width, 3]."""
-
-    @property
     def reference(self) -> NDArray[np.uint8]:
-        """What it was compared with, and marked tiles of it: uint8[height, width, 3]."""
+        """What frames are compared with, uint8[height, width, 3]."""
 
     @property
     def bytes(self) -> int:
@@ -25,6 +23,9 @@ class Finder(Protocol):
 
     def begin(self, frame: NDArray[np.uint8]) -> None:
         """Take a frame, uint8[height, width, 3], as the reference."""
+
+    def error(self) -> InputError:
+        """Compare the reference with the last frame."""
 
     def update(self, frame: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Mark what has changed, bool[rows, columns] of tiles, and renew the reference there.

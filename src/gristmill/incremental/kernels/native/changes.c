@@ -1,9 +1,12 @@
 /* Places of a frame that differ from its reference beyond noise.
 
-   A square's sum is that of its columns' sums, which take a few additions a byte, from row to row.
-   Noise cancels out in them. For a row of tiles, the largest of each column's sums are kept: where
-   those of neighbours do not add up to what a change takes, no square does. So squares are added
-   up, row by row, in a few tiles only. */
+   A mean is beyond the threshold only if a number of it is. So one pass over the bytes, 64 at a
+   time, tells of most tiles that neither they nor those around them have such a number.
+
+   In the others, squares are added up. A square's sum is that of its columns' sums, which take a few
+   additions a byte, from row to row. Noise cancels out in them. For a row of tiles, the largest of
+   each column's sums are kept: where those of neighbours do not add up to what a change takes, no
+   square does. So squares are added up, row by row, in a few tiles only. */
 
 #include <string.h>
 
@@ -21,8 +24,14 @@ struct noise_rule {
 
 /* What is compared. */
 struct pair {
-    const byte *frame, *reference; /* [height][width][3] */
-    long row;                      /* bytes from one row of the frame to the next */
+    const byte *frame; /* [height][width][3] */
+    byte *reference;   /* likewise */
+    long row;          /* bytes from one row of the frame to the next */
+};
+
+/* How far frame and reference are apart, as absolute differences. */
+struct distance {
+    long largest, sum;
 };
 
 /* Some tiles side by side of a row of tiles, and the pixels of the frame in them. */
@@ -31,14 +40,20 @@ struct run {
     long top, bottom, left, right;
 };
 
-/* Memory for a row of tiles; a line is a row of pixels with the margins of squares. */
+/* Memory; a line is a row of pixels with the margins of squares. */
 struct memory {
     short *sums;    /* of columns of the whole frame's width */
     short *most;    /* the largest of them so far, up or down */
     short *line;    /* sums of columns of a run */
     short *beyond;  /* -1 where the sum of a square is beyond the limit */
     short *counts;  /* pixels beyond it so far */
-    byte *doubtful; /* of each tile, whether its squares are to be added up */
+    byte *doubtful; /* of each tile of a row, whether its squares are to be added up */
+    byte *farthest; /* of each byte of a row of pixels, the largest difference in a row of tiles;
+                       with a tile behind it */
+    byte *spare;    /* of the same size */
+    byte *restless; /* of each tile of the frame, whether a number is beyond the threshold; with a
+                       row of tiles above and below, and one tile left and right */
+    struct distance *distances; /* of each row of tiles */
 };
 
 static long smaller(long one, long other) { return one < other ? one : other; }
@@ -47,6 +62,11 @@ static long larger(long one, long other) { return one > other ? one : other; }
 static long columns_of(const struct noise_rule *rule)
 {
     return (rule->width + rule->tile - 1) / rule->tile;
+}
+
+static long rows_of(const struct noise_rule *rule)
+{
+    return (rule->height + rule->tile - 1) / rule->tile;
 }
 
 /* The largest sum of differences over a square, up or down, that is noise. */
@@ -64,19 +84,25 @@ static long line_of(const struct noise_rule *rule)
 /* Bytes of memory that `find_changes` needs. */
 long changes_room(const struct noise_rule *rule)
 {
-    return 5 * sizeof(short) * line_of(rule) + columns_of(rule);
+    const long rows = rows_of(rule), columns = columns_of(rule);
+    return rows * sizeof(struct distance) + 5 * sizeof(short) * line_of(rule) + columns +
+           2 * CHANNELS * (rule->width + rule->tile) + (rows + 2) * (columns + 2);
 }
 
 static struct memory divided(const struct noise_rule *rule, byte *room)
 {
     const long line = line_of(rule);
     struct memory found;
-    found.sums = (short *)room;
+    found.distances = (struct distance *)room;
+    found.sums = (short *)(found.distances + rows_of(rule));
     found.most = found.sums + line;
     found.line = found.most + line;
     found.beyond = found.line + line;
     found.counts = found.beyond + line;
     found.doubtful = (byte *)(found.counts + line);
+    found.farthest = found.doubtful + columns_of(rule);
+    found.spare = found.farthest + CHANNELS * (rule->width + rule->tile);
+    found.restless = found.spare + CHANNELS * (rule->width + rule->tile);
     return found;
 }
 
@@ -170,17 +196,46 @@ static void find_squares(const short *sums, short *beyond, long count, short lim
     }
 }
 
-/* Find the tiles of a row of tiles of which a square might be beyond the limit. */
-static void doubt(const struct noise_rule *rule, const struct memory *memory)
+/* Tiles of a row from the first to the last one that is restless or lies beside one that is. */
+static struct run restless_run(const struct noise_rule *rule, long row, const struct memory *memory)
 {
-    const long margin = rule->blur / 2, count = CHANNELS * rule->width;
-    memcpy(memory->line + margin * CHANNELS, memory->most, sizeof(short) * count);
-    repeat_edges(memory->line, margin, rule->width, margin);
-    find_squares(memory->line, memory->beyond, count, limit_of(rule), rule->blur);
-    for (long column = 0; column < columns_of(rule); column++) {
+    const long columns = columns_of(rule), wide = columns + 2;
+    struct run run = {.row = row, .first = columns, .last = 0, .top = row * rule->tile};
+    const byte *above = memory->restless + row * wide, *beside = above + wide;
+    for (long column = 0; column < wide; column++)
+        if (above[column] | beside[column] | beside[column + wide]) {
+            run.first = smaller(run.first, larger(column - 2, 0));
+            run.last = smaller(column + 1, columns);
+        }
+    run.bottom = smaller(run.top + rule->tile, rule->height);
+    run.left = run.first * rule->tile;
+    run.right = smaller(run.last * rule->tile, rule->width);
+    return run;
+}
+
+/* Find the tiles of a run of which a square might be beyond the limit. */
+static void doubt(const struct noise_rule *rule, const struct run *run, const struct pair *pair,
+                  const struct memory *memory)
+{
+    const long margin = rule->blur / 2;
+    const long begin = larger(run->left - margin, 0);
+    const long end = smaller(run->right + margin, rule->width);
+    const long before = begin - (run->left - margin), count = CHANNELS * (end - begin);
+    short *most = memory->most + before * CHANNELS;
+    memset(most, 0, sizeof *most * count);
+    for (long row = run->top; row < run->bottom; row++) {
+        move_to(rule, pair, row, run->top, begin * CHANNELS, count, memory->sums);
+        take_largest(memory->sums, most, count);
+    }
+    repeat_edges(memory->most, before, end - begin, run->right + margin - end);
+    find_squares(memory->most, memory->beyond, CHANNELS * (run->right - run->left), limit_of(rule),
+                 rule->blur);
+    memset(memory->doubtful, 0, columns_of(rule));
+    for (long column = run->first; column < run->last; column++) {
         const long left = column * rule->tile, right = smaller(left + rule->tile, rule->width);
         const size_t bytes = sizeof(short) * CHANNELS * (right - left);
-        memory->doubtful[column] = memchr(memory->beyond + left * CHANNELS, 0xff, bytes) != 0;
+        const short *beyond = memory->beyond + CHANNELS * (left - run->left);
+        memory->doubtful[column] = memchr(beyond, 0xff, bytes) != 0;
     }
 }
 
@@ -218,15 +273,18 @@ static void judge(const struct noise_rule *rule, const struct run *run, const st
     }
 }
 
-/* Judge the doubtful tiles of a row, those side by side together. */
-static void judge_row(const struct noise_rule *rule, long row, const struct pair *pair,
-                      const struct memory *memory, byte *marked)
+/* Judge the doubtful tiles of a row, those side by side together; return whether any is marked. */
+static int judge_row(const struct noise_rule *rule, long row, const struct pair *pair,
+                     const struct memory *memory, byte *marked)
 {
-    struct run run = {.row = row, .top = row * rule->tile};
-    run.bottom = smaller(run.top + rule->tile, rule->height);
-    for (run.first = 0; run.first < columns_of(rule); run.first = run.last) {
+    const struct run all = restless_run(rule, row, memory);
+    if (all.first >= all.last)
+        return 0;
+    doubt(rule, &all, pair, memory);
+    struct run run = all;
+    for (run.first = all.first; run.first < all.last; run.first = run.last) {
         const byte doubtful = memory->doubtful[run.first];
-        for (run.last = run.first + 1; run.last < columns_of(rule); run.last++)
+        for (run.last = run.first + 1; run.last < all.last; run.last++)
             if (memory->doubtful[run.last] != doubtful)
                 break;
         run.left = run.first * rule->tile;
@@ -234,46 +292,134 @@ static void judge_row(const struct noise_rule *rule, long row, const struct pair
         if (doubtful)
             judge(rule, &run, pair, memory, marked);
     }
+    return memchr(marked, 1, columns_of(rule)) != 0;
+}
+
+/* Compare a row of pixels; keep the largest difference of each byte. Return the sum of all. */
+static long compare_row(const byte *restrict frame, const byte *restrict reference,
+                        byte *restrict farthest, long count)
+{
+    unsigned sum = 0;
+    for (long i = 0; i < count; i++) {
+        const byte one = frame[i], other = reference[i];
+        const byte most = one > other ? one : other, least = one > other ? other : one;
+        const byte found = most - least;
+        farthest[i] = found > farthest[i] ? found : farthest[i];
+    }
+    for (long i = 0; i < count; i++) {
+        const int difference = frame[i] - reference[i];
+        sum += difference < 0 ? -difference : difference;
+    }
+    return sum;
+}
+
+static byte largest_of(const byte *values, long count)
+{
+    byte found = 0;
+    for (long i = 0; i < count; i++)
+        found = values[i] > found ? values[i] : found;
+    return found;
+}
+
+/* Of each byte, take the larger one of it and the one so far behind it. */
+static void take_larger(const byte *restrict values, byte *restrict found, long count, long step)
+{
+    for (long i = 0; i < count; i++)
+        found[i] = values[i] > values[i + step] ? values[i] : values[i + step];
+}
+
+/* Return the largest of `width` bytes from each on, in the place of the values or of the spare
+   ones; there are `width` more of both, which count as 0. */
+static const byte *largest_ahead(byte *values, byte *spare, long count, long width)
+{
+    memset(values + count, 0, width);
+    memset(spare + count, 0, width);
+    for (long done = 1; done < width;) { /* of twice as many each time */
+        const long step = smaller(done, width - done);
+        take_larger(values, spare, count, step);
+        byte *found = spare;
+        spare = values, values = found;
+        done += step;
+    }
+    return values;
+}
+
+/* Compare a row of tiles; return how far it is from its reference. */
+static struct distance compare(const struct noise_rule *rule, long row, const struct pair *pair,
+                               const struct memory *memory)
+{
+    const long count = CHANNELS * rule->width;
+    const long bottom = smaller((row + 1) * rule->tile, rule->height);
+    struct distance found = {0, 0};
+    memset(memory->farthest, 0, count);
+    for (long y = row * rule->tile; y < bottom; y++)
+        found.sum += compare_row(frame_row(rule, pair, y), reference_row(rule, pair, y),
+                                 memory->farthest, count);
+    found.largest = largest_of(memory->farthest, count);
+    return found;
+}
+
+/* Compare a row of tiles, and find those of which a number is beyond the threshold. */
+static void look(const struct noise_rule *rule, long row, const struct pair *pair,
+                 const struct memory *memory)
+{
+    memory->distances[row] = compare(rule, row, pair, memory);
+    if (memory->distances[row].largest <= rule->threshold)
+        return;
+    byte *restless = memory->restless + (row + 1) * (columns_of(rule) + 2) + 1;
+    const long width = CHANNELS * rule->tile;
+    const byte *largest =
+        largest_ahead(memory->farthest, memory->spare, CHANNELS * rule->width, width);
+    for (long column = 0; column < columns_of(rule); column++)
+        restless[column] = largest[column * width] > rule->threshold;
 }
 
 /* Take marked tiles of a row over into the reference. */
 static void renew_row(const struct noise_rule *rule, long row, const struct pair *pair,
-                      const byte *marked, byte *reference)
+                      const byte *marked)
 {
     const long bottom = smaller((row + 1) * rule->tile, rule->height);
     for (long column = 0; column < columns_of(rule); column++) {
         const long left = column * rule->tile, right = smaller(left + rule->tile, rule->width);
         if (marked[column])
             for (long y = row * rule->tile; y < bottom; y++)
-                memcpy(reference + (y * rule->width + left) * CHANNELS,
+                memcpy(pair->reference + (y * rule->width + left) * CHANNELS,
                        pair->frame + y * pair->row + left * CHANNELS, (right - left) * CHANNELS);
     }
 }
 
 /* Mark the tiles of a frame that have changed, and renew the reference there.
 
-   frame: [height][width][3], its rows `row` bytes apart.  kept: a copy is left here.
-   reference: what it is compared with.  marked: [rows][columns] of tiles, 0 or 1.
-   room: `changes_room` bytes, where 16-bit numbers may lie. */
-void find_changes(const struct noise_rule *rule, const byte *frame, long row, byte *kept,
-                  byte *reference, byte *marked, byte *room)
+   frame: [height][width][3], its rows `row` bytes apart.  reference: what it is compared with.
+   marked: [rows][columns] of tiles, 0 or 1.  distance: of the renewed reference.
+   room: `changes_room` bytes, where 64-bit numbers may lie.
+
+   A row of tiles is judged once those around it have been looked at, and renewed once the one below
+   has been judged: meanwhile all of it is in the cache. */
+void find_changes(const struct noise_rule *rule, const byte *frame, long row, byte *reference,
+                  byte *marked, struct distance *distance, byte *room)
 {
     const struct memory memory = divided(rule, room);
     const struct pair pair = {.frame = frame, .reference = reference, .row = row};
-    const long columns = columns_of(rule), line = rule->width * CHANNELS;
-    const long rows = (rule->height + rule->tile - 1) / rule->tile;
+    const long columns = columns_of(rule), rows = rows_of(rule);
     memset(marked, 0, rows * columns);
-    for (long number = 0; number < rows; number++) {
-        const long top = number * rule->tile, bottom = smaller(top + rule->tile, rule->height);
-        memset(memory.most, 0, sizeof(short) * line);
-        for (long y = top; y < bottom; y++) {
-            move_to(rule, &pair, y, 0, 0, line, memory.sums);
-            take_largest(memory.sums, memory.most, line);
-            memcpy(kept + y * line, frame + y * row, line);
+    memset(memory.restless, 0, (rows + 2) * (columns + 2));
+    int renewed[2] = {0, 0};
+    *distance = (struct distance){0, 0};
+    for (long number = 0; number < rows + 2; number++) {
+        if (number < rows)
+            look(rule, number, &pair, &memory);
+        const long renew = number - 2, judged = number - 1;
+        if (judged >= 0 && judged < rows)
+            renewed[judged % 2] =
+                judge_row(rule, judged, &pair, &memory, marked + judged * columns);
+        if (renew < 0)
+            continue;
+        if (renewed[renew % 2]) {
+            renew_row(rule, renew, &pair, marked + renew * columns);
+            memory.distances[renew] = compare(rule, renew, &pair, &memory);
         }
-        doubt(rule, &memory);
-        judge_row(rule, number, &pair, &memory, marked + number * columns);
+        distance->largest = larger(distance->largest, memory.distances[renew].largest);
+        distance->sum += memory.distances[renew].sum;
     }
-    for (long number = 0; number < rows; number++)
-        renew_row(rule, number, &pair, marked + number * columns, reference);
 }

@@ -21,6 +21,7 @@ class ConvolutionStructure(Structure):
         ("before", c_long),
         ("depthwise", c_long),
         ("rounded", c_long),
+        ("finite", c_long),
         ("bend", c_long),
         ("slope", c_float),
         ("low", c_float),
@@ -115,6 +116,15 @@ class EndingStructure(Structure):
         ("low", c_float),
         ("high", c_float),
         ("pooled", c_long),
+    ]
+
+
+class DistanceStructure(Structure):
+    """`struct distance`."""
+
+    _fields_ = [
+        ("largest", c_long),
+        ("sum", c_long),
     ]
 
 
