@@ -6,7 +6,9 @@
    innermost (Goto and van de Geijn 2008, Anatomy of high-performance matrix multiplication).
    Pixels are read through pointers, so they may lie anywhere, and nothing is copied (Dukhan 2019,
    The indirect convolution algorithm). A rounded convolution takes in products of bfloat16 by twos,
-   for which processors need half the time. */
+   for which processors need half the time. A product with zero leaves a sum as it is: what has been
+   through a ReLU is mostly zeros, and products of channels that are zero in all pixels of a block
+   are left out. */
 
 #include "convolution.h"
 
@@ -14,6 +16,10 @@
 #include "vectors.h"
 
 enum { MOST_VECTORS = 4, MOST_BLOCK = 12 };
+
+/* Pixels of a block that is listed, whatever the panel; blocks of a batch; channels of a list. */
+enum { LISTED_PIXELS = SUMS / MOST_VECTORS, MOST_BLOCKS = MOST_PIXELS / LISTED_PIXELS,
+       MOST_LISTED = 2048 };
 
 /* Loops over a known number of pixels or vectors: only unrolled do sums lie in registers. */
 #define EACH(i, count) _Pragma("GCC unroll 12") for (int i = 0; i < (count); i++)
@@ -24,6 +30,13 @@ struct panel {                /* some vectors of the results' channels */
     long from;                /* first channel */
     long last;                /* channels of its last vector, LANES if that is full */
     const float *weights;
+    const struct list *list;      /* of the block, if it is listed */
+};
+
+/* Channels that are not zero in every pixel of a block. */
+struct list {
+    long count;
+    unsigned short channels[MOST_LISTED];
 };
 
 typedef void block(const struct convolution *, const struct panel *, const struct batch *, int adds,
@@ -138,6 +151,29 @@ INLINE void mixed(const struct convolution *convolution, const struct panel *pan
     finish(convolution, panel, batch, adds, first, pixels, vectors, sums);
 }
 
+INLINE void listed(const struct convolution *convolution, const struct panel *panel,
+                   const struct batch *batch, int adds, long first, const int pixels,
+                   const int vectors)
+{
+    sums_of sums;
+    const struct list *list = panel->list;
+    const float *weights = panel->weights, *reads[MOST_BLOCK];
+    const long count = list->count;
+    begin(convolution, panel, pixels, vectors, sums);
+    EACH(p, pixels)
+        reads[p] = batch->reads[0][first + p];
+    for (long n = 0; n < count; n++) {
+        const long k = list->channels[n];
+        vector weight[MOST_VECTORS];
+        EACH(v, vectors)
+            weight[v] = load(weights + (k * vectors + v) * LANES);
+        EACH(p, pixels)
+            EACH(v, vectors)
+                sums[p][v] = plus_product(sums[p][v], all(reads[p][k]), weight[v]);
+    }
+    finish(convolution, panel, batch, adds, first, pixels, vectors, sums);
+}
+
 INLINE void separate(const struct convolution *convolution, const struct panel *panel,
                      const struct batch *batch, int adds, long first, const int pixels,
                      const int vectors)
@@ -206,6 +242,9 @@ INLINE void rounded(const struct convolution *convolution, const struct panel *p
 #define BLOCKS(kind)                                                                         \
     UP_TO_12(BLOCK, kind, 1) UP_TO_12(BLOCK, kind, 2) UP_TO_8(BLOCK, kind, 3)                \
     UP_TO_6(BLOCK, kind, 4)
+#define LISTED_BLOCKS(each)                                                                  \
+    UP_TO_6(each, listed, 1) UP_TO_6(each, listed, 2) UP_TO_6(each, listed, 3)               \
+    UP_TO_6(each, listed, 4)
 #define ENTRY(kind, pixels, vectors) [vectors][pixels] = kind##_##pixels##_##vectors,
 #define TABLE(kind)                                                                          \
     {UP_TO_12(ENTRY, kind, 1) UP_TO_12(ENTRY, kind, 2) UP_TO_8(ENTRY, kind, 3)               \
@@ -214,10 +253,12 @@ INLINE void rounded(const struct convolution *convolution, const struct panel *p
 BLOCKS(mixed)
 BLOCKS(separate)
 BLOCKS(rounded)
+LISTED_BLOCKS(BLOCK)
 
 static block *const mixed_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(mixed);
 static block *const separate_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(separate);
 static block *const rounded_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(rounded);
+static block *const listed_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = {LISTED_BLOCKS(ENTRY)};
 
 static void bend(const struct convolution *convolution, const struct batch *batch)
 {
@@ -231,25 +272,74 @@ static void bend(const struct convolution *convolution, const struct batch *batc
         }
 }
 
+/* Blocks of about one size, `most` pixels or less: a small one takes as long as a larger one. */
+static long blocks_in(const struct batch *batch, long most)
+{
+    return (batch->pixels + most - 1) / most;
+}
+
+static long first_of(const struct batch *batch, long number, long blocks)
+{
+    return batch->pixels * number / blocks;
+}
+
+static void list_block(const struct convolution *convolution, const struct batch *batch,
+                       long first, long end, struct list *list)
+{
+    const long inputs = convolution->inputs;
+    list->count = 0;
+    for (long k = 0; k < inputs; k += LANES) {
+        lanes bits = {0};
+        for (long p = first; p < end; p++) {
+            const float *at = batch->reads[0][p] + k;
+            bits |= (lanes)(inputs - k < LANES ? load_some(at, inputs - k) : load(at));
+        }
+        bits += bits; /* without signs: there are two zeros */
+        list->count += put_numbers(bits, k, list->channels + list->count);
+    }
+}
+
+/* List the channels of all blocks of a batch. Return whether so few are left that it pays. */
+static int list_blocks(const struct convolution *convolution, const struct batch *batch,
+                       struct list *lists)
+{
+    const long blocks = blocks_in(batch, LISTED_PIXELS), inputs = convolution->inputs;
+    if (!convolution->finite || convolution->depthwise || convolution->rounded ||
+        products(convolution) > inputs || inputs > MOST_LISTED)
+        return 0;
+    long count = 0;
+    for (long number = 0; number < blocks; number++) {
+        list_block(convolution, batch, first_of(batch, number, blocks),
+                   first_of(batch, number + 1, blocks), lists + number);
+        count += lists[number].count;
+        if (8 * count > 7 * (number + 1) * inputs)
+            return 0;
+    }
+    return 1;
+}
+
 void convolve(const struct convolution *convolution, const struct batch *batch, int adds)
 {
     const long count = vectors_of(convolution), length = products(convolution) * LANES;
     const long spare = count * LANES - convolution->outputs;
-    block *const(*const blocks_of)[MOST_BLOCK + 1] = convolution->rounded     ? rounded_blocks
+    struct list lists[MOST_BLOCKS];
+    const int lists_pay = list_blocks(convolution, batch, lists);
+    block *const(*const blocks_of)[MOST_BLOCK + 1] = lists_pay                ? listed_blocks
+                                                     : convolution->rounded   ? rounded_blocks
                                                      : convolution->depthwise ? separate_blocks
                                                                               : mixed_blocks;
     for (long from = 0; from < count;) {
-        const long vectors = panel_vectors(count - from), most = block_pixels(vectors);
-        const struct panel panel = {
+        const long vectors = panel_vectors(count - from);
+        const long blocks = blocks_in(batch, lists_pay ? LISTED_PIXELS : block_pixels(vectors));
+        struct panel panel = {
             .from = from * LANES,
             .last = from + vectors == count ? LANES - spare : LANES,
             .weights = convolution->weights + from * length,
         };
-        /* Blocks of about one size: a small one takes as long as a larger one. */
-        const long blocks = (batch->pixels + most - 1) / most;
         for (long number = 0; number < blocks; number++) {
-            const long first = batch->pixels * number / blocks;
-            const long pixels = batch->pixels * (number + 1) / blocks - first;
+            const long first = first_of(batch, number, blocks);
+            const long pixels = first_of(batch, number + 1, blocks) - first;
+            panel.list = lists + number;
             blocks_of[vectors][pixels](convolution, &panel, batch, adds, first);
         }
         from += vectors;

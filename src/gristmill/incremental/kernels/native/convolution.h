@@ -14,6 +14,7 @@ struct convolution {
     long above, before;                    /* zeros above the map and left of it */
     long depthwise;
     long rounded;                          /* reads pairs of bfloat16; see `convolve` */
+    long finite;                           /* whether all weights are finite */
     long bend;                             /* see activation.h */
     float slope;
     float low, high;                       /* bounds of the result; infinite for none */

@@ -50,6 +50,7 @@ class NativeConvolution:
             column_dilation=layer.dilation[1],
             depthwise=layer.groups > 1,
             rounded=rounded,
+            finite=bool(layer.weight.isfinite().all()),
             bend=bend,
             slope=slope,
             low=low,

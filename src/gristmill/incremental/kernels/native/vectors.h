@@ -76,6 +76,28 @@ INLINE vector choose(lanes condition, vector yes, vector no)
     return (vector)((condition & (lanes)yes) | (~condition & (lanes)no));
 }
 
+/* Write `first` and the lane's number of every lane that is not zero, one after the other; what
+   is behind them, up to LANES numbers, may be anything. Return how many there are. */
+INLINE long put_numbers(lanes values, long first, unsigned short *to)
+{
+#if defined(__AVX512F__)
+    const __m512i from = _mm512_set1_epi32((int)first);
+    const __m512i numbers = _mm512_add_epi32(
+        from, _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    const __mmask16 set = _mm512_test_epi32_mask((__m512i)values, (__m512i)values);
+    const __m256i found = _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(set, numbers));
+    memcpy(to, &found, sizeof found);
+    return __builtin_popcount(set);
+#else
+    long count = 0;
+    for (int lane = 0; lane < LANES; lane++) {
+        to[count] = (unsigned short)(first + lane);
+        count += values[lane] != 0;
+    }
+    return count;
+#endif
+}
+
 /* sum + one * other, rounded once where the processor can do that. Said in so many words:
    compilers break some of such sums in two and leave others, and bits would differ. */
 INLINE vector plus_product(vector sum, vector one, vector other)
