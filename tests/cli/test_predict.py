@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from gristmill.cli.main import run
 from gristmill.cli.predict import command
@@ -54,6 +55,30 @@ def folder(tmp_path: Path) -> Path:
 def arguments(folder: Path, *more: str) -> list[str]:
     names = [str(folder / name) for name in ("bundle", "data.csv", "out.parquet")]
     return [names[0], names[1], "-o", names[2], *more]
+
+
+def test_a_folder_of_images_on_several_processes(tmp_path: Path) -> None:
+    write_bundle(
+        tmp_path / "echo",
+        name="echo",
+        signature=Signature(
+            [Field("scan", "image", shape=[2, 3, 3])],
+            [Field("same", "tensor", dtype="float32", shape=[3, 2, 3])],
+        ),
+        featurizer=None,
+        graph=GraphSpec(
+            inputs=[Input("x", "float32", [None, 3, 2, 3])],
+            weights=[],
+            nodes=[Node("same", "aten.clone.default", [Ref("x")])],
+            outputs=["same"],
+        ),
+        weights={},
+    )
+    (tmp_path / "scans").mkdir()
+    Image.new("L", (3, 2), 255).save(tmp_path / "scans" / "a.png")
+    places = [str(tmp_path / name) for name in ("echo", "scans", "out.parquet")]
+    assert run(["predict", *places, "--workers", "2"]) == 0
+    assert pl.read_parquet(places[2])["row_id"].to_list() == ["a.png"]
 
 
 def test_it_answers_every_row_and_says_so(folder: Path) -> None:

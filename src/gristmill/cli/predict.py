@@ -177,7 +177,8 @@ def _predict(
     place = Path(data) if Path(data).exists() else data
     with keeping.opener() as opener, ExitStack() as opened:
         if engine or workers > 1:
-            found_files([place])  # an engine takes a while to open
+            if not Path(data).is_dir():  # which may hold images as well
+                found_files([place])  # an engine takes a while to open
             many = workers if workers > 1 else None
             options["engine"] = opened.enter_context(open_engine(engine or "local", workers=many))
         return predict_table(bundle, place, out, opener=opener, **options)

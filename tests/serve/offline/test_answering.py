@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gristmill.serve.offline.answering import answers_frame
+from gristmill.core.errors import DataError
+from gristmill.serve.offline.answering import answer_rows, answers_frame
 from gristmill.serve.runners.rows import Ragged, Rows
 from gristmill.store.signature import Field
 
@@ -27,3 +30,37 @@ def test_tensors_become_columns(shape, column, dtype):
     assert frame.schema == {"found": dtype}
     for row, cell in enumerate(frame["found"].to_list()):
         assert np.array_equal(np.asarray(cell, np.float32), column[row])
+
+
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=6),
+    st.sampled_from(["float16", "float32", "int8", "bool"]),
+    st.sampled_from([(), (2,), (2, 1)]),
+)
+def test_rows_of_any_lengths_become_lists(lengths, dtype, inner):
+    rows = [np.arange(np.prod((n, *inner))).reshape(n, *inner).astype(dtype) for n in lengths]
+    like = np.zeros((0, *inner), dtype)
+    field = Field("found", "tensor", dtype=dtype, shape=[None, *inner])
+    frame = answers_frame(Rows({"found": Ragged.of(rows, like=like)}), [field])
+    wide = "float32" if dtype == "float16" else dtype
+    assert frame["found"].to_list() == [row.astype(wide).tolist() for row in rows]
+
+
+def test_a_row_that_fails_alone_has_no_place_in_a_batch():
+    class Refusing:
+        classes = ()
+        outputs = (Field("found", "tensor", dtype="float32", shape=[]),)
+
+        def work(self, rows):
+            return np.ones(rows.count)
+
+        def __call__(self, rows):
+            if 7 in rows["x"]:
+                raise DataError(
+                    "expected another number", where=f"row {rows['x'].tolist().index(7)}"
+                )
+            return Rows({"found": rows["x"].astype(np.float32)})
+
+    answers = answer_rows(Refusing(), Rows({"x": np.array([1, 7, 2])}), 8)
+    assert answers.failed == {1: "expected another number"}
+    assert answers.frame["found"].to_list() == [1.0, None, 2.0]

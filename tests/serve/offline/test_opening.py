@@ -59,6 +59,28 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
     assert (summary.rows, summary.bad, summary.labels) == (4, 2, {})
 
 
+def test_a_link_that_leads_nowhere_is_a_bad_row(tmp_path: Path) -> None:
+    bundle = write_echo(tmp_path / "echo", Field("scan", "image", shape=[2, 3, 3]), [None, 3, 2, 3])
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    Image.new("L", (3, 2), 255).save(tmp_path / "scans" / "here.png")
+    summary = predict_table(bundle, tmp_path / "scans", tmp_path / "out.parquet")
+    out = pl.read_parquet(tmp_path / "out.parquet")
+    assert out["row_id"].to_list() == ["gone.png", "here.png"]
+    assert out["error"][0].startswith("field 'scan': expected an image, found no file ")
+    assert (summary.rows, summary.bad) == (2, 1)
+
+
+@pytest.mark.parametrize("lenient", [False, True])
+def test_json_lines_none_of_which_is_a_row(tmp_path: Path, lenient: bool) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text("{text: 1}\n[2]\n")
+    with pytest.raises(DataError) as caught:
+        open_source(file, TEXT, lenient=lenient)
+    assert caught.value.where == "rows.jsonl, line 1"
+    assert caught.value.message.startswith("no line is a row: the line is not JSON: ")
+
+
 def test_a_file_whose_name_is_no_text_is_told(tmp_path: Path) -> None:
     bundle = write_echo(tmp_path / "echo", Field("scan", "image", shape=[2, 3, 3]), [None, 3, 2, 3])
     try:

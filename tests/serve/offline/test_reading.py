@@ -63,6 +63,18 @@ def test_json_lines_are_judged_as_the_server_judges_records(
         assert list(found.rows[name]) == list(expected[name])
 
 
+def test_decimals_are_numbers(tmp_path: Path) -> None:
+    """Databases write all their numbers so."""
+    frame = pl.DataFrame({"text": ["a", "b"], "size": ["1.50", None], "count": ["7", "101"]})
+    frame = frame.cast({"size": pl.Decimal(10, 2), "count": pl.Decimal(38, 0)})
+    found = RowReader(FIELDS, tmp_path, is_text=False)(frame)
+    assert found.reasons == {
+        1: "field 'count': expected at most 100, found 101; "
+        "field 'size': expected a float, found None"
+    }
+    assert (list(found.rows["size"]), list(found.rows["count"])) == ([1.5], [7])
+
+
 def test_cells_of_other_text_files_have_no_types(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("text,count,size,new\n42,7,1,true\n")

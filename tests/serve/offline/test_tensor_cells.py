@@ -45,10 +45,12 @@ def test_ragged_rows_and_their_limits(rows: list[list[int] | None]) -> None:
     column, wrong = read_tensors(pl.Series("x", rows, dtype=pl.List(pl.Int32)), IDS, HERE)
     assert isinstance(column, Ragged)
     for at, row in enumerate(rows):
-        good = row is not None and len(row) <= 3 and all(0 <= value <= 9 for value in row)
+        good = bool(row) and len(row) <= 3 and all(0 <= value <= 9 for value in row)
         assert (at not in wrong) == good
         if good:
             assert column[at].tolist() == row
+        if row == []:
+            assert wrong[at] == "expected at least one element, found none"
 
 
 def test_what_is_wrong_with_a_tensor() -> None:
@@ -62,7 +64,7 @@ def test_what_is_wrong_with_a_tensor() -> None:
         2: "expected a tensor float32 of shape [2], found '[1, null]'",
         3: "expected a tensor float32 of shape [2], found 'nonsense'",
         4: "expected finite numbers, found others",
-        5: "expected a tensor float32 of shape [2], found 'None'",
+        5: "expected a tensor float32 of shape [2], found nothing",
         6: "expected a tensor float32 of shape [2], found '[\"a\", 1]'",
     }
 
@@ -100,6 +102,11 @@ def test_images_as_files_bytes_and_pixels(tmp_path: Path) -> None:
         pl.Series("x", [png((3, 2), "L")]), Field("x", "image", shape=[2, 3, 1]), tmp_path
     )
     assert np.asarray(grey).shape == (1, 2, 3, 1)
+
+
+def test_an_image_that_is_not_there(tmp_path: Path) -> None:
+    _, wrong = read_tensors(pl.Series("x", ["a.png"]), DOT, tmp_path)
+    assert wrong == {0: f"expected an image, found no file {tmp_path / 'a.png'}"}
 
 
 @pytest.mark.parametrize(

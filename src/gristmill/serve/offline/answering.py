@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gristmill.core.errors import DataError, ServeError
+from gristmill.serve.offline.sliced import tensor_series
 from gristmill.serve.runners.rows import Column, Ragged, Rows
 from gristmill.serve.runners.runner import Runner
 from gristmill.store.signature import Field
@@ -128,7 +129,9 @@ def _answered(runner: Runner, rows: Rows) -> Answers:
         if rows.count > 1:
             return _by_halves(runner, rows)
         missing = [pl.Series(name, [None], dtype) for name, dtype in answers_schema(runner).items()]
-        return Answers(pl.DataFrame(missing), {0: str(error)})
+        # Of data it says in which row of the batch, which is this one.
+        why = error.message if isinstance(error, DataError) else str(error)
+        return Answers(pl.DataFrame(missing), {0: why})
     frame = answers_frame(answers, answer_fields(runner))
     bad = _not_finite(answers)
     if not bad.any():
@@ -153,12 +156,22 @@ def answers_frame(answers: Rows, outputs: Sequence[Field]) -> pl.DataFrame:
 
 def _series(field: Field, column: Column) -> pl.Series:
     if isinstance(column, Ragged):
-        cells = [column[row].tolist() for row in range(len(column))]
-        return pl.Series(field.name, cells, dtype=_dtype(field))
+        return _lists(column).alias(field.name).cast(_dtype(field))
     if isinstance(column, np.ndarray) and column.ndim > 1:
         series = pl.Series(field.name, np.ascontiguousarray(column))
         return series.cast(_dtype(field))
     return pl.Series(field.name, column, dtype=_dtype(field))
+
+
+def _lists(column: Ragged) -> pl.Series:
+    """Return rows of different lengths as lists, which one by one take a hundred times as long."""
+    numbers = np.arange(len(column))
+    rows = pl.Series("row", np.repeat(numbers, column.lengths)).set_sorted()
+    filled = pl.DataFrame([rows, tensor_series("list", column.values)])
+    filled = filled.group_by("row", maintain_order=True).agg("list")
+    every = pl.DataFrame({"row": numbers}).join(filled, on="row", how="left", maintain_order="left")
+    nothing = pl.Series([[]], dtype=filled.schema["list"])
+    return every["list"].fill_null(nothing)
 
 
 def _dtype(field: Field) -> pl.DataType:

@@ -47,6 +47,8 @@ def image_array(source: Path | bytes, field: Field) -> NDArray[np.uint8]:
             pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"), np.uint8)
     except UnidentifiedImageError as error:  # which says where, and nothing more
         raise DataError("expected an image, found a file of another kind, or damaged") from error
+    except FileNotFoundError as error:
+        raise DataError(f"expected an image, found no file {error.filename}") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"expected an image, found none: {error}") from error
     return pixels.reshape(height, width, channels)

@@ -57,6 +57,7 @@ class RowReader:
 
     def __call__(self, frame: pl.DataFrame) -> ReadRows:
         """Read a frame that has a column for every field that is required."""
+        frame = _without_decimals(frame, self._plain)
         cells = read_cells(frame, self._plain) if self._is_text else ReadCells(frame, {})
         odd = read_odd_values(frame)
         broken = self._broken(cells, odd)
@@ -107,6 +108,20 @@ def places_without(height: int, reasons: Mapping[int, str]) -> NDArray[np.int64]
     good = np.ones(height, bool)
     good[list(reasons)] = False
     return np.flatnonzero(good)
+
+
+def _without_decimals(frame: pl.DataFrame, fields: Sequence[Field]) -> pl.DataFrame:
+    """Return decimals, which databases write for all their numbers, as the numbers they are."""
+    names = {field.name for field in fields}
+    kinds = {name: dtype for name, dtype in frame.schema.items() if name in names}
+    return frame.cast(
+        {
+            name: pl.Float64 if dtype.scale else pl.Int64
+            for name, dtype in kinds.items()
+            if isinstance(dtype, pl.Decimal)
+        },
+        strict=False,
+    )
 
 
 def _column(frame: pl.DataFrame, field: Field) -> Column:

@@ -184,13 +184,9 @@ class ImageRows:
 
     def mark(self) -> str:
         """Return the fingerprint of the names, sizes and times of change of all files."""
-        stats = [(file, file.stat()) for file in self._files]
-        return fingerprint(
-            [
-                (file.relative_to(self._folder).as_posix(), stat.st_size, stat.st_mtime_ns)
-                for file, stat in stats
-            ]
-        )
+        names = [file.relative_to(self._folder).as_posix() for file in self._files]
+        stats = [_size_and_time(file) for file in self._files]
+        return fingerprint([(name, *stat) for name, stat in zip(names, stats, strict=True)])
 
 
 def tensor_series(name: str, array: NDArray[Any]) -> pl.Series:
@@ -202,13 +198,15 @@ def tensor_series(name: str, array: NDArray[Any]) -> pl.Series:
 def images_in(folder: Path) -> list[Path]:
     """Return the images of a folder and of those in it, in the order of their paths.
 
+    A link that leads nowhere is one that cannot be read: nobody would miss it otherwise.
+
     Raises:
         DataError: the name of one is no text, which a row's id must be.
     """
     found = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGES and path.is_file() and not path.name.startswith(".")
+        if path.suffix.lower() in IMAGES and not path.is_dir() and not path.name.startswith(".")
     )
     for path in found:
         name = os.fsencode(path.relative_to(folder))
@@ -219,6 +217,15 @@ def images_in(folder: Path) -> list[Path]:
                 fix="rename the file",
             )
     return found
+
+
+def _size_and_time(file: Path) -> tuple[int, ...]:
+    """Return a file's size in bytes and when it changed, in nanoseconds; nothing if it is gone."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return ()
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _undecodable(name: bytes) -> bool:

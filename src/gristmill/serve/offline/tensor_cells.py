@@ -44,8 +44,7 @@ def read_tensors(cells: pl.Series, field: Field, folder: Path) -> Tensors:
     if whole is None:
         return _one_by_one(cells, field, folder)
     values = whole.values if isinstance(whole, Ragged) else whole
-    limits = (field.min, field.max, field.max_length if field.ragged else None)
-    if limits == (None, None, None) and _all_finite(values):
+    if _all_lengths_fit(whole, field) and _value_fault(values, field) is None:
         return Tensors(whole, {})
     faults = ((row, _fault(whole[row], field)) for row in range(len(whole)))
     return Tensors(whole, {row: fault for row, fault in faults if fault is not None})
@@ -124,15 +123,31 @@ def _plain(cell: object) -> object:
 
 
 def _other(cell: object, field: Field) -> DataError:
-    return DataError(f"expected {described(field)}, found {str(cell)[:60]!r}")
+    found = "nothing" if cell is None else repr(str(cell)[:60])
+    return DataError(f"expected {described(field)}, found {found}")
 
 
 def _fault(array: NDArray[Any], field: Field) -> str | None:
     """Return what is wrong with the tensor of one row, of the right type."""
     if array.ndim != len(field.shape or ()) or array.shape[field.ragged :] != field.inner:
         return f"expected {described(field)}, found shape {list(array.shape)}"
+    if field.ragged and not len(array):
+        return "expected at least one element, found none"
     if field.ragged and field.max_length is not None and len(array) > field.max_length:
         return f"expected at most {field.max_length} elements, found {len(array)}"
+    return _value_fault(array, field)
+
+
+def _all_lengths_fit(column: Column, field: Field) -> bool:
+    """Say whether rows of free length have one element at least, and not too many."""
+    if not isinstance(column, Ragged) or not len(column):
+        return True
+    longest = column.lengths.max()
+    return bool(column.lengths.min()) and (field.max_length is None or longest <= field.max_length)
+
+
+def _value_fault(array: NDArray[Any], field: Field) -> str | None:
+    """Return what is wrong with numbers of the right type."""
     if not _all_finite(array):
         return "expected finite numbers, found others"
     if array.size and field.min is not None and array.min() < field.min:

@@ -53,7 +53,7 @@ class TextSource:
         unreadable_count: how many were.
 
     Raises:
-        DataError: nothing of a file can be read.
+        DataError: nothing of a file can be read, or none of its lines is a row.
     """
 
     def __init__(
@@ -72,6 +72,8 @@ class TextSource:
         self.has_ids = self._stream.has_ids
         self.unreadable = pl.DataFrame(schema=REJECTS_SCHEMA)
         self.unreadable_count = 0
+        if not self.columns:
+            self._check_any_row()
 
     @cached_property
     def rows(self) -> int | None:
@@ -142,6 +144,18 @@ class TextSource:
     def _cut_at(self, rows: int) -> TableStream:
         # Arrow streams are read in pieces of the size that they were opened with.
         return self._stream.cut_at(rows) if self.is_text else self._open(rows)
+
+    def _check_any_row(self) -> None:
+        """Say why lines are no rows, where none has told what columns there are."""
+        for _ in self._stream.parts():
+            pass
+        if self._stream.unreadable_count:
+            line, _, reason = self._stream.unreadable.row(0)
+            raise DataError(
+                f"no line is a row: {reason}",
+                where=f"{self._stream.name}, line {line}",
+                fix="expected a JSON object on each line",
+            )
 
     def _check_lines(self, stream: TableStream) -> None:
         self.unreadable, self.unreadable_count = stream.unreadable, stream.unreadable_count
