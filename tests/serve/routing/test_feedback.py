@@ -55,8 +55,8 @@ def test_each_piece_goes_to_the_log_that_knows_it(logs):
     [
         (b"{", 400, "the body is not JSON: Input data was truncated"),
         (b"\xff", 400, "the body is not JSON"),
-        (b"[" * 100_000, 422, "expected a list of prediction_id with loss or label"),
-        (b"{}", 422, "expected the key 'feedback', found none"),
+        (b"[" * 100_000, 422, "expected a prediction_id with loss or label, or a list of them"),
+        (b"{}", 422, "expected the key 'prediction_id', found none"),
         (
             b'{"feedback": [{"prediction_id": 3}]}',
             422,
@@ -81,6 +81,27 @@ def test_another_body_is_refused(logs, body, status, message):
     assert message in caught.value.message
 
 
+def test_a_piece_alone_is_answered_by_its_status(logs):
+    name = predicted(logs[1])
+
+    def alone(**piece):
+        return feedback(logs, msgspec.json.encode({"prediction_id": name} | piece))
+
+    def refused(**piece):
+        with pytest.raises(Refusal) as caught:
+            alone(**piece)
+        return caught.value.status, caught.value.code
+
+    assert refused(loss=7.0) == (422, "invalid_feedback")
+    assert msgspec.json.decode(alone(label="ham", who="anna")) == {
+        "prediction_id": name,
+        "status": "joined",
+        "message": "the policy has learnt from it",
+    }
+    assert refused(label="ham") == (409, "repeated_feedback")
+    assert refused(prediction_id="p-of-nobody", loss=0.0) == (404, "unknown_feedback")
+
+
 def test_who_told_is_welcome_where_nobody_asks(logs):
     body = (
         b'{"feedback": [{"prediction_id": "p", "label": "a"}], "who": "anna", "correction": true}'
@@ -100,7 +121,7 @@ def test_too_much_at_once_is_refused():
 def test_whatever_json_is_sent_is_feedback_or_refused(value):
     body = msgspec.json.encode({"feedback": value})
     if value == []:
-        assert read_feedback(body) == []
+        assert read_feedback(body) == ([], True)
         return
     with pytest.raises(Refusal) as caught:
         read_feedback(body)

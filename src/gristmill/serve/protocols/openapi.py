@@ -37,6 +37,7 @@ Json: TypeAlias = dict[str, Any]
 _TYPES = {"string": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _INTEGER_BOUNDS = {"minimum": -(2**63), "maximum": 2**63 - 1}
 _BINARY: Json = {"type": "string", "format": "binary"}
+_TELLER: Json = {"who": {"type": ["string", "null"]}, "correction": {"type": ["boolean", "null"]}}
 
 
 def openapi(models: Sequence[Served], tokens: bool = False) -> Json:
@@ -204,27 +205,28 @@ def _feedback() -> Json:
     text = {"type": "string"}
     loss = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
     label = {"type": ["string", "number", "boolean", "null"]}
-    piece = object_of({"prediction_id": text, "loss": loss, "label": label}, ("prediction_id",))
-    piece["additionalProperties"] = False
-    asked = object_of({"feedback": array_of(piece)}) | {"additionalProperties": False}
-    result = object_of({"prediction_id": text, "status": text, "message": text})
-    counts = {"type": "object", "additionalProperties": {"type": "integer"}}
-    answer = object_of({"results": array_of(result), "counts": counts})
-    said = _post(
-        "Say how good predictions were",
-        {JSON: {"schema": asked}},
-        {JSON: {"schema": answer}},
-        "Error",
+    piece = object_of(
+        {"prediction_id": text, "loss": loss, "label": label, **_TELLER}, ("prediction_id",)
     )
-    said["parameters"] = said["parameters"][:1]
-    return said
+    return _told("Say how good predictions were", piece)
 
 
 def _truths(served: Served) -> Json:
-    text: Json = {"type": "string"}
     label: Json = {"type": ["string", "number", "boolean"]}
-    more: Json = {"who": {"type": ["string", "null"]}, "correction": {"type": ["boolean", "null"]}}
-    piece = object_of({"prediction_id": text, "label": label, **more}, ("prediction_id", "label"))
+    piece = object_of(
+        {"prediction_id": {"type": "string"}, "label": label, **_TELLER},
+        ("prediction_id", "label"),
+    )
+    said = _told(f"Say what was true of predictions of {served.name}", piece)
+    said["description"] = (
+        "By the prediction's id, or by the id that the request gave. Of one piece, 404 says that "
+        "no such prediction is kept and 409 that this was told before; of many, `status` does."
+    )
+    return said
+
+
+def _told(summary: str, piece: Json) -> Json:
+    text: Json = {"type": "string"}
     common: Json = {"who": text, "correction": {"type": "boolean"}}
     many = object_of({"feedback": array_of(piece), **common}, ("feedback",))
     for each in (piece, many):
@@ -233,14 +235,10 @@ def _truths(served: Served) -> Json:
     counts = {"type": "object", "additionalProperties": {"type": "integer"}}
     answer = object_of({"results": array_of(result), "counts": counts})
     said = _post(
-        f"Say what was true of predictions of {served.name}",
+        summary,
         {JSON: {"schema": {"oneOf": [piece, many]}}},
         {JSON: {"schema": {"oneOf": [result, answer]}}},
         "Error",
-    )
-    said["description"] = (
-        "By the prediction's id, or by the id that the request gave. Of one piece, 404 says that "
-        "no such prediction is kept and 409 that this was told before; of many, `status` does."
     )
     said["parameters"] = said["parameters"][:1]
     for status, meaning in (("404", "No such prediction is kept."), ("409", "Told before.")):

@@ -1,9 +1,11 @@
 """What `POST /v1/feedback` does: feedback to the route whose log knows the prediction.
 
+    {"prediction_id": "p0123abcd-00000004d2a1b2c3d4e5-0", "label": "spam"}
     {"feedback": [{"prediction_id": "p0123abcd-00000004d2a1b2c3d4e5-0", "loss": 0.25},
                   {"prediction_id": "p0123abcd-00000004d2a1b2c3d4e5-1", "label": "spam"}]}
 
-Each piece is answered with what became of it: joined, repeated, expired, unknown, or invalid.
+Each piece is answered with what became of it: joined, repeated, expired, unknown, or invalid; a
+piece alone that nothing was learnt from is refused.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ from gristmill.serve.selection.feedback_log import FeedbackLog
 from gristmill.serve.selection.losses import Said
 
 MOST_PIECES = 10_000
+REFUSED = {"unknown": 404, "expired": 404, "repeated": 409, "invalid": 422}
+"""The status of the answer to a piece alone, by what became of it."""
 _SHOWN = 100
+_FIX = 'send {"prediction_id": "...", "label": "..."}, or {"feedback": [{...}, ...]}'
 
 _MEANING: dict[str, str] = {
     "joined": "the policy has learnt from it",
@@ -39,20 +44,18 @@ class Feedback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         prediction_id: as the answer named it.
         loss: what it lost, in [0, 1]; or
         label: what it should have been: a class name, or a number where the model answers one.
+        who, correction: as they are told of kept predictions (see `truths`); no policy asks.
     """
 
     prediction_id: str
     loss: float | None = None
     label: str | float | int | bool | None = None
+    who: str | None = None
+    correction: bool | None = None
 
 
 class FeedbackRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of a request.
-
-    Attributes:
-        feedback: the pieces.
-        who, correction: as they are told of kept predictions (see `truths`); no policy asks.
-    """
+    """The body of a request with many pieces, and what is the same for all of them."""
 
     feedback: list[Feedback]
     who: str = ""
@@ -68,29 +71,32 @@ class FeedbackResult(msgspec.Struct, frozen=True):
 
 
 class FeedbackResponse(msgspec.Struct, frozen=True):
-    """The body of an answer: a result per piece, in order, and how many there are of each."""
+    """The body of an answer to many: a result per piece, in order, and how many of each."""
 
     results: list[FeedbackResult]
     counts: dict[str, int]
 
 
-_DECODER = msgspec.json.Decoder(FeedbackRequest)
+_ONE = msgspec.json.Decoder(Feedback)
+_MANY = msgspec.json.Decoder(FeedbackRequest)
+_KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def read_feedback(body: bytes) -> list[Feedback]:
-    """Return the feedback in a request's body.
+def read_feedback(body: bytes) -> tuple[list[Feedback], bool]:
+    """Return the feedback in a request's body, and whether it is a list of pieces.
 
     Raises:
         Refusal: 400 no JSON, 413 too many pieces, 422 not of the form above.
     """
     try:
-        found = _DECODER.decode(body).feedback
+        many = "feedback" in _KEYS.decode(body)
+        found = _MANY.decode(body).feedback if many else [_ONE.decode(body)]
     except msgspec.ValidationError as error:
         raise Refusal(
             422,
             "invalid_feedback",
-            f"expected a list of prediction_id with loss or label: {misfit(error)}",
-            fix='send {"feedback": [{"prediction_id": "...", "loss": 0.0}]}',
+            f"expected a prediction_id with loss or label, or a list of them: {misfit(error)}",
+            fix=_FIX,
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refusal(400, "invalid_json", f"the body is not JSON: {error}") from error
@@ -101,11 +107,11 @@ def read_feedback(body: bytes) -> list[Feedback]:
             f"expected at most {MOST_PIECES} pieces of feedback, found {len(found)}",
             fix="send them in several requests",
         )
-    return found
+    return found, many
 
 
-def give_feedback(logs: Sequence[FeedbackLog], pieces: Sequence[Feedback]) -> FeedbackResponse:
-    """Join feedback to predictions.
+def give_feedback(logs: Sequence[FeedbackLog], pieces: Sequence[Feedback]) -> list[FeedbackResult]:
+    """Join feedback to predictions; return what became of each piece.
 
     Args:
         logs: those of all routes that select a model.
@@ -123,17 +129,26 @@ def give_feedback(logs: Sequence[FeedbackLog], pieces: Sequence[Feedback]) -> Fe
             fix="serve several models with a selection policy; where predictions are kept "
             "(keep_predictions), tell /v1/models/NAME/feedback",
         )
-    results = [_given(logs, piece) for piece in pieces]
-    return FeedbackResponse(results, dict(Counter(each.status for each in results)))
+    return [_given(logs, piece) for piece in pieces]
 
 
 def feedback(logs: Sequence[FeedbackLog], body: bytes) -> bytes:
     """Answer the body of a request with the body of an answer (status 200).
 
     Raises:
-        Refusal: as `read_feedback` and `give_feedback` do.
+        Refusal: as `read_feedback` and `give_feedback` do; 404, 409 or 422 for a single piece that
+            nothing was learnt from.
     """
-    return msgspec.json.encode(give_feedback(logs, read_feedback(body)))
+    pieces, many = read_feedback(body)
+    results = give_feedback(logs, pieces)
+    if many:
+        counts = dict(Counter(each.status for each in results))
+        return msgspec.json.encode(FeedbackResponse(results, counts))
+    (result,) = results
+    if result.status in REFUSED:
+        code = f"{result.status}_feedback"
+        raise Refusal(REFUSED[result.status], code, f"{result.prediction_id}: {result.message}")
+    return msgspec.json.encode(result)
 
 
 def _given(logs: Sequence[FeedbackLog], piece: Feedback) -> FeedbackResult:

@@ -21,7 +21,7 @@ import msgspec
 from gristmill.core.errors import StoreError, UsageError
 from gristmill.serve.misfit import misfit
 from gristmill.serve.refusal import Refusal
-from gristmill.serve.routing.feedback import MOST_PIECES
+from gristmill.serve.routing.feedback import MOST_PIECES, REFUSED
 from gristmill.serve.watch.prediction_records import Truth
 from gristmill.serve.watch.truth_log import MEANING, MOST_OF_A_NAME, Telling, TellStatus
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from gristmill.serve.selection.feedback_log import FeedbackLog
 
 _SHOWN = 100
-_REFUSED = {"unknown": 404, "expired": 404, "repeated": 409, "invalid": 422}
 _FIX = 'send {"prediction_id": "...", "label": "..."}, or {"feedback": [{...}, ...]}'
 
 
@@ -131,9 +130,9 @@ async def told_truths(kept: Kept, logs: Sequence[FeedbackLog], body: bytes) -> b
     if many:
         return msgspec.json.encode(TruthResponse(results, dict(Counter(statuses))))
     (result,) = results
-    if result.status in _REFUSED:
+    if result.status in REFUSED:
         code = f"{result.status}_feedback"
-        raise Refusal(_REFUSED[result.status], code, f"{result.prediction_id}: {result.message}")
+        raise Refusal(REFUSED[result.status], code, f"{result.prediction_id}: {result.message}")
     return msgspec.json.encode(result)
 
 
