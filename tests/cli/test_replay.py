@@ -65,6 +65,21 @@ def test_json_has_everything(prompt, log):
     assert evaluation["doubts"] == []
 
 
+def test_a_log_without_feedback_hides_no_other(prompt, log):
+    silent = log.parent / "silent"
+    policy = policy_named("thompson", 2)
+    with FeedbackLog(silent, policy, ["a", "b"]) as other:
+        other.predicted(Choice(0, 0.5), [["x"], []], rows=1, request="r", model="0123456789")
+    answer = prompt("replay", "serving", "--policy", "thompson")
+    assert answer.code == 0
+    first, *_, last = answer.out.splitlines()
+    assert first.startswith("serving/routes/silent: 1 prediction, and feedback to none of them")
+    assert "as logged" in answer.out
+    alone = prompt("replay", str(silent))
+    assert (alone.code, alone.out) == (2, "")
+    assert "silent: 1 prediction, and feedback to none of them\n  fix: send feedback" in alone.err
+
+
 def test_wrong_calls(prompt, log):
     answer = prompt("replay", "nowhere")
     assert (answer.code, answer.out) == (2, "")

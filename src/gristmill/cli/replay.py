@@ -40,8 +40,9 @@ def command(folder: Path, policies: tuple[str, ...], seed: int, as_json: bool) -
     Each logged outcome counts by its inverse propensity: how probable it was under the policy in
     question, divided by how probable it was under the one that chose. The table has, for each
     policy, the mean loss per prediction with its 95 % interval (weights normalised by their mean),
-    the plain estimate that is unbiased (ips), and as how many outcomes of the policy's own the
-    logged ones count (effective). Where the log cannot answer, a line below says why: then the
+    an unbiased estimate (robust: doubly robust, with the mean loss of each model), and as how many
+    outcomes of the policy's own the logged ones count (effective). --json has the plain estimate
+    (ips) as well. Where the log cannot answer, a line below says why: then the
     figures are not to be trusted. A policy that learns starts from nothing.
 
     \b
@@ -54,9 +55,16 @@ def command(folder: Path, policies: tuple[str, ...], seed: int, as_json: bool) -
     Exit codes: 0 done, 2 wrong call, or no log with feedback, 7 the log cannot be
     read.
     """
+    from gristmill.core.errors import UsageError
     from gristmill.serve.selection.comparison import compare, logs_in
 
     found = [compare(log, policies, seed=seed) for log in logs_in(folder)]
+    if not any(each.outcomes for each in found):
+        raise UsageError(
+            f"{_predictions(sum(each.predicted for each in found))}, and feedback to none of them",
+            where=str(folder),
+            fix="send feedback first: POST /v1/feedback",
+        )
     emit(found, as_json, lambda: _show(found))
 
 
@@ -66,12 +74,15 @@ def _show(found: list[Comparison]) -> None:
 
 
 def _show_log(found: Comparison) -> None:
+    if not found.policies:
+        say(f"{found.log}: {_predictions(found.predicted)}, and feedback to none of them")
+        return
     logged = found.policies[0].evaluation.logged
     say(
-        f"{found.log}: {found.outcomes} outcomes of {found.predicted} predictions "
+        f"{found.log}: {found.outcomes} outcomes of {_predictions(found.predicted)} "
         f"({found.share_told:.0%}), models {', '.join(found.members)}"
     )
-    rows: list[list[object]] = [["as logged", logged.value, _range(logged), "", found.outcomes]]
+    rows: list[list[object]] = [["as logged", logged.value, _range(logged), None, found.outcomes]]
     for each in found.policies:
         made = each.evaluation
         own = made.self_normalised
@@ -80,14 +91,18 @@ def _show_log(found: Comparison) -> None:
                 f"{_short(each.policy)}{'' if made.supported else ' (!)'}",
                 own.value if math.isfinite(own.value) else None,
                 _range(own),
-                f"{made.ips.value:.3f}",
+                None if made.doubly_robust is None else made.doubly_robust.value,
                 round(made.effective),
             ]
         )
-    table("", ["policy", "loss", "95 % interval", "ips", "effective"], rows)
+    table("", ["policy", "loss", "95 % interval", "robust", "effective"], rows)
     for each in found.policies:
         for doubt in each.evaluation.doubts:
             say(f"(!) {_short(each.policy)}: {doubt}")
+
+
+def _predictions(count: int) -> str:
+    return f"{count} prediction{'' if count == 1 else 's'}"
 
 
 def _short(policy: str) -> str:

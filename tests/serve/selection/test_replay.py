@@ -110,6 +110,19 @@ def test_losses_of_all_arms_answer_without_weights():
     assert result.effective == 2000
 
 
+def test_an_outcome_of_one_arm_leaves_the_others_their_losses():
+    """A choice that failed, or a loss that was told as such, has no losses of other arms."""
+    shares = (0.98, 0.01, 0.01)
+    found = played(shares, 1999, 4, full=True)
+    found += played(shares, 1, 5)
+    worst = replay(Fixed(arms=3, shares=(0.0, 0.0, 1.0)), found, predicted=arm_means(found, 3))
+    assert worst.supported
+    assert worst.effective == pytest.approx(1999, rel=1e-3)
+    for way in (worst.ips, worst.self_normalised, worst.doubly_robust):
+        assert way.value == pytest.approx(0.5, abs=0.03)
+    assert replay(policy_named("hedge", 3), found).supported
+
+
 @pytest.mark.parametrize(
     ("logged", "claimed", "count", "shares", "doubt"),
     [

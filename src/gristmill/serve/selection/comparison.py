@@ -13,7 +13,7 @@ from gristmill.serve.journal.segments import segment_files
 from gristmill.serve.selection.fixed import Fixed
 from gristmill.serve.selection.kinds import AnyPolicy, policy_named, policy_of
 from gristmill.serve.selection.logged_outcomes import LoggedData, logged_data
-from gristmill.serve.selection.replay import Evaluation, arm_means, replay
+from gristmill.serve.selection.replay import Evaluation, arm_means, mostly_told, replay
 
 _LEARNERS = ("thompson", "exp3", "epsilon_greedy", "hedge")
 _ALWAYS = "always"
@@ -42,7 +42,7 @@ class Comparison(msgspec.Struct, frozen=True):
         outcomes: predictions with feedback, and choices that failed.
         predicted: rows that were predicted.
         share_told: the share of them that got feedback.
-        policies: one entry per candidate, in the order asked for.
+        policies: one entry per candidate, in the order asked for; none without an outcome.
     """
 
     log: str
@@ -97,7 +97,7 @@ def candidate(text: str, members: Sequence[str]) -> Candidate:
 
 def usual_candidates(data: LoggedData) -> list[Candidate]:
     """Return the policies that are worth a look at any log; hedge where all models were asked."""
-    told = all(len(each.outcome.losses) == len(data.members) for each in data.outcomes)
+    told = mostly_told(data.outcomes, len(data.members))
     names = [name for name in _LEARNERS if told or name != "hedge"]
     return [
         *(candidate(name, data.members) for name in names),
@@ -115,20 +115,14 @@ def compare(folder: Path, texts: Sequence[str] = (), *, seed: int = 0) -> Compar
 
     Raises:
         StoreError: a file of the log is something else, or of another version.
-        UsageError: there is no log, it has no outcome, or a text names no policy.
+        UsageError: there is no log, or a text names no policy.
     """
     data = logged_data(folder)
-    if not data.outcomes:
-        raise UsageError(
-            f"the log has {data.predicted} predictions, and feedback to none of them",
-            where=str(folder),
-            fix="send feedback first: POST /v1/feedback",
-        )
     chosen = [candidate(text, data.members) for text in texts] or usual_candidates(data)
     means = arm_means(data.outcomes, len(data.members))
     replayed = [
         Replayed(name, replay(policy, data.outcomes, predicted=means, seed=seed))
-        for name, policy in chosen
+        for name, policy in (chosen if data.outcomes else ())
     ]
     return Comparison(
         log=str(folder),

@@ -3,7 +3,8 @@
 An outcome that was chosen with probability q and would have been with p counts p / q times (inverse
 propensity; Horvitz and Thompson 1952). Self-normalised, the weights are divided by their mean
 (Hájek 1971; Swaminathan and Joachims 2015), and doubly robust they only correct a model of losses
-(Dudík, Langford and Li 2011).
+(Dudík, Langford and Li 2011). Where the losses of all arms are known, what the policy would have
+lost on average counts, once.
 
 A policy that learns is told each outcome p / q times on average, a whole number of times (p as it
 would have been then): so it knows of each arm as much as if it had chosen itself, in as many
@@ -104,14 +105,11 @@ def replay(
     if max(each.outcome.arm for each in outcomes) >= policy.arms:
         raise UsageError(f"the log has more members than the policy, which has {policy.arms}")
     played = _Played(policy, outcomes, seed, learning=learning)
-    losses = _all_told(outcomes, policy.arms)
-    if losses is not None:
-        return _evaluate_told(played.target, losses, outcomes, level, played.told)
     found = evaluate(played.target, outcomes, predicted=predicted, level=level)
     doubts = list(found.doubts)
     varies = float(np.ptp(played.target, axis=0).max()) > 0.0
     if learning and (policy.full_information or varies):
-        doubts += _learning_doubts(policy, played.told)
+        doubts += _learning_doubts(policy, played.told, mostly_told(outcomes, policy.arms))
     return msgspec.structs.replace(found, learnt_from=played.told, doubts=tuple(doubts))
 
 
@@ -190,22 +188,27 @@ def evaluate(
     """
     import numpy as np
 
-    rows = np.arange(len(outcomes))
+    rows, known = np.arange(len(outcomes)), _told_rows(outcomes, target.shape[1])
     arms = np.array([each.outcome.arm for each in outcomes])
     losses = np.array([each.outcome.loss for each in outcomes])
     propensities = np.array([each.outcome.propensity for each in outcomes])
-    weights = target[rows, arms] / propensities
+    told = np.array([outcomes[row].outcome.losses for row in np.flatnonzero(known)], np.float64)
+    logged, expected = _mean(losses, level), losses.copy()
+    if len(told):
+        expected[known] = (target[known] * told).sum(axis=1)
+    weights = np.where(known, 1.0, target[rows, arms] / propensities)
     robust = None
     if predicted is not None:
         model = (target * predicted).sum(axis=1)
-        robust = _mean(model + weights * (losses - predicted[rows, arms]), level)
+        corrected = model + weights * (losses - predicted[rows, arms])
+        robust = _mean(np.where(known, expected, corrected), level)
     square = float((weights**2).sum())
     effective = float(weights.sum()) ** 2 / square if square else 0.0
     return Evaluation(
         outcomes=len(outcomes),
-        logged=_mean(losses, level),
-        ips=_mean(weights * losses, level),
-        self_normalised=_ratio(weights, losses, level),
+        logged=logged,
+        ips=_mean(weights * expected, level),
+        self_normalised=_ratio(weights, expected, level),
         doubly_robust=robust,
         effective=effective,
         learnt_from=0,
@@ -234,33 +237,22 @@ def _is_told(outcome: Outcome, arms: int) -> bool:
     return len(outcome.losses) == arms and None not in outcome.losses
 
 
-def _all_told(outcomes: Sequence[LoggedOutcome], arms: int) -> Floats | None:
-    """Return float64[outcomes, arms], the losses of all arms; None unless all were logged."""
+def mostly_told(outcomes: Sequence[LoggedOutcome], arms: int) -> bool:
+    """Say whether the losses of all arms are known at most outcomes: those of failures never are."""
+    return 2 * sum(_is_told(each.outcome, arms) for each in outcomes) > len(outcomes)
+
+
+def _told_rows(outcomes: Sequence[LoggedOutcome], arms: int) -> NDArray[np.bool_]:
+    """Return bool[outcomes]: whether the losses of all arms are known."""
     import numpy as np
 
-    if not all(_is_told(each.outcome, arms) for each in outcomes):
-        return None
-    return np.array([each.outcome.losses for each in outcomes], np.float64)
+    return np.array([_is_told(each.outcome, arms) for each in outcomes])
 
 
 def _share_shadowed(policy: Policy, outcomes: Sequence[LoggedOutcome]) -> float:
     """Return at what share of the rows where all arms were asked the policy would have asked."""
     told = sum(_is_told(each.outcome, policy.arms) for each in outcomes)
     return policy.share_shadowed() * len(outcomes) / max(told, 1)
-
-
-def _evaluate_told(
-    target: Floats, told: Floats, outcomes: Sequence[LoggedOutcome], level: float, fed: int
-) -> Evaluation:
-    """Return the mean of what the policy would have lost: no weights, all three are the same."""
-    import numpy as np
-
-    mean = _mean((target * told).sum(axis=1), level)
-    count = len(outcomes)
-    logged = _mean(np.array([each.outcome.loss for each in outcomes]), level)
-    few = f"too few outcomes: {count}, at least {_ENOUGH:.0f} are needed"
-    doubts = (few,) if count < _ENOUGH else ()
-    return Evaluation(count, logged, mean, mean, mean, float(count), fed, doubts)
 
 
 def _mean(values: Floats, level: float) -> Interval:
@@ -316,9 +308,9 @@ def _doubts(weights: Floats, effective: float, least: float) -> list[str]:
     return doubts
 
 
-def _learning_doubts(policy: Policy, fed: int) -> list[str]:
+def _learning_doubts(policy: Policy, fed: int, told: bool) -> list[str]:
     doubts = []
-    if policy.full_information:
+    if policy.full_information and not told:
         doubts.append(
             "the policy learns from the losses of all models: ask all of them in a shadow first"
         )
