@@ -142,7 +142,7 @@ def feedback(logs: Sequence[FeedbackLog], body: bytes) -> bytes:
     pieces, many = read_feedback(body)
     results = give_feedback(logs, pieces)
     if many:
-        counts = dict(Counter(each.status for each in results))
+        counts: dict[str, int] = Counter(each.status for each in results)
         return msgspec.json.encode(FeedbackResponse(results, counts))
     (result,) = results
     if result.status in REFUSED:

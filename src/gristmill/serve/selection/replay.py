@@ -238,7 +238,7 @@ def _is_told(outcome: Outcome, arms: int) -> bool:
 
 
 def mostly_told(outcomes: Sequence[LoggedOutcome], arms: int) -> bool:
-    """Say whether the losses of all arms are known at most outcomes: those of failures never are."""
+    """Say whether the losses of all arms are known at most outcomes; at failures they never are."""
     return 2 * sum(_is_told(each.outcome, arms) for each in outcomes) > len(outcomes)
 
 
