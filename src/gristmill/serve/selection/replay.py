@@ -192,10 +192,10 @@ def evaluate(
     arms = np.array([each.outcome.arm for each in outcomes])
     losses = np.array([each.outcome.loss for each in outcomes])
     propensities = np.array([each.outcome.propensity for each in outcomes])
-    told = np.array([outcomes[row].outcome.losses for row in np.flatnonzero(known)], np.float64)
+    of_all = [each.outcome.losses for each in outcomes if _is_told(each.outcome, target.shape[1])]
     logged, expected = _mean(losses, level), losses.copy()
-    if len(told):
-        expected[known] = (target[known] * told).sum(axis=1)
+    if of_all:
+        expected[known] = (target[known] * np.array(of_all, np.float64)).sum(axis=1)
     weights = np.where(known, 1.0, target[rows, arms] / propensities)
     robust = None
     if predicted is not None:
