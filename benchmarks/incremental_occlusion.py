@@ -7,13 +7,13 @@ the others compile. In full, sixteen of the covered pictures go through the ways
 `incremental_peers.py` in batches of each of several sizes; the best way and size counts. The ways
 take turns.
 
-`bounded` multiplies what changes in bfloat16 where the network has wide pointwise convolutions, and
-leaves the outer parts of fields out, as much as leaves the network's results at all places within
-1 % of the exact ones (relative, L2), or the heat map in agreement with the exact one: rank
-correlation (Spearman) and structural similarity (SSIM) of the 32 values at least 0.95. Results
-within 1 % can make a map that is all wrong, where covering a place changes them by less. So users
-ask for an error as a share of what covering changes: `bounded by the change` is what they get for
-5 %, found as for them, by some of the places.
+`bounded` multiplies what changes as integers of 8 bits, or in bfloat16, where the network has wide
+pointwise convolutions, and leaves the outer parts of fields out, as much as leaves the network's
+results at all places within 1 % of the exact ones (relative, L2), or the heat map in agreement with
+the exact one: rank correlation (Spearman) and structural similarity (SSIM) of the 32 values at
+least 0.95. Results within 1 % can make a map that is all wrong, where covering a place changes them
+by less. So users ask for an error as a share of what covering changes: `bounded by the change` is
+what they get for 5 %, found as for them, by some of the places.
 
 One thread; times are CPU time of that thread. Weights are random.
 """
@@ -119,7 +119,7 @@ def _network(name: str, work: Task, quick: bool) -> Iterator[Claim]:
     base = occluder.base(work.frame)
     bounded = _bounded(occluder, base, work, before, exact)
     limit = field_limit(occluder, base, work.cover, work.covering, SHARE_OF_CHANGE)
-    held_to_change = work.covering._replace(keep=limit.keep, rounded=limit.rounded)
+    held_to_change = work.covering._replace(keep=limit.keep, bits=limit.bits)
     grid = Grid.over(SIDE, SIDE, PATCH, PATCH)
     everywhere = work.covering._replace(positions=grid.positions(np.ones(grid.shape, bool)))
     ours: dict[str, Callable[[], object]] = {
@@ -172,7 +172,7 @@ def _network(name: str, work: Task, quick: bool) -> Iterator[Claim]:
     )
     effect = float(((exact - before).norm(dim=1) / before.norm()).mean())
     for way, covering in {"bounded": bounded, "bounded by the change": held_to_change}.items():
-        products = "in bfloat16" if covering.rounded else "in full"
+        products = {8: "of integers", 16: "of bfloat16", 32: "in full"}[covering.bits]
         held = (
             f"at most {covering.keep:g} of a map's rows and columns, products {products}; "
             f"covering a place changes results by {effect:.4f}"
@@ -218,9 +218,8 @@ def _bounded(
     occluder: Occluder, base: BaseValues, work: Task, before: Tensor, exact: Tensor
 ) -> Covering:
     """The covering that takes least of those that are good enough."""
-    ways = product(sorted({occluder.kernels.rounds, False}, reverse=True), SHARES)
-    for rounded, keep in ways:
-        covering = work.covering._replace(keep=keep, rounded=rounded)
+    for bits, keep in product((*occluder.kernels.bits, 32), SHARES):
+        covering = work.covering._replace(keep=keep, bits=bits)
         quality = _quality(_answers(occluder, base, work, covering), before, exact)
         if quality.error <= ERROR or min(quality.ranks, quality.structure) >= AGREEMENT:
             return covering

@@ -154,16 +154,23 @@ def test_a_bound_is_measured_and_held():
 
 
 @pytest.mark.skipif(library() is None, reason="no C kernels here")
-@pytest.mark.parametrize("quick", [True, False])
-def test_differences_are_rounded_where_that_is_quick_and_within_the_error(quick, monkeypatch):
-    monkeypatch.setattr("gristmill.incremental.occlusion.kernels.quick", lambda: quick)
+@pytest.mark.parametrize(
+    ("quick", "error", "bits"),
+    [((8, 16), 0.2, 8), ((8, 16), 3e-4, 16), ((16,), 0.2, 16), ((), 0.2, 32)],
+)
+def test_differences_are_rounded_where_that_is_quick_and_within_the_error(
+    quick, error, bits, monkeypatch
+):
+    monkeypatch.setattr("gristmill.incremental.occlusion.kernels.WIDE", 1)
+    monkeypatch.setattr("gristmill.incremental.occlusion.kernels.quick", quick.__contains__)
     frame = torch.rand(1, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
     network = nn.Sequential(mobilenet(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     model = Model.from_module(trained(network).eval(), frame, any_size=False)
     exact = model.occlusion(frame, patch=10, stride=10)
-    coarse = model.occlusion(frame, patch=10, stride=10, error=0.02)
-    assert coarse.rounded is quick
-    assert 0 <= coarse.error <= 0.02
+    coarse = model.occlusion(frame, patch=10, stride=10, error=error)
+    assert coarse.bits == bits
+    assert coarse.rounded is (bits < 32)
+    assert 0 <= coarse.error <= error
     assert not np.array_equal(coarse.values, exact.values)
     strict = model.occlusion(frame, patch=10, stride=10, error=1e-9)
     assert not strict.rounded

@@ -144,29 +144,35 @@ def test_blocks_in_one_call_have_the_bits_of_their_nodes(threads, monkeypatch):
 
 
 @pytest.mark.skipif(library() is None, reason="no C kernels here")
+@pytest.mark.parametrize(("bits", "most"), [(8, 0.1), (16, 0.02)])
 @settings(max_examples=12, deadline=None)
 @given(squares=squares)
 def test_rounded_differences_err_by_a_small_share_of_what_covering_changes(
-    net, picture, cover, squares
+    net, picture, cover, bits, most, squares
 ):
     _, graph = net
     patch, positions = squares
     covering = Covering(HEIGHT, WIDTH, patch, tuple(positions))
     before = results(graph, picture)
-    found = answers(graph, picture, cover, covering._replace(rounded=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gristmill.incremental.occlusion.kernels.WIDE", 1)
+        found = answers(graph, picture, cover, covering._replace(bits=bits))
     for outputs, exact in zip(found, answers(graph, picture, cover, covering), strict=True):
         for output, whole, base in zip(outputs, exact, before, strict=True):
             rounding = 1e-5 * float(base.norm())
-            assert (output - whole).norm() <= 0.02 * (whole - base).norm() + rounding
+            assert (output - whole).norm() <= most * (whole - base).norm() + rounding
 
 
 @pytest.mark.skipif(library() is None, reason="no C kernels here")
-def test_blocks_and_lone_pointwise_convolutions_take_differences(monkeypatch):
+@pytest.mark.parametrize(("wide", "count"), [(1, 1), (12 * 8, 1), (12 * 8 + 1, 0)])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_blocks_and_lone_pointwise_convolutions_take_differences(bits, wide, count, monkeypatch):
+    monkeypatch.setattr("gristmill.incremental.occlusion.kernels.WIDE", wide)
     taken = []
 
     class Counted(DifferenceConvolution):
-        def __init__(self, layer):
-            super().__init__(layer)
+        def __init__(self, layer, bits):
+            super().__init__(layer, bits)
             taken.append(layer)
 
     monkeypatch.setattr("gristmill.incremental.occlusion.kernels.DifferenceConvolution", Counted)
@@ -174,9 +180,9 @@ def test_blocks_and_lone_pointwise_convolutions_take_differences(monkeypatch):
     module = nn.Sequential(mobilenet(), nn.Conv2d(8, 12, 1), nn.ReLU6())
     graph = capture(trained(module).eval(), picture, any_size=False)
     covering = Covering(HEIGHT, WIDTH, 6, ((0, 0), (20, 13)))
-    found = answers(graph, picture, cover, covering._replace(rounded=True))
+    found = answers(graph, picture, cover, covering._replace(bits=bits))
     exact = answers(graph, picture, cover, covering)
-    assert [tuple(layer.weight.shape[:2]) for layer in taken] == [(12, 8)]
+    assert [tuple(layer.weight.shape[:2]) for layer in taken] == count * [(12, 8)]
     for (output,), (whole,) in zip(found, exact, strict=True):
         assert not torch.equal(output, whole)
 

@@ -14,6 +14,7 @@ from gristmill.incremental.graph.node import FRAME, Graph
 from gristmill.incremental.graph.operator import Batched, Operator, Shape, extent, whole
 from gristmill.incremental.graph.operators.convolution import Convolution
 from gristmill.incremental.kernels.native.block import grouped
+from gristmill.incremental.kernels.native.convolution import Bits
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
 from gristmill.incremental.kernels.tile_grid import READ, SIDE
 from gristmill.incremental.occlusion.base_values import BaseValues, Compute, pixels
@@ -93,7 +94,7 @@ class Batch:
         tail: nodes that are left out; what they read is what is wanted.
         kernels: for many positions.
         scratch: memories, each for one input of a node.
-        rounded: whether pointwise convolutions multiply what changes in bfloat16.
+        bits: of the numbers that wide pointwise convolutions multiply of what changes.
     """
 
     def __init__(
@@ -106,11 +107,11 @@ class Batch:
         tail: Tail,
         kernels: Kernels,
         scratch: Mapping[int, Scratch],
-        rounded: bool = False,
+        bits: Bits = 32,
     ) -> None:
         self.positions = tuple(positions)
         self._graph, self._shapes, self._scratch = graph, shapes, scratch
-        self._kernels, self._tail, self._rounded = kernels, tail, rounded
+        self._kernels, self._tail, self._bits = kernels, tail, bits
         self._rows, self._columns = np.stack(rows), np.stack(columns)
         self._everyone = np.arange(len(self.positions))
         self._layouts: dict[int, Layout] = {}
@@ -215,7 +216,8 @@ class Batch:
         first, second = self._inner[block.first], self._inner[block.second]
         (read,), (scattered,) = first.parts[0].reads, second.parts[0].reads
         groups = grouped(self._layouts[block.first].spans, self._layouts[block.second].spans)
-        ends = (block.first, block.third) if self._rounded else ()
+        kernel = self._kernels.block(last, self._bits)
+        ends = (block.first, block.third) if kernel.differs else ()
         added = None
         if last != block.third:
             (source,) = first.inputs
@@ -223,7 +225,7 @@ class Batch:
             layout, shape = self._layouts.get(source), self._shapes[source]
             added = located(layout, shape, which, rows, columns)
         expanded = Expanded(
-            self._kernels.block(last, self._rounded),
+            kernel,
             block.first,
             read,
             cast(Scattered, scattered),
@@ -271,7 +273,7 @@ class Batch:
 
     def _differing(self, number: int, parts: list[_Part]) -> list[_Part]:
         """The same calls of a pointwise convolution, by differences where these are wanted."""
-        kernel = self._kernels.difference(number) if self._rounded else None
+        kernel = self._kernels.difference(number, self._bits)
         if kernel is None:
             return parts
         found, begin = [], 0

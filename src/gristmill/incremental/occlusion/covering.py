@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from gristmill.incremental.kernels.native.convolution import Bits
+
 
 class Covering(NamedTuple):
     """Squares that are covered, one at a time.
@@ -14,7 +16,8 @@ class Covering(NamedTuple):
         patch: side of the squares, in pixels.
         positions: top and left of each; at least one, all inside the frame.
         keep: largest share of a map's rows or columns that is recomputed; see `footprints`.
-        rounded: whether pointwise convolutions may multiply what changes in bfloat16.
+        bits: of the numbers that wide pointwise convolutions multiply of what changes: floats,
+            bfloat16, or integers.
     """
 
     height: int
@@ -22,4 +25,4 @@ class Covering(NamedTuple):
     patch: int
     positions: tuple[tuple[int, int], ...]
     keep: float = 1.0
-    rounded: bool = False
+    bits: Bits = 32

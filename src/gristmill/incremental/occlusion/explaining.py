@@ -110,7 +110,7 @@ class Explainer:
         everything = np.ones(grid.shape, bool)
         whole = Covering(height, width, patch, grid.positions(everything))
         limit = EXACT if error is None else self._limit(base, covered, whole, error)
-        whole = whole._replace(keep=limit.keep, rounded=limit.rounded)
+        whole = whole._replace(keep=limit.keep, bits=limit.bits)
         survey = _Survey(self._occluder, base, covered, chosen, grid, whole, progress)
         if coarse_to_fine:
             survey.drill_down()
@@ -125,7 +125,7 @@ class Explainer:
             target=chosen.index,
             base=chosen.base,
             keep=limit.keep,
-            rounded=limit.rounded,
+            bits=limit.bits,
             error=limit.error,
             audited=limit.audited,
             seconds=time.perf_counter() - began,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gristmill.core.errors import UsageError
+from gristmill.incremental.kernels.native.convolution import Bits
 from gristmill.incremental.occlusion.base_values import BaseValues
 from gristmill.incremental.occlusion.covering import Covering
 from gristmill.incremental.occlusion.occluder import Occluder
@@ -27,18 +28,18 @@ class Limit(NamedTuple):
 
     Args:
         keep: the largest share of a map's rows or columns that is recomputed.
-        rounded: whether pointwise convolutions multiply what changes in bfloat16.
+        bits: of the numbers that wide pointwise convolutions multiply of what changes.
         error: at the audited positions, as a share of what covering changes.
         audited: how many those are.
     """
 
     keep: float
-    rounded: bool
+    bits: Bits
     error: float
     audited: int
 
 
-EXACT = Limit(1.0, False, 0.0, 0)
+EXACT = Limit(1.0, 32, 0.0, 0)
 
 
 def field_limit(
@@ -51,9 +52,9 @@ def field_limit(
 ) -> Limit:
     """Find what takes least with sampled positions within an error.
 
-    Differences are rounded where the machine gains by that and it alone is within the error, and as
-    much is left out as then may be. Nothing but rounding counts of a network of wide pointwise
-    convolutions (a MobileNet): small parts of a field are much of the effect there.
+    Differences are rounded to as few bits as the machine gains by and are alone within the error,
+    and as much is left out as then may be. Nothing but rounding counts of a network of wide
+    pointwise convolutions (a MobileNet): small parts of a field are much of the effect there.
 
     What counts is ||y' - y|| / ||y - y0|| of each of the network's results: y' less than exact, y
     exact and y0 of the picture as it is, at up to eight positions spread over the
@@ -82,17 +83,22 @@ def field_limit(
     exact = _results(occluder, base, cover, sample)
     before = [each.flatten() for each in occluder.results(base)]
 
-    def worst(keep: float, rounded: bool) -> float:
-        tried = sample._replace(keep=keep, rounded=rounded)
+    def worst(keep: float, bits: Bits) -> float:
+        tried = sample._replace(keep=keep, bits=bits)
         return max(map(_error, _results(occluder, base, cover, tried), exact, before))
 
-    lost = worst(1.0, True) if occluder.kernels.rounds else 0.0
-    rounded = occluder.kernels.rounds and lost <= error
+    lost: dict[Bits, float] = {}
+    for bits in occluder.kernels.bits:
+        lost[bits] = worst(1.0, bits)
+        if lost[bits] <= error:
+            break
+    else:
+        bits, lost[32] = 32, 0.0
     for keep in (share for share in SHARES if first <= share < 1):
-        found = worst(keep, rounded)
+        found = worst(keep, bits)
         if found <= error:
-            return Limit(keep, rounded, found, len(sample.positions))
-    return Limit(1.0, rounded, lost if rounded else 0.0, len(sample.positions))
+            return Limit(keep, bits, found, len(sample.positions))
+    return Limit(1.0, bits, lost[bits], len(sample.positions))
 
 
 def _results(

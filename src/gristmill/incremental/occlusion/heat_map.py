@@ -26,7 +26,8 @@ class HeatMap:
         target: number of the explained element; None where a function gives the score.
         base: score of the picture as it is.
         keep: share of a map's rows and columns that was recomputed at most; 1 is all.
-        rounded: whether pointwise convolutions multiplied what changes in bfloat16.
+        bits: of the numbers that pointwise convolutions multiplied of what changes: 32 of floats,
+            16 of bfloat16, 8 of integers.
         error: of the network's results at the `audited` positions, as a share (L2) of what covering
             them changes; 0 where all is exact.
         audited: positions at which results were compared with exact ones.
@@ -41,11 +42,16 @@ class HeatMap:
     target: int | None
     base: float
     keep: float
-    rounded: bool
+    bits: int
     error: float
     audited: int
     seconds: float
     _picture: Callable[[], NDArray[np.uint8]]
+
+    @property
+    def rounded(self) -> bool:
+        """Whether what changes was multiplied less than exactly."""
+        return self.bits < 32
 
     @property
     def skipped(self) -> int:

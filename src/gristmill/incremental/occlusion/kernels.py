@@ -15,13 +15,19 @@ from gristmill.incremental.graph.operators.linear import Linear
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.native.block import BlockKernel
-from gristmill.incremental.kernels.native.convolution import is_bounds, pointwise
+from gristmill.incremental.kernels.native.convolution import Bits, is_bounds, pointwise
 from gristmill.incremental.kernels.native.differences import DifferenceConvolution, quick
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution, suits
 from gristmill.incremental.kernels.packed import kernel_for
 from gristmill.incremental.kernels.winograd import fits, pays
 from gristmill.incremental.occlusion.base_values import Compute
 from gristmill.incremental.occlusion.layout import Places, tiles
+
+ROUNDED: tuple[Bits, ...] = (8, 16)
+"""Bits of numbers that differences are rounded to, fewest first."""
+
+WIDE = 1 << 14
+"""Products of a pixel that are worth rounding what they are of."""
 
 
 class Block(NamedTuple):
@@ -51,10 +57,10 @@ class Kernels:
 
     Attributes:
         blocks: by the number of their last node.
-        block: gives what computes one of these, by that number and whether its pointwise
-            convolutions take differences.
-        difference: gives what computes a node's pointwise convolution of differences; None if it is
-            no such convolution.
+        block: gives what computes one of these, by that number and the bits of what its pointwise
+            convolutions multiply; of narrow ones that are floats.
+        difference: gives what computes a node's pointwise convolution of differences, by its number
+            and the bits; None if it is no such convolution, or it does not pay.
         plain: gives what computes a pointwise convolution without its activation; None if it has
             none.
     """
@@ -69,17 +75,27 @@ class Kernels:
         self.plain = cache(self._plain)
 
     @cached_property
-    def rounds(self) -> bool:
-        """Whether there is anything that takes less time in bfloat16 on this machine."""
-        return quick() and any(map(self._pointwise, range(len(self._graph.nodes))))
+    def bits(self) -> tuple[Bits, ...]:
+        """Bits of numbers that something is multiplied by faster than by floats, fewest first."""
+        if not any(map(self._wide, range(len(self._graph.nodes)))):
+            return ()
+        return tuple(bits for bits in ROUNDED if quick(bits))
 
-    def _block(self, number: int, rounded: bool) -> BlockKernel:
+    def _block(self, number: int, bits: Bits) -> BlockKernel:
         block = self.blocks[number]
-        return BlockKernel(*block.layers, block.after, rounded=rounded)
+        wide = all(map(self._wide, (block.first, block.third)))
+        return BlockKernel(*block.layers, block.after, bits if wide else 32)
 
-    def _difference(self, number: int) -> DifferenceConvolution | None:
+    def _difference(self, number: int, bits: Bits) -> DifferenceConvolution | None:
         layer = self._pointwise(number)
-        return None if layer is None else DifferenceConvolution(layer)
+        if layer is None or bits == 32 or not self._wide(number):
+            return None
+        return DifferenceConvolution(layer, bits)
+
+    def _wide(self, number: int) -> bool:
+        """Whether a node is a pointwise convolution of so many products that rounding pays."""
+        layer = self._pointwise(number)
+        return layer is not None and layer.weight.numel() >= WIDE
 
     def _plain(self, number: int) -> Compute | None:
         layer = self._pointwise(number)

@@ -123,7 +123,7 @@ class Occluder:
                 tail,
                 self.kernels,
                 self.scratch,
-                covering.rounded,
+                covering.bits,
             )
             for numbers in divided
         ]

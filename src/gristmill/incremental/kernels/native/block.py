@@ -13,7 +13,7 @@ from torch import Tensor
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.held_memory import HeldMemory
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native.convolution import NativeConvolution, bounds
+from gristmill.incremental.kernels.native.convolution import Bits, NativeConvolution, bounds
 from gristmill.incremental.kernels.native.differences import Known, room_of
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.sharing import WORTH, share
@@ -52,14 +52,14 @@ class BlockKernel:
     """A pointwise, a depthwise and another pointwise convolution, group by group of pixels.
 
     A pixel is added up as `DirectKernel` does it, to the same bits; or what differs from a known
-    map is, by products of bfloat16 (see `differences`).
+    map is, by products of fewer bits (see `differences`).
 
     Args:
         first: a layer that is `pointwise`.
         second: one that `ScatteredConvolution` takes.
         third: a layer that is `pointwise`.
         after: applied to the sum of its results and a shortcut; bounds, or None for none.
-        rounded: whether the pointwise ones take differences.
+        bits: of the numbers that the pointwise ones multiply; fewer than 32 of differences.
     """
 
     def __init__(
@@ -68,20 +68,20 @@ class BlockKernel:
         second: Layer,
         third: Layer,
         after: Activation | None = None,
-        *,
-        rounded: bool = False,
+        bits: Bits = 32,
     ) -> None:
         native = library()
         assert native is not None  # noqa: S101 - `pointwise` has said so
-        self._run = native.convolve_differing_block if rounded else native.convolve_block
+        self._run = native.convolve_block if bits == 32 else native.convolve_differing_block
         self._convolutions = [
-            NativeConvolution(first, rounded=rounded),
+            NativeConvolution(first, bits),
             NativeConvolution(second),
-            NativeConvolution(third, rounded=rounded),
+            NativeConvolution(third, bits),
         ]
         end = self._convolutions[-1].structure
         end.sum_low, end.sum_high = bounds(after)
-        self._rounded_room = max(map(room_of, (first, third))) if rounded else 0
+        self.differs = bits < 32
+        self._rounded_room = max(map(room_of, (first, third))) if bits < 32 else 0
         self._wide, self._channels = len(first.weight), len(third.weight)
         self._products = first.weight.numel() + second.weight.numel() + third.weight.numel()
         self._zeros = torch.zeros(self._wide)

@@ -6,11 +6,13 @@
    innermost (Goto and van de Geijn 2008, Anatomy of high-performance matrix multiplication).
    Pixels are read through pointers, so they may lie anywhere, and nothing is copied (Dukhan 2019,
    The indirect convolution algorithm). A rounded convolution takes in products of bfloat16 by twos,
-   for which processors need half the time. A product with zero leaves a sum as it is: what has been
+   or of bytes by fours, for which processors need half the time and a quarter. A product with zero leaves a sum as it is: what has been
    through a ReLU is mostly zeros, and products of channels that are zero in all pixels of a block
    are left out. */
 
 #include "convolution.h"
+
+#include <math.h>
 
 #include "activation.h"
 #include "vectors.h"
@@ -58,16 +60,18 @@ static long block_pixels(long vectors)
     return SUMS / vectors < MOST_BLOCK ? SUMS / vectors : MOST_BLOCK;
 }
 
-long pairs(const struct convolution *convolution)
+long words(const struct convolution *convolution)
 {
-    return (convolution->inputs + 1) / 2;
+    if (convolution->bits == 16)
+        return (convolution->inputs + 1) / 2;
+    return (convolution->inputs + LANES - 1) / LANES * LANES / 4; /* bytes are written by LANES */
 }
 
 /* Floats of packed weights that each channel of the results has. */
 static long products(const struct convolution *convolution)
 {
-    if (convolution->rounded)
-        return pairs(convolution);
+    if (is_rounded(convolution))
+        return words(convolution);
     const long taps = convolution->rows * convolution->columns;
     return convolution->depthwise ? taps : taps * convolution->inputs;
 }
@@ -197,19 +201,25 @@ INLINE void separate(const struct convolution *convolution, const struct panel *
     finish(convolution, panel, batch, adds, first, pixels, vectors, sums);
 }
 
+/* A vector of what rounded products are added to. */
+INLINE vector known(const struct panel *panel, const struct batch *batch, long pixel, const int v,
+                    const int vectors)
+{
+    const float *from = batch->begins[pixel] + panel->from + v * LANES;
+    return v < vectors - 1 || panel->last == LANES ? load(from) : load_some(from, panel->last);
+}
+
 INLINE void rounded(const struct convolution *convolution, const struct panel *panel,
                     const struct batch *batch, int adds, long first, const int pixels,
                     const int vectors)
 {
     sums_of sums;
-    const long length = pairs(convolution), last = panel->last;
+    const long length = words(convolution);
     const float *weights = panel->weights, *reads[MOST_BLOCK];
     EACH(p, pixels) {
-        const float *begins = batch->begins[first + p] + panel->from;
         reads[p] = batch->reads[0][first + p];
         EACH(v, vectors)
-            sums[p][v] = v < vectors - 1 || last == LANES ? load(begins + v * LANES)
-                                                          : load_some(begins + v * LANES, last);
+            sums[p][v] = known(panel, batch, first + p, v, vectors);
     }
     for (long k = 0; k < length; k++) {
         vector weight[MOST_VECTORS];
@@ -217,8 +227,46 @@ INLINE void rounded(const struct convolution *convolution, const struct panel *p
             weight[v] = load(weights + v * LANES);
         EACH(p, pixels)
             EACH(v, vectors)
-                sums[p][v] = plus_two_products(sums[p][v], all_pairs(reads[p] + k), weight[v]);
+                sums[p][v] = plus_two_products(sums[p][v], (vector)all_bits(reads[p] + k),
+                                               weight[v]);
         weights += vectors * LANES;
+    }
+    finish(convolution, panel, batch, adds, first, pixels, vectors, sums);
+}
+
+INLINE void counted(const struct convolution *convolution, const struct panel *panel,
+                    const struct batch *batch, int adds, long first, const int pixels,
+                    const int vectors)
+{
+    sums_of sums;
+    lanes counts[MOST_BLOCK][MOST_VECTORS];
+    const long length = words(convolution);
+    const float *weights = panel->weights, *reads[MOST_BLOCK];
+    EACH(v, vectors) {
+        lanes offset;
+        memcpy(&offset, convolution->offsets + panel->from + v * LANES, sizeof offset);
+        EACH(p, pixels)
+            counts[p][v] = offset;
+    }
+    EACH(p, pixels)
+        reads[p] = batch->reads[0][first + p];
+    for (long k = 0; k < length; k++) {
+        lanes weight[MOST_VECTORS];
+        EACH(v, vectors)
+            weight[v] = (lanes)load(weights + v * LANES);
+        EACH(p, pixels) {
+            const lanes read = all_bits(reads[p] + k);
+            EACH(v, vectors)
+                counts[p][v] = plus_four_products(counts[p][v], read, weight[v]);
+        }
+        weights += vectors * LANES;
+    }
+    EACH(v, vectors) {
+        const vector scale = load(convolution->scales + panel->from + v * LANES);
+        EACH(p, pixels)
+            sums[p][v] = plus_product(known(panel, batch, first + p, v, vectors),
+                                      all(batch->scales[first + p]) * scale,
+                                      __builtin_convertvector(counts[p][v], vector));
     }
     finish(convolution, panel, batch, adds, first, pixels, vectors, sums);
 }
@@ -253,11 +301,13 @@ INLINE void rounded(const struct convolution *convolution, const struct panel *p
 BLOCKS(mixed)
 BLOCKS(separate)
 BLOCKS(rounded)
+BLOCKS(counted)
 LISTED_BLOCKS(BLOCK)
 
 static block *const mixed_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(mixed);
 static block *const separate_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(separate);
 static block *const rounded_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(rounded);
+static block *const counted_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(counted);
 static block *const listed_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = {LISTED_BLOCKS(ENTRY)};
 
 static void bend(const struct convolution *convolution, const struct batch *batch)
@@ -304,7 +354,7 @@ static int list_blocks(const struct convolution *convolution, const struct batch
                        struct list *lists)
 {
     const long blocks = blocks_in(batch, LISTED_PIXELS), inputs = convolution->inputs;
-    if (!convolution->finite || convolution->depthwise || convolution->rounded ||
+    if (!convolution->finite || convolution->depthwise || is_rounded(convolution) ||
         products(convolution) > inputs || inputs > MOST_LISTED)
         return 0;
     long count = 0;
@@ -324,10 +374,11 @@ void convolve(const struct convolution *convolution, const struct batch *batch, 
     const long spare = count * LANES - convolution->outputs;
     struct list lists[MOST_BLOCKS];
     const int lists_pay = list_blocks(convolution, batch, lists);
-    block *const(*const blocks_of)[MOST_BLOCK + 1] = lists_pay                ? listed_blocks
-                                                     : convolution->rounded   ? rounded_blocks
-                                                     : convolution->depthwise ? separate_blocks
-                                                                              : mixed_blocks;
+    block *const(*const blocks_of)[MOST_BLOCK + 1] = lists_pay                 ? listed_blocks
+                                                     : convolution->bits == 8  ? counted_blocks
+                                                     : convolution->bits == 16 ? rounded_blocks
+                                                     : convolution->depthwise  ? separate_blocks
+                                                                               : mixed_blocks;
     for (long from = 0; from < count;) {
         const long vectors = panel_vectors(count - from);
         const long blocks = blocks_in(batch, lists_pay ? LISTED_PIXELS : block_pixels(vectors));
@@ -379,21 +430,64 @@ void pack_weights(const struct convolution *convolution, const float *weights, f
     }
 }
 
-/* The same for a rounded convolution, of which `weights` are [outputs][inputs]. */
+/* A weight as a whole number of up to 127; 0 if it is not finite. */
+static int whole(float weight, float scale)
+{
+    return weight - weight == 0.0f ? (int)nearbyintf(weight * scale) : 0;
+}
+
+/* What makes the largest weight of a channel 127; none of a channel without weights of any size. */
+static float whole_scale(const float *weights, long count)
+{
+    float largest = 0.0f;
+    for (long n = 0; n < count; n++)
+        largest = fabsf(weights[n]) > largest ? fabsf(weights[n]) : largest;
+    return largest > TINY && largest < INFINITY ? 127.0f / largest : 0.0f;
+}
+
+/* Four weights of a channel from the first one on, a byte each; zeros behind the last. */
+static float four_weights(const float *weights, long first, long count, float scale)
+{
+    signed char bytes[4] = {0};
+    float found;
+    for (long n = first; n < count && n < first + 4; n++)
+        bytes[n - first] = (signed char)whole(weights[n], scale);
+    memcpy(&found, bytes, 4);
+    return found;
+}
+
+/* The same for a rounded convolution, of which `weights` are [outputs][inputs].
+   scales, offsets: of each channel of the results and 8 bits, what its sums are times, and what they
+   begin with, as 128 is added to what is read. */
 void pack_rounded_weights(const struct convolution *convolution, const float *weights,
-                          float *packed)
+                          float *packed, float *scales, int *offsets)
 {
     const long count = vectors_of(convolution), inputs = convolution->inputs;
+    const long length = words(convolution), each = 32 / convolution->bits;
     for (long from = 0; from < count;) {
         const long vectors = panel_vectors(count - from), wide = vectors * LANES;
-        for (long pair = 0; pair < pairs(convolution); pair++, packed += wide)
-            for (long lane = 0; lane < wide; lane++) {
-                const long output = from * LANES + lane, input = 2 * pair;
-                if (output < convolution->outputs) {
-                    const float *two = weights + output * inputs + input;
-                    packed[lane] = rounded_pair(two[0], input + 1 < inputs ? two[1] : 0.0f);
-                }
+        const long here = convolution->outputs - from * LANES;
+        for (long lane = 0; lane < wide && lane < here; lane++) {
+            const float *row = weights + (from * LANES + lane) * inputs;
+            const float scale = whole_scale(row, inputs);
+            for (long word = 0; word < length; word++) {
+                const long input = each * word;
+                packed[word * wide + lane] =
+                    each == 4        ? four_weights(row, input, inputs, scale)
+                    : input < inputs ? rounded_pair(row[input],
+                                                    input + 1 < inputs ? row[input + 1] : 0.0f)
+                                     : 0.0f;
             }
+            float strange = 0.0f;
+            int sum = 0;
+            for (long input = 0; input < inputs; input++) {
+                strange += row[input] - row[input];
+                sum += each == 4 ? whole(row[input], scale) : 0;
+            }
+            scales[from * LANES + lane] = (scale > 0.0f ? 1.0f / scale : 0.0f) + strange;
+            offsets[from * LANES + lane] = -128 * sum;
+        }
+        packed += length * wide;
         from += vectors;
     }
 }

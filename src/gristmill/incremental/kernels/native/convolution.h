@@ -13,13 +13,15 @@ struct convolution {
     long row_dilation, column_dilation;
     long above, before;                    /* zeros above the map and left of it */
     long depthwise;
-    long rounded;                          /* reads pairs of bfloat16; see `convolve` */
+    long bits;                             /* of the numbers that are multiplied; see `convolve` */
     long finite;                           /* whether all weights are finite */
     long bend;                             /* see activation.h */
     float slope;
     float low, high;                       /* bounds of the result; infinite for none */
     float sum_low, sum_high;               /* bounds once something is added to the result */
     const float *weights, *bias;           /* as `pack_weights` and `pack_bias` lay them out */
+    const float *scales;                   /* of 8 bits, as `pack_rounded_weights` finds them: */
+    const int *offsets;                    /* what channels' sums are times, and begin with */
 };
 
 /* Pixels that are computed together. A window is read as some runs of consecutive floats. */
@@ -28,18 +30,25 @@ struct batch {
     const float *reads[MOST_RUNS][MOST_PIXELS]; /* of each run and pixel, where it begins */
     float *results[MOST_PIXELS];                /* `outputs` floats each */
     const float *added[MOST_PIXELS];            /* likewise, where something is added */
-    const float *begins[MOST_PIXELS];           /* likewise, what rounded sums begin with */
+    const float *begins[MOST_PIXELS];           /* likewise, what rounded products are added to */
+    float scales[MOST_PIXELS];                  /* what sums of products of 8 bits are times */
 };
 
-/* Pairs of channels that a rounded convolution reads of a pixel, 4 bytes each. */
-long pairs(const struct convolution *convolution);
+/* Whether a convolution is of differences, which it reads rounded. */
+static inline int is_rounded(const struct convolution *convolution)
+{
+    return convolution->bits < 32;
+}
+
+/* Floats that the rounded numbers of a pixel, which such a convolution reads, take in memory. */
+long words(const struct convolution *convolution);
 
 /* Runs of a window, and floats of a run. Those of all channels are as long as can be: a row. */
 long runs(const struct convolution *convolution);
 
 /* Compute a batch. Something is added where `adds`. What `depthwise` reads of a window may stretch
-   LANES - 1 floats beyond it. A `rounded` convolution is 1x1: it reads `pairs` of channels and
-   its sums begin with `begins`, not with the bias. */
+   LANES - 1 floats beyond it. A rounded convolution is 1x1; its products are added to `begins`, not
+   to the bias. Of 16 bits, it reads bfloat16; of 8 bits, integers with 128 added to them. */
 void convolve(const struct convolution *convolution, const struct batch *batch, int adds);
 
 #endif

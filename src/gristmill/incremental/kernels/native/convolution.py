@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.structures import ConvolutionStructure
+
+Bits: TypeAlias = Literal[8, 16, 32]
+"""Of the numbers that are multiplied: integers, bfloat16, or floats."""
 
 _BENDS = {"leaky_relu": 1, "hardsigmoid": 2, "hardswish": 3, "sigmoid": 4, "swish": 5}
 _RUNS = 64
@@ -23,7 +27,8 @@ class NativeConvolution:
 
     Args:
         layer: its numbers.
-        rounded: whether products are those of bfloat16, of a layer that is `pointwise`.
+        bits: of the numbers that are multiplied; fewer than 32 of a layer that is `pointwise` and
+            takes differences.
 
     Attributes:
         products: of each pixel of the results.
@@ -31,7 +36,7 @@ class NativeConvolution:
         structure: for C; its padding is to be set.
     """
 
-    def __init__(self, layer: Layer, *, rounded: bool = False) -> None:
+    def __init__(self, layer: Layer, bits: Bits = 32) -> None:
         native = library()
         assert native is not None  # noqa: S101 - `fits` has said so
         self.products = layer.weight.numel()
@@ -49,7 +54,7 @@ class NativeConvolution:
             row_dilation=layer.dilation[0],
             column_dilation=layer.dilation[1],
             depthwise=layer.groups > 1,
-            rounded=rounded,
+            bits=bits,
             finite=bool(layer.weight.isfinite().all()),
             bend=bend,
             slope=slope,
@@ -64,8 +69,15 @@ class NativeConvolution:
         self._bias = torch.zeros(native.packed_bias(at))
         if layer.bias is not None:
             self._bias[:outputs] = layer.bias
-        pack = native.pack_rounded_weights if rounded else native.pack_weights
-        pack(at, _address(weight), _address(self._weights))
+        if bits < 32:
+            self._scales = torch.zeros_like(self._bias)
+            self._offsets = torch.zeros_like(self._bias, dtype=torch.int32)
+            self.structure.scales = self._scales.data_ptr()
+            self.structure.offsets = self._offsets.data_ptr()
+            found = map(_address, (weight, self._weights, self._scales, self._offsets))
+            native.pack_rounded_weights(at, *found)
+        else:
+            native.pack_weights(at, _address(weight), _address(self._weights))
         self.structure.weights = self._weights.data_ptr()
         self.structure.bias = self._bias.data_ptr()
 

@@ -1,8 +1,10 @@
-"""Pointwise convolutions in C of what differs from a map that is known, in half the time.
+"""Pointwise convolutions in C of what differs from a map that is known, in half the time or less.
 
-W x = W k + W (x - k): where W k is known, products of x - k with weights, both rounded to bfloat16,
-cost half as much as products of floats. The error is a share of the difference, not of the values:
-of what is small itself, it is next to nothing.
+W x = W k + W (x - k): where W k is known, products of x - k with weights cost half as much as
+products of floats if both are rounded to bfloat16, and a quarter if to integers of 8 bits:
+differences by the largest of their pixel, weights by the largest of their channel of the results.
+The error is a share of the difference, not of the values: of what is small itself, it is next to
+nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from torch import Tensor
 
 from gristmill.incremental.kernels.held_memory import HeldMemory
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native.convolution import NativeConvolution
+from gristmill.incremental.kernels.native.convolution import Bits, NativeConvolution
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.sharing import share_range
 from gristmill.incremental.kernels.native.structures import KnownStructure
@@ -51,13 +53,14 @@ class DifferenceConvolution:
 
     Args:
         layer: its numbers.
+        bits: of those that are multiplied, 16 or 8.
     """
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, layer: Layer, bits: Bits) -> None:
         native = library()
         assert native is not None  # noqa: S101 - `pointwise` has said so
         self._run = native.convolve_differences
-        self._convolution = NativeConvolution(layer, rounded=True)
+        self._convolution = NativeConvolution(layer, bits)
         self._channels, self._room = len(layer.weight), room_of(layer)
 
     def __call__(self, rows: Tensor, known: Known) -> Tensor:
@@ -87,12 +90,12 @@ class DifferenceConvolution:
 
 
 def room_of(layer: Layer) -> int:
-    """Floats that a layer's differences take, a batch of them."""
-    return _BATCH * -(-layer.weight.shape[1] // 2)
+    """Floats that a layer's differences take, a batch of them, however they are rounded."""
+    return _BATCH * -(-layer.weight.shape[1] // 16) * 8
 
 
 @cache
-def quick() -> bool:
-    """Whether this machine multiplies bfloat16 faster than floats."""
+def quick(bits: Bits) -> bool:
+    """Whether this machine multiplies numbers of so many bits faster than floats."""
     native = library()
-    return native is not None and bool(native.rounds_quickly())
+    return native is not None and bool(native.quick_with(ctypes.c_long(bits)))

@@ -118,17 +118,21 @@ struct known {
     const int *places;   /* of each of the other pixels, the number of the known one */
 };
 
-/* 1 where rounded convolutions take less time than others. */
-long rounds_quickly(void)
+/* 1 where convolutions of so many bits take less time than others. */
+long quick_with(long bits)
 {
 #if defined(__AVX512BF16__)
-    return 1;
-#else
-    return 0;
+    if (bits == 16)
+        return 1;
 #endif
+#if defined(__AVX512VNNI__)
+    if (bits == 8)
+        return 1;
+#endif
+    return 0;
 }
 
-static void round_differences(const float *values, const float *known, long count, float *to)
+static void round_to_pairs(const float *values, const float *known, long count, float *to)
 {
     long k = 0;
     for (; k + 2 * LANES <= count; k += 2 * LANES) {
@@ -142,22 +146,54 @@ static void round_differences(const float *values, const float *known, long coun
     }
 }
 
+INLINE vector difference(const float *values, const float *known, long count)
+{
+    return count < LANES ? load_some(values, count) - load_some(known, count)
+                         : load(values) - load(known);
+}
+
+/* Write differences as bytes, the largest as 127 from the byte of 0. Return what a step is; no number
+   if a difference is none or infinite. */
+static float round_to_bytes(const float *values, const float *known, long count, unsigned char *to)
+{
+    vector largest = {0}, strange = {0};
+    for (long k = 0; k < count; k += LANES) {
+        const vector found = difference(values + k, known + k, count - k);
+        largest = at_least(largest, at_least(-found, found));
+        strange += found - found;
+    }
+    float most = 0.0f, odd = 0.0f;
+    for (int lane = 0; lane < LANES; lane++) {
+        most = largest[lane] > most ? largest[lane] : most;
+        odd += strange[lane];
+    }
+    const vector scale = all(most > TINY ? 127.0f / most : 0.0f);
+    for (long k = 0; k < count; k += LANES)
+        put_bytes(to + k, scale * difference(values + k, known + k, count - k));
+    return most / 127.0f + odd;
+}
+
 /* Convolve pixels one by one: what differs from the known ones, rounded, is convolved and added to
-   what is made of those; and so may a shortcut be.  room: pairs of channels of MOST_PIXELS pixels. */
+   what is made of those; and so may a shortcut be.  room: `words` of MOST_PIXELS pixels. */
 void convolve_differences(const struct convolution *convolution, const struct known *known,
                           const struct shortcut *shortcut, const float *from, long pixels,
                           float *room, float *to)
 {
     const long inputs = convolution->inputs, outputs = convolution->outputs;
-    const long length = pairs(convolution);
+    const long length = words(convolution);
     struct batch batch;
     for (long first = 0; first < pixels; first += batch.pixels) {
         batch.pixels = pixels - first < MOST_PIXELS ? pixels - first : MOST_PIXELS;
         for (long p = 0; p < batch.pixels; p++) {
             const long place = known->places[first + p];
-            round_differences(from + (first + p) * inputs, known->values + place * inputs, inputs,
-                              room + p * length);
-            batch.reads[0][p] = room + p * length;
+            const float *values = from + (first + p) * inputs;
+            const float *beside = known->values + place * inputs;
+            float *words = room + p * length;
+            if (convolution->bits == 8)
+                batch.scales[p] = round_to_bytes(values, beside, inputs, (unsigned char *)words);
+            else
+                round_to_pairs(values, beside, inputs, words);
+            batch.reads[0][p] = words;
             batch.begins[p] = known->sums + place * outputs;
             batch.results[p] = to + (first + p) * outputs;
         }

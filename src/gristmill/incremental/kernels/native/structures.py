@@ -20,7 +20,7 @@ class ConvolutionStructure(Structure):
         ("above", c_long),
         ("before", c_long),
         ("depthwise", c_long),
-        ("rounded", c_long),
+        ("bits", c_long),
         ("finite", c_long),
         ("bend", c_long),
         ("slope", c_float),
@@ -30,6 +30,8 @@ class ConvolutionStructure(Structure):
         ("sum_high", c_float),
         ("weights", c_void_p),
         ("bias", c_void_p),
+        ("scales", c_void_p),
+        ("offsets", c_void_p),
     ]
 
 

@@ -3,6 +3,7 @@
 #ifndef GRISTMILL_VECTORS_H
 #define GRISTMILL_VECTORS_H
 
+#include <math.h>
 #include <string.h>
 
 #if defined(__AVX__)
@@ -21,6 +22,9 @@ enum { LANES = 4, SUMS = 24 };
 #else
 enum { LANES = 4, SUMS = 12 };
 #endif
+
+/* Differences and weights that are nothing, where others are divided by the largest. */
+#define TINY 1e-30f
 
 typedef float vector __attribute__((vector_size(4 * LANES)));
 typedef int lanes __attribute__((vector_size(4 * LANES)));
@@ -143,12 +147,12 @@ INLINE vector rounded_pairs(vector one, vector other)
 #endif
 }
 
-/* A pair of bfloat16 in every lane. Its bits are not a number's: nothing may be computed with it. */
-INLINE vector all_pairs(const float *pair)
+/* The four bytes of a float in every lane. */
+INLINE lanes all_bits(const float *from)
 {
     int bits;
-    memcpy(&bits, pair, 4);
-    return (vector)(bits - (lanes){0});
+    memcpy(&bits, from, 4);
+    return bits - (lanes){0};
 }
 
 /* sum + one * other of both halves of each lane. */
@@ -160,6 +164,31 @@ INLINE vector plus_two_products(vector sum, vector one, vector other)
     const lanes upper = (lanes){0} - 65536;
     const vector low = plus_product(sum, (vector)((lanes)one << 16), (vector)((lanes)other << 16));
     return plus_product(low, (vector)((lanes)one & upper), (vector)((lanes)other & upper));
+#endif
+}
+
+/* Round to whole numbers, add 128, and write a byte for each. Numbers are from -128 to 127. */
+INLINE void put_bytes(unsigned char *to, vector values)
+{
+#if defined(__AVX512F__)
+    const __m512i found = _mm512_add_epi32(_mm512_cvtps_epi32((__m512)values), _mm512_set1_epi32(128));
+    const __m128i bytes = _mm512_cvtepi32_epi8(found);
+    memcpy(to, &bytes, sizeof bytes);
+#else
+    for (int lane = 0; lane < LANES; lane++)
+        to[lane] = (unsigned char)(nearbyintf(values[lane]) + 128.0f);
+#endif
+}
+
+/* sum + one * other of all four bytes of each lane; those of `other` have signs. */
+INLINE lanes plus_four_products(lanes sum, lanes one, lanes other)
+{
+#if defined(__AVX512VNNI__)
+    return (lanes)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)one, (__m512i)other);
+#else
+    for (int shift = 0; shift < 32; shift += 8)
+        sum += (one >> shift & 255) * (other << (24 - shift) >> 24);
+    return sum;
 #endif
 }
 
