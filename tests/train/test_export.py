@@ -156,8 +156,8 @@ def test_an_operator_that_is_not_on_the_list_is_named_with_its_layer() -> None:
     assert refusal(Wrapped(Does(torch.linalg.pinv))).startswith(
         "layer inner (Does): operator 'aten."
     )
-    assert refusal(Wrapped(Does(lambda x: torch.erfinv(x)))) == (
-        "layer inner (Does): operator 'aten.erfinv.default' can't be part of a bundle\n"
+    assert refusal(Wrapped(Does(lambda x: torch.gcd(x.int(), x.int())))) == (
+        "layer inner (Does): operator 'aten.gcd.default' can't be part of a bundle\n"
         "  fix: use operators of gristmill.store.graph.OPERATORS instead"
     )
     assert "rand" in refusal(Does(lambda x: x + torch.rand_like(x)))
@@ -219,6 +219,21 @@ def test_several_results_are_written_in_order() -> None:
         Graph(graph, weights)(FLOATS), (FLOATS + 1, FLOATS, FLOATS * 2), strict=True
     ):
         assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize("results", [lambda x: (x + 1, None), lambda x: {"a": x + 1, "b": None}])
+def test_results_that_are_none_are_left_out(results: object) -> None:
+    graph, weights = export_graph(Does(results), FLOATS)
+    (found,) = Graph(graph, weights)(FLOATS)
+    assert torch.equal(found, FLOATS + 1)
+
+
+@pytest.mark.parametrize(
+    ("results", "found"),
+    [(lambda x: (x, 3), "3 among its results"), (lambda _: None, "None")],
+)
+def test_results_that_are_no_tensors_are_refused(results: object, found: str) -> None:
+    assert refusal(Does(results)) == f"expected a model that returns tensors, found {found}"
 
 
 def test_weights_of_other_types_are_refused() -> None:

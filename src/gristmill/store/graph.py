@@ -18,39 +18,52 @@ import msgspec
 from gristmill.core.errors import BundleError
 
 DTypeName: TypeAlias = Literal["bool", "int32", "int64", "float16", "float32", "float64"]
+"""Of what a graph is given, of its weights, and of its results."""
+InnerDTypeName: TypeAlias = DTypeName | Literal["int8", "int16", "uint8", "bfloat16"]
 
 _POINTWISE_NAMES = """
-    abs.default add.Scalar add.Tensor bitwise_and.Tensor bitwise_not.default bitwise_or.Tensor
-    ceil.default clamp.Tensor clamp.default clone.default cos.default div.Scalar div.Tensor
-    div.Tensor_mode elu.default eq.Scalar eq.Tensor erf.default exp.default floor.default ge.Scalar
-    ge.Tensor gelu.default gt.Scalar gt.Tensor hardtanh.default isinf.default isnan.default
-    le.Scalar le.Tensor leaky_relu.default log.default log1p.default logical_and.default
-    logical_not.default logical_or.default lt.Scalar lt.Tensor maximum.default minimum.default
-    mul.Scalar mul.Tensor ne.Scalar ne.Tensor neg.default pow.Tensor_Scalar pow.Tensor_Tensor
-    reciprocal.default relu.default remainder.Scalar remainder.Tensor round.default rsqrt.default
-    sigmoid.default sign.default sin.default sqrt.default sub.Scalar sub.Tensor tanh.default
-    trunc.default where.self
+    abs.default acos.default acosh.default add.Scalar add.Tensor asin.default asinh.default
+    atan.default atan2.default atanh.default bitwise_and.Scalar bitwise_and.Tensor
+    bitwise_left_shift.Tensor bitwise_not.default bitwise_or.Scalar bitwise_or.Tensor
+    bitwise_right_shift.Tensor bitwise_xor.Scalar bitwise_xor.Tensor ceil.default clamp.Tensor
+    clamp.default clone.default copy.default copysign.Tensor cos.default cosh.default
+    digamma.default div.Scalar div.Tensor div.Tensor_mode elu.default eq.Scalar eq.Tensor
+    erf.default erfc.default erfinv.default exp.default exp2.default expm1.default floor.default
+    fmax.default fmin.default fmod.Scalar fmod.Tensor ge.Scalar ge.Tensor gelu.default gt.Scalar
+    gt.Tensor hardtanh.default hypot.default isinf.default isnan.default le.Scalar le.Tensor
+    leaky_relu.default lgamma.default log.default log10.default log1p.default log2.default
+    logical_and.default logical_not.default logical_or.default logical_xor.default lt.Scalar
+    lt.Tensor maximum.default minimum.default mul.Scalar mul.Tensor ne.Scalar ne.Tensor neg.default
+    pow.Scalar pow.Tensor_Scalar pow.Tensor_Tensor reciprocal.default relu.default remainder.Scalar
+    remainder.Tensor round.default rsqrt.default sigmoid.default sign.default sin.default
+    sinh.default sqrt.default sub.Scalar sub.Tensor tan.default tanh.default trunc.default
+    where.self
     """
 _REDUCTIONS = """
     _log_softmax.default _softmax.default amax.default amin.default any.default any.dim any.dims
-    argmax.default argmin.default cumsum.default linalg_vector_norm.default max.dim mean.default
-    mean.dim min.dim prod.dim_int sort.default sum.default sum.dim_IntList topk.default
-    var.correction var_mean.correction
+    argmax.default argmin.default cummax.default cummin.default cumprod.default cumsum.default
+    kthvalue.default linalg_vector_norm.default logcumsumexp.default max.dim mean.default mean.dim
+    median.dim min.dim mode.default nanmedian.dim prod.dim_int sort.default sum.default
+    sum.dim_IntList topk.default var.correction var_mean.correction
     """
 _LAYERS = """
-    _adaptive_avg_pool2d.default _embedding_bag.default
-    _native_batch_norm_legit_no_training.default addmm.default avg_pool1d.default avg_pool2d.default
-    bmm.default constant_pad_nd.default convolution.default embedding.default
-    linear.default max_pool2d_with_indices.default mm.default native_group_norm.default
-    native_layer_norm.default scaled_dot_product_attention.default
-    upsample_bilinear2d.vec upsample_nearest2d.vec
+    _adaptive_avg_pool2d.default _adaptive_avg_pool3d.default _cdist_forward.default
+    _embedding_bag.default _native_batch_norm_legit_no_training.default
+    _upsample_bicubic2d_aa.default _upsample_bilinear2d_aa.default adaptive_max_pool2d.default
+    adaptive_max_pool3d.default addmm.default avg_pool1d.default avg_pool2d.default
+    avg_pool3d.default bmm.default bucketize.Tensor constant_pad_nd.default convolution.default
+    embedding.default linear.default max_pool2d_with_indices.default max_pool3d_with_indices.default
+    mm.default native_group_norm.default native_layer_norm.default
+    scaled_dot_product_attention.default searchsorted.Tensor upsample_bilinear2d.vec
+    upsample_nearest2d.vec
     """
 _SHAPES = """
     _to_copy.default _unsafe_view.default alias.default arange.default arange.start
-    arange.start_step cat.default expand.default flip.default full.default full_like.default
-    gather.default index.Tensor index_select.default permute.default repeat.default
-    scalar_tensor.default select.int slice.Tensor split_with_sizes.default squeeze.dim squeeze.dims
-    sym_size.int unsqueeze.default view.default
+    arange.start_step cat.default diagonal.default expand.default flip.default full.default
+    full_like.default gather.default index.Tensor index_put.default index_select.default
+    permute.default repeat.default scalar_tensor.default scatter.src scatter.value
+    scatter_add.default scatter_reduce.two select.int slice.Tensor slice_scatter.default
+    split_with_sizes.default squeeze.dim squeeze.dims sym_size.int unsqueeze.default view.default
     """
 
 OPERATORS = frozenset(
@@ -78,9 +91,9 @@ class Special(msgspec.Struct, frozen=True, tag="float", tag_field="is", forbid_u
 
 
 class Dtype(msgspec.Struct, frozen=True, tag="dtype", tag_field="is", forbid_unknown_fields=True):
-    """An element type."""
+    """An element type; of what a graph computes on its way, there are more."""
 
-    name: DTypeName
+    name: InnerDTypeName
 
 
 class Device(msgspec.Struct, frozen=True, tag="device", tag_field="is", forbid_unknown_fields=True):
@@ -110,6 +123,10 @@ class Items(msgspec.Struct, frozen=True, tag="list", tag_field="is", forbid_unkn
 Arg: TypeAlias = (
     bool | int | float | str | Ref | Special | Dtype | Device | Layout | MemoryFormat | Items | None
 )
+
+
+CHOICES = {"dtype": Dtype, "layout": Layout, "device": Device, "memory_format": MemoryFormat}
+"""Names of arguments that choose one of a few, for every operator on the list -> what they are."""
 
 
 class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,8 +171,11 @@ class GraphSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def check(self) -> None:
         """Make sure that every operator is known and every name defined once and before its use.
 
+        Arguments that choose one of a few must be one of them: PyTorch reads past the end of its
+        tables where it is given another number.
+
         Raises:
-            BundleError: naming the node and the operator or name.
+            BundleError: naming the node and the operator, name or argument.
         """
         if not self.inputs or not self.outputs:
             raise BundleError(
@@ -169,6 +189,7 @@ class GraphSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             where = f"graph, node {node.name!r}"
             if node.op not in OPERATORS:
                 raise BundleError(f"operator {node.op!r} is not on the list", where=where)
+            _check_kinds(node, where)
             _check_known(references(node), known, where)
             _define(node.name, known, where)
         _check_known(self.outputs, known, "graph, outputs")
@@ -211,6 +232,13 @@ def _references(arg: Arg) -> Iterator[str]:
     elif isinstance(arg, Items):
         for item in arg.items:
             yield from _references(item)
+
+
+def _check_kinds(node: Node, where: str) -> None:
+    for name, kind in CHOICES.items():
+        found = node.kwargs.get(name)
+        if found is not None and not isinstance(found, kind):
+            raise BundleError(f"expected a {kind.__name__} as {name}, found {found!r}", where=where)
 
 
 def _define(name: str, known: set[str], where: str) -> None:

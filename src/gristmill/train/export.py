@@ -15,13 +15,14 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
-from torch.export import Dim, ExportedProgram
+from torch.export import Dim, ExportedProgram, ExportGraphSignature
+from torch.export.graph_signature import ConstantArgument, OutputKind
 
 from gristmill.core.errors import TrainError
 from gristmill.store.graph import (
@@ -31,6 +32,7 @@ from gristmill.store.graph import (
     Dtype,
     DTypeName,
     GraphSpec,
+    InnerDTypeName,
     Input,
     Items,
     Layout,
@@ -39,7 +41,9 @@ from gristmill.store.graph import (
     Ref,
     Special,
 )
+from gristmill.train.decompositions import decompositions
 
+_Name = TypeVar("_Name", bound=str)
 _DTYPES: dict[torch.dtype, DTypeName] = {
     torch.bool: "bool",
     torch.int32: "int32",
@@ -47,6 +51,13 @@ _DTYPES: dict[torch.dtype, DTypeName] = {
     torch.float16: "float16",
     torch.float32: "float32",
     torch.float64: "float64",
+}
+_INNER_DTYPES: dict[torch.dtype, InnerDTypeName] = {
+    **_DTYPES,
+    torch.int8: "int8",
+    torch.int16: "int16",
+    torch.uint8: "uint8",
+    torch.bfloat16: "bfloat16",
 }
 _ON_SIZES: dict[object, str] = {
     operator.add: "size.add",
@@ -63,9 +74,6 @@ _MEMORY_FORMATS = {
     torch.contiguous_format: MemoryFormat("contiguous_format"),
     torch.preserve_format: MemoryFormat("preserve_format"),
 }
-_KEPT = (torch.ops.aten.linear.default, torch.ops.aten.scaled_dot_product_attention.default)
-# Core ATen would write these two out; whole they are faster, and attention needs no square matrix.
-
 _DROPPED = "pin_memory"
 _AXES = ("batch size", "length")
 _FIXED = re.compile(r"size\(\)\[(\d)\].*?specialized it to be a constant \((\d+)\)", re.DOTALL)
@@ -122,9 +130,6 @@ def _capture(
                 f"expected an example of at least 2 in dimensions {list(dynamic)}, "
                 f"found shape {list(example.shape)}"
             )
-    table = torch.export.default_decompositions()
-    for operator_ in _KEPT:
-        table.pop(operator_, None)
     twin = copy.deepcopy(module).cpu().eval()
     shapes = tuple(dict.fromkeys(each, Dim.DYNAMIC) for each in free)
     with torch.no_grad(), as_written():
@@ -134,7 +139,7 @@ def _capture(
                 tuple(each.cpu() for each in examples),
                 dynamic_shapes=_by_argument(twin, shapes),
                 strict=False,
-            ).run_decompositions(table)
+            ).run_decompositions(decompositions())
         except Exception as error:  # torch.export documents no base class for what it raises
             raise _capture_error(module, error) from error
     return program
@@ -191,7 +196,7 @@ class _Writer:
             changed = ", ".join(signature.buffers_to_mutate.values())
             raise TrainError(f"the model changes its own buffers in evaluation mode: {changed}")
         self.inputs = [str(each) for each in signature.user_inputs]
-        self.outputs = [str(each) for each in signature.user_outputs]
+        self.outputs = _results(signature)
         self.nodes = {node.name: node for node in program.graph.nodes}
         self.tensors = _tensors(program)
 
@@ -257,7 +262,7 @@ class _Writer:
             case list() | tuple():
                 return Items([self._arg(item, where) for item in value])
             case torch.dtype():
-                return Dtype(_dtype(value, where))
+                return Dtype(_one_of(_INNER_DTYPES, value, where))
             case torch.device():
                 return Device()
             case torch.layout() if value is torch.strided:
@@ -269,7 +274,21 @@ class _Writer:
 
 def _input(name: str, example: Tensor, dynamic: tuple[int, ...]) -> Input:
     shape = [None if axis in dynamic else size for axis, size in enumerate(example.shape)]
-    return Input(f"%{name}", _dtype(example.dtype, "the example"), shape)
+    return Input(f"%{name}", _one_of(_DTYPES, example.dtype, "the example"), shape)
+
+
+def _results(signature: ExportGraphSignature) -> list[str]:
+    """Return the names of the tensors among the results; None among them is left out."""
+    found = [each.arg for each in signature.output_specs if each.kind is OutputKind.USER_OUTPUT]
+    for each in found:
+        if isinstance(each, ConstantArgument) and each.value is not None:
+            raise TrainError(
+                f"expected a model that returns tensors, found {each.value!r} among its results"
+            )
+    names = [each.name for each in found if not isinstance(each, ConstantArgument)]
+    if not names:
+        raise TrainError("expected a model that returns tensors, found None")
+    return names
 
 
 def _live(outputs: Iterable[fx.Node]) -> set[fx.Node]:
@@ -297,17 +316,17 @@ def _tensors(program: ExportedProgram) -> dict[str, tuple[str, Tensor]]:
 
 
 def _to_numpy(name: str, tensor: Tensor) -> NDArray[Any]:
-    _dtype(tensor.dtype, f"weight {name!r}")
+    _one_of(_DTYPES, tensor.dtype, f"weight {name!r}")
     # A copy: the bundle must not change when training goes on.
     return np.array(tensor.detach().cpu().numpy())
 
 
-def _dtype(dtype: torch.dtype, where: str) -> DTypeName:
-    if dtype not in _DTYPES:
+def _one_of(names: Mapping[torch.dtype, _Name], dtype: torch.dtype, where: str) -> _Name:
+    if dtype not in names:
         raise TrainError(
-            f"expected a dtype of {', '.join(_DTYPES.values())}, found {dtype}", where=where
+            f"expected a dtype of {', '.join(names.values())}, found {dtype}", where=where
         )
-    return _DTYPES[dtype]
+    return names[dtype]
 
 
 def _special(value: float) -> Special:

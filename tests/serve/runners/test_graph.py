@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gristmill.core.errors import BundleError, ServeError
 from gristmill.serve.runners.graph import Graph
 from gristmill.store.graph import (
+    CHOICES,
     OPERATORS,
     Arg,
     GraphSpec,
@@ -174,6 +175,24 @@ def test_no_operator_of_the_list_changes_its_arguments(name: str) -> None:
     _, packet, overload = name.split(".")
     schema = getattr(getattr(torch.ops.aten, packet), overload)._schema
     assert not schema.is_mutable
+
+
+@pytest.mark.parametrize("name", sorted(name for name in OPERATORS if name.startswith("aten.")))
+def test_arguments_that_choose_one_of_a_few_are_given_by_known_names(name: str) -> None:
+    _, packet, overload = name.split(".")
+    schema = getattr(getattr(torch.ops.aten, packet), overload)._schema
+    kinds = {"ScalarType", "Layout", "Device", "MemoryFormat"}
+    for each in schema.arguments:
+        if any(kind in str(each.real_type) for kind in kinds):
+            assert each.name in CHOICES
+            assert each.kwarg_only
+
+
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("value", [-1, 6, "float32", Ref("x"), Items([])])
+def test_numbers_in_place_of_a_choice_are_refused(name: str, value: Arg) -> None:
+    with pytest.raises(BundleError, match=rf"graph, node 'y': expected a .* as {name}, found"):
+        single("aten._to_copy.default", Ref("x"), **{name: value})
 
 
 def test_arguments_by_name_nested_lists_and_specials() -> None:

@@ -49,6 +49,12 @@ DTYPES = {
     "float32": torch.float32,
     "float64": torch.float64,
 }
+_DTYPES_WITHIN = DTYPES | {
+    "int8": torch.int8,
+    "int16": torch.int16,
+    "uint8": torch.uint8,
+    "bfloat16": torch.bfloat16,
+}
 _MEMORY_FORMATS = {
     "contiguous_format": torch.contiguous_format,
     "preserve_format": torch.preserve_format,
@@ -244,7 +250,7 @@ def constant(arg: Arg, device: torch.device) -> Any:
         case Special():
             return float(arg.value)
         case Dtype():
-            return DTYPES[arg.name]
+            return _DTYPES_WITHIN[arg.name]
         case Layout():
             return torch.strided
         case MemoryFormat():
