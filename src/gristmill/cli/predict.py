@@ -167,10 +167,11 @@ def _predict(
 ) -> PredictionSummary:
     from gristmill.data.stream import found_files
     from gristmill.engine.opening import open_engine
-    from gristmill.serve.offline.table_prediction import BATCH_ROWS, predict_table
+    from gristmill.serve.offline.table_prediction import predict_table
 
-    options |= {"batch_rows": batch_rows or BATCH_ROWS, "memory": keeping.row_memory}
-    options["part_rows"] = part_rows or keeping.part_rows
+    options |= {"memory": keeping.row_memory, "part_rows": part_rows or keeping.part_rows}
+    # Weights that are not in memory pass through once for each batch.
+    options["batch_rows"] = batch_rows or keeping.part_rows
     if schema_check != "off":
         options["guard"] = _guard(bundle, environment)
         options["warn_only"] = schema_check == "warn"

@@ -64,3 +64,25 @@ def test_a_row_that_fails_alone_has_no_place_in_a_batch():
     answers = answer_rows(Refusing(), Rows({"x": np.array([1, 7, 2])}), 8)
     assert answers.failed == {1: "expected another number"}
     assert answers.frame["found"].to_list() == [1.0, None, 2.0]
+
+
+def test_large_rows_go_through_the_model_a_few_at_a_time():
+    seen = []
+
+    class Counting:
+        classes = ()
+        outputs = (Field("found", "tensor", dtype="float32", shape=[]),)
+
+        def work(self, rows):
+            return np.ones(rows.count)
+
+        def __call__(self, rows):
+            seen.append(rows.count)
+            return Rows({"found": rows["x"][:, 0]})
+
+    rows = Rows({"x": np.zeros((40, 1 << 16), np.float32)})
+    answer_rows(Counting(), rows)
+    assert (sum(seen), max(seen)) == (40, 16)
+    seen.clear()
+    answer_rows(Counting(), rows, 30)
+    assert seen == [30, 10]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from gristmill.serve.offline.part_size import part_rows
+from gristmill.store.signature import Field
 
 
 def test_memory_work_and_a_bound_decide() -> None:
@@ -18,3 +20,13 @@ def test_memory_work_and_a_bound_decide() -> None:
     assert part_rows(texts, 512_000_000, 90_000_000_000) == 256
     assert part_rows(wide, 1, 1) == 1
     assert part_rows(numbers[:0], 512_000_000, 4) == 1 << 16
+
+
+def test_an_image_counts_by_its_pixels() -> None:
+    scan = Field("scan", "image", shape=[100, 100, 3])
+    paths = pl.DataFrame({"row_id": ["a.png"] * 10, "scan": ["/scans/a.png"] * 10})
+    assert 95 <= part_rows(paths, 16 * 30_000 * 100, 4, [scan]) <= 100
+    files = pl.DataFrame({"scan": [b"x" * 3000] * 10})
+    assert 85 <= part_rows(files, 16 * 30_000 * 100, 4, [scan]) <= 95
+    pixels = pl.DataFrame({"scan": np.zeros((10, 100, 100, 3), np.uint8)})
+    assert 95 <= part_rows(pixels, 16 * 30_000 * 100, 4, [scan]) <= 100

@@ -52,7 +52,7 @@ def answer_part(
     runner: Runner,
     frame: pl.DataFrame,
     reader: RowReader,
-    batch_rows: int,
+    batch_rows: int | None,
     guard: Guard | None,
     *,
     warn_only: bool,
@@ -63,7 +63,7 @@ def answer_part(
         runner: the model.
         frame: the rows, `row_id` first.
         reader: of its signature.
-        batch_rows: most rows that the model sees at once.
+        batch_rows: most rows that the model sees at once; None for what suits them.
         guard: a further check.
         warn_only: whether it only warns.
 

@@ -15,7 +15,9 @@ from gristmill.serve.runners.rows import Column, Ragged, Rows
 from gristmill.serve.runners.runner import Runner
 from gristmill.store.signature import Field
 
-_BATCH_BYTES = 32 << 20
+_BATCH_ROWS = 8192
+_BATCH_BYTES = 4 << 20
+"""Of what is asked; what layers make of pictures takes some tens of times as much."""
 _OWN_ORDER_ROWS = 1024
 """Of so many rows a runner finds enough that are alike: texts that lie in memory in another order
 than they are read in take a fifth longer."""
@@ -40,20 +42,20 @@ class Answers(NamedTuple):
     failed: dict[int, str]
 
 
-def answer_rows(runner: Runner, rows: Rows, batch_rows: int) -> Answers:
+def answer_rows(runner: Runner, rows: Rows, batch_rows: int | None = None) -> Answers:
     """Answer rows in their order; rows of like work go through the model together.
 
     Args:
         runner: the model.
         rows: that keep its signature.
-        batch_rows: most rows of a batch.
+        batch_rows: most rows of a batch; by default as many as suit processors and memory.
 
     Raises:
         ServeError: the model can't be computed, whatever the row.
     """
     if rows.count == 0:
         return Answers(empty_answers(runner), {})
-    size = _rows_at_once(rows, batch_rows)
+    size = batch_rows or _rows_at_once(rows)
     order = None if size >= _OWN_ORDER_ROWS else _by_work(runner, rows)
     sorted_rows = rows if order is None else rows.select(order)
     frames, failed = [], dict[int, str]()
@@ -111,9 +113,9 @@ def _by_work(runner: Runner, rows: Rows) -> NDArray[np.int64] | None:
     return None if (work == work[0]).all() else np.argsort(work, kind="stable")
 
 
-def _rows_at_once(rows: Rows, batch_rows: int) -> int:
+def _rows_at_once(rows: Rows) -> int:
     """Return how many rows the runner is given at once: fewer where rows are large."""
-    return max(1, min(batch_rows, _BATCH_BYTES * rows.count // max(rows.nbytes(), 1)))
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES * rows.count // max(rows.nbytes(), 1)))
 
 
 def _batches(rows: Rows, size: int) -> Iterator[Rows]:

@@ -34,7 +34,7 @@ class Wishes:
 
     keep: tuple[str, ...]
     on_bad: OnBad
-    batch_rows: int
+    batch_rows: int | None
     part_rows: int | None
     memory: int | str
     guard: Guard | None
@@ -46,7 +46,7 @@ class Wishes:
         Raises:
             UsageError: one is below 1.
         """
-        if self.batch_rows < 1:
+        if self.batch_rows is not None and self.batch_rows < 1:
             raise UsageError(f"expected batch_rows of at least 1, found {self.batch_rows}")
         if self.part_rows is not None and self.part_rows < 1:
             raise UsageError(f"expected part_rows of at least 1, found {self.part_rows}")
@@ -169,7 +169,10 @@ def checked_order(
         # Nobody looks at the others.
         source.choose([*(field.name for field in opened.signature.inputs), *wishes.keep])
     size = wishes.part_rows or chosen_rows(
-        source.sample(), parse_bytes(wishes.memory), opened.manifest.files[WEIGHTS].bytes_
+        source.sample(),
+        parse_bytes(wishes.memory),
+        opened.manifest.files[WEIGHTS].bytes_,
+        opened.signature.inputs,
     )
     return Order(opened, source, source.mark(), _folder(data), output, side, size, wishes)
 

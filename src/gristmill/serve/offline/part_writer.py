@@ -66,7 +66,7 @@ class PartWriter:
         keep: columns that are passed through.
         on_bad: what becomes of a row that breaks the signature.
         quarantine: whether such rows are kept with their reasons.
-        batch_rows: rows that the model sees at once.
+        batch_rows: rows that the model sees at once; None for what suits them.
         guard: a further check.
         warn_only: a row that fails it is answered all the same, with the reason in `warning`.
         opener: opens the bundle.
@@ -81,7 +81,7 @@ class PartWriter:
     keep: tuple[str, ...]
     on_bad: OnBad
     quarantine: bool
-    batch_rows: int
+    batch_rows: int | None
     guard: Guard | None
     warn_only: bool
     opener: Opener

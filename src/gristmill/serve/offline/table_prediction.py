@@ -46,7 +46,6 @@ from gristmill.serve.offline.threaded import answered_in_threads
 from gristmill.serve.offline.written_behind import written_behind
 from gristmill.store.bundle import Bundle
 
-BATCH_ROWS = 8192
 MEMORY = "512MB"
 
 
@@ -58,7 +57,7 @@ def predict_table(
     keep: Sequence[str] = (),
     on_bad: OnBad = "keep",
     quarantine: Path | str | None = None,
-    batch_rows: int = BATCH_ROWS,
+    batch_rows: int | None = None,
     part_rows: int | None = None,
     memory: int | str = MEMORY,
     guard: Guard | None = None,
@@ -86,6 +85,7 @@ def predict_table(
         quarantine: a file for such rows, as they came, each with the `reason`; lines that are no
             rows at all go to `<name>.unreadable.csv` beside it. Or a URL.
         batch_rows: most rows that the model is given at once; does not change answers (to 1e-6).
+            By default 8,192, and fewer where rows are large.
         part_rows: rows that are done or not; by default chosen by `memory` and the model's size.
         memory: bytes, or text such as `"2GB"`, for rows under way, the model and Python apart.
         guard: a further check: takes rows, returns what is wrong with some by their place.
