@@ -36,6 +36,22 @@ def test_a_rectangle_has_the_bits_of_the_whole(height, width, corners):
     assert frame.is_contiguous(memory_format=torch.channels_last)
 
 
+@given(
+    mean=st.tuples(*[st.floats(-1000, 1000, width=32)] * 3),
+    deviation=st.tuples(*[st.floats(2.0**-10, 2.0**10, width=32)] * 3),
+)
+def test_the_picture_is_found_again(mean, deviation):
+    pixels = Pixels(mean, deviation)
+    assert pixels.reversible
+    image = picture(7, 9)
+    assert np.array_equal(pixels.image(pixels.frame(image)), image)
+
+
+@pytest.mark.parametrize("pixels", [Pixels(mean=(1e9,) * 3), Pixels(deviation=(1.0, 1.0, 1e-39))])
+def test_pictures_that_are_lost_in_their_numbers(pixels):
+    assert not pixels.reversible
+
+
 @pytest.mark.parametrize("shift", [0, 1, 17])
 def test_the_same_bits_without_kernels_in_c(shift, monkeypatch):
     pixels = Pixels(mean=(123.675, 116.28, 103.53), deviation=(58.395, 57.12, 57.375))

@@ -5,15 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from gristmill.core.errors import UsageError
 from gristmill.incremental import Model, Pixels
-from gristmill.incremental.changes.noise import NONE
+from gristmill.incremental.changes.noise import DECODED, NONE
 from gristmill.incremental.execution.step import Step
+from gristmill.incremental.execution.whole import Whole
 from gristmill.incremental.planning.allowance import Allowance
+from gristmill.incremental.regions.region_set import RegionSet
 
 PIXELS = Pixels(mean=(120.0, 110.0, 100.0), deviation=(60.0, 60.0, 60.0))
+FAR = Pixels(mean=(1e9, 1e9, 1e9))
+"""Beside so large a mean, levels are lost in the numbers."""
 
 
 class Net(nn.Module):
@@ -35,6 +41,12 @@ def model():
         torch.manual_seed(0)
         module = Net().eval()
     return Model.from_module(module, torch.zeros(1, 3, 96, 128), calibration=0.3)
+
+
+@pytest.fixture(autouse=True)
+def all_are_looked_at(monkeypatch):
+    """However little time a network this small takes."""
+    monkeypatch.setattr(Allowance, "looks", True)
 
 
 @pytest.fixture
@@ -86,6 +98,46 @@ def test_where_planning_does_not_pay_frames_are_whole_and_say_what_changed(
         assert (answer.share == 1.0) == (number == 0)
         assert {row.does for row in stream.explain()} == {"dense"}
     assert not stream(picture).whole  # where nothing has changed, nothing is computed
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    ways=st.lists(st.sampled_from(["plans", "looks", "neither"]), min_size=2, max_size=8),
+    noise=st.sampled_from([NONE, DECODED]),
+    error=st.sampled_from([None, 0.05]),
+    pixels=st.sampled_from([PIXELS, FAR]),
+    keeps=st.booleans(),
+    data=st.data(),
+)
+def test_pictures_that_nobody_looks_at_are_not_lost(
+    model, pictures, monkeypatch, ways, noise, error, pixels, keeps, data
+):
+    frames = list(pictures(4))
+    # Whether values of whole frames are kept is otherwise a matter of what takes less time here.
+    alone = None if keeps else Whole(model.graph, (3, 96, 128))
+    monkeypatch.setattr(model.sized(96, 128), "_alone", alone)
+    stream = model.stream(noise=noise, pixels=pixels, error=error)
+    for way in ways:
+        monkeypatch.setattr(Allowance, "plans", way == "plans")
+        monkeypatch.setattr(Allowance, "looks", way != "neither")
+        picture = data.draw(st.sampled_from(frames)).copy()
+        answer = stream(picture)
+        given = picture.copy()
+        picture[:] = 0  # the caller's own: nothing is read of it afterwards
+        if way == "neither":
+            assert answer.whole
+            assert answer.share == 1.0
+            assert answer.changed == RegionSet.whole(96, 128)
+        if data.draw(st.booleans()) and (noise is NONE or way == "neither"):
+            assert np.array_equal(stream.reference, given)
+            assert stream.input_error() == (0, 0.0)
+        if error is None or (answer.whole and way != "plans"):
+            wanted = model(pixels.frame(np.asarray(stream.reference)))
+            assert same(answer.outputs, wanted)
 
 
 def test_noise_is_passed_over_and_the_answer_is_that_of_the_reference(model, pictures):

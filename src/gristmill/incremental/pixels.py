@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -45,6 +46,25 @@ class Pixels:
         made = torch.empty((1, _CHANNELS, height, width), memory_format=torch.channels_last)
         self.write(image, [Rectangle.whole(height, width)], made)
         return made
+
+    def image(self, frame: Tensor) -> NDArray[np.uint8]:
+        """Return the picture, uint8[height, width, 3], that a frame was made of, if `reversible`.
+
+        Args:
+            frame: float32 [1, 3, height, width].
+        """
+        numbers = frame[0].permute(1, 2, 0).numpy()
+        mean = np.asarray(self.mean, np.float32)
+        deviation = np.asarray(self.deviation, np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            levels: NDArray[np.float32] = np.rint(numbers * deviation + mean)
+            return levels.astype(np.uint8)
+
+    @cached_property
+    def reversible(self) -> bool:
+        """Whether `image` finds every level: not if they are lost beside a mean far from them."""
+        levels = np.arange(256, dtype=np.uint8).reshape(1, 256, 1).repeat(_CHANNELS, 2)
+        return np.array_equal(self.image(self.frame(levels)), levels)
 
     def write(
         self, image: NDArray[np.uint8], rectangles: Iterable[Rectangle], frame: Tensor

@@ -14,6 +14,7 @@ from gristmill.incremental.bounded.steering import Steering
 from gristmill.incremental.execution.partition import partition
 from gristmill.incremental.execution.step import Step
 from gristmill.incremental.execution.stream_state import StreamState
+from gristmill.incremental.execution.whole import Whole
 from gristmill.incremental.graph.node import Graph
 from gristmill.incremental.planning.calibration import calibrate
 from gristmill.incremental.planning.explanation import Explained, explained
@@ -21,6 +22,11 @@ from gristmill.incremental.planning.plan import Plan
 from gristmill.incremental.planning.planner import Planner
 from gristmill.incremental.planning.stopwatch import Stopwatch, frame_clock
 from gristmill.incremental.regions.region_set import RegionSet
+
+_CACHED = 0.02
+"""Seconds of whole frames beyond which it hardly matters whether memory that is written was just
+used, and may still be in the cache.
+"""
 
 
 class SizedModel:
@@ -46,6 +52,7 @@ class SizedModel:
         self._table = calibrate(self._step, example, Stopwatch(seconds))
         self._planner = Planner(self._step.units, self._table)
         self._outputs = graph.outputs
+        self._alone = self._quicker(Whole(graph, shape, self._step.units), example)
         self._everything = RegionSet.whole(height, width)
         self._comparing: ComparingCost | None = None
         self._lock = threading.Lock()
@@ -109,18 +116,30 @@ class SizedModel:
             return plan
 
     def whole(self, state: StreamState, frame: Tensor, bounded: BoundedStep | None = None) -> Plan:
-        """Compute a stream's values in full, whatever has changed; return what was done.
+        """Compute what the network returns in full, whatever has changed; return what was done.
+
+        Values may not be kept: then the next frame that is planned is a whole one, too.
 
         Args:
             state: of the stream.
-            frame: float32 [1, channels, height, width].
+            frame: float32 [1, channels, height, width] in channels-last memory; kept as it is.
             bounded: what `bounded` has returned for the stream; None where it is exact.
         """
         with self._lock:
             if bounded is not None:
                 return bounded.whole(state, frame, self._everything)
-            self._step.whole(state, frame)
+            if self._alone is None:
+                self._step.whole(state, frame)
+            else:
+                state.pass_over(frame, self._alone(frame))
             return self._planner.whole_frame(self._everything)
+
+    def _quicker(self, whole: Whole, example: Tensor) -> Whole | None:
+        """Return what lets go of values, if that takes less time than to keep them."""
+        if self._table.whole > _CACHED:
+            return None
+        seconds = Stopwatch(_CACHED).measure(lambda: whole(example))
+        return whole if seconds < self._table.whole else None
 
     def audit(self, state: StreamState, bounded: BoundedStep, picture: int) -> tuple[Plan, Audit]:
         """Compute a stream's reference in full; return what was done, and how far off it was.

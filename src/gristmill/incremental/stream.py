@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -37,10 +37,11 @@ class Answer:
 
     Attributes:
         outputs: what the network returns, float32; the caller's own.
-        share: of the tiles that changed, of 1; 0 of a still picture.
+        share: of the tiles that changed, of 1; 0 of a still picture. Where looking for changes does
+            not pay, not every picture is looked at: all of it then counts as changed.
         whole: whether all was computed.
         seconds: that finding the changes and computing took.
-        find_changed: gives `changed`; where all was computed unplanned, nobody has joined them yet.
+        find_changed: gives `changed`: tiles are joined to places when asked for.
         audited: in bounded mode, what an audit of this picture found. Its outputs are then those
             of the whole network, no longer the ones that were found to be off.
     """
@@ -52,7 +53,7 @@ class Answer:
     find_changed: Callable[[], RegionSet]
     audited: Audit | None = None
 
-    @property
+    @cached_property
     def changed(self) -> RegionSet:
         """Places of the picture that changed; none of a still one."""
         return self.find_changed()
@@ -166,8 +167,9 @@ class _UnderWay:
         pixels: Pixels,
         steering: Steering | None,
     ) -> None:
-        self.detector = detector
+        self._detector = detector
         self.size = (detector.grid.height, detector.grid.width)
+        self._all = np.ones((detector.grid.rows, detector.grid.columns), np.bool_)
         self._model, self._pixels, self._steering = model, pixels, steering
         self._bounded = None if steering is None else model.bounded(steering)
         self._state: StreamState = model.state()
@@ -175,34 +177,53 @@ class _UnderWay:
         self._everything = RegionSet.whole(*self.size)
         self._allowance = Allowance(model.whole_seconds)
         self._complete = False
+        self._taken = True  # whether the detector's reference is that of the values
 
     @property
     def bytes_(self) -> int:
-        return self._state.bytes_ + self.detector.bytes
+        return self._state.bytes_ + self._detector.bytes
+
+    @property
+    def detector(self) -> ChangeDetector:
+        """Finds changes; its reference is the picture that the last answer belongs to."""
+        reference = self._state.reference
+        if not self._taken and reference is not None:
+            self._detector.take(self._pixels.image(reference))
+            self._taken = True
+        return self._detector
 
     def answer(self, image: NDArray[np.uint8], picture: int) -> Answer:
         began = time.perf_counter()
         clock = frame_clock()  # by which plans are judged: other programs' turns don't count
         looking = clock()
-        if not self._complete:  # the first one, or the one before was broken off
-            self.detector.reset()
+        anew = not self._complete  # the first one, or the one before was broken off
+        if anew:
             self._state.forget()
+        looks = not anew and self._allowance.looks
         self._complete = False
-        mask = self.detector.update(image)
-        grid = self.detector.grid
-
-        @cache
-        def find_changed() -> RegionSet:
-            return RegionSet.from_mask(mask, grid.tile, *self.size, most=_MOST_RECTANGLES)
-
-        share = float(mask.mean())
+        if looks:
+            mask = self.detector.update(image)
+        else:
+            mask = self._all
+            if anew or not self._pixels.reversible:
+                self._detector.take(image)
+        self._taken = looks or anew or not self._pixels.reversible
+        looked = clock() - looking
+        if looks:
+            self._allowance.looked(looked)
+        find_changed = partial(self._changed, mask)
+        share = float(np.count_nonzero(mask) / mask.size)
         whole, audited = False, None
         if share:
-            self._plan = self._advanced(find_changed, clock() - looking)
+            seen = self._detector.reference if self._taken else image
+            self._plan = self._advanced(seen, find_changed, looked)
             audited = self._audited(picture)
             whole = self._plan.whole
         else:
-            self._allowance.planned(0.0)
+            self._allowance.still(looked)
+        if not self._taken and self._allowance.looks:  # the next one is compared with this one
+            self._detector.take(image)
+            self._taken = True
         self._complete = True
         outputs = self._model.outputs(self._state)
         seconds = time.perf_counter() - began
@@ -213,8 +234,21 @@ class _UnderWay:
             return []
         return self._model.explained(self._plan)
 
-    def _advanced(self, find_changed: Callable[[], RegionSet], looked: float) -> Plan:
-        """Bring the values up to date after so many seconds of looking; return what was done."""
+    def _changed(self, mask: NDArray[np.bool_]) -> RegionSet:
+        """Join marked tiles to places of the picture."""
+        tile = self._detector.grid.tile
+        return RegionSet.from_mask(mask, tile, *self.size, most=_MOST_RECTANGLES)
+
+    def _advanced(
+        self, seen: NDArray[np.uint8], find_changed: Callable[[], RegionSet], looked: float
+    ) -> Plan:
+        """Bring the values up to date with the reference; return what was done.
+
+        Args:
+            seen: the reference, uint8[height, width, 3].
+            find_changed: gives where it has changed.
+            looked: seconds that finding that took.
+        """
         clock = frame_clock()
         began = clock()
         frame, first = self._state.reference, not self._state.current
@@ -222,7 +256,7 @@ class _UnderWay:
         changed = find_changed() if plans else self._everything
         if frame is None:  # not kept a second time: what breaks off begins anew
             frame = torch.empty((1, 3, *self.size), memory_format=torch.channels_last)
-        self._pixels.write(self.detector.reference, changed, frame)
+        self._pixels.write(seen, changed, frame)
         if not plans:
             plan = self._model.whole(self._state, frame, self._bounded)
             self._allowance.passed(clock() - began)
@@ -230,7 +264,7 @@ class _UnderWay:
         spent = looked + clock() - began
         plan = self._model.advance(self._state, frame, changed, spent, self._bounded)
         if not first:
-            self._allowance.planned(clock() - began)
+            self._allowance.planned(looked + clock() - began)
         return plan
 
     def _audited(self, picture: int) -> Audit | None:

@@ -62,9 +62,11 @@ def step(operators):
 @pytest.mark.parametrize(
     ("seconds", "strips", "best"),
     [
-        ({8: 0.02, 2: 0.03}, 8, 0.02),
-        ({8: 0.03, 2: 0.02}, 2, 0.02),
-        ({8: 0.05, 2: 0.041}, 0, 0.04),
+        ({8: 0.02, 2: 0.03, 0: 0.04}, 8, 0.02),
+        ({8: 0.03, 2: 0.02, 0: 0.05}, 2, 0.02),
+        ({8: 0.05, 2: 0.041, 0: 0.04}, 0, 0.04),
+        ({8: 0.039, 2: 0.041, 0: 0.04}, 0, 0.04),  # hardly less
+        ({8: 0.03, 2: 0.041, 0: 0.025}, 0, 0.025),  # what was measured before was too long
     ],
 )
 def test_what_is_quickest_is_kept(step, frame_of, monkeypatch, seconds, strips, best):

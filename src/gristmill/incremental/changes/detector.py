@@ -92,9 +92,24 @@ class ChangeDetector:
         Raises:
             UsageError: the frame is of another size, number of channels or kind of number.
         """
+        if not self._begun:
+            return self.take(frame)
         self._check(frame)
-        if self._begun:
-            return self._finder.update(frame)
+        return self._finder.update(frame)
+
+    def take(self, frame: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Take a frame as it is, whatever has changed: it becomes the reference.
+
+        Args:
+            frame: uint8[height, width, 3], red first; it isn't kept.
+
+        Returns:
+            bool[rows, columns], all of them marked.
+
+        Raises:
+            UsageError: the frame is of another size, number of channels or kind of number.
+        """
+        self._check(frame)
         self._finder.begin(frame)
         self._begun = True
         return np.ones((self.grid.rows, self.grid.columns), np.bool_)

@@ -65,7 +65,7 @@ class Step:
         """
         self._check(frame)
         with torch.inference_mode():
-            state.current = False
+            state.begin()
             values = state.values
             if frame is not state.reference:
                 values[-1] = _copied(frame)
@@ -118,7 +118,7 @@ class Step:
                 fix="compute a whole frame first",
             )
         with torch.inference_mode():
-            state.current = False
+            state.begin()
             if frame is not reference:
                 for rectangle in changed:
                     cut(reference, rectangle).copy_(cut(frame, rectangle))

@@ -21,13 +21,15 @@ class StreamState:
     Attributes:
         values: by node number, [1, channels, height, width] or [1, features] float32; None where a
             value is not kept. The last entry is the reference frame.
-        current: whether the values belong to the reference. False before the first frame, and
-            after a step that did not finish: the next one must be a whole one.
+        current: whether the values belong to the reference. False before the first frame, after
+            one that was passed over, and after a step that did not finish: the next one must be a
+            whole one.
     """
 
     def __init__(self, nodes: int) -> None:
         self.values: list[Tensor | None] = [None] * (nodes + 1)
         self.current = False
+        self._outputs: tuple[Tensor, ...] = ()
 
     @property
     def reference(self) -> Tensor | None:
@@ -39,12 +41,32 @@ class StreamState:
         """Bytes of the reference and of all kept values."""
         return sum(v.numel() * v.element_size() for v in self.values if v is not None)
 
+    def begin(self) -> None:
+        """Say that values are about to be written: until `current` is set, they belong nowhere."""
+        self.current = False
+        self._outputs = ()
+
+    def pass_over(self, frame: Tensor, outputs: tuple[Tensor, ...]) -> None:
+        """Take a frame as the reference, and its outputs; the values no longer belong to it.
+
+        Args:
+            frame: [1, channels, height, width] float32 in channels-last memory; kept as it is.
+            outputs: what the network returns for it.
+        """
+        self.current = False
+        self.values[-1] = frame
+        self._outputs = outputs
+
     def outputs(self, numbers: Sequence[int]) -> tuple[Tensor, ...]:
         """The values of these nodes, without a copy: the next step may write into them.
+
+        After `pass_over`, the outputs that were handed in.
 
         Raises:
             UsageError: there is none, because no frame was seen or the last step did not finish.
         """
+        if self._outputs:
+            return self._outputs
         found = tuple(v for v in (self.values[n] for n in numbers) if v is not None)
         if not self.current or len(found) < len(numbers):
             raise UsageError(
@@ -56,4 +78,4 @@ class StreamState:
     def forget(self) -> None:
         """Drop all values and their memory."""
         self.values = [None] * len(self.values)
-        self.current = False
+        self.begin()

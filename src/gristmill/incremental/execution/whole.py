@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from gristmill.incremental.execution.partition import partition
+from gristmill.incremental.execution.unit import Unit
 from gristmill.incremental.graph.node import FRAME, Graph
 from gristmill.incremental.graph.operator import Shape
 
@@ -16,14 +19,17 @@ class Whole:
     Args:
         graph: the network.
         input_shape: (channels, height, width) of the frames.
+        units: its division by `partition` for such frames, if there is one already.
 
     Raises:
         UsageError: the network can't take frames of that shape.
     """
 
-    def __init__(self, graph: Graph, input_shape: Shape) -> None:
+    def __init__(
+        self, graph: Graph, input_shape: Shape, units: Sequence[Unit] | None = None
+    ) -> None:
         self._graph = graph
-        units = partition(graph, input_shape)
+        units = partition(graph, input_shape) if units is None else units
         last = {source: unit for unit in units for source in unit.sources}
         self._steps = tuple(
             (unit, tuple(s for s in unit.sources if last[s] is unit and s not in graph.outputs))

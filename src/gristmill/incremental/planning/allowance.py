@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-_SHARE = 0.03
+_PLANNING, _LOOKING = 0.02, 0.01
 _RATE = 0.1
+_CLOSE, _CLOSELY, _CLOSE_RATE = 0.75, 32, 0.5
 _STALL = 2.0
-_SHORTEST, _LONGEST = 0.1, 1.0
+_SHORTEST, _LONGEST = 0.1, 4.0
 
 
 class Allowance:
-    """Sees to it that planning costs a stream little where it does not pay.
+    """Sees to it that looking for changes and planning cost a stream little where they do not pay.
 
-    To plan a frame takes time even if all is then computed, and a plan may take longer than was
-    predicted. What planned frames save is put by, up to the time of one whole frame, and what they
-    lose is taken from that. When nothing is left, frames are computed whole without planning; each
-    puts 3 % of its time by, and once what was lost is made up for, planning is tried again.
+    To look at a frame and to plan it take time even if all is then computed, and a plan may take
+    longer than was predicted. What planned frames save is put by, up to the time of one whole
+    frame, and what they lose is taken from that. When nothing is left, frames are computed whole
+    without planning; each puts 2 % of its time by, and once what was lost is made up for, planning
+    is tried again. Meanwhile frames are looked at as often as 1 % of their time allows: all of them
+    beside a large network, one in some beside a small one, and the one behind a still one.
 
-    So in all, beside finding changes and stalls of the machine, a stream takes at most 3 % longer
-    than whole frames would, and five whole frames: a planned frame may take long because kernels
-    are prepared for it, so a tenth of a whole frame is the most that has to be made up for at
-    first, and twice as much each time, up to a whole one.
+    So in all, stalls of the machine apart, a stream takes at most 3 % longer than whole frames
+    would, and a few whole frames. What has to be made up for is a tenth of a whole frame at first,
+    for a planned frame may take long because kernels are prepared for it, and twice as much each
+    time, up to four: where planning never pays, it is tried with one frame in 200.
+
+    Where planned frames take nearly as long as whole ones are thought to, one in 33 is computed
+    whole to measure that: the machine may have been busier at first.
 
     Args:
         whole: seconds of a whole frame, as they were measured; corrected by those that are done.
@@ -27,21 +33,52 @@ class Allowance:
 
     def __init__(self, whole: float) -> None:
         self._whole = self._left = whole
-        self._most_owed = _SHORTEST
+        self._owed = _SHORTEST
+        self._looking = 0.0
+        self._unseen = 0
+        self._calm = False
+        self._close = 0
 
     @property
     def plans(self) -> bool:
-        """Whether the next frame is to be planned."""
-        return self._left >= 0.0
+        """Whether the next frame is to be planned, if it is not a still one."""
+        return self._left >= 0.0 and self._close < _CLOSELY
+
+    @property
+    def looks(self) -> bool:
+        """Whether changes of the next frame are to be found; where not, all of it counts as one."""
+        affords = self._looking <= _LOOKING * self._whole * (self._unseen + 1)
+        return affords or self._calm or self.plans
+
+    def looked(self, seconds: float) -> None:
+        """Take in how long it took to find the changes of a frame."""
+        self._looking += _RATE * (seconds - self._looking) if self._looking else seconds
+        self._unseen = 0
+
+    def still(self, seconds: float) -> None:
+        """Take in how long it took to find that nothing has changed."""
+        self._calm = seconds < self._whole
+        self._save(seconds)
 
     def planned(self, seconds: float) -> None:
-        """Take in how long a planned frame took, finding its changes left out."""
-        self._left = min(self._left + self._whole - seconds, self._whole)
+        """Take in how long a planned frame took, with finding its changes."""
+        self._close += seconds > _CLOSE * self._whole
+        self._save(seconds)
         if self._left < 0.0:
-            self._left = max(self._left, -self._most_owed * self._whole)
-            self._most_owed = min(2.0 * self._most_owed, _LONGEST)
+            self._left = -self._owed * self._whole
+            self._owed = min(2.0 * self._owed, _LONGEST)
 
     def passed(self, seconds: float) -> None:
-        """Take in how long a frame took that was computed whole without planning."""
-        self._whole += _RATE * (min(seconds, _STALL * self._whole) - self._whole)
-        self._left += _SHARE * self._whole
+        """Take in how long a frame took that was computed whole without planning, or looking."""
+        rate = _RATE if self._close < _CLOSELY else _CLOSE_RATE
+        self._whole += rate * (min(seconds, _STALL * self._whole) - self._whole)
+        self._left += _PLANNING * self._whole
+        self._close = 0
+        self._calm = False
+        self._unseen += 1
+
+    def _save(self, seconds: float) -> None:
+        self._left += self._whole - seconds
+        if self._left >= self._whole:
+            self._left = self._whole
+            self._owed = _SHORTEST
