@@ -141,7 +141,7 @@ def test_the_output_is_the_third_argument_or_an_option(folder: Path) -> None:
 def test_kept_columns_and_bad_rows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     more = ["--keep", "text", "--on-bad", "drop", "--quarantine", str(folder / "bad.jsonl")]
     assert run(["predict", *arguments(folder, *more)]) == 0
-    assert "bad.jsonl: 1 bad rows, each with its reason" in capsys.readouterr().out
+    assert "bad.jsonl: 1 bad row, each with its reason" in capsys.readouterr().out
     assert pl.read_parquet(folder / "out.parquet")["text"].to_list() == ["win", "hello mum"]
     (bad,) = (folder / "bad.jsonl").read_text().splitlines()
     assert json.loads(bad)["reason"].startswith("field 'text': expected at most 20 characters")

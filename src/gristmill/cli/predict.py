@@ -216,15 +216,21 @@ def _show(summary: PredictionSummary) -> None:
         table("", ["label", "rows", "share"], rows)
     resumed = f", {format_count(summary.resumed)} of them from before" if summary.resumed else ""
     say(
-        f"{summary.out}: {format_count(summary.written)} rows in "
+        f"{summary.out}: {_many(summary.written, 'row')} in "
         f"{format_seconds(summary.seconds)}{resumed}"
     )
     if summary.warned:
         say(f"{format_count(summary.warned)} rows break the schema: see the column 'warning'")
     if summary.quarantine:
-        bad = f"{format_count(summary.bad)} bad rows, each with its reason"
+        bad = f"{_many(summary.bad, 'bad row')}, each with its reason"
         say(f"{summary.quarantine}: {bad if summary.bad else 'no bad row'}")
     if summary.unreadable:
         lines = RemotePath(side) if is_url(side := str(summary.quarantine)) else Path(side)
         beside = lines.with_name(f"{lines.stem}.unreadable.csv")
-        say(f"{beside}: {format_count(summary.unreadable)} lines that are no rows")
+        say(f"{beside}: {_many(summary.unreadable, 'line')} that cannot be read as rows")
+
+
+def _many(count: int, what: str) -> str:
+    from gristmill.core.quantities import format_count
+
+    return f"{format_count(count)} {what}{'' if count == 1 else 's'}"
