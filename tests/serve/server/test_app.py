@@ -147,6 +147,20 @@ def test_binary_tensors_both_ways(ask, make_app):
     assert np.frombuffer(answer.content[length:], "<f8").tolist() == [6.0, 14.0]
 
 
+def test_a_path_that_no_model_has_is_told(ask, make_app):
+    app = make_app(others=["vector"])
+    answer = ask(app, "POST", "/v1/models/nobody/predict", json=ONE)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_model")
+    assert answer.json()["error"]["message"] == (
+        "expected a path of model 'parity' or 'vector', found /v1/models/nobody/predict"
+    )
+    answer = ask(app, "GET", "/v2/models/vector/stats")
+    assert (answer.status_code, answer.json()["error"]) == (
+        404,
+        "no such path: /v2/models/vector/stats; fix: see /openapi.json",
+    )
+
+
 def test_an_answer_that_cannot_be_had_in_the_form_wanted(ask, app):
     answer = ask(app, "POST", "/v1/predict", json=ONE, headers={"Accept": "text/html"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (406, "not_acceptable")

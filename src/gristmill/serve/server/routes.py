@@ -18,6 +18,7 @@ GET  /healthz, /readyz, /metrics, /openapi.json
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from urllib.parse import quote
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from gristmill.serve.streams.conversation import Conversation
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+_MOST_NAMED = 5
 
 
 class Asking(NamedTuple):
@@ -178,15 +181,17 @@ class Routes:
         raise self._unknown(path)
 
     def _unknown(self, path: str) -> Refusal:
-        if not path.startswith(("/v1/models/", "/v2/models/")):
+        of_models = path.startswith(("/v1/models/", "/v2/models/"))
+        if not of_models or path.split("/")[3] in self._models:
             return Refusal(
                 404, "unknown_path", f"no such path: {shown(path)}", fix="see /openapi.json"
             )
-        known = [f"{name!r} (version {version()})" for name, version in self._models.items()]
+        known = [*map(repr, islice(self._models, _MOST_NAMED))]
+        known += ["another"] if len(self._models) > _MOST_NAMED else []
         return Refusal(
             404,
             "unknown_model",
-            f"expected a path of model {' or '.join(known[:5])}, found {shown(path)}",
+            f"expected a path of model {' or '.join(known)}, found {shown(path)}",
             fix="see /v1/models",
         )
 
