@@ -188,29 +188,20 @@ class _UnderWay:
         """Finds changes; its reference is the picture that the last answer belongs to."""
         reference = self._state.reference
         if not self._taken and reference is not None:
-            self._detector.take(self._pixels.image(reference))
-            self._taken = True
+            self._take(self._pixels.image(reference))
         return self._detector
 
     def answer(self, image: NDArray[np.uint8], picture: int) -> Answer:
         began = time.perf_counter()
-        clock = frame_clock()  # by which plans are judged: other programs' turns don't count
-        looking = clock()
         anew = not self._complete  # the first one, or the one before was broken off
         if anew:
             self._state.forget()
         looks = not anew and self._allowance.looks
         self._complete = False
-        if looks:
-            mask = self.detector.update(image)
-        else:
-            mask = self._all
-            if anew or not self._pixels.reversible:
-                self._detector.take(image)
-        self._taken = looks or anew or not self._pixels.reversible
-        looked = clock() - looking
-        if looks:
-            self._allowance.looked(looked)
+        mask, looked = self._compared(image) if looks else (self._all, 0.0)
+        self._taken = looks
+        if anew or not (looks or self._pixels.reversible):
+            self._take(image)
         find_changed = partial(self._changed, mask)
         share = float(np.count_nonzero(mask) / mask.size)
         whole, audited = False, None
@@ -222,8 +213,7 @@ class _UnderWay:
         else:
             self._allowance.still(looked)
         if not self._taken and self._allowance.looks:  # the next one is compared with this one
-            self._detector.take(image)
-            self._taken = True
+            self._take(image)
         self._complete = True
         outputs = self._model.outputs(self._state)
         seconds = time.perf_counter() - began
@@ -233,6 +223,19 @@ class _UnderWay:
         if self._plan is None:
             return []
         return self._model.explained(self._plan)
+
+    def _take(self, image: NDArray[np.uint8]) -> None:
+        self._detector.take(image)
+        self._taken = True
+
+    def _compared(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], float]:
+        """Return which tiles have changed, and how many seconds it took to find them."""
+        clock = frame_clock()  # by which plans are judged: other programs' turns don't count
+        began = clock()
+        mask = self.detector.update(image)
+        looked = clock() - began
+        self._allowance.looked(looked)
+        return mask, looked
 
     def _changed(self, mask: NDArray[np.bool_]) -> RegionSet:
         """Join marked tiles to places of the picture."""

@@ -39,7 +39,8 @@ class StreamState:
     @property
     def bytes_(self) -> int:
         """Bytes of the reference and of all kept values."""
-        return sum(v.numel() * v.element_size() for v in self.values if v is not None)
+        kept = (*self.values, *self._outputs)
+        return sum(v.numel() * v.element_size() for v in kept if v is not None)
 
     def begin(self) -> None:
         """Say that values are about to be written: until `current` is set, they belong nowhere."""
