@@ -146,31 +146,24 @@ static void round_to_pairs(const float *values, const float *known, long count, 
     }
 }
 
-INLINE vector difference(const float *values, const float *known, long count)
-{
-    return count < LANES ? load_some(values, count) - load_some(known, count)
-                         : load(values) - load(known);
-}
-
 /* Write differences as bytes, the largest as 127 from the byte of 0. Return what a step is; no number
    if a difference is none or infinite. */
 static float round_to_bytes(const float *values, const float *known, long count, unsigned char *to)
 {
-    vector largest = {0}, strange = {0};
-    for (long k = 0; k < count; k += LANES) {
-        const vector found = difference(values + k, known + k, count - k);
-        largest = at_least(largest, at_least(-found, found));
-        strange += found - found;
-    }
-    float most = 0.0f, odd = 0.0f;
-    for (int lane = 0; lane < LANES; lane++) {
-        most = largest[lane] > most ? largest[lane] : most;
-        odd += strange[lane];
-    }
-    const vector scale = all(most > TINY ? 127.0f / most : 0.0f);
-    for (long k = 0; k < count; k += LANES)
-        put_bytes(to + k, scale * difference(values + k, known + k, count - k));
-    return most / 127.0f + odd;
+    const long whole = count / LANES * LANES;
+    vector tail = {0};
+    if (whole < count)
+        tail = load_some(values + whole, count - whole) - load_some(known + whole, count - whole);
+    lanes sizes = size_bits(tail);
+    for (long k = 0; k < whole; k += LANES)
+        sizes = larger_of(sizes, size_bits(load(values + k) - load(known + k)));
+    const float most = largest_size(sizes);
+    const vector scale = all(most > TINY && most < INFINITY ? 127.0f / most : 0.0f);
+    for (long k = 0; k < whole; k += LANES)
+        put_bytes(to + k, scale * (load(values + k) - load(known + k)));
+    if (whole < count)
+        put_bytes(to + whole, scale * tail);
+    return most < INFINITY ? most / 127.0f : NAN;
 }
 
 /* Convolve pixels one by one: what differs from the known ones, rounded, is convolved and added to

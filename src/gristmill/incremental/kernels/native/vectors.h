@@ -215,6 +215,37 @@ INLINE vector at_most(vector bound, vector values)
 #endif
 }
 
+/* Sizes of numbers without their signs, as integers: in their order, and NaN above all. */
+INLINE lanes size_bits(vector values)
+{
+    return (lanes)values & 0x7fffffff;
+}
+
+INLINE lanes larger_of(lanes one, lanes other)
+{
+#if defined(__AVX512F__)
+    return (lanes)_mm512_max_epi32((__m512i)one, (__m512i)other);
+#else
+    const lanes larger = one > other;
+    return (one & larger) | (other & ~larger);
+#endif
+}
+
+/* The largest of such sizes as a number; not one if one is none. */
+INLINE float largest_size(lanes sizes)
+{
+    float found;
+#if defined(__AVX512F__)
+    const int largest = _mm512_reduce_max_epi32((__m512i)sizes);
+#else
+    int largest = 0;
+    for (int lane = 0; lane < LANES; lane++)
+        largest = sizes[lane] > largest ? sizes[lane] : largest;
+#endif
+    memcpy(&found, &largest, 4);
+    return found;
+}
+
 /* Bounds that leave NaN what it is. */
 INLINE vector bounded(vector values, float low, float high)
 {
