@@ -1,5 +1,9 @@
 import json
 import re
+import shutil
+import subprocess
+
+import pytest
 
 from gristmill.serve.protocols.page import page, page_facts
 
@@ -38,3 +42,25 @@ def test_who_has_no_token_learns_nothing(served):
     text = page(None).decode()
     assert facts_of(text) is None
     assert "<title>Models" in text
+
+
+@pytest.mark.browser
+def test_what_a_type_holds_is_no_limit_to_tell(served, tmp_path):
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+    text = page(page_facts([served])).decode()
+    assert '"max":100.0' in text
+    file = tmp_path / "page.html"
+    shown = []
+    for most in ("100.0", "3.4028234663852886e38"):
+        file.write_text(text.replace('"max":100.0', f'"max":{most}'))
+        options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}"]
+        done = subprocess.run(
+            [program, *options, "--virtual-time-budget=3000", "--dump-dom", file.as_uri()],
+            capture_output=True,
+            timeout=120,
+            check=True,
+        )
+        shown += re.findall(r"<small>(int[^<]*)</small>", done.stdout.decode())
+    assert shown == ["int, optional, from 0, to 100", "int, optional, from 0"]
