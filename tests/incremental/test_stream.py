@@ -12,9 +12,11 @@ from torch import nn
 from gristmill.core.errors import UsageError
 from gristmill.incremental import Model, Pixels
 from gristmill.incremental.changes.noise import DECODED, NONE
+from gristmill.incremental.execution import unit
 from gristmill.incremental.execution.step import Step
 from gristmill.incremental.execution.whole import Whole
 from gristmill.incremental.planning.allowance import Allowance
+from gristmill.incremental.planning.prospect import Prospect
 from gristmill.incremental.regions.region_set import RegionSet
 
 PIXELS = Pixels(mean=(120.0, 110.0, 100.0), deviation=(60.0, 60.0, 60.0))
@@ -210,6 +212,16 @@ def test_a_picture_that_was_broken_off_is_not_lost(model, pictures, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             stream(second)
     assert same(stream(third).outputs, expected(model, third))
+
+
+def test_what_frames_reach_is_tabled_before_the_first_one(model, pictures, monkeypatch):
+    model.sized(96, 128)
+    monkeypatch.setattr(unit, "ReachTable", None)  # a table that was made now would fail
+    monkeypatch.setattr(Allowance, "plans", True)
+    monkeypatch.setattr(Prospect, "worth_planning", lambda *_: True)
+    stream = model.stream(noise=NONE, pixels=PIXELS)
+    for picture in pictures(4):
+        assert same(stream(picture).outputs, expected(model, picture))
 
 
 def test_what_was_done_is_explained(model, pictures):

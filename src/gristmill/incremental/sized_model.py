@@ -21,7 +21,7 @@ from gristmill.incremental.planning.explanation import Explained, explained
 from gristmill.incremental.planning.plan import Plan
 from gristmill.incremental.planning.planner import Planner
 from gristmill.incremental.planning.stopwatch import Stopwatch, frame_clock
-from gristmill.incremental.regions.region_set import RegionSet
+from gristmill.incremental.regions.region_set import NOWHERE, RegionSet
 
 _CACHED = 0.02
 """Seconds of whole frames beyond which it hardly matters whether memory that is written was just
@@ -51,6 +51,9 @@ class SizedModel:
         example = example.contiguous(memory_format=torch.channels_last)
         self._table = calibrate(self._step, example, Stopwatch(seconds))
         self._planner = Planner(self._step.units, self._table)
+        for unit in self._step.units:
+            for source in unit.sources:
+                unit.reached(source, NOWHERE)  # has its table made before the first frame wants it
         self._outputs = graph.outputs
         self._alone = self._quicker(Whole(graph, shape, self._step.units), example)
         self._everything = RegionSet.whole(height, width)
