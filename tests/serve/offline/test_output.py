@@ -80,6 +80,14 @@ def test_lists_of_numbers_as_json(cells: list[list[float | None] | None]) -> Non
     assert [None if text is None else json.loads(text) for text in found] == cells
 
 
+def test_numbers_at_any_depth_have_the_digits_of_their_type() -> None:
+    deep = pl.List(pl.Array(pl.Float32, 2))
+    frame = pl.DataFrame({"x": [[[0.1, 1e22]], None, []], "n": [[2**63 - 1], [], None]})
+    cells = flat(frame.cast({"x": deep, "n": pl.List(pl.Int64)}))
+    assert cells["x"].to_list() == ["[[0.1,1e+22]]", None, "[]"]
+    assert cells["n"].to_list() == ["[9223372036854775807]", "[]", None]
+
+
 def test_csv_holds_lists_as_json() -> None:
     frame = pl.DataFrame({"x": [[1.5, None], None], "y": [{"a": 1}, {"a": None}]})
     assert flat(frame).rows() == [("[1.5,null]", '{"a":1}'), (None, '{"a":null}')]

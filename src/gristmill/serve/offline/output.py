@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Literal, TypeAlias, TypeVar
 
 import msgspec
-import numpy as np
 import polars as pl
 
 from gristmill.core.errors import UsageError
@@ -218,8 +217,9 @@ def _binary(dtype: PolarsDataType) -> bool:
 
 def _json_texts(cells: pl.Series) -> pl.Series:
     kept = cells.drop_nulls()
-    found = _matrix_texts(kept)
-    if found is None:
+    if _numbers(kept.dtype):
+        found = _number_texts(kept)
+    else:
         found = pl.Series([msgspec.json.encode(cell).decode() for cell in kept.to_list()],
                           dtype=pl.String)  # fmt: skip
     if not cells.null_count():
@@ -228,24 +228,20 @@ def _json_texts(cells: pl.Series) -> pl.Series:
     return empty.scatter(cells.is_not_null().arg_true(), found)
 
 
-def _matrix_texts(cells: pl.Series) -> pl.Series | None:
-    """Return lists of numbers that are all of one length as JSON texts, else None.
+def _numbers(dtype: PolarsDataType) -> bool:
+    """Whether a type is of lists of numbers, at any depth."""
+    if isinstance(dtype, (pl.List, pl.Array)):
+        return _numbers(dtype.inner)
+    return dtype.is_float() or dtype.is_integer()
+
+
+def _number_texts(cells: pl.Series) -> pl.Series:
+    """Return lists of numbers as JSON texts, with the digits that their type has.
 
     They are written at once and then cut: a list at a time would take several times as long.
     """
-    inner = cells.dtype.inner if isinstance(cells.dtype, pl.List) else None
-    if inner is None or not len(cells) or not (inner.is_float() or inner.is_integer()):
-        return None
-    lengths = cells.list.len().to_numpy()
-    width, flat_cells = int(lengths[0]), cells.explode()
-    if not width or flat_cells.null_count() or (lengths != width).any():
-        return None
-    import orjson
-
-    rows = flat_cells.to_numpy().reshape(-1, width)
-    text = orjson.dumps(np.ascontiguousarray(rows), option=orjson.OPT_SERIALIZE_NUMPY).decode()
-    inside = pl.Series([text[2:-2]]).str.split("],[").explode()
-    return inside.to_frame("row").select(pl.format("[{}]", "row")).to_series()
+    lines = cells.alias("").to_frame().write_ndjson().splitlines()
+    return pl.Series(lines, dtype=pl.String).str.slice(len('{"":')).str.head(-1)
 
 
 def _write_parquet(parts: Iterable[tuple[int, bytes]], file: BinaryIO) -> None:
