@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +14,11 @@ from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.native import sharing
 from gristmill.incremental.kernels.native.block import BlockKernel
-from gristmill.incremental.kernels.native.differences import DifferenceConvolution, Known
+from gristmill.incremental.kernels.native.differences import (
+    DifferenceConvolution,
+    Known,
+    quick,
+)
 from gristmill.incremental.kernels.native.library import library
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no C kernels here")
@@ -141,3 +147,23 @@ def test_a_block_is_its_three_convolutions(threads, bits, most, monkeypatch):
     exact = exact @ third.weight.flatten(1).T + third.bias
     effect = exact - given_.sums[places]
     assert 0 < (found - exact).norm() < most * effect.norm()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="switches x86 instructions off")
+def test_processors_without_wide_instructions_find_the_same_integers(monkeypatch):
+    torch.manual_seed(0)
+    layer, places = pointwise(40, 70, RELU6), torch.arange(100) % 7
+    known = known_map(layer, torch.randn(7, 70), places)
+    rows = known.values[places] + torch.randn(100, 70)
+    here = DifferenceConvolution(layer, 8)(rows, known)
+    monkeypatch.setenv("CC", "cc -mno-avx512f")
+    for function in (library, quick):
+        function.cache_clear()
+    try:
+        assert not quick(8)
+        assert not quick(16)
+        elsewhere = DifferenceConvolution(layer, 8)(rows, known)
+    finally:
+        for function in (library, quick):
+            function.cache_clear()
+    torch.testing.assert_close(elsewhere, here, rtol=1e-6, atol=1e-6)
