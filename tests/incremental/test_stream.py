@@ -215,11 +215,12 @@ def test_a_picture_that_was_broken_off_is_not_lost(model, pictures, monkeypatch)
 
 
 def test_what_frames_reach_is_tabled_before_the_first_one(model, pictures, monkeypatch):
-    model.sized(96, 128)
+    fresh = Model(model.graph, calibration=0.0)
+    fresh.sized(96, 128)
     monkeypatch.setattr(unit, "ReachTable", None)  # a table that was made now would fail
     monkeypatch.setattr(Allowance, "plans", True)
     monkeypatch.setattr(Prospect, "worth_planning", lambda *_: True)
-    stream = model.stream(noise=NONE, pixels=PIXELS)
+    stream = fresh.stream(noise=NONE, pixels=PIXELS)
     for picture in pictures(4):
         assert same(stream(picture).outputs, expected(model, picture))
 

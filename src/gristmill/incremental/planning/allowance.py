@@ -7,6 +7,8 @@ _RATE = 0.1
 _CLOSE, _CLOSELY, _CLOSE_RATE = 0.75, 32, 0.5
 _STALL = 2.0
 _SHORTEST, _LONGEST = 0.1, 4.0
+_LEAST, _MOST = 2e-3, 16e-3
+"""Seconds that have to be made up for at least: what it takes to try, beside a small network."""
 
 
 class Allowance:
@@ -22,10 +24,11 @@ class Allowance:
     So in all, stalls of the machine apart, a stream takes at most 3 % longer than whole frames
     would, and a few whole frames. What has to be made up for is a tenth of a whole frame at first,
     for a planned frame may take long because kernels are prepared for it, and twice as much each
-    time, up to four: where planning never pays, it is tried with one frame in 200.
+    time, up to four: where planning never pays, it is tried with one frame in 200, and beside a
+    network that takes less than 4 ms once in 0.8 s of them.
 
     Where planned frames take nearly as long as whole ones are thought to, one in 33 is computed
-    whole to measure that: the machine may have been busier at first.
+    whole to measure that, for the first time after four: the machine may have been busier at first.
 
     Args:
         whole: seconds of a whole frame, as they were measured; corrected by those that are done.
@@ -33,11 +36,11 @@ class Allowance:
 
     def __init__(self, whole: float) -> None:
         self._whole = self._left = whole
-        self._owed = _SHORTEST
+        self._owed = self._least
         self._looking = 0.0
         self._unseen = 0
         self._calm = False
-        self._close = 0
+        self._close = _CLOSELY - 4
 
     @property
     def plans(self) -> bool:
@@ -65,8 +68,8 @@ class Allowance:
         self._close += seconds > _CLOSE * self._whole
         self._save(seconds)
         if self._left < 0.0:
-            self._left = -self._owed * self._whole
-            self._owed = min(2.0 * self._owed, _LONGEST)
+            self._left = -self._owed
+            self._owed = min(2.0 * self._owed, max(_LONGEST * self._whole, _MOST))
 
     def passed(self, seconds: float) -> None:
         """Take in how long a frame took that was computed whole without planning, or looking."""
@@ -77,8 +80,12 @@ class Allowance:
         self._calm = False
         self._unseen += 1
 
+    @property
+    def _least(self) -> float:
+        return max(_SHORTEST * self._whole, _LEAST)
+
     def _save(self, seconds: float) -> None:
         self._left += self._whole - seconds
         if self._left >= self._whole:
             self._left = self._whole
-            self._owed = _SHORTEST
+            self._owed = self._least
