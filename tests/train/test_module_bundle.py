@@ -48,6 +48,43 @@ def test_rows_of_free_length(tmp_path):
     assert answers["sum"].tolist() == [11.0, 24.0]
 
 
+def test_answers_may_have_names_of_their_own_and_none_is_none(tmp_path):
+    def act(w, ids):
+        return {"sum": (ids * w).sum(1), "nothing": None, "each": ids * w}
+
+    bundle = written(tmp_path, act)
+    assert [field.name for field in bundle.signature.outputs] == ["sum", "each"]
+    answers = open_runner(bundle)(Rows({"ids": Ragged.of([np.array([5, 6])])}))
+    assert answers["sum"].tolist() == [11.0]
+    assert answers["each"][0].tolist() == [5.0, 6.0]
+    alone = written(tmp_path, lambda w, ids: ((ids * w).sum(1), None))
+    assert [field.name for field in alone.signature.outputs] == ["output"]
+
+
+class Tables(nn.Module):
+    """Looks numbers up in two tables, the first ones of them as they are."""
+
+    def __init__(self):
+        super().__init__()
+        self.large, self.small = nn.Embedding(9, 2), nn.Embedding(5, 2)
+
+    def forward(self, ids, numbers, others):
+        looked_up = self.large(ids).sum(1) + self.small(ids[:, 0].int())
+        return looked_up + self.large(others % 9).sum(1) + numbers.sum(1)[:, None]
+
+
+def test_numbers_that_look_up_rows_are_bounded_by_the_table(tmp_path):
+    inputs = [
+        Field(name, "tensor", dtype="int64", shape=[2], min=low)
+        for name, low in (("ids", None), ("numbers", None), ("others", 1.0))
+    ]
+    example = dict.fromkeys(["ids", "numbers", "others"], torch.tensor([[1, 2], [4, 0]]))
+    example["others"] = example["others"] + 1
+    bundle = bundle_module(Tables(), tmp_path / "b", inputs=inputs, example=example)
+    limits = [(field.min, field.max) for field in bundle.signature.inputs]
+    assert limits == [(0.0, 4.0), (None, None), (1.0, None)]
+
+
 def test_a_classifier_of_images(tmp_path):
     field = Field("picture", "image", shape=[4, 5, 3])
     module = seeded(lambda: nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(12, 2)), 0)
@@ -99,7 +136,7 @@ def test_columns_of_a_table(tmp_path):
         (lambda w, ids: (ids * w).mean(1), "expected the same answer to a row alone and in a"),
         (lambda w, ids: (ids * w).sum(1) - (ids * w).mean(), "apart for row 0"),
         (lambda w, ids: (ids / ids * w).sum(1), "expected finite answers, found nan or inf"),
-        (lambda w, ids: (ids * w).sum(), "expected a tensor, or a tuple of them, with 2 rows"),
+        (lambda w, ids: (ids * w).sum(), "expected a tensor, or several, with 2 rows each"),
         (lambda w, ids: torch.cat([ids, ids], 1) * w, "expected the same shape alone and in a"),
     ],
 )  # fmt: skip

@@ -76,8 +76,8 @@ def test_several_in_and_out(tmp_path):
     [
         (lambda x: x - x.mean(dim=0), "expected the same answer to a row alone and in a batch"),
         (lambda x: x / 0, "expected finite answers, found nan or inf"),
-        (lambda x: x.sum(), r"tuple of them, with 3 rows, found shape \[\]"),
-        (lambda x: {"y": x}, "tuple of them, with 3 rows, found dict"),
+        (lambda x: x.sum(), r"with 3 rows each, found shape \[\]"),
+        (lambda x: {"y": (x, x)}, "with 3 rows each, found tuple"),
         (lambda x: x if x.sum() > 0 else -x, "the model can't be captured"),
     ],
     ids=["batch", "not finite", "one for all", "no tensor", "branch"],

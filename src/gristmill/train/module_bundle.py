@@ -17,6 +17,7 @@ from gristmill.data.features import Columns, Featurizer
 from gristmill.store.bundle import OFFSETS, Bundle, Field, Signature, write_bundle
 from gristmill.train.bundle import example_input, signature_of
 from gristmill.train.export import as_written, export_graph
+from gristmill.train.table_bounds import bounded
 
 Example: TypeAlias = Mapping[str, Tensor | Sequence[Tensor]]
 """By name of an input: rows [n, ...], or a list of rows of different lengths."""
@@ -47,10 +48,12 @@ def bundle_module(
     answer must be finite and the same (to 1e-4) alone and in a padded batch.
 
     Args:
-        module: takes one tensor [n, ...] for each input, returns one or a tuple; not changed.
+        module: takes one tensor [n, ...] for each input, returns one, several or a dict of them;
+            not changed. A result that is None is left out.
         folder: where to; new, empty or a bundle, which is then replaced as a whole.
         inputs: what a row holds, in the order of the module's arguments; not with a featurizer.
-        outputs: names of what it returns; by default `output`, or `output_0`, `output_1`...
+        outputs: names of what it returns; by default a dict's own, `output`, or `output_0`,
+            `output_1`...
         example: two rows or more that it can answer, kept in the bundle; of an image
             uint8[n, height, width, channels]. Not with a featurizer.
         featurizer: how a row of a table becomes the module's one input.
@@ -77,8 +80,9 @@ def bundle_module(
         ragged = [kept[field.name] for field in inputs if field.ragged]
         lengths = torch.tensor([len(row) for row in ragged[0]]) if ragged else None
     with torch.inference_mode(), as_written():
-        found = _answers(twin, tensors)
-        fields = _fields(found, outputs, lengths)
+        named = _answers(twin, tensors)
+        found = list(named.values())
+        fields = _fields(found, outputs or list(named), lengths)
         _check_rows(twin, tensors, free, lengths, found, fields)
     if classes:
         _check_logits(twin, fields, len(classes))
@@ -96,7 +100,10 @@ def bundle_module(
         folder,
         name=name or Path(folder).name,
         classes=classes,
-        signature=Signature(inputs=list(inputs), outputs=fields),
+        signature=Signature(
+            inputs=list(inputs) if featurizer is not None else bounded(inputs, graph, weights),
+            outputs=fields,
+        ),
         featurizer=featurizer,
         graph=graph,
         weights=weights,
@@ -139,15 +146,21 @@ def _stacked(field: Field, rows: Sequence[Tensor]) -> Tensor:
     )
 
 
-def _answers(module: nn.Module, rows: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Return what a module answers to rows, as a tuple of tensors with as many rows."""
+def _answers(module: nn.Module, rows: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """Return what a module answers to rows by name: tensors with as many rows; None is left out."""
     found: Any = module(*rows)
-    answers = found if isinstance(found, tuple) else (found,)
-    for each in answers:
+    if isinstance(found, Mapping):
+        answers = {str(name): each for name, each in found.items() if each is not None}
+    else:
+        several = found if isinstance(found, tuple | list) else (found,)
+        kept = [each for each in several if each is not None]
+        names = ["output"] if len(kept) == 1 else [f"output_{at}" for at in range(len(kept))]
+        answers = dict(zip(names, kept, strict=True))
+    for each in answers.values() or (None,):
         if not isinstance(each, Tensor) or each.shape[:1] != rows[0].shape[:1]:
             what = f"shape {list(each.shape)}" if isinstance(each, Tensor) else type(each).__name__
             raise TrainError(
-                f"expected a tensor, or a tuple of them, with {len(rows[0])} rows, found {what}",
+                f"expected a tensor, or several, with {len(rows[0])} rows each, found {what}",
                 where=type(module).__name__,
                 fix=_FIX,
             )
@@ -156,8 +169,6 @@ def _answers(module: nn.Module, rows: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 def _fields(found: Sequence[Tensor], names: Sequence[str], lengths: Tensor | None) -> list[Field]:
     """Describe what the module returns; as long as the longest row means: as long as each row."""
-    if not names:
-        names = ["output"] if len(found) == 1 else [f"output_{at}" for at in range(len(found))]
     if len(names) != len(found):
         raise TrainError(f"expected {len(names)} outputs, found {len(found)}", fix="name each")
     longest = -1 if lengths is None else int(lengths.max())
@@ -189,7 +200,7 @@ def _check_rows(
                 for each, axes in zip(tensors, free, strict=True)
             ),
         )
-        for field, one, many in zip(fields, alone, found, strict=True):
+        for field, one, many in zip(fields, alone.values(), found, strict=True):
             mine = many[row, :length] if field.ragged else many[row]
             _check_same(module, field, one[0], mine, row)
 

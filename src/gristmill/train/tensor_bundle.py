@@ -31,7 +31,8 @@ def bundle_tensors(
     `forward` names it, or `inputs` if there is only one.
 
     Args:
-        module: takes one tensor or more [n, ...], returns one or a tuple of them; not changed.
+        module: takes one tensor or more [n, ...], returns one, several or a dict of them; not
+            changed.
         folder: where to; new, empty or a bundle, which is then replaced as a whole.
         inputs: rows as it takes them, one at least; a served row has their shape.
         name: the model's name; the folder's if None.
