@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gristmill.validate import profile
 from gristmill.validate.statistics.hashing import hash_texts
 from gristmill.validate.statistics.text_shape import MAX_TEXTS, TextShape, as_regex
 
@@ -115,3 +116,10 @@ def test_a_sample_of_many_texts_keeps_its_bound_and_every_null_word(seed: int) -
 def test_long_texts_are_cut_and_nothing_is_something() -> None:
     assert _shape(["ab " * 10_000]).words <= 256
     assert _shape([]).describe()["patterns"] == []
+
+
+def test_long_texts_are_of_the_letters_that_they_have() -> None:
+    """Values that are counted are cut, and end in a mark of ours."""
+    found = profile(pl.DataFrame({"text": ["spam now " * 400, "spam now"]})).features["text"].text
+    assert found is not None
+    assert (found.cells, found.ascii, found.latin1) == (2, 2, 0)

@@ -12,7 +12,7 @@ import polars as pl
 
 from gristmill.validate.statistics.distinct import Bounded, Distinct
 from gristmill.validate.statistics.embeddings import Embedding
-from gristmill.validate.statistics.frequent import Frequent, FrequentValues
+from gristmill.validate.statistics.frequent import Frequent, FrequentValues, head_of
 from gristmill.validate.statistics.images import Images
 from gristmill.validate.statistics.numbers import Numbers
 from gristmill.validate.statistics.sentinel_values import sentinels
@@ -150,7 +150,7 @@ class Feature:
         counts = self.values.counts()
         if not counts:
             return None
-        texts = pl.Series(list(counts), dtype=pl.String)
+        texts = pl.Series(list(map(head_of, counts)), dtype=pl.String)
         return TextShape.of(texts, np.array(list(counts.values()), dtype=np.int64))
 
     @property

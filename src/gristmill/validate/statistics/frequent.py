@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_EXACT = 1 << 12
 _LOG_MAP = 12
 _LONGEST = 256
+_DIGEST = 18
 _SKETCH_HEAD = struct.Struct("<qq")
 
 
@@ -149,12 +150,18 @@ class FrequentValues:
         return cls(dict(msgspec.json.decode(data[1:], type=list[tuple[str, int]])))
 
 
+def head_of(text: str) -> str:
+    """Return what is left of a text that was perhaps shortened, without the hash behind it."""
+    cut = len(text) == _LONGEST and text[-_DIGEST:].startswith("… ")
+    return text[:-_DIGEST] if cut else text
+
+
 def shorten(text: str) -> str:
     """Cut a long text to a bounded one that still tells it from others."""
     if len(text) <= _LONGEST:
         return text
     digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-    return f"{text[: _LONGEST - 18]}… {digest}"
+    return f"{text[: _LONGEST - _DIGEST]}… {digest}"
 
 
 def most_frequent(
