@@ -169,8 +169,8 @@ def test_a_large_body_in_many_pieces(make_app, running, exchange):
         (b"GET / HTTP/1.1\r\n" + b"A: " + b"a" * 500_000, 431, "head_too_large"),
         (post(b"x" * 1001), 413, "body_too_large"),
         (
-            b"POST /v1/predict HTTP/1.1\r\nContent-Length: 1000000000\r\nConnection: close\r\n"
-            b"Expect: 100-continue\r\n\r\n",
+            b"POST /v1/predict HTTP/1.1\r\nHost: here\r\nContent-Length: 1000000000\r\n"
+            b"Connection: close\r\nExpect: 100-continue\r\n\r\n",
             413,
             "body_too_large",
         ),
@@ -422,3 +422,14 @@ def test_a_large_body_that_does_not_come(make_app, running, exchange):
         app.limits = patient()  # on a busy machine anybody may take as long
         assert statuses(exchange(address, post())) == [200]
     assert (statuses(answer), code_of(answer)) == ([408], "slow_body")
+
+
+@pytest.mark.parametrize(("hosts", "found"), [(b"", "none"), (b"Host: a\r\nHost: b\r\n", "2")])
+def test_a_request_names_one_host(make_app, running, exchange, hosts, found):
+    head = b"GET /healthz HTTP/1.%d\r\n" + hosts + b"Connection: close\r\n\r\n"
+    with running(make_app()) as address:
+        answer = exchange(address, head % 1)
+        older = exchange(address, head % 0)
+    assert statuses(answer) == [400]
+    assert f"expected one header Host, found {found}".encode() in answer
+    assert statuses(older) == [400 if hosts else 200]

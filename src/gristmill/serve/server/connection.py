@@ -135,6 +135,7 @@ class Connection(HttpToolsProtocol):
             self.cycle = Exchange(self, "", {}, keep_alive=False)
             self.cycle.response_complete = True
             return
+        self._check_host()
         if self._offers_upgrade():
             if self._begins_stream():
                 self._go_uvicorns_way()  # no further than to its scope
@@ -346,6 +347,16 @@ class Connection(HttpToolsProtocol):
         if type(cycle) is Exchange and not cycle.started:
             return "body", cycle
         return "busy", cycle
+
+    def _check_host(self) -> None:
+        """Refuse a request that names no host, or several (RFC 9112, section 3.2)."""
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts == 1 or (not hosts and self.parser.get_http_version() != "1.1"):
+            return
+        self._refuse_in_turn(
+            Refusal(400, "malformed_http", f"expected one header Host, found {hosts or 'none'}")
+        )
+        raise _RefusedInTurn
 
     def _check_head(self) -> None:
         limits = self._limits
