@@ -33,7 +33,7 @@ SWITCH = "GRISTMILL_NATIVE"
 
 _FLAGS = ("-std=gnu11", "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno",
           "-fPIC", "-shared")  # fmt: skip
-_SECONDS = 120.0
+_SECONDS = 600.0
 
 
 @cache

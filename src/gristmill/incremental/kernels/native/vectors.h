@@ -49,9 +49,12 @@ INLINE vector all(float value)
 }
 
 /* The first `count` floats of a vector, fewer than LANES; zeros behind them. By halves: a copy of
-   a fixed size is one instruction. */
+   a fixed size is one instruction; unless the machine has one for any. */
 INLINE vector load_some(const float *from, long count)
 {
+#if defined(__AVX512F__)
+    return (vector)_mm512_maskz_loadu_ps((__mmask16)((1 << count) - 1), from);
+#else
     float found[LANES] = {0};
     long done = 0;
     for (long half = LANES / 2; half; half /= 2)
@@ -60,10 +63,14 @@ INLINE vector load_some(const float *from, long count)
             done += half;
         }
     return load(found);
+#endif
 }
 
 INLINE void store_some(float *to, vector values, long count)
 {
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(to, (__mmask16)((1 << count) - 1), (__m512)values);
+#else
     float kept[LANES];
     long done = 0;
     store(kept, values);
@@ -72,6 +79,7 @@ INLINE void store_some(float *to, vector values, long count)
             memcpy(to + done, kept + done, 4 * half);
             done += half;
         }
+#endif
 }
 
 /* Per lane: where `condition` holds (all bits), `yes`, else `no`. */
