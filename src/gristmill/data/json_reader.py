@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from gristmill.data.column_kinds import dtype_of, fitted
+from gristmill.data.json_columns import plain_frame
 from gristmill.data.json_lines import decoded_line
 from gristmill.data.odd_values import odd_values
 from gristmill.data.read_log import ReadLog
@@ -48,6 +49,8 @@ class JsonReader:
 
         A line with a value of another shape than its column's is set aside. None without any row.
         """
+        if (plain := self._plain_frame(block, kinds)) is not None:
+            return plain
         columns = self._columns(block, log)
         if not any(columns.values()):
             return None
@@ -56,6 +59,17 @@ class JsonReader:
             judged = {name: kinds[name] for name in self.judged if name in columns}
             series.append(odd_values(columns, judged))
         return pl.DataFrame(series)
+
+    def _plain_frame(self, block: TextBlock, kinds: Mapping[str, str]) -> pl.DataFrame | None:
+        """Return the frame of a block in which nothing is odd, None of others."""
+        if any(
+            shape != "a value" and name not in self.judged for name, shape in self.shapes.items()
+        ):
+            return None
+        frame = plain_frame(block, self.columns, kinds)
+        if frame is None or not self.judged:
+            return frame
+        return frame.with_columns(odd_values({"": range(frame.height)}, {}))
 
     def count(self, block: TextBlock, log: ReadLog) -> int:
         """Return how many good rows a block has."""
@@ -79,10 +93,9 @@ class JsonReader:
 
     def _clean_columns(self, block: TextBlock) -> Columns:
         """Return the values of a block in which every line is an object of the right shapes."""
-        rows, columns = objects(block, self.columns), Columns()
-        for number, name in enumerate(self.columns if rows else ()):
-            columns[name] = list(map(attrgetter(f"f{number}"), rows or ()))
-            shapes = {shape_of(kind) for kind in set(map(type, columns[name])) - {type(None)}}
+        columns = values_at_once(block, self.columns)
+        for name, values in columns.items():
+            shapes = {shape_of(kind) for kind in set(map(type, values)) - {type(None)}}
             if shapes - {self.shapes.get(name)} and name not in self.judged:
                 return {}
         return columns
@@ -153,9 +166,16 @@ def objects(block: TextBlock, columns: tuple[str, ...]) -> Sequence[object] | No
         return None
     try:
         rows = _decoder(columns)(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, ValueError, RecursionError):  # of a key with a quote, a ValueError
         return None
     return rows if len(rows) == block.feeds + (not data.endswith(b"\n")) else None
+
+
+def values_at_once(block: TextBlock, columns: tuple[str, ...]) -> Columns:
+    """Return the values of a block by key; none unless each line is an object of known keys."""
+    rows = objects(block, columns) or ()
+    names = enumerate(columns if rows else ())
+    return {name: list(map(attrgetter(f"f{at}"), rows)) for at, name in names}
 
 
 def shape_of(kind: type) -> str:

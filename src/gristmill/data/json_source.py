@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
+from types import NoneType
 
 import polars as pl
 
 from gristmill.data.column_kinds import decided_kind
-from gristmill.data.json_reader import JsonReader, Row, objects, rows_of, shape_of
+from gristmill.data.json_columns import plain_keys
+from gristmill.data.json_reader import (
+    Columns,
+    JsonReader,
+    objects,
+    rows_of,
+    shape_of,
+    values_at_once,
+)
 from gristmill.data.pieces import Piece
 from gristmill.data.read_log import ReadLog
 from gristmill.data.remote_path import AnyPath
-from gristmill.data.text_blocks import BLOCK_BYTES, TextBlocks
+from gristmill.data.text_blocks import BLOCK_BYTES, TextBlock, TextBlocks
 from gristmill.data.text_pieces import CountedBlock, text_pieces
 
 _NEARLY_ALL = 0.95
@@ -40,8 +49,8 @@ class JsonSource:
         self._kinds: dict[str, str] = {}
         self._shapes: dict[str, str] = {}
         for block in TextBlocks(path, ReadLog(), block_bytes):
-            if not all(self._kinds.values()) or objects(block, tuple(self._kinds)) is None:
-                self._learn([row for _, _, row in rows_of(block, ReadLog())])
+            if not (all(self._kinds.values()) and self._knows_keys(block)):
+                self._learn(_values(block))
         self.columns = list(self._kinds)
         self._reader = JsonReader(tuple(self.columns), tuple(judged), self._shapes)
 
@@ -66,26 +75,41 @@ class JsonSource:
         )
         return text_pieces(path, self._reader, source, blocks)
 
-    def _learn(self, rows: list[Row]) -> None:
-        for name in dict.fromkeys(name for row in rows for name in row):
+    def _knows_keys(self, block: TextBlock) -> bool:
+        keys = plain_keys(block)
+        known = set(keys) <= set(self._kinds) if keys else False
+        return known or objects(block, tuple(self._kinds)) is not None
+
+    def _learn(self, columns: Columns) -> None:
+        for name, cells in columns.items():
             if self._kinds.get(name):
                 continue
-            values = [value for row in rows if (value := row.get(name)) is not None]
+            types = Counter(map(type, cells))
+            del types[NoneType]
             self._kinds[name] = ""
-            if values:
+            if types:
                 shapes = Counter[str]()
-                for kind, count in Counter(map(type, values)).items():
+                for kind, count in types.items():
                     shapes[shape_of(kind)] += count
                 shape = shapes.most_common(1)[0][0]
                 self._shapes[name] = shape
-                alike = [value for value in values if shape_of(type(value)) == shape]
-                self._kinds[name] = _kind(alike if len(shapes) > 1 else values)
+                alike = {kind: count for kind, count in types.items() if shape_of(kind) == shape}
+                self._kinds[name] = _kind(Counter(alike), cells)
 
 
-def _kind(values: list[object]) -> str:
-    """Return the kind of at least 95 % of the values, as JSON writes them."""
-    types = Counter(map(type, values))
-    enough = _NEARLY_ALL * len(values)
+def _values(block: TextBlock) -> Columns:
+    """Return the values of a block's rows by key, in the order in which keys come up."""
+    keys = plain_keys(block)
+    if keys and (columns := values_at_once(block, keys)):
+        return columns
+    rows = [row for _, _, row in rows_of(block, ReadLog())]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _kind(types: Counter[type], cells: Sequence[object]) -> str:
+    """Return the kind of at least 95 % of the values of these types, as JSON writes them."""
+    enough = _NEARLY_ALL * types.total()
     if types[list] or types[dict]:
         return "other"
     if types[int] >= enough:
@@ -94,5 +118,7 @@ def _kind(values: list[object]) -> str:
         return "float"
     if types[bool] >= enough:
         return "bool"
-    texts = [value for value in values if isinstance(value, str)]
-    return "time" if len(texts) >= enough and decided_kind(pl.Series(texts)) == "time" else "string"
+    if types[str] < enough:
+        return "string"
+    texts = pl.Series([value for value in cells if isinstance(value, str)])
+    return "time" if decided_kind(texts) == "time" else "string"
