@@ -17,7 +17,7 @@ from gristmill.incremental.kernels.native.convolution import Bits, NativeConvolu
 from gristmill.incremental.kernels.native.differences import Known, room_of
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.sharing import WORTH, share
-from gristmill.incremental.kernels.native.structures import ShortcutStructure
+from gristmill.incremental.kernels.native.structures import LONG, ShortcutStructure
 
 GROUP = 96
 """Pixels that are computed together: what is between the convolutions stays in the cache."""
@@ -118,7 +118,7 @@ class BlockKernel:
 
         def compute(some: NDArray[np.int64]) -> None:
             room = _scratch.floats(rounded + first_room + second_room)
-            some = np.ascontiguousarray(some, ctypes.c_long)
+            some = np.ascontiguousarray(some, LONG)
             self._run(
                 *(ctypes.byref(each.structure) for each in self._convolutions),
                 *map(ctypes.byref, maps),

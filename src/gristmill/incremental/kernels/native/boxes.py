@@ -7,6 +7,8 @@ import ctypes
 import numpy as np
 from numpy.typing import NDArray
 
+from gristmill.incremental.kernels.native.structures import LONG
+
 
 def joined(native: ctypes.CDLL, boxes: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """Join boxes to their bounding boxes, those first that waste the fewest pixels.
@@ -19,8 +21,8 @@ def joined(native: ctypes.CDLL, boxes: NDArray[np.int64], most: int) -> NDArray[
     Returns:
         Those that are left, likewise.
     """
-    boxes = boxes.astype(ctypes.c_long)
-    room = np.empty((len(boxes), 2), ctypes.c_long)
+    boxes = boxes.astype(LONG)
+    room = np.empty((len(boxes), 2), LONG)
     native.join_boxes.restype = ctypes.c_long
     count = native.join_boxes(
         ctypes.c_void_p(boxes.ctypes.data),

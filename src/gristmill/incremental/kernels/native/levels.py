@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gristmill.incremental.kernels.native.library import library
+from gristmill.incremental.kernels.native.structures import LONG
 from gristmill.incremental.regions.rectangle import Rectangle
 
 
@@ -36,7 +37,7 @@ def scale(
     """
     native = library()
     assert native is not None  # noqa: S101 - `fits` has said so
-    sides = np.array(rectangles, ctypes.c_long)
+    sides = np.array(rectangles, LONG)
     native.scale_levels(
         ctypes.c_void_p(image.ctypes.data),
         ctypes.c_long(image.strides[0]),

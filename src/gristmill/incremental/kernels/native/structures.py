@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from ctypes import Structure, c_float, c_long, c_void_p
 
+import numpy as np
+
+LONG = np.dtype(c_long)
+"""Of arrays of C's `long`: to look it up takes NumPy some microseconds."""
+
 
 class ConvolutionStructure(Structure):
     """`struct convolution`."""
