@@ -205,7 +205,7 @@ def _say_kept(out: Path | str) -> None:
 
 
 def _show(summary: PredictionSummary) -> None:
-    from gristmill.core.quantities import format_count, format_seconds
+    from gristmill.core.quantities import format_count, format_seconds, many
     from gristmill.data.remote_path import RemotePath, is_url
 
     total = max(summary.rows, 1)
@@ -216,21 +216,15 @@ def _show(summary: PredictionSummary) -> None:
         table("", ["label", "rows", "share"], rows)
     resumed = f", {format_count(summary.resumed)} of them from before" if summary.resumed else ""
     say(
-        f"{summary.out}: {_many(summary.written, 'row')} in "
+        f"{summary.out}: {many(summary.written, 'row')} in "
         f"{format_seconds(summary.seconds)}{resumed}"
     )
     if summary.warned:
         say(f"{format_count(summary.warned)} rows break the schema: see the column 'warning'")
     if summary.quarantine:
-        bad = f"{_many(summary.bad, 'bad row')}, each with its reason"
+        bad = f"{many(summary.bad, 'bad row')}, each with its reason"
         say(f"{summary.quarantine}: {bad if summary.bad else 'no bad row'}")
     if summary.unreadable:
         lines = RemotePath(side) if is_url(side := str(summary.quarantine)) else Path(side)
         beside = lines.with_name(f"{lines.stem}.unreadable.csv")
-        say(f"{beside}: {_many(summary.unreadable, 'line')} that cannot be read as rows")
-
-
-def _many(count: int, what: str) -> str:
-    from gristmill.core.quantities import format_count
-
-    return f"{format_count(count)} {what}{'' if count == 1 else 's'}"
+        say(f"{beside}: {many(summary.unreadable, 'line')} that cannot be read as rows")

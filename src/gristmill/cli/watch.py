@@ -146,7 +146,7 @@ def _noise(text: str) -> Noise:
 
 
 def _show(watched: Watched, explain: bool) -> None:
-    from gristmill.core.quantities import format_count
+    from gristmill.core.quantities import format_count, many
 
     summary = watched.summary
     figures = summary.figures
@@ -159,11 +159,11 @@ def _show(watched: Watched, explain: bool) -> None:
     if figures.frames:
         _show_figures(summary, figures)
     if summary.dropped:
-        say(f"{_frames(summary.dropped)} could not be decoded: left out")
+        say(f"{many(summary.dropped, 'frame')} could not be decoded: left out")
     if summary.missing:
         say(
-            f"{_frames(summary.missing)} that the file announces did not come: it may have been "
-            "cut short"
+            f"{many(summary.missing, 'frame')} that the file announces did not come: it may have "
+            "been cut short"
         )
     if summary.resizes:
         times = "once" if summary.resizes == 1 else f"{format_count(summary.resizes)} times"
@@ -175,18 +175,12 @@ def _show(watched: Watched, explain: bool) -> None:
         say(f"{summary.annotated}: changes in red, frames computed as a whole with a yellow border")
 
 
-def _frames(count: int) -> str:
-    from gristmill.core.quantities import format_count
-
-    return f"{format_count(count)} {'frame' if count == 1 else 'frames'}"
-
-
 def _show_figures(summary: WatchSummary, figures: Figures) -> None:
-    from gristmill.core.quantities import format_count, format_seconds
+    from gristmill.core.quantities import format_count, format_seconds, many
 
     each = figures.computing / figures.frames
     say(
-        f"{_frames(figures.frames)} in "
+        f"{many(figures.frames, 'frame')} in "
         f"{format_seconds(summary.seconds - summary.prepared)}, after "
         f"{format_seconds(summary.prepared)} for the network; computing "
         f"{format_seconds(each)} each,\n{figures.speed_up:.1f} x the speed of whole frames"

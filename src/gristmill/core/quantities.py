@@ -83,6 +83,11 @@ def format_count(count: float) -> str:
     return f"{count:,.0f}"
 
 
+def many(count: int, word: str) -> str:
+    """Print a number of things: `1 row`, `5,572 rows`."""
+    return f"{format_count(count)} {word}{'' if count == 1 else 's'}"
+
+
 def _split(text: str, wanted: str, name: str) -> tuple[float, str]:
     match = _NUMBER_AND_UNIT.fullmatch(text)
     if match is None:

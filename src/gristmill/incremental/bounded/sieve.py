@@ -72,7 +72,7 @@ def block_by_block(
 
 
 def _beyond(found: Tensor, kept: Tensor, threshold: float, block: int) -> npt.NDArray[np.bool_]:
-    """Mark blocks as `native.blocks.beyond` does, by PyTorch; whole numbers differ by 1 or not."""
+    """Mark blocks with a number that differs by more; whole numbers differ by 1 or not at all."""
     numbers = found.is_floating_point()
     difference = (found - kept).abs_() if numbers else (found != kept).to(torch.float32)
     if block > 1:  # first over places: channels lie side by side in memory, which is fast

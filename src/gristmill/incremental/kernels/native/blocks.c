@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "box.h"
+#include "extremes.h"
 
 enum { MOST = 16 }; /* blocks along a side of a rectangle */
 
@@ -26,16 +27,6 @@ static const float *found_at(const struct sieve *sieve, long row, long column)
 static float *kept_at(const struct sieve *sieve, long row, long column)
 {
     return sieve->kept + row * sieve->kept_row + column * sieve->channels;
-}
-
-static long smaller(long one, long other)
-{
-    return one < other ? one : other;
-}
-
-static long larger(long one, long other)
-{
-    return one > other ? one : other;
 }
 
 /* Whether any number differs by more than a threshold, or is none. */

@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include "extremes.h"
+
 struct box {
     long top, left, bottom, right;
 };
@@ -15,9 +17,9 @@ static inline long box_area(const struct box *box)
 static inline struct box box_around(const struct box *one, const struct box *other)
 {
     return (struct box){
-        one->top < other->top ? one->top : other->top,
-        one->left < other->left ? one->left : other->left,
-        one->bottom > other->bottom ? one->bottom : other->bottom,
-        one->right > other->right ? one->right : other->right,
+        smaller(one->top, other->top),
+        smaller(one->left, other->left),
+        larger(one->bottom, other->bottom),
+        larger(one->right, other->right),
     };
 }

@@ -5,6 +5,7 @@
    is computed twice within a strip. */
 
 #include "convolution.h"
+#include "extremes.h"
 #include "vectors.h"
 
 enum { MOST_LINKS = 16, MOST_EDGES = 16, LEAST_COLUMNS = 8 };
@@ -33,9 +34,6 @@ struct span {
 struct scratch {
     float *zeros, *edges, *rings;
 };
-
-static long smaller(long one, long other) { return one < other ? one : other; }
-static long larger(long one, long other) { return one > other ? one : other; }
 
 static struct span rows_read(const struct convolution *c, struct span rows)
 {

@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "extremes.h"
+
 typedef unsigned char byte;
 
 enum { CHANNELS = 3 };
@@ -55,9 +57,6 @@ struct memory {
                        row of tiles above and below, and one tile left and right */
     struct distance *distances; /* of each row of tiles */
 };
-
-static long smaller(long one, long other) { return one < other ? one : other; }
-static long larger(long one, long other) { return one > other ? one : other; }
 
 static long columns_of(const struct noise_rule *rule)
 {
