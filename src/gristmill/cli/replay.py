@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gristmill.cli.output import HELP, emit, json_option, say, table
+from gristmill.core.quantities import many
 
 if TYPE_CHECKING:
     from gristmill.core.intervals import Interval
@@ -60,8 +61,9 @@ def command(folder: Path, policies: tuple[str, ...], seed: int, as_json: bool) -
 
     found = [compare(log, policies, seed=seed) for log in logs_in(folder)]
     if not any(each.outcomes for each in found):
+        predictions = many(sum(each.predicted for each in found), "prediction")
         raise UsageError(
-            f"{_predictions(sum(each.predicted for each in found))}, and feedback to none of them",
+            f"{predictions}, and feedback to none of them",
             where=str(folder),
             fix="send feedback first: POST /v1/feedback",
         )
@@ -75,11 +77,11 @@ def _show(found: list[Comparison]) -> None:
 
 def _show_log(found: Comparison) -> None:
     if not found.policies:
-        say(f"{found.log}: {_predictions(found.predicted)}, and feedback to none of them")
+        say(f"{found.log}: {many(found.predicted, 'prediction')}, and feedback to none of them")
         return
     logged = found.policies[0].evaluation.logged
     say(
-        f"{found.log}: {found.outcomes} outcomes of {_predictions(found.predicted)} "
+        f"{found.log}: {many(found.outcomes, 'outcome')} of {many(found.predicted, 'prediction')} "
         f"({found.share_told:.0%}), models {', '.join(found.members)}"
     )
     rows: list[list[object]] = [["as logged", logged.value, _range(logged), None, found.outcomes]]
@@ -99,10 +101,6 @@ def _show_log(found: Comparison) -> None:
     for each in found.policies:
         for doubt in each.evaluation.doubts:
             say(f"(!) {_short(each.policy)}: {doubt}")
-
-
-def _predictions(count: int) -> str:
-    return f"{count} prediction{'' if count == 1 else 's'}"
 
 
 def _short(policy: str) -> str:

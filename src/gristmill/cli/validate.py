@@ -169,8 +169,8 @@ def _statistics(
 
 
 def _show(statistics: Statistics, baseline: Statistics | None, notes: list[str]) -> None:
+    from gristmill.core.quantities import many
     from gristmill.validate.checks.tables import comparison_table, feature_table
-    from gristmill.validate.checks.wording import many
 
     duplicates = statistics.duplicates
     word = "duplicate" if str(duplicates) == "1" else "duplicates"

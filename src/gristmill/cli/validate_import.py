@@ -34,7 +34,7 @@ def command(file: Path, statistics: bool, output: Path | None, force: bool, as_j
       2  wrong call, or there is a schema already (--force replaces it)
       5  the file is damaged, or something else
     """
-    from gristmill.validate.checks.wording import many
+    from gristmill.core.quantities import many
 
     target = output or Path("statistics" if statistics else SCHEMA_FILE)
     count = _statistics(file, target) if statistics else _schema(file, target, force)

@@ -91,7 +91,7 @@ def command(
 def _show(
     rows: int, features: int, output: Path, statistics: Path | None, notes: Sequence[str]
 ) -> None:
-    from gristmill.validate.checks.wording import many
+    from gristmill.core.quantities import many
 
     found = f"{many(features, 'feature')}, inferred from {many(rows, 'row')}"
     say(f"{output}: {found}; look through it, edit it")

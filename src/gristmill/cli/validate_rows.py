@@ -74,7 +74,7 @@ def command(
 
 
 def _show(written: RowFiles, good: Path | str | None, bad: Path | str | None) -> None:
-    from gristmill.validate.checks.wording import many
+    from gristmill.core.quantities import many
 
     say(f"{many(written.good, 'good row')}{f' in {good}' if good else ''}")
     say(f"{many(written.bad, 'bad row')}{f' in {bad}' if bad else ''}")

@@ -12,8 +12,6 @@ from gristmill.store.graph import DTypeName
 
 FieldKind: TypeAlias = Literal["string", "int", "float", "bool", "tensor", "image"]
 
-_NUMBERS = ("int", "float", "tensor")
-
 
 class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One value of a request or of an answer.

@@ -5,7 +5,6 @@ from gristmill.serve.scheduling.bounds import Bounds
 from gristmill.serve.scheduling.deadline_queue import DeadlineQueue
 from gristmill.serve.scheduling.request import Request
 
-INF = float("inf")
 
 
 def due(*deadlines):

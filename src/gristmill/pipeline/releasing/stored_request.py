@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from gristmill.store.bundle import Bundle
     from gristmill.store.signature import Field
 
-_JSON = "application/json"
-
 
 class StoredRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One request, and what is expected of it.

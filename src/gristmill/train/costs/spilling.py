@@ -141,37 +141,6 @@ def _best_few(labels: list[_Label], least: Least, most: int) -> list[_Label]:
     return list({id(label): label for label in (*fast, *frugal)}.values())
 
 
-def _labels(
-    table: RunTable,
-    run: ShardRun,
-    arriving: Sequence[_Label],
-    limits: Limits,
-    least: Least,
-    bound: float,
-) -> list[_Label]:
-    """Return the ways to end in `run` within the bound of which none is better than another."""
-    latest = bound - run.forward
-    if run.first == 0:
-        start = _start(table, run, limits)
-        after = least.after(run.last, run.held_bytes)
-        return [start] if start.nanoseconds + after <= latest else []
-    early = latest - run.backward
-    found: list[_Label] = []
-    for label in arriving:
-        after = least.after(run.last, label.held + run.held_bytes)
-        if label.nanoseconds + label.run.forward + after > early:
-            continue
-        step = _step(table, label, run, limits)
-        if step and step.nanoseconds + after <= latest:
-            found.append(step)
-    found.sort(key=lambda label: label[:3])
-    kept: list[_Label] = []
-    for label in found:
-        if not kept or label.held < kept[-1].held:
-            kept.append(label)
-    return kept
-
-
 def _start(table: RunTable, run: ShardRun, limits: Limits) -> _Label:
     """Begin with the first shard: its weights stay from one step to the next, its state goes."""
     if run.last == table.layers:  # all in one shard: nothing moves but activations

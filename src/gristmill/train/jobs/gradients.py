@@ -71,7 +71,7 @@ class Gradients:
     """
 
     def __init__(self, layout: GradientLayout, area: Tensor) -> None:
-        self._layout, self._area = layout, area
+        self._layout = layout
         views = layout.record.views(area)
         self._present = views.pop(_PRESENT).numpy()
         self._views = views

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
+from gristmill.core.quantities import many
 from gristmill.data.read_log import ReadNote
 from gristmill.validate.checks.rule import Draft
 from gristmill.validate.checks.seen import Seen
-from gristmill.validate.checks.wording import many
 from gristmill.validate.schemas.feature_spec import Severity
 from gristmill.validate.statistics.statistics import Statistics
 

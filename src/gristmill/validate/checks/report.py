@@ -12,9 +12,9 @@ import polars as pl
 
 from gristmill.core.atomic import write_atomic
 from gristmill.core.errors import DataError, FindingsError
+from gristmill.core.quantities import many
 from gristmill.data.table import ROW_ID
 from gristmill.validate.checks.findings import Finding
-from gristmill.validate.checks.wording import many
 from gristmill.validate.drifts.drift import Drift
 from gristmill.validate.schemas.edit import Edit
 from gristmill.validate.statistics.statistics import Statistics

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from gristmill.core.atomic import naming
+from gristmill.core.quantities import many
 from gristmill.data.table import ROW_ID
 from gristmill.validate.checks.expression_rules import spelled_row
 from gristmill.validate.checks.places import MAX_PLACES, Part, Places
 from gristmill.validate.checks.rule import Draft
 from gristmill.validate.checks.seen import Seen
-from gristmill.validate.checks.wording import many
 from gristmill.validate.schemas.table_spec import RuleSpec
 from gristmill.validate.statistics.sql import TABLE, connect_closed, select_problem
 

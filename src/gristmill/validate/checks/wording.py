@@ -13,11 +13,6 @@ def of(seen: Seen, noun: str = "cells") -> str:
     return f"{about}{seen.count:,} of {seen.total:,} {noun}"
 
 
-def many(count: int, word: str) -> str:
-    """`1 row`, `5,001 rows`."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
 def verb(seen: Seen, one: str, many: str) -> str:
     """The form of a verb that agrees with the count."""
     return one if seen.count == 1 else many

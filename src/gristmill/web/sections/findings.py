@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from gristmill.core.quantities import many
 from gristmill.web.blocks import SEVERITIES
 from gristmill.web.report import Report, Section
 from gristmill.web.sections.records import Records, as_records
@@ -24,11 +25,6 @@ def findings_section(
     counts = Counter(str(item.get("severity") or "info").lower() for item in items)
     order = [*SEVERITIES, *sorted(set(counts) - set(SEVERITIES))]
     counted = ", ".join(
-        f"{counts[name]:,} {_plural(name, counts[name])}" for name in order if counts[name]
+        many(counts[name], "note" if name == "info" else name) for name in order if counts[name]
     )
     return report.section(title, lead or (f"{counted}." if counted else "")).findings(items)
-
-
-def _plural(severity: str, count: int) -> str:
-    word = "note" if severity == "info" else severity
-    return word if count == 1 else f"{word}s"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from markupsafe import Markup
 
+from gristmill.core.quantities import many
 from gristmill.web import blocks
 from gristmill.web.text import shorten
 from gristmill.web.validation import numerals
@@ -137,7 +138,7 @@ def edit_lines(edit: Edit) -> list[tuple[str, str]]:
         gone = [("-", f"  {_spelled(one)}") for one in old if one not in new]
         come = [("+", f"  {_spelled(one)}") for one in new if one not in old]
         kept = sum(one in old for one in new)
-        note = f"{edit.key} = [ … {numerals.many(kept, 'value')} as before … ]"
+        note = f"{edit.key} = [ … {many(kept, 'value')} as before … ]"
         return _cut([*lines, (" ", note), *gone, *come])
     if not edit.key and isinstance(new, dict):
         known = {name: value for name, value in new.items() if value not in _NOTHING}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gristmill.web.validation.numerals import many
+from gristmill.core.quantities import many
 
 if TYPE_CHECKING:
     from gristmill.validate.checks.report import Report

@@ -76,8 +76,3 @@ def bounded(value: float, low: float, high: float) -> str:
     if low == high:
         return count(value)
     return f"{count(value, exact=False)} ({low:,.0f} to {high:,.0f})"
-
-
-def many(number: int, word: str) -> str:
-    """Print a number of things: `1 row`, `2,322 rows`."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from gristmill.core.atomic import write_atomic
+from gristmill.core.quantities import many
 from gristmill.web import blocks
 from gristmill.web.cells import column_cells
 from gristmill.web.report import Section, content_policy
 from gristmill.web.text import shorten
-from gristmill.web.validation import numerals
 from gristmill.web.validation.feature_details import render_details
 from gristmill.web.validation.feature_rows import render_row
 from gristmill.web.validation.figures import Pair, pairs_of
@@ -127,7 +127,7 @@ def write_profile_page(
             measured = measure(name, baseline.features[name], feature)
             drift += [measured] if measured is not None else []
     pairs = pairs_of(statistics, baseline, drift=drift, schema=schema)
-    left_out = numerals.many(len(statistics.skipped), "part")
+    left_out = many(len(statistics.skipped), "part")
     page = _render(
         title or f"Profile of {shorten(statistics.name, 80)}",
         _subtitle(statistics.name, baseline, when)
@@ -150,11 +150,11 @@ def _subtitle(name: str, baseline: Statistics | None, when: datetime | None) -> 
 def _verdict(report: Report) -> Verdict:
     found = [finding.severity for finding in report.findings]
     errors, warnings = found.count("error"), found.count("warning")
-    told = [numerals.many(n, word) for n, word in ((errors, "error"), (warnings, "warning")) if n]
+    told = [many(n, word) for n, word in ((errors, "error"), (warnings, "warning")) if n]
     notes = found.count("info")
     detail = f"exit code {report.exit_code}"
     if notes:
-        detail += f" · {numerals.many(notes, 'note')}"
+        detail += f" · {many(notes, 'note')}"
     if not told:
         return Verdict("ok", "✓", "Nothing is wrong", detail)
     tone, sign = ("error", "✕") if errors else ("warning", "!")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gristmill.core.quantities import many
 from gristmill.validate.drifts.drift import measure
 from gristmill.validate.statistics.cross_features import rank_correlations
 from gristmill.web.cells import Cell, share_cell
@@ -59,10 +60,10 @@ def _duplicates(sides: Sides) -> Section | None:
     for name, statistics in sides:
         if statistics.rows and not statistics.repeats.count.value:
             continue  # no rows were looked at, as in the profile of a bundle
-        many = statistics.duplicates
-        text = numerals.bounded(many.value, many.low, many.high)
-        share = many.value / statistics.rows if statistics.rows else None
-        count = Cell(text, number=True, key=str(many.value))
+        found = statistics.duplicates
+        text = numerals.bounded(found.value, found.low, found.high)
+        share = found.value / statistics.rows if statistics.rows else None
+        count = Cell(text, number=True, key=str(found.value))
         rows.append([name, shorten(statistics.name, 60), statistics.rows, count, share_cell(share)])
     if not rows:
         return None
@@ -232,6 +233,6 @@ def _unreadable(report: Report | None) -> Section | None:
         return None
     head = report.unreadable.head(_LINES)
     rows = [[line, reason, text] for line, text, reason in head.iter_rows()]
-    lead = f"{numerals.many(report.unreadable.height, 'line')} that cannot be read as rows."
+    lead = f"{many(report.unreadable.height, 'line')} that cannot be read as rows."
     section = Section("Unreadable lines", lead, "unreadable")
     return section.table(["line", "reason", "text"], rows)
