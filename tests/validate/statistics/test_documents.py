@@ -8,17 +8,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gristmill.validate.statistics.documents import from_document, to_document
+from gristmill.validate.statistics.documents import Documented
 from gristmill.validate.statistics.frequent import FrequentValues
 from gristmill.validate.statistics.quantiles import Quantiles
 
 
 @dataclass(frozen=True)
-class _State:
+class _State(Documented):
     matrix: NDArray[np.float32]
     lengths: Quantiles
     values: FrequentValues
     counts: dict[int, int]
+
+
+@dataclass(frozen=True)
+class _Odd(Documented):
+    value: object
 
 
 STATE = _State(
@@ -30,8 +35,8 @@ STATE = _State(
 
 
 def test_a_state_survives_json() -> None:
-    document = msgspec.json.decode(msgspec.json.encode(to_document(STATE)))
-    again = from_document(_State, document)
+    document = msgspec.json.decode(msgspec.json.encode(STATE.to_document()))
+    again = _State.from_document(document)
     assert np.array_equal(again.matrix, STATE.matrix)
     assert again.matrix.dtype == np.float32
     assert again.matrix.flags.writeable
@@ -53,9 +58,9 @@ def test_a_state_survives_json() -> None:
 )
 def test_damage_is_a_value_error(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
-        from_document(_State, to_document(STATE) | change)
+        _State.from_document(STATE.to_document() | change)
 
 
 def test_what_has_no_document_is_refused() -> None:
     with pytest.raises(NotImplementedError, match="no document for a object"):
-        to_document(object())
+        _Odd(object()).to_document()

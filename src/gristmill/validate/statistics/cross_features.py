@@ -5,7 +5,7 @@ Pairs are complete pairwise: a row counts for a pair where both cells are finite
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gristmill.core.errors import UsageError
-from gristmill.validate.statistics import documents
+from gristmill.validate.statistics.documents import Documented
 
 if TYPE_CHECKING:
     from gristmill.validate.statistics.row_sample import RowSample
@@ -24,7 +24,7 @@ MAX_COLUMNS = 64
 
 
 @dataclass(frozen=True)
-class CrossFeatures:
+class CrossFeatures(Documented):
     """Exact co-moments of every pair of numeric columns; `a + b` is of both tables on end.
 
     Entry (i, j) is over the rows in which both columns i and j hold a finite number. Booleans
@@ -155,19 +155,6 @@ class CrossFeatures:
         i, j = (_place(self.names, name) for name in (one, two))
         covariance, correlation = self.covariance()[i, j], self.correlation()[i, j]
         return float(covariance), float(correlation), int(self.counts[i, j])
-
-    def to_document(self) -> dict[str, object]:
-        """Spell the state as a JSON-able document; equal states give equal documents."""
-        return documents.to_document(self)
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, object]) -> Self:
-        """Read what `to_document` wrote.
-
-        Raises:
-            ValueError: the document is damaged.
-        """
-        return documents.from_document(cls, document)
 
     def describe(self) -> dict[str, object]:
         """Every pair with its covariance, correlation (None where undefined) and rows."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, Self, get_args, get_origin
 
 import msgspec
 import numpy as np
@@ -17,28 +17,30 @@ import numpy as np
 from gristmill.validate.statistics.frequent import FrequentValues
 from gristmill.validate.statistics.quantiles import Quantiles
 
-State = TypeVar("State")
 _SKETCHES = (Quantiles, FrequentValues)
 
 
-def to_document(state: object) -> dict[str, object]:
-    """Spell a state (a dataclass of figures, arrays, sketches and other states) as a document."""
-    document: dict[str, object] = msgspec.to_builtins(state, enc_hook=_encode, str_keys=True)
-    return document
+class Documented:
+    """A base for states: dataclasses of figures, arrays, sketches and other states."""
 
+    def to_document(self) -> dict[str, object]:
+        """Spell the state as a JSON-able document; equal states give equal documents."""
+        document: dict[str, object] = msgspec.to_builtins(self, enc_hook=_encode, str_keys=True)
+        return document
 
-def from_document(kind: type[State], document: Mapping[str, object]) -> State:
-    """Read what `to_document` wrote for a dataclass `kind`.
+    @classmethod
+    def from_document(cls, document: Mapping[str, object]) -> Self:
+        """Read what `to_document` wrote.
 
-    Raises:
-        ValueError: the document lacks a key, has one too many, or holds something else.
-    """
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    if set(document) != known:
-        raise ValueError(
-            f"expected the keys {sorted(known)} of {kind.__name__}, found {sorted(document)}"
-        )
-    return msgspec.convert(document, kind, dec_hook=_decode, str_keys=True)
+        Raises:
+            ValueError: the document lacks a key, has one too many, or holds something else.
+        """
+        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        if set(document) != known:
+            raise ValueError(
+                f"expected the keys {sorted(known)} of {cls.__name__}, found {sorted(document)}"
+            )
+        return msgspec.convert(document, cls, dec_hook=_decode, str_keys=True)
 
 
 def _encode(value: object) -> object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gristmill.core.errors import UsageError
-from gristmill.validate.statistics import documents
+from gristmill.validate.statistics.documents import Documented
 from gristmill.validate.statistics.hashing import mix
 from gristmill.validate.statistics.numbers import Numbers
 from gristmill.validate.statistics.row_sample import smallest
@@ -94,7 +93,7 @@ class Space:
 
 
 @dataclass(frozen=True)
-class Embedding:
+class Embedding(Documented):
     """Mergeable statistics of a column of vectors; `a + b` is of both columns on end.
 
     Attributes:
@@ -146,19 +145,6 @@ class Embedding:
     def space(self) -> Space | None:
         """The figures of the vectors of `dimension`."""
         return None if self.dimension is None else self.spaces[self.dimension]
-
-    def to_document(self) -> dict[str, object]:
-        """Spell the state as a JSON-able document; equal states give equal documents."""
-        return documents.to_document(self)
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, object]) -> Self:
-        """Read what `to_document` wrote.
-
-        Raises:
-            ValueError: the document is damaged.
-        """
-        return documents.from_document(cls, document)
 
     def describe(self) -> dict[str, object]:
         """The figures, JSON-able; of the dimension that most vectors have."""

@@ -6,7 +6,6 @@ import hashlib
 import io
 import warnings
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -16,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gristmill.core.errors import UsageError
-from gristmill.validate.statistics import documents
+from gristmill.validate.statistics.documents import Documented
 from gristmill.validate.statistics.numbers import Numbers
 
 SAMPLE_IMAGES = 256
@@ -33,7 +32,7 @@ UNKNOWN = "other"
 
 
 @dataclass(frozen=True)
-class Images:
+class Images(Documented):
     """Mergeable statistics of encoded images; `a + b` is of both columns on end.
 
     Attributes:
@@ -124,19 +123,6 @@ class Images:
     def _colour_figures(self) -> NDArray[np.float64]:
         known = self.colours[~np.isnan(self.colours).any(axis=1)]
         return known.mean(axis=0) if len(known) else np.full(6, np.nan)
-
-    def to_document(self) -> dict[str, object]:
-        """Spell the state as a JSON-able document; equal states give equal documents."""
-        return documents.to_document(self)
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, object]) -> Self:
-        """Read what `to_document` wrote.
-
-        Raises:
-            ValueError: the document is damaged.
-        """
-        return documents.from_document(cls, document)
 
     def describe(self) -> dict[str, object]:
         """The figures, JSON-able."""

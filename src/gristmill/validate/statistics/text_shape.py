@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import polars as pl
 
-from gristmill.validate.statistics import documents
+from gristmill.validate.statistics.documents import Documented
 from gristmill.validate.statistics.frequent import FrequentValues, most_frequent
 from gristmill.validate.statistics.hashing import hash_texts
 from gristmill.validate.statistics.text import (
@@ -38,7 +38,7 @@ _HINT_CELLS = 100
 
 
 @dataclass(frozen=True)
-class TextShape:
+class TextShape(Documented):
     """Mergeable shape of a text column; `a + b` is that of both columns on end.
 
     All counts are of cells. Looked at are the first 256 characters of at most 2,048 different texts
@@ -144,19 +144,6 @@ class TextShape:
             return []
         found = [(top.value, top.count) for top in self.classes.top(k + 1) if top.value]
         return [(as_regex(pattern), count / self.cells) for pattern, count in found[:k]]
-
-    def to_document(self) -> dict[str, object]:
-        """Spell the state as a JSON-able document; equal states give equal documents."""
-        return documents.to_document(self)
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, object]) -> Self:
-        """Read what `to_document` wrote.
-
-        Raises:
-            ValueError: the document is damaged.
-        """
-        return documents.from_document(cls, document)
 
     def describe(self) -> dict[str, object]:
         """The figures, JSON-able."""

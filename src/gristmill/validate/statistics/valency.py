@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Self
@@ -10,7 +9,7 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from gristmill.validate.statistics import documents
+from gristmill.validate.statistics.documents import Documented
 from gristmill.validate.statistics.quantiles import Quantiles
 
 
@@ -81,7 +80,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Valency:
+class Valency(Documented):
     """Mergeable valency of a list column; `a + b` is that of both columns on end.
 
     The counterpart of TFDV's `num_values`, `presence_and_valency_stats` and
@@ -120,19 +119,6 @@ class Valency:
     def depth(self) -> int:
         """How deep the lists are nested: 1 for lists of plain values."""
         return len(self.levels)
-
-    def to_document(self) -> dict[str, object]:
-        """Spell the state as a JSON-able document; equal states give equal documents."""
-        return documents.to_document(self)
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, object]) -> Self:
-        """Read what `to_document` wrote.
-
-        Raises:
-            ValueError: the document is damaged.
-        """
-        return documents.from_document(cls, document)
 
     def describe(self) -> dict[str, object]:
         """The figures of each level, JSON-able."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gristmill.core.errors import DataError
 from gristmill.validate.kinds import kind_of, normalised
-from gristmill.validate.statistics import documents
+from gristmill.validate.statistics.documents import Documented
 from gristmill.validate.statistics.frequent import shorten
 from gristmill.validate.statistics.valency import elements, is_nested
 
@@ -127,7 +127,7 @@ class WeightedNumbers:
 
 
 @dataclass(frozen=True)
-class WeightedFigures:
+class WeightedFigures(Documented):
     """Weighted statistics of a column; `a + b` is of both columns on end.
 
     Attributes:
@@ -193,19 +193,6 @@ class WeightedFigures:
     def top(self, k: int = 20) -> list[tuple[str, float]]:
         """The k heaviest values, ties by value."""
         return _ranked(self.values)[:k]
-
-    def to_document(self) -> dict[str, object]:
-        """Spell the state as a JSON-able document; equal states give equal documents."""
-        return documents.to_document(self)
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, object]) -> Self:
-        """Read what `to_document` wrote.
-
-        Raises:
-            ValueError: the document is damaged.
-        """
-        return documents.from_document(cls, document)
 
     def describe(self) -> dict[str, object]:
         """The figures, JSON-able."""
