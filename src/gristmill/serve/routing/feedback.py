@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 
@@ -22,11 +22,13 @@ from gristmill.serve.refusal import Refusal
 from gristmill.serve.selection.awaiting import JoinStatus
 from gristmill.serve.selection.feedback_log import FeedbackLog
 from gristmill.serve.selection.losses import Said
+from gristmill.serve.watch.truth_log import TellStatus
 
 MOST_PIECES = 10_000
-REFUSED = {"unknown": 404, "expired": 404, "repeated": 409, "invalid": 422}
+SHOWN = 100
+"""Characters of a name that are repeated in an answer."""
+_REFUSED = {"unknown": 404, "expired": 404, "repeated": 409, "invalid": 422}
 """The status of the answer to a piece alone, by what became of it."""
-_SHOWN = 100
 _FIX = 'send {"prediction_id": "...", "label": "..."}, or {"feedback": [{...}, ...]}'
 
 _MEANING: dict[str, str] = {
@@ -54,10 +56,13 @@ class Feedback(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     correction: bool | None = None
 
 
-class FeedbackRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+Piece = TypeVar("Piece")
+
+
+class FeedbackRequest(msgspec.Struct, Generic[Piece], frozen=True, forbid_unknown_fields=True):
     """The body of a request with many pieces, and what is the same for all of them."""
 
-    feedback: list[Feedback]
+    feedback: list[Piece]
     who: str = ""
     correction: bool = False
 
@@ -66,7 +71,7 @@ class FeedbackResult(msgspec.Struct, frozen=True):
     """What became of one piece of feedback."""
 
     prediction_id: str
-    status: JoinStatus | Literal["invalid"]
+    status: JoinStatus | TellStatus | Literal["invalid"]
     message: str
 
 
@@ -78,7 +83,7 @@ class FeedbackResponse(msgspec.Struct, frozen=True):
 
 
 _ONE = msgspec.json.Decoder(Feedback)
-_MANY = msgspec.json.Decoder(FeedbackRequest)
+_MANY = msgspec.json.Decoder(FeedbackRequest[Feedback])
 _KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -88,26 +93,41 @@ def read_feedback(body: bytes) -> tuple[list[Feedback], bool]:
     Raises:
         Refusal: 400 no JSON, 413 too many pieces, 422 not of the form above.
     """
+    wanted, fix = "a prediction_id with loss or label", "send them in several requests"
+    request, many = read_pieces(body, _ONE, _MANY, wanted=wanted, fix_of_many=fix)
+    return request.feedback, many
+
+
+def read_pieces(
+    body: bytes,
+    one: msgspec.json.Decoder[Piece],
+    many: msgspec.json.Decoder[FeedbackRequest[Piece]],
+    *,
+    wanted: str,
+    fix_of_many: str,
+) -> tuple[FeedbackRequest[Piece], bool]:
+    """Return a request's pieces of one kind, and whether they are a list.
+
+    Args:
+        one, many: read a piece alone, and a list of them.
+        wanted: what a piece is, for who sent something else.
+        fix_of_many: what to do with too many.
+
+    Raises:
+        Refusal: 400 no JSON, 413 too many pieces, 422 not such pieces.
+    """
     try:
-        many = "feedback" in _KEYS.decode(body)
-        found = _MANY.decode(body).feedback if many else [_ONE.decode(body)]
+        listed = "feedback" in _KEYS.decode(body)
+        request = many.decode(body) if listed else FeedbackRequest([one.decode(body)])
     except msgspec.ValidationError as error:
-        raise Refusal(
-            422,
-            "invalid_feedback",
-            f"expected a prediction_id with loss or label, or a list of them: {misfit(error)}",
-            fix=_FIX,
-        ) from error
+        message = f"expected {wanted}, or a list of them: {misfit(error)}"
+        raise Refusal(422, "invalid_feedback", message, fix=_FIX) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refusal(400, "invalid_json", f"the body is not JSON: {error}") from error
-    if len(found) > MOST_PIECES:
-        raise Refusal(
-            413,
-            "too_much_feedback",
-            f"expected at most {MOST_PIECES} pieces of feedback, found {len(found)}",
-            fix="send them in several requests",
-        )
-    return found, many
+    if (count := len(request.feedback)) > MOST_PIECES:
+        message = f"expected at most {MOST_PIECES} pieces of feedback, found {count}"
+        raise Refusal(413, "too_much_feedback", message, fix=fix_of_many)
+    return request, listed
 
 
 def give_feedback(logs: Sequence[FeedbackLog], pieces: Sequence[Feedback]) -> list[FeedbackResult]:
@@ -140,14 +160,22 @@ def feedback(logs: Sequence[FeedbackLog], body: bytes) -> bytes:
             nothing was learnt from.
     """
     pieces, many = read_feedback(body)
-    results = give_feedback(logs, pieces)
+    return answer_to(give_feedback(logs, pieces), many=many)
+
+
+def answer_to(results: list[FeedbackResult], *, many: bool) -> bytes:
+    """Return the body of an answer: the result of a piece alone, or those of many with counts.
+
+    Raises:
+        Refusal: 404, 409 or 422 for a piece alone of which nothing came.
+    """
     if many:
         counts: dict[str, int] = Counter(each.status for each in results)
         return msgspec.json.encode(FeedbackResponse(results, counts))
     (result,) = results
-    if result.status in REFUSED:
+    if result.status in _REFUSED:
         code = f"{result.status}_feedback"
-        raise Refusal(REFUSED[result.status], code, f"{result.prediction_id}: {result.message}")
+        raise Refusal(_REFUSED[result.status], code, f"{result.prediction_id}: {result.message}")
     return msgspec.json.encode(result)
 
 
@@ -160,9 +188,9 @@ def _given(logs: Sequence[FeedbackLog], piece: Feedback) -> FeedbackResult:
         status = owner.feedback(name, loss=piece.loss, truth=truth)
     except UsageError as error:
         owner.counts["invalid"] += 1
-        return FeedbackResult(name[:_SHOWN], "invalid", error.message)
+        return FeedbackResult(name[:SHOWN], "invalid", error.message)
     except StoreError as error:
         raise Refusal(
             503, "log_not_writable", error.message, headers=[("Retry-After", "10")]
         ) from error
-    return FeedbackResult(name[:_SHOWN], status, _MEANING[status])
+    return FeedbackResult(name[:SHOWN], status, _MEANING[status])

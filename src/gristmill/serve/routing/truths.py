@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -19,18 +18,20 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gristmill.core.errors import StoreError, UsageError
-from gristmill.serve.misfit import misfit
 from gristmill.serve.refusal import Refusal
-from gristmill.serve.routing.feedback import MOST_PIECES, REFUSED
+from gristmill.serve.routing.feedback import (
+    SHOWN,
+    FeedbackRequest,
+    FeedbackResult,
+    answer_to,
+    read_pieces,
+)
 from gristmill.serve.watch.prediction_records import Truth
 from gristmill.serve.watch.truth_log import MEANING, MOST_OF_A_NAME, Telling, TellStatus
 
 if TYPE_CHECKING:
     from gristmill.serve.routing.kept import Kept
     from gristmill.serve.selection.feedback_log import FeedbackLog
-
-_SHOWN = 100
-_FIX = 'send {"prediction_id": "...", "label": "..."}, or {"feedback": [{...}, ...]}'
 
 
 class TruthPiece(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,32 +50,8 @@ class TruthPiece(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     correction: bool | None = None
 
 
-class TruthRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of a request with many pieces, and what is the same for all of them."""
-
-    feedback: list[TruthPiece]
-    who: str = ""
-    correction: bool = False
-
-
-class TruthResult(msgspec.Struct, frozen=True):
-    """What became of one piece."""
-
-    prediction_id: str
-    status: TellStatus
-    message: str
-
-
-class TruthResponse(msgspec.Struct, frozen=True):
-    """The body of an answer to many: a result per piece, in order, and how many of each."""
-
-    results: list[TruthResult]
-    counts: dict[str, int]
-
-
 _ONE = msgspec.json.Decoder(TruthPiece)
-_MANY = msgspec.json.Decoder(TruthRequest)
-_KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_MANY = msgspec.json.Decoder(FeedbackRequest[TruthPiece])
 
 
 def read_tellings(body: bytes) -> tuple[list[Telling], bool]:
@@ -83,22 +60,13 @@ def read_tellings(body: bytes) -> tuple[list[Telling], bool]:
     Raises:
         Refusal: 400 no JSON, 413 too many pieces, 422 not of the form above.
     """
-    try:
-        many = "feedback" in _KEYS.decode(body)
-        request = _MANY.decode(body) if many else TruthRequest([_ONE.decode(body)])
-    except msgspec.ValidationError as error:
-        wanted = "expected a prediction_id with its true label, or a list of them"
-        message = f"{wanted}: {misfit(error)}"
-        raise Refusal(422, "invalid_feedback", message, fix=_FIX) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refusal(400, "invalid_json", f"the body is not JSON: {error}") from error
-    if len(request.feedback) > MOST_PIECES:
-        raise Refusal(
-            413,
-            "too_much_feedback",
-            f"expected at most {MOST_PIECES} pieces of feedback, found {len(request.feedback)}",
-            fix="send them in several requests, or use `gristmill feedback` on a file",
-        )
+    request, many = read_pieces(
+        body,
+        _ONE,
+        _MANY,
+        wanted="a prediction_id with its true label",
+        fix_of_many="send them in several requests, or use `gristmill feedback` on a file",
+    )
     return [_telling(request, piece) for piece in request.feedback], many
 
 
@@ -124,19 +92,13 @@ async def told_truths(kept: Kept, logs: Sequence[FeedbackLog], body: bytes) -> b
         headers = [("Retry-After", "10")]
         raise Refusal(503, "log_not_writable", error.message, headers=headers) from error
     results = [
-        TruthResult(each.reference[:_SHOWN], status, _message(status, each, kept.classes))
+        FeedbackResult(each.reference[:SHOWN], status, _message(status, each, kept.classes))
         for each, status in zip(tellings, statuses, strict=True)
     ]
-    if many:
-        return msgspec.json.encode(TruthResponse(results, dict(Counter(statuses))))
-    (result,) = results
-    if result.status in REFUSED:
-        code = f"{result.status}_feedback"
-        raise Refusal(REFUSED[result.status], code, f"{result.prediction_id}: {result.message}")
-    return msgspec.json.encode(result)
+    return answer_to(results, many=many)
 
 
-def _telling(request: TruthRequest, piece: TruthPiece) -> Telling:
+def _telling(request: FeedbackRequest[TruthPiece], piece: TruthPiece) -> Telling:
     """Return what a piece tells.
 
     Raises:
@@ -146,7 +108,7 @@ def _telling(request: TruthRequest, piece: TruthPiece) -> Telling:
         raise Refusal(
             422,
             "invalid_feedback",
-            f"expected the true label of prediction {piece.prediction_id[:_SHOWN]!r}, found null",
+            f"expected the true label of prediction {piece.prediction_id[:SHOWN]!r}, found null",
             fix="leave out predictions whose truth is not known",
         )
     who = request.who if piece.who is None else piece.who
@@ -168,4 +130,4 @@ def _message(status: TellStatus, telling: Telling, classes: Sequence[str]) -> st
     if status != "invalid" or not classes:
         return MEANING[status]
     known = ", ".join(classes[:20])
-    return f"expected one of the classes {known}, found {str(telling.truth)[:_SHOWN]!r}"
+    return f"expected one of the classes {known}, found {str(telling.truth)[:SHOWN]!r}"
