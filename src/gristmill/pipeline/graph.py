@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from gristmill.core.errors import UsageError
+from gristmill.core.suggestion import did_you_mean
 from gristmill.pipeline.hints import check_wiring
 from gristmill.pipeline.steps import Step
 
@@ -104,5 +104,4 @@ def _ordered(named: Mapping[str, AnyStep], pipeline: str) -> list[AnyStep]:
 
 
 def _near(name: str, known: Sequence[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known steps: {', '.join(known)}"
+    return did_you_mean(name, known, f"known steps: {', '.join(known)}")

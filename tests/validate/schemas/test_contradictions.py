@@ -4,7 +4,6 @@ import pytest
 
 from gristmill.validate import Comparator, FeatureSpec, RuleSpec, Schema, TableSpec
 from gristmill.validate.schemas.contradictions import (
-    near,
     of_feature,
     of_rule,
     of_schema,
@@ -89,8 +88,3 @@ def test_each_contradiction_of_a_schema_has_its_table() -> None:
         (("severity",), "drfit"),
         (("rules", "r"), ""),
     ]
-
-
-def test_near_words_are_suggested() -> None:
-    assert near("maxx", ["max", "min"]) == "did you mean 'max'?"
-    assert near("q", ["max", "min"], "use one of max, min") == "use one of max, min"

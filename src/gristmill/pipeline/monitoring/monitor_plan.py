@@ -14,7 +14,6 @@ The table `[monitor]` of `gristmill.toml`:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
@@ -23,6 +22,7 @@ import msgspec
 from gristmill.core.errors import UsageError
 from gristmill.core.paired import METRICS
 from gristmill.core.quantities import parse_seconds
+from gristmill.core.suggestion import check_keys, did_you_mean
 from gristmill.pipeline.monitoring.budget import Budget
 from gristmill.pipeline.monitoring.codes import CODES, CURED, FAULTS
 from gristmill.store.decision import CHAMPION
@@ -122,15 +122,7 @@ class MonitorPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Raises:
             UsageError: an unknown key, or a value that makes no sense; names the key.
         """
-        known = cls.__struct_fields__
-        for key in table:
-            if key not in known:
-                near = get_close_matches(key, known, n=1)
-                raise UsageError(
-                    f"unknown key {key!r}",
-                    where=where,
-                    fix=f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}",
-                )
+        check_keys(table, cls.__struct_fields__, where)
         try:
             return msgspec.convert(table, cls)
         except msgspec.ValidationError as error:
@@ -162,10 +154,9 @@ class MonitorPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 def _check_code(name: str, code: str) -> None:
     if code not in CODES:
-        near = get_close_matches(code, CODES, n=1)
         raise UsageError(
             f"{name}: unknown finding {code!r}",
-            fix=f"did you mean {near[0]!r}?" if near else "`gristmill monitor --help` lists them",
+            fix=did_you_mean(code, CODES, "`gristmill monitor --help` lists them"),
         )
 
 

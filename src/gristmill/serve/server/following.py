@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gristmill.core.errors import ServeError, UsageError
 from gristmill.core.quantities import parse_seconds
+from gristmill.core.suggestion import did_you_mean
 from gristmill.serve.routing.followed import Followed
 from gristmill.serve.routing.registry_watcher import (
     RegistryWatcher,
@@ -76,12 +76,11 @@ def live_version(project: Project, model: str, alias: str) -> ModelVersion:
     versions, where = registry.versions(model), str(project.root)
     if not versions:
         known = registry.models()
-        near = get_close_matches(model, known, n=1)
         listed = f"known models: {', '.join(known)}" if known else "register a bundle first"
         raise UsageError(
             f"no model {model!r} is registered",
             where=where,
-            fix=f"did you mean {near[0]!r}?" if near else listed,
+            fix=did_you_mean(model, known, listed),
         )
     raise ServeError(
         f"none of the {len(versions)} versions of {model!r} is its {alias}",

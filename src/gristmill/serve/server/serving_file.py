@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 import tomllib
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -26,6 +26,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from gristmill.core.errors import UsageError
+from gristmill.core.suggestion import check_keys
 from gristmill.serve.server.model_plan import ModelPlan
 from gristmill.serve.server.route_plans import ROUTES, AnyRoute
 from gristmill.serve.server.serving_plan import FOLDER, ServingPlan
@@ -45,7 +46,7 @@ def read_plan(file: Path | str) -> ServingPlan:
     """
     path = Path(file)
     table = _table(path)
-    _check_keys(table, _KEYS, str(path))
+    check_keys(table, _KEYS, str(path))
     folder = table.get("folder", FOLDER)
     if not isinstance(folder, str) or not folder:
         raise UsageError(f"folder: expected a path, found {folder!r}", where=str(path))
@@ -114,24 +115,12 @@ def _route(entry: object, where: str) -> AnyRoute:
 def _converted(entry: object, kind: type[T], where: str, more: Sequence[str] = ()) -> T:
     if not isinstance(entry, dict):
         raise UsageError(f"expected a table of keys, found {_shown(entry)}", where=where)
-    _check_keys(entry, (*more, *kind.__struct_fields__), where)
+    check_keys(entry, (*more, *kind.__struct_fields__), where)
     try:
         return msgspec.convert(entry, kind)
     except msgspec.ValidationError as error:
         message, fix = _explained(str(error), entry, kind)
         raise UsageError(message, where=where, fix=fix) from error
-
-
-def _check_keys(table: Mapping[str, object], known: Iterable[str], where: str) -> None:
-    known = list(known)
-    for key in table:
-        if key not in known:
-            near = get_close_matches(key, known, n=1)
-            raise UsageError(
-                f"unknown key {key!r}",
-                where=where,
-                fix=f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}",
-            )
 
 
 def _explained(text: str, entry: Mapping[str, Any], kind: type[T]) -> tuple[str, str | None]:

@@ -7,13 +7,13 @@ Read from `serving.toml` by `serving_file`, or made of what the command line nam
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from gristmill.core.errors import GristmillError, UsageError
+from gristmill.core.suggestion import did_you_mean
 from gristmill.serve.server.model_plan import ModelPlan
 from gristmill.serve.server.route_plans import AnyRoute
 from gristmill.store.bundle import Bundle
@@ -114,13 +114,10 @@ class ServingPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         known = [each for each in (*self.models, *self.routes) if each != name]
         for member in route.models:
             if member not in known and member != name:  # itself is a circle: see there
-                near = get_close_matches(member, known, n=1)
                 raise UsageError(
                     f"models: there is no model or route {member!r}",
                     where=self.where("routes", name),
-                    fix=f"did you mean {near[0]!r}?"
-                    if near
-                    else f"it may name {', '.join(known)}"
+                    fix=did_you_mean(member, known, f"it may name {', '.join(known)}")
                     if known
                     else None,
                 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from gristmill.core.suggestion import did_you_mean
 from gristmill.validate.schemas.age import parse_age
 from gristmill.validate.schemas.finding_codes import SEVERITIES
 
@@ -74,12 +74,6 @@ class Contradiction:
     fix: str | None = None
 
 
-def near(word: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
-    """Suggest the known word that was probably meant."""
-    found = difflib.get_close_matches(word, list(known), 1)
-    return f"did you mean {found[0]!r}?" if found else otherwise
-
-
 def of_feature(spec: FeatureSpec, environments: Iterable[str]) -> Iterator[Contradiction]:
     """Yield what contradicts itself in one feature."""
     for key, kinds in _ONLY_FOR.items():
@@ -127,7 +121,7 @@ def of_severity(severity: Iterable[str], before: str = "") -> Iterator[Contradic
     """Yield the codes of a `[severity]` table that no finding has; `before` leads to the table."""
     for code in severity:
         if code not in SEVERITIES:
-            fix = near(code, SEVERITIES, f"use one of {', '.join(SEVERITIES)}")
+            fix = did_you_mean(code, SEVERITIES, f"use one of {', '.join(SEVERITIES)}")
             yield Contradiction(f"{before}{code}", f"no finding has the code {code!r}", fix)
 
 
@@ -223,7 +217,7 @@ def _key(key: tuple[str, ...], names: list[str]) -> Iterator[Contradiction]:
     for column in key:
         if column not in names:
             message = f"the key names {column!r}, which is no feature of this schema"
-            yield Contradiction("key", message, near(column, names, "name features only"))
+            yield Contradiction("key", message, did_you_mean(column, names, "name features only"))
     twice = [column for column in dict.fromkeys(key) if key.count(column) > 1]
     if twice:
         yield Contradiction("key", f"the key names {twice[0]!r} twice")
@@ -232,7 +226,7 @@ def _key(key: tuple[str, ...], names: list[str]) -> Iterator[Contradiction]:
 def _declared(key: str, named: Iterable[str], known: Iterable[str]) -> Iterator[Contradiction]:
     for name in named:
         if name not in known:
-            fix = near(name, known, "declare it under [environments]")
+            fix = did_you_mean(name, known, "declare it under [environments]")
             yield Contradiction(key, f"unknown environment {name!r}", fix)
 
 

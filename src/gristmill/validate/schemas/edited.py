@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gristmill.core.errors import UsageError
-from gristmill.validate.schemas.contradictions import near
+from gristmill.core.suggestion import did_you_mean
 from gristmill.validate.schemas.editable_text import EditableText
 from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.schemas.reader import parse_schema, schema_of
@@ -81,14 +81,14 @@ def path_of(edit: Edit, document: dict[str, Any]) -> tuple[str, ...]:
         return ("table", *_known(keys, TableSpec.__struct_fields__, "table"))
     features = document.get("features", {})
     if keys and edit.feature not in features:
-        fix = near(edit.feature, features)
+        fix = did_you_mean(edit.feature, features, None)
         raise UsageError(f"the schema has no feature {edit.feature!r} to edit", fix=fix)
     return ("features", edit.feature, *_known(keys, FeatureSpec.__struct_fields__, "feature"))
 
 
 def _known(keys: list[str], fields: Sequence[str], what: str) -> list[str]:
     if keys and keys[0] not in fields:
-        fix = near(keys[0], fields, f"use one of {', '.join(fields)}")
+        fix = did_you_mean(keys[0], fields, f"use one of {', '.join(fields)}")
         raise UsageError(f"a {what} has no key {keys[0]!r} to edit", fix=fix)
     return keys
 

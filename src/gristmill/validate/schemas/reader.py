@@ -9,8 +9,9 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 
 from gristmill.core.errors import UsageError
+from gristmill.core.suggestion import did_you_mean
 from gristmill.validate.schemas.comparator import Comparator
-from gristmill.validate.schemas.contradictions import near, of_schema
+from gristmill.validate.schemas.contradictions import of_schema
 from gristmill.validate.schemas.feature_spec import FeatureSpec
 from gristmill.validate.schemas.schema import FORMAT, Schema
 from gristmill.validate.schemas.table_spec import RuleSpec, TableSpec
@@ -96,7 +97,7 @@ class _Source:
         known = kind.__struct_fields__
         for key in table:
             if key not in known:
-                fix = near(key, known, f"use one of {', '.join(known)}")
+                fix = did_you_mean(key, known, f"use one of {', '.join(known)}")
                 raise self.wrong((*place, key), f"unknown key {key!r}", fix)
 
     def wrong(self, place: Path, message: str, fix: str | None = None) -> UsageError:
@@ -114,7 +115,7 @@ def _choices(kind: type[msgspec.Struct], inner: list[str], value: object) -> str
     words = [w for part in options if get_origin(part) is Literal for w in get_args(part)]
     if not words or not isinstance(found, str):
         return None
-    return near(found, words, f"use one of {', '.join(words)}")
+    return did_you_mean(found, words, f"use one of {', '.join(words)}")
 
 
 def _check_format(document: dict[str, Any], source: _Source) -> None:
