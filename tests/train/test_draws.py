@@ -1,43 +1,58 @@
+"""Draws keyed one by one, and those of a generator a block (`block_draws`)."""
+
 from __future__ import annotations
 
 import pytest
 import torch
 from torch import nn
 
+from gristmill.train.block_draws import built, keyed_block
 from gristmill.train.draws import KeyedDraws, seeded, steady
 
 
-def test_seeded_depends_on_the_seed_alone():
-    one = seeded(lambda: nn.Linear(4, 4), 7)
+@pytest.fixture(params=[seeded, built])
+def make(request):
+    """What makes an object with draws that depend on a seed alone."""
+    return request.param
+
+
+@pytest.fixture(params=[KeyedDraws, keyed_block])
+def keyed(request):
+    """A block whose draws depend on its keys alone."""
+    return request.param
+
+
+def test_what_is_made_depends_on_the_seed_alone(make):
+    one = make(lambda: nn.Linear(4, 4), 7)
     torch.rand(3)
-    again, other = seeded(lambda: nn.Linear(4, 4), 7), seeded(lambda: nn.Linear(4, 4), 8)
+    again, other = make(lambda: nn.Linear(4, 4), 7), make(lambda: nn.Linear(4, 4), 8)
     assert torch.equal(one.weight, again.weight)
     assert not torch.equal(one.weight, other.weight)
 
 
-def test_global_state_is_left_alone():
+def test_global_state_is_left_alone(make, keyed):
     before = torch.get_rng_state()
-    seeded(lambda: nn.Linear(4, 4), 7)
-    with KeyedDraws(1, "x", 2):
+    make(lambda: nn.Linear(4, 4), 7)
+    with keyed(1, "x", 2):
         torch.rand(100)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_global_state_is_left_alone_after_an_error():
+def test_global_state_is_left_alone_after_an_error(keyed):
     def fail() -> None:
         torch.rand(3)
         raise RuntimeError
 
     before = torch.get_rng_state()
-    with pytest.raises(RuntimeError), KeyedDraws(1, "x"):
+    with pytest.raises(RuntimeError), keyed(1, "x"):
         fail()
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_keys_tell_draws_apart():
+def test_keys_tell_draws_apart(keyed):
     drawn = []
     for keys in (("draws", 1, 2), ("draws", 1, 2), ("draws", 2, 1), ("other", 1, 2)):
-        with KeyedDraws(0, *keys):
+        with keyed(0, *keys):
             drawn.append(torch.rand(4))
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])

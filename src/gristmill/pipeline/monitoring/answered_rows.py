@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -71,7 +72,7 @@ class AnsweredRows:
         """How many there are."""
         return len(self.at)
 
-    @property
+    @cached_property
     def told(self) -> NDArray[np.bool_]:
         """bool[n]: of which the truth is known."""
         return np.array([each is not None for each in self.truth], bool)

@@ -75,7 +75,7 @@ def fuzz(
                 trial.keep(trial.smaller(row, failure))
             work.advance()
         if drawn:
-            _draw(trial, schema, environment, drawn, seed, work.advance)
+            _draw(trial, drawn, seed, work.advance)
     label = name or str(getattr(target, "__name__", "target"))
     return FuzzReport(label, len(edges), drawn, list(trial.failures.values()), seed)
 
@@ -164,18 +164,11 @@ def _place(error: BaseException) -> str:
     return f"{last.filename}:{last.lineno}"
 
 
-def _draw(
-    trial: _Trial,
-    schema: Schema,
-    environment: str | None,
-    drawn: int,
-    seed: int,
-    advance: Callable[[], None],
-) -> None:
+def _draw(trial: _Trial, drawn: int, seed: int, advance: Callable[[], None]) -> None:
     """Let Hypothesis draw rows until a round finds nothing new; it shrinks what it finds."""
     for number in range(_MOST_FAILURES):
         before = len(trial.failures)
-        _round(trial, schema, environment, drawn, derive_seed(seed, "fuzz", number), advance)
+        _round(trial, drawn, derive_seed(seed, "fuzz", number), advance)
         if len(trial.failures) == before:
             return
 
@@ -188,14 +181,7 @@ class _FoundError(Exception):
         self.failure = failure
 
 
-def _round(
-    trial: _Trial,
-    schema: Schema,
-    environment: str | None,
-    drawn: int,
-    seed: int,
-    advance: Callable[[], None],
-) -> None:
+def _round(trial: _Trial, drawn: int, seed: int, advance: Callable[[], None]) -> None:
     from hypothesis import HealthCheck, Phase, given, settings
     from hypothesis import seed as seeded
 
@@ -209,7 +195,7 @@ def _round(
         suppress_health_check=list(HealthCheck),
         print_blob=False,
     )
-    @given(rows(schema, environment))
+    @given(rows(trial.schema, trial.environment))
     def test(row: Row) -> None:
         advance()
         failure = trial.run(row)
