@@ -233,7 +233,11 @@ def _no_votes(inputs: Inputs) -> LabelError:
 
 
 def stored_labels(path: Path) -> LabelVersion | Labels | None:
-    """Load the version, or the bare labels, in a folder; None where it is no such folder."""
+    """Load the version, or the bare labels, in a folder; None where there is no folder.
+
+    Raises:
+        LabelError: the folder holds something else, or damaged labels.
+    """
     from gristmill.label.labels import Labels
     from gristmill.label.versions.version import LabelVersion, is_version
 

@@ -172,7 +172,10 @@ class Votes:
         return self.matrix.astype(np.int64)
 
     def to_sparse(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.integer]]:
-        """Return row positions, source positions and classes of the votes given, row by row."""
+        """Return row positions, source positions and classes of the v votes given: three of [v].
+
+        They are in the order of rows.
+        """
         rows, sources = np.nonzero(self.matrix > ABSTAIN)
         return rows, sources, self.matrix[rows, sources]
 
@@ -373,7 +376,11 @@ def check_names(names: Sequence[str], count: int | None = None) -> None:
 
 
 def check_row_ids(ids: Sequence[int] | Sequence[str] | pl.Series | None, count: int) -> pl.Series:
-    """Return row ids as a series; 0..n-1 where there are none."""
+    """Return row ids as a series of `count`; 0, 1, ... where there are none.
+
+    Raises:
+        LabelError: they are not all whole numbers or all texts, or not as many.
+    """
     import polars as pl
 
     from gristmill.data.table import with_row_id

@@ -66,6 +66,9 @@ class Registry:
             model: the model's name.
             artifact: digest of the bundle's artifact.
             run: the run that made it.
+
+        Raises:
+            StoreError: too many others register at the same time.
         """
         for _ in range(_RETRIES):
             try:
@@ -155,6 +158,12 @@ class Registry:
         self, model: str, *, alias: str = CHAMPION, reason: str = "", author: str = ""
     ) -> Decision:
         """Make an alias name the version that it named before; one more line in the log.
+
+        Args:
+            model: the model's name.
+            alias: which of its aliases.
+            reason: why, one sentence.
+            author: who decided; by default the user of this process.
 
         Raises:
             UsageError: there is no such model, or the alias never named another version.

@@ -95,7 +95,7 @@ class Examples:
         return row_lengths(self.inputs)
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Examples:
-        """Return the rows at the given positions, or where a mask is true."""
+        """Return the rows at positions, int64[m], or where a mask, bool[n], is true."""
         return Examples(
             self.inputs[rows], self.targets[rows], self.weights[rows], self.row_ids[rows]
         )

@@ -61,6 +61,11 @@ def log_uniform(low: float, high: float) -> Numbers:
 def integers(low: int, high: int, *, step: int = 1, log: bool = False) -> Integers:
     """Return the whole numbers from `low` to `high`, both included.
 
+    Args:
+        low, high: the first and the last.
+        step: from one to the next.
+        log: every order of magnitude is equally likely, not every number.
+
     Raises:
         UsageError: the range is empty, `step` is below 1, or `log` comes with a step or with
             numbers below 1.

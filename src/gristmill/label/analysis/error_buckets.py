@@ -134,7 +134,15 @@ class Buckets:
         return pl.DataFrame(lines, schema=dict(zip(fields, kinds, strict=True)))
 
     def positions(self, predicted: str, truth: str) -> NDArray[np.int64]:
-        """Return the rows of a bucket, as places in the input's order; "(no label)" for none."""
+        """Return the rows of a bucket, int64[n], as places in the input's order.
+
+        Args:
+            predicted: class name; "(no label)" for rows without one.
+            truth: class name.
+
+        Raises:
+            ValueError: there is no such class.
+        """
         said = -1 if predicted == NO_ANSWER else self.classes.index(predicted)
         found = self._answers.truth == self.classes.index(truth)
         return np.flatnonzero(found & (self._answers.predicted == said))

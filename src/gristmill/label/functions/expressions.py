@@ -55,7 +55,12 @@ def pattern(
 ) -> LabelingFunction:
     """Vote where the column matches a regular expression (Rust's dialect, as in Polars).
 
-    An empty cell abstains.
+    Args:
+        name: name of the labelling function.
+        regex: found anywhere in the text.
+        vote: class index or name.
+        column: text column to look in; an empty cell abstains.
+        ignore_case: letters match in either case.
     """
     resources = {"regex": f"(?i){regex}" if ignore_case else regex, "column": column, "vote": vote}
     return LabelingFunction(name, _pattern_expression, kind="expression", resources=resources)
@@ -64,7 +69,11 @@ def pattern(
 def lookup(
     name: str, column: str, mapping: Mapping[str, Vote] | Mapping[int, Vote]
 ) -> LabelingFunction:
-    """Vote by a table from the column's values to votes; abstain on values that it lacks."""
+    """Vote by a table from the column's values to votes; abstain on values that it lacks.
+
+    Raises:
+        LabelError: the table is empty.
+    """
     if not mapping:
         raise LabelError(
             "expected a table of votes, found none", where=f"labelling function {name!r}"

@@ -76,7 +76,7 @@ class VoteCache:
         return known
 
     def put(self, partition: str, columns: Mapping[str, NDArray[np.integer]]) -> None:
-        """Store columns of a partition, all of one length and type, by function."""
+        """Store columns of a partition, integer[rows] of one length and type, by function."""
         if not columns:
             return
         files = self._files(partition)

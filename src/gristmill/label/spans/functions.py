@@ -110,6 +110,12 @@ def span_pattern(
 
     A match becomes the tokens that it touches; with a group named `span`, those of the group.
 
+    Args:
+        name: name of the source.
+        pattern: in the syntax of Python's `re`.
+        label: class index or name of the spans.
+        ignore_case: letters match in either case.
+
     Raises:
         LabelError: the pattern does not compile.
     """

@@ -54,7 +54,7 @@ class Evidence:
         return Evidence(self.truth[self.slices[name]], positive=self.positive)
 
     def answers(self, contender: Contender) -> NDArray[Any]:
-        """Return what a contender that can be run says of these rows.
+        """Return what a contender that can be run says of these rows, [rows].
 
         Raises:
             DataError: it says nothing, or has answers to other rows.
@@ -99,7 +99,7 @@ class Evidence:
         )
 
     def always(self, metric: str) -> NDArray[Any]:
-        """Return the best answers of a model that always gives the same."""
+        """Return the best answers, [rows], of a model that always gives the same."""
         import numpy as np
 
         if metric in NUMBER_METRICS:

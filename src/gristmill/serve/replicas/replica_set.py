@@ -106,7 +106,11 @@ class ReplicaSet(Description):
 
     @property
     def opened(self) -> Opened:
-        """The model: its name, fingerprint, inputs, outputs and classes."""
+        """The model: its name, fingerprint, inputs, outputs and classes.
+
+        Raises:
+            ServeError: the replicas were closed.
+        """
         if self._model is None:
             raise ServeError("the replicas were closed")
         return self._model.opened

@@ -67,7 +67,7 @@ class Ragged:
         return self.values[self.offsets[place] : self.offsets[place + 1]]
 
     def select(self, places: NDArray[np.int64]) -> Ragged:
-        """Return the rows at these places, in this order."""
+        """Return the rows at these places, int64[n], in this order."""
         lengths = self.lengths[places]
         offsets = np.zeros(len(places) + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
@@ -143,7 +143,7 @@ class Rows:
         return part
 
     def select(self, places: NDArray[np.int64]) -> Rows:
-        """Return the rows at these places, in this order."""
+        """Return the rows at these places, int64[n], in this order."""
         columns = {name: _select(column, places) for name, column in self.columns.items()}
         return Rows(columns, len(places))
 

@@ -101,7 +101,7 @@ class Arrays:
         return self._rows
 
     def take(self, rows: NDArray[np.int64]) -> Batch:
-        """Return the rows at these positions, in this order."""
+        """Return the rows at these positions, int64[n], in this order."""
         places = rows if self._order is None else self._order[rows]
         inputs = tuple(gather(x, places, tensor_dtype(x, is_target=False)) for x in self.inputs)
         targets = tuple(gather(y, places, tensor_dtype(y, is_target=True)) for y in self.targets)

@@ -119,7 +119,7 @@ class PartitionedFeed:
         return next(each for each in self.visits(self.epoch_of(step)) if step < each.last)
 
     def rows(self, step: int) -> NDArray[np.int64]:
-        """Return the positions of a step's rows in its partition."""
+        """Return the positions of a step's rows in its partition, int64[batch]."""
         feed, local = self._local(step)
         return feed.rows(local)
 

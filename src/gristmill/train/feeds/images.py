@@ -59,7 +59,7 @@ class Images:
         return len(self._rows)
 
     def take(self, rows: NDArray[np.int64]) -> Batch:
-        """Return the images at these positions, in this order."""
+        """Return the images at these positions, int64[n], in this order."""
         batch = self._rows.take(rows)
         pixels = batch.inputs[0] if batch.inputs[0].dim() == 4 else batch.inputs[0].unsqueeze(3)
         # One multiplication and one addition a pixel, once the constants are known.

@@ -55,7 +55,7 @@ class TokenWindows:
         return (len(self.tokens) - self.length - 1) // self.stride + 1
 
     def take(self, rows: NDArray[np.int64]) -> Batch:
-        """Return the windows of these numbers, in this order."""
+        """Return the windows of these numbers, int64[n], in this order."""
         starts = rows[:, None] * self.stride
         inputs = gather(self.tokens, starts + np.arange(self.length), torch.int64)
         targets = gather(self.tokens, starts + np.arange(1, self.length + 1), torch.int64)

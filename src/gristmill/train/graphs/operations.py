@@ -22,7 +22,11 @@ _ROOTS = {"operator": operator, "torch": torch}
 
 
 def operation(target: str) -> Callable[..., Any]:
-    """Return the operation called `target`: `aten.add.Tensor`, `operator.mul`, `torch.sym_max`."""
+    """Return the operation called `target`: `aten.add.Tensor`, `operator.mul`, `torch.sym_max`.
+
+    Raises:
+        TrainError: what has this name cannot be called.
+    """
     if target in _OWN:
         return _OWN[target]
     root, *path = target.split(".")

@@ -45,7 +45,11 @@ class Trials:
     # asked for ---------------------------------------------------------------------------------
 
     def add(self, graph: TrialGraph) -> None:
-        """Take a trial in."""
+        """Take a trial in.
+
+        Raises:
+            UsageError: it is here already.
+        """
         known = self._standings.get(graph.trial)
         if known is not None and (known.in_flight or known.status in _HERE):
             raise UsageError(f"expected a trial that is not here, found {self._told(graph.trial)}")

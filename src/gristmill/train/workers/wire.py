@@ -74,7 +74,11 @@ class Wire:
         return pickle.loads(self._receive_bytes())  # noqa: S301 - of our own process
 
     def fill(self, buffers: Sequence[memoryview]) -> None:
-        """Take in the bytes behind a message."""
+        """Take in the bytes behind a message.
+
+        Raises:
+            EOFError: the other side is gone.
+        """
         for each in buffers:
             left = each
             while left.nbytes:

@@ -61,7 +61,15 @@ def save_version(
 ) -> SchemaVersion:
     """Keep a schema as the next version under a name; a text keeps its comments.
 
-    Two writers at once get two numbers. Without `parent` the newest version is the parent.
+    Two writers at once get two numbers.
+
+    Args:
+        project: where it is kept.
+        name: of the schema, a plain word.
+        schema: a schema, or its text as TOML.
+        message: why it changed.
+        author: who changed it; by default the user of this process.
+        parent: number of the version that it was made from; by default the newest.
 
     Raises:
         UsageError: the name is no plain word, the text no schema, or the parent does not exist.

@@ -96,7 +96,11 @@ def with_lists(schema: Schema, columns: Iterable[str]) -> Schema:
 
 
 def from_message(message: schema_pb2.Schema, where: str = "schema") -> Schema:
-    """Turn TFDV's schema message into our schema; see `import_schema`."""
+    """Turn TFDV's schema message into our schema; see `import_schema`.
+
+    Raises:
+        DataError: two features have one name.
+    """
     defaults = set(message.default_environment)
     environments = list(message.default_environment)
     for feature in message.feature:
