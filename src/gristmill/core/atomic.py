@@ -24,9 +24,9 @@ def atomic_file(target: Path) -> Iterator[Path]:
     try:
         with naming(target, draft):
             yield draft
-            _sync(draft)
+            sync_path(draft)
             draft.replace(target)
-            _sync(target.parent)
+            sync_path(target.parent)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -47,12 +47,12 @@ def atomic_folder(target: Path, *, replace: bool = True) -> Iterator[Path]:
             yield draft
             for path in sorted(draft.rglob("*")):
                 if path.is_file():
-                    _sync(path)
+                    sync_path(path)
             if replace:
                 _swap(draft, target)
             else:
                 _offer(draft, target)
-            _sync(target.parent)
+            sync_path(target.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -115,7 +115,8 @@ def _offer(draft: Path, target: Path) -> None:
             raise
 
 
-def _sync(path: Path) -> None:
+def sync_path(path: Path) -> None:
+    """Make the bytes of a file, or the names in a folder, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

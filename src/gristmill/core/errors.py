@@ -18,6 +18,7 @@ A message says what was expected, what was found and where; `fix` says what to d
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 
@@ -46,6 +47,13 @@ class GristmillError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments would be lost when an engine hands an error back from a worker.
         return _rebuild, (type(self), self.message, self.where, self.fix)
+
+
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception, what it came of, and so on to the first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _rebuild(

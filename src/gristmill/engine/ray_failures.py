@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gristmill.core.errors import StepError, UsageError
+from gristmill.core.errors import StepError, UsageError, chain_of
 from gristmill.engine.failures import WorkerDiedError
 
 
@@ -93,11 +93,7 @@ def _actor_death(said: str) -> str:
 
 def _chain(error: BaseException | None) -> str:
     """Return what an error and all that led to it say."""
-    said = []
-    while error is not None:
-        said.append(f"{type(error).__name__}: {error}")
-        error = error.__cause__ or error.__context__
-    return "\n".join(said)
+    return "\n".join(f"{type(each).__name__}: {each}" for each in chain_of(error))
 
 
 def _first_line(error: Exception) -> str:

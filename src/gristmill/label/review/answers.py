@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import msgspec
 import polars as pl
 
+from gristmill.core.atomic import sync_path
 from gristmill.core.errors import LabelError
 from gristmill.data.table import ROW_ID
 
@@ -111,7 +112,7 @@ class AnswerFile:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             if is_new:
-                _sync_folder(self.path.parent)
+                sync_path(self.path.parent)
             yield handle
         finally:
             os.close(handle)
@@ -280,11 +281,3 @@ def _mend(handle: int) -> int:
 def _write_all(handle: int, data: bytes) -> None:
     while data:
         data = data[os.write(handle, data) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

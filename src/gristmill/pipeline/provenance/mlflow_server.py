@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from gristmill.core.errors import GristmillError, UsageError
+from gristmill.core.errors import GristmillError, UsageError, chain_of
 
 _SERVERS = frozenset({"http", "https"})
 _HOSTED = frozenset({"databricks", "databricks-uc", "uc"})
@@ -89,7 +89,7 @@ def _words(error: BaseException, scheme: str) -> tuple[str, str]:
     from mlflow.exceptions import RestException
     from requests import exceptions
 
-    chain = list(_chain(error))
+    chain = list(chain_of(error))
     text = first_line(error)
     status = _STATUS.search(str(error))
     if isinstance(error, RestException):
@@ -128,12 +128,6 @@ def _of_status(code: int, body: str) -> tuple[str, str]:
 def first_line(error: BaseException) -> str:
     """Return the first line of what an exception says."""
     return next(iter(str(error).splitlines()), type(error).__name__)[:_LONGEST]
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _innermost(chain: list[BaseException]) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Iterator
 
 import msgspec
 
-from gristmill.core.errors import ServeError
+from gristmill.core.errors import ServeError, chain_of
 from gristmill.core.processes.failure import Failure
 from gristmill.serve.replicas.channel import Channel, Message, Note
 from gristmill.serve.replicas.codec import Packed, pack, unpack
@@ -142,11 +141,5 @@ def _check_same(order: Opening, runner: Runner) -> None:
 def _is_for_want_of_memory(error: BaseException) -> bool:
     return any(
         isinstance(each, MemoryError) or any(said in str(each) for said in _SAID_OF_NO_MEMORY)
-        for each in _chain(error)
+        for each in chain_of(error)
     )
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

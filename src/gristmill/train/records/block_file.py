@@ -8,6 +8,7 @@ from pathlib import Path
 
 import xxhash
 
+from gristmill.core.atomic import sync_path
 from gristmill.core.errors import TrainError
 from gristmill.core.quantities import format_bytes
 from gristmill.train.records.key import BLOCK_BYTES
@@ -151,7 +152,7 @@ class BlockFile:
             return os.open(self.path, os.O_RDWR | self._flag)
         except FileNotFoundError:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | self._flag, 0o644)
-            sync_folder(self.path.parent)
+            sync_path(self.path.parent)
             return fd
 
     def _write(self, fd: int, slot: int, view: memoryview, durable: bool, hashed: bool) -> str:
@@ -220,15 +221,6 @@ class BlockFile:
             where=str(self.path),
             fix="make room on this disk and start the run again: committed steps are untouched",
         )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names created in `folder` survive a power cut."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _chunks(view: memoryview) -> list[memoryview]:

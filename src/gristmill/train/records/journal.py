@@ -8,9 +8,8 @@ from pathlib import Path
 
 import xxhash
 
-from gristmill.core.atomic import write_atomic
+from gristmill.core.atomic import sync_path, write_atomic
 from gristmill.core.errors import TrainError
-from gristmill.train.records.block_file import sync_folder
 
 _DIGITS = 16
 
@@ -38,7 +37,7 @@ class Journal:
         if path.exists():
             self._read(path.read_bytes())
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        sync_folder(path.parent)
+        sync_path(path.parent)
 
     def append(self, *bodies: bytes) -> None:
         """Add lines, without line breaks of their own; on return they are on disk.

@@ -10,10 +10,11 @@ from typing import Any
 
 import msgspec
 
+from gristmill.core.atomic import sync_path
 from gristmill.core.closing import Closing
 from gristmill.core.errors import TrainError, UsageError
 from gristmill.core.fingerprint import fingerprint_bytes
-from gristmill.train.records.block_file import CHUNK_BYTES, BlockFile, allows_direct, sync_folder
+from gristmill.train.records.block_file import CHUNK_BYTES, BlockFile, allows_direct
 from gristmill.train.records.commit import Commit, StoredRecord
 from gristmill.train.records.commit_log import CommitLog
 from gristmill.train.records.folder_lock import hold_folder
@@ -282,7 +283,7 @@ class RecordStore(Closing):
         folder = self._folder(trial)
         if not folder.exists():
             folder.mkdir()
-            sync_folder(self._records)
+            sync_path(self._records)
         return folder / f"{shard:04d}-{section}-{nbytes}"
 
     def _of(self, commit: Commit) -> Iterable[tuple[StoredRecord, RecordFile]]:

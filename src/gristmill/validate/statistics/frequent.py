@@ -6,7 +6,7 @@ import hashlib
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import datasketches as ds
 import msgspec
@@ -15,6 +15,9 @@ import numpy as np
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
+
+Value = TypeVar("Value", str, tuple[str, ...])
+Number = TypeVar("Number", int, float)
 
 MAX_EXACT = 1 << 12
 _LOG_MAP = 12
@@ -68,8 +71,8 @@ class FrequentValues:
             short[cut] = short.get(cut, 0) + count
         if len(short) <= MAX_EXACT:
             return cls(short)
-        ranked = _ranked(short)
-        return cls({}, _sketch_of(ranked[:MAX_EXACT], sum(short.values()), ranked[MAX_EXACT][1]))
+        most = ranked(short)
+        return cls({}, _sketch_of(most[:MAX_EXACT], sum(short.values()), most[MAX_EXACT][1]))
 
     @classmethod
     def of_columns(
@@ -81,7 +84,7 @@ class FrequentValues:
         kept, left_out = most_frequent(counts, words, MAX_EXACT)
         cells = texts.gather(kept).to_list()
         pairs = zip(map(shorten, cells), counts[kept].tolist(), strict=True)
-        return cls({}, _sketch_of(_ranked(dict(pairs)), int(counts.sum()), left_out))
+        return cls({}, _sketch_of(ranked(dict(pairs)), int(counts.sum()), left_out))
 
     def __add__(self, other: FrequentValues) -> FrequentValues:
         if self.exact and other.exact:
@@ -99,7 +102,7 @@ class FrequentValues:
     def _as_sketch(self) -> _Sketch:
         if self._sketched is not None:
             return self._sketched
-        return _sketch_of(_ranked(self._counts), self.total, 0)
+        return _sketch_of(ranked(self._counts), self.total, 0)
 
     @property
     def exact(self) -> bool:
@@ -113,12 +116,12 @@ class FrequentValues:
 
     def counts(self) -> dict[str, int] | None:
         """Every value with its exact count, the most frequent first; None once sketched."""
-        return dict(_ranked(self._counts)) if self.exact else None
+        return dict(ranked(self._counts)) if self.exact else None
 
     def top(self, k: int = 20) -> list[Frequent]:
         """The k most frequent values, ties by value, with bounds on each count."""
         if self._sketched is None:
-            return [Frequent(text, n, n, n) for text, n in _ranked(self._counts)[:k]]
+            return [Frequent(text, n, n, n) for text, n in ranked(self._counts)[:k]]
         wanted = ds.frequent_items_error_type.NO_FALSE_NEGATIVES
         sketch = ds.frequent_strings_sketch.deserialize(self._sketched.data)
         over = self._sketched.left_out
@@ -131,7 +134,7 @@ class FrequentValues:
         if self._sketched is not None:
             head = _SKETCH_HEAD.pack(self._sketched.total, self._sketched.left_out)
             return b"S" + head + self._sketched.data
-        return b"X" + msgspec.json.encode(_ranked(self._counts))
+        return b"X" + msgspec.json.encode(ranked(self._counts))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -187,11 +190,12 @@ def most_frequent(
     return np.concatenate([above, chosen]), edge
 
 
-def _ranked(counts: dict[str, int]) -> list[tuple[str, int]]:
-    # Texts first, then counts in a sort that keeps their order: pairs take longer to compare.
-    texts = sorted(counts)
-    texts.sort(key=counts.__getitem__, reverse=True)
-    return [(text, counts[text]) for text in texts]
+def ranked(counts: Mapping[Value, Number]) -> list[tuple[Value, Number]]:
+    """Return values with their counts or weights, the largest first, ties by value."""
+    # Values first, then counts in a sort that keeps their order: pairs take longer to compare.
+    values = sorted(counts)
+    values.sort(key=counts.__getitem__, reverse=True)
+    return [(value, counts[value]) for value in values]
 
 
 def _sketch_of(ranked: list[tuple[str, int]], total: int, left_out: int) -> _Sketch:

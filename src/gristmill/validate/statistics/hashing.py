@@ -111,7 +111,7 @@ def hash_texts(texts: pl.Series) -> Words:
     if not len(long):
         _hash_short(texts, sizes, words)
         return words
-    words[long] = [_digest(text.encode()) for text in texts.gather(long)]
+    words[long] = [hash_bytes(text.encode()) for text in texts.gather(long)]
     short = np.flatnonzero(sizes <= _LONG_BYTES)
     found = np.empty(len(short), dtype=np.uint64)
     _hash_short(texts.gather(short), sizes[short], found)
@@ -125,7 +125,7 @@ def hash_few(texts: list[bytes]) -> Words:
     words = _hash_words(b"".join(short), np.array([len(text) for text in short], dtype=np.int64))
     for place, text in enumerate(texts):
         if len(text) > _LONG_BYTES:
-            words[place] = _digest(text)
+            words[place] = hash_bytes(text)
     return words
 
 
@@ -142,7 +142,7 @@ def hash_rows(frame: pl.DataFrame, hashed: dict[str, Words] | None = None) -> Wo
     for column in frame.iter_columns():
         words = (hashed or {}).get(column.name)
         words = _cell_words(column) if words is None else words
-        salt = np.uint64(_digest(column.name.encode()))
+        salt = np.uint64(hash_bytes(column.name.encode()))
         gaps = column.is_null().to_numpy() if column.null_count() else None
         for start in range(0, len(words), _BLOCK):
             part = slice(start, start + _BLOCK)
@@ -207,7 +207,8 @@ def _word_sums(joined: bytes, starts: NDArray[np.int64], sizes: NDArray[np.int64
     return np.add.reduceat(words, firsts)
 
 
-def _digest(text: bytes) -> int:
+def hash_bytes(text: bytes) -> int:
+    """Hash bytes (BLAKE2b) to 64 bits."""
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 

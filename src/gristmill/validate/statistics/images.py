@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import warnings
 from collections import Counter
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from gristmill.core.errors import UsageError
 from gristmill.validate.statistics.documents import Documented
+from gristmill.validate.statistics.hashing import hash_bytes
 from gristmill.validate.statistics.numbers import Numbers
 
 SAMPLE_IMAGES = 256
@@ -72,7 +72,7 @@ class Images(Documented):
         """
         contents = _contents(column.drop_nulls(), folder)
         headers = [header for content in contents if (header := _header(content))]
-        words = np.array([_hash(content) for content in contents], dtype=np.uint64)
+        words = np.array([hash_bytes(content) for content in contents], dtype=np.uint64)
         order, places = np.unique(words, return_index=True)
         chosen = places[:SAMPLE_IMAGES]
         colours = [_colours(contents[place]) for place in chosen.tolist()]
@@ -168,10 +168,6 @@ def _read(folder: Path, text: str) -> bytes:
         return path.read_bytes() if path.is_relative_to(folder) else b""
     except (OSError, ValueError):  # no such file, or a path no file can have: told as unreadable
         return b""
-
-
-def _hash(content: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
 def _figures(numbers: list[int]) -> Numbers:

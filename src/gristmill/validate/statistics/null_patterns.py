@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from gristmill.validate.statistics.frequent import ranked
 from gristmill.validate.statistics.hashing import hash_cells
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class NullPatterns:
 
     def top(self, k: int = 20) -> list[tuple[Pattern, int]]:
         """The k most frequent patterns with their rows, ties by name."""
-        return _ranked(self.patterns)[:k]
+        return ranked(self.patterns)[:k]
 
     def missing_together(self, one: str, two: str) -> int:
         """Count the rows in which both columns are missing; short by at most `dropped`."""
@@ -160,9 +161,5 @@ def _counted(words: NDArray[np.uint64]) -> pl.DataFrame:
     return grouped.sort(["n", "word"], descending=[True, False])
 
 
-def _ranked(patterns: Mapping[Pattern, int]) -> list[tuple[Pattern, int]]:
-    return sorted(patterns.items(), key=lambda pair: (-pair[1], pair[0]))
-
-
 def _kept(patterns: Mapping[Pattern, int]) -> dict[Pattern, int]:
-    return dict(_ranked(patterns)[:MAX_PATTERNS])
+    return dict(ranked(patterns)[:MAX_PATTERNS])

@@ -103,7 +103,7 @@ class Valency(Documented):
         while is_nested(column.dtype):
             column = _as_list(column)
             levels.append(Level.of(column))
-            column = _inner(column)
+            column = exploded(column)
         return cls(tuple(levels), {len(levels): present} if present else {})
 
     def __add__(self, other: Valency) -> Valency:
@@ -139,7 +139,7 @@ def elements(column: pl.Series) -> pl.Series:
     Null and empty lists leave nothing behind. A plain column is returned as it is.
     """
     while is_nested(column.dtype):
-        column = _inner(_as_list(column))
+        column = exploded(_as_list(column))
     return column
 
 
@@ -147,6 +147,7 @@ def _as_list(column: pl.Series) -> pl.Series:
     return column.arr.to_list() if isinstance(column.dtype, pl.Array) else column
 
 
-def _inner(column: pl.Series) -> pl.Series:
+def exploded(column: pl.Series) -> pl.Series:
+    """Return what the lists of a column hold, one level down."""
     # Polars would turn an empty list into a null value.
     return column.filter((column.list.len() > 0).fill_null(value=False)).explode()

@@ -9,7 +9,7 @@ certain bound, not a likely one.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from gristmill.core.errors import DataError
 from gristmill.validate.kinds import kind_of, normalised
 from gristmill.validate.statistics.documents import Documented
-from gristmill.validate.statistics.frequent import shorten
-from gristmill.validate.statistics.valency import elements, is_nested
+from gristmill.validate.statistics.frequent import ranked, shorten
+from gristmill.validate.statistics.valency import exploded, is_nested
 
 Floats = NDArray[np.float64]
 MAX_EXACT = 1 << 15
@@ -192,7 +192,7 @@ class WeightedFigures(Documented):
 
     def top(self, k: int = 20) -> list[tuple[str, float]]:
         """The k heaviest values, ties by value."""
-        return _ranked(self.values)[:k]
+        return ranked(self.values)[:k]
 
     def describe(self) -> dict[str, object]:
         """The figures, JSON-able."""
@@ -249,21 +249,8 @@ def _leaves(column: pl.Series, weights: Floats) -> tuple[pl.Series, Floats]:
     while is_nested(column.dtype):
         lists = column.arr.to_list() if isinstance(column.dtype, pl.Array) else column
         lengths = lists.list.len().fill_null(0).to_numpy()
-        masses, column = masses[np.repeat(np.arange(len(lists)), lengths)], _one_level(lists)
+        masses, column = masses[np.repeat(np.arange(len(lists)), lengths)], exploded(lists)
     return _leaves(column, masses.to_numpy())
-
-
-def _one_level(lists: pl.Series) -> pl.Series:
-    return elements(lists) if not is_nested(_inner_type(lists)) else _explode(lists)
-
-
-def _inner_type(lists: pl.Series) -> pl.DataType:
-    inner: pl.DataType = lists.dtype.inner  # type: ignore[attr-defined]
-    return inner
-
-
-def _explode(lists: pl.Series) -> pl.Series:
-    return lists.filter((lists.list.len() > 0).fill_null(value=False)).explode()
 
 
 def _weighed(texts: pl.Series, weights: Floats) -> dict[str, float]:
@@ -276,17 +263,13 @@ def _weighed(texts: pl.Series, weights: Floats) -> dict[str, float]:
     return result
 
 
-def _ranked(values: Mapping[str, float]) -> list[tuple[str, float]]:
-    return sorted(values.items(), key=lambda pair: (-pair[1], pair[0]))
-
-
 def _heaviest(values: dict[str, float]) -> tuple[dict[str, float], float, float]:
     """Keep the heaviest values; the weight of the others together, and the heaviest of those."""
     if len(values) <= MAX_VALUES:
         return dict(sorted(values.items())), 0.0, 0.0
-    ranked = _ranked(values)
-    left = [weight for _, weight in ranked[MAX_VALUES:]]
-    return dict(sorted(ranked[:MAX_VALUES])), sum(left), left[0]
+    heaviest = ranked(values)
+    left = [weight for _, weight in heaviest[MAX_VALUES:]]
+    return dict(sorted(heaviest[:MAX_VALUES])), sum(left), left[0]
 
 
 def _pooled(values: Floats, weights: Floats, lost: float) -> dict[str, Any]:
