@@ -123,13 +123,17 @@ def test_pictures_that_nobody_looks_at_are_not_lost(
     alone = None if keeps else Whole(model.graph, (3, 96, 128))
     monkeypatch.setattr(model.sized(96, 128), "_alone", alone)
     stream = model.stream(noise=noise, pixels=pixels, error=error)
-    for way in ways:
+    for number, way in enumerate(ways):
         monkeypatch.setattr(Allowance, "plans", way == "plans")
         monkeypatch.setattr(Allowance, "looks", way != "neither")
         picture = data.draw(st.sampled_from(frames)).copy()
         answer = stream(picture)
         given = picture.copy()
         picture[:] = 0  # the caller's own: nothing is read of it afterwards
+        if answer.changed:
+            # The first one is compared with none, and whoever plans has looked.
+            unseen = way == "neither" and number > 0
+            assert {row.unseen for row in stream.explain()} == {unseen}
         if way == "neither":
             assert answer.whole
             assert answer.share == 1.0
@@ -175,6 +179,25 @@ def test_answers_are_the_callers_own(model, pictures):
     for value in answer.outputs:
         value.zero_()
     assert same(stream(picture).outputs, expected(model, picture))
+
+
+def test_what_changed_stays_as_it_was_told(model, pictures):
+    stream = model.stream(noise=NONE, pixels=PIXELS)
+    first, second, third = pictures(3)
+    stream(first)
+    early, late = model.stream(noise=NONE, pixels=PIXELS), stream(second)
+    early(first)
+    wanted = early(second).changed
+    stream(third)
+    assert late.changed == wanted
+
+
+def test_to_ask_for_outputs_takes_no_memory_of_the_stream(model, pictures):
+    stream = model.stream(noise=NONE, pixels=PIXELS)
+    for picture in pictures(2):
+        stream(picture)
+        kept = [v for v in stream._under_way._state.values if v is not None]
+        assert stream._under_way._state.bytes_ == sum(v.nbytes for v in kept)
 
 
 def test_streams_know_nothing_of_each_other(model, pictures):

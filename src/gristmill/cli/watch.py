@@ -224,6 +224,8 @@ def _show_plan(plan: list[Explained]) -> None:
     ]
     columns = ["layers", "is", "reached %", "computed %", "ms", "ms whole"]
     table("The last frame that changed", columns, rows)
+    if any(unit.unseen for unit in plan):
+        say("its changes were not looked for: here that takes longer than it saves")
     flops, whole = sum(unit.flops for unit in plan), sum(unit.dense_flops for unit in plan)
     say(f"{flops / 1e6:,.0f} million floating-point operations of {whole / 1e6:,.0f}")
     say()

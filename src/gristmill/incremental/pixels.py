@@ -54,8 +54,7 @@ class Pixels:
             frame: float32 [1, 3, height, width].
         """
         numbers = frame[0].permute(1, 2, 0).numpy()
-        mean = np.asarray(self.mean, np.float32)
-        deviation = np.asarray(self.deviation, np.float32)
+        mean, deviation = self._scale
         with np.errstate(over="ignore", invalid="ignore"):
             levels: NDArray[np.float32] = np.rint(numbers * deviation + mean)
             return levels.astype(np.uint8)
@@ -65,6 +64,10 @@ class Pixels:
         """Whether `image` finds every level: not if they are lost beside a mean far from them."""
         levels = np.arange(256, dtype=np.uint8).reshape(1, 256, 1).repeat(_CHANNELS, 2)
         return np.array_equal(self.image(self.frame(levels)), levels)
+
+    @cached_property
+    def _scale(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return np.asarray(self.mean, np.float32), np.asarray(self.deviation, np.float32)
 
     def write(
         self, image: NDArray[np.uint8], rectangles: Iterable[Rectangle], frame: Tensor
@@ -76,12 +79,11 @@ class Pixels:
             rectangles: of it.
             frame: float32 [1, 3, height, width] in channels-last memory.
         """
-        numbers = frame[0].permute(1, 2, 0).numpy()
-        mean = np.asarray(self.mean, np.float32)
-        deviation = np.asarray(self.deviation, np.float32)
-        if levels.fits(image, numbers):
-            levels.scale(image, [*rectangles], numbers, mean, deviation)
+        mean, deviation = self._scale
+        if levels.fits(image, frame):
+            levels.scale(image, [*rectangles], frame, mean, deviation)
             return
+        numbers = frame[0].permute(1, 2, 0).numpy()
         for top, left, bottom, right in rectangles:
             place = numbers[top:bottom, left:right]
             np.subtract(image[top:bottom, left:right], mean, out=place)

@@ -40,11 +40,15 @@ class SizedModel:
         width: of the frames, in pixels.
         seconds: for measuring.
 
+    Attributes:
+        clock: by which frames are timed, as those were that were measured.
+
     Raises:
         UsageError: the network can't take frames of that size.
     """
 
     def __init__(self, graph: Graph, height: int, width: int, seconds: float) -> None:
+        self.clock = frame_clock()
         shape = (graph.input_shape[0], height, width)
         self._step = Step(graph, partition(graph, shape), shape)
         example = torch.rand((1, *shape), generator=torch.Generator().manual_seed(0))
@@ -58,6 +62,7 @@ class SizedModel:
         self._alone = self._quicker(Whole(graph, shape, self._step.units), example)
         self._everything = RegionSet.whole(height, width)
         self._comparing: ComparingCost | None = None
+        self._passed = self._planner.whole_frame(self._everything)
         self._lock = threading.Lock()
 
     @property
@@ -99,7 +104,7 @@ class SizedModel:
             bounded: what `bounded` has returned for the stream; None where it is exact.
         """
         with self._lock:
-            clock = frame_clock()
+            clock = self.clock
             began = clock()
             # A first frame's memory is new, which other whole frames do not pay for: not observed.
             first = not state.current
@@ -135,7 +140,7 @@ class SizedModel:
                 self._step.whole(state, frame)
             else:
                 state.pass_over(frame, self._alone(frame))
-            return self._planner.whole_frame(self._everything)
+            return self._passed
 
     def _quicker(self, whole: Whole, example: Tensor) -> Whole | None:
         """Return what lets go of values, if that takes less time than to keep them."""
@@ -157,8 +162,13 @@ class SizedModel:
 
     def outputs(self, state: StreamState) -> tuple[Tensor, ...]:
         """Return copies of what the network returns, from a current state."""
-        return tuple(value.clone() for value in state.outputs(self._outputs))
+        return tuple([value.clone() for value in state.outputs(self._outputs)])
 
-    def explained(self, plan: Plan) -> list[Explained]:
-        """Return what a plan does with each unit of the network, and what that costs."""
-        return explained(self._step.units, self._table, plan)
+    def explained(self, plan: Plan, *, unseen: bool) -> list[Explained]:
+        """Return what a plan does with each unit of the network, and what that costs.
+
+        Args:
+            plan: of a picture.
+            unseen: whether nobody has looked for its changes.
+        """
+        return explained(self._step.units, self._table, plan, unseen=unseen)

@@ -24,14 +24,13 @@ from gristmill.incremental.pixels import Pixels
 from gristmill.incremental.planning.allowance import Allowance
 from gristmill.incremental.planning.explanation import Explained
 from gristmill.incremental.planning.plan import Plan
-from gristmill.incremental.planning.stopwatch import frame_clock
-from gristmill.incremental.regions.region_set import RegionSet
+from gristmill.incremental.regions.region_set import NOWHERE, RegionSet
 from gristmill.incremental.sized_model import SizedModel
 
 _MOST_RECTANGLES = 16
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Answer:
     """What came of one picture.
 
@@ -169,12 +168,13 @@ class _UnderWay:
     ) -> None:
         self._detector = detector
         self.size = (detector.grid.height, detector.grid.width)
-        self._all = np.ones((detector.grid.rows, detector.grid.columns), np.bool_)
         self._model, self._pixels, self._steering = model, pixels, steering
         self._bounded = None if steering is None else model.bounded(steering)
         self._state: StreamState = model.state()
         self._plan: Plan | None = None
-        self._everything = RegionSet.whole(*self.size)
+        self._unseen = False  # whether nobody has looked for the changes that it is for
+        self._everything = everything = RegionSet.whole(*self.size)
+        self._everywhere = lambda: everything
         self._allowance = Allowance(model.whole_seconds)
         self._complete = False
         self._taken = True  # whether the detector's reference is that of the values
@@ -194,26 +194,36 @@ class _UnderWay:
     def answer(self, image: NDArray[np.uint8], picture: int) -> Answer:
         began = time.perf_counter()
         anew = not self._complete  # the first one, or the one before was broken off
-        if anew:
-            self._state.forget()
         looks = not anew and self._allowance.looks
         self._complete = False
-        mask, looked = self._compared(image) if looks else (self._all, 0.0)
-        self._taken = looks
+        find_changed: Callable[[], RegionSet] = self._everywhere
+        share, looked = 1.0, 0.0
+        if looks:
+            mask, looked = self._compared(image)
+            if not self._detector.marked:
+                self._allowance.still(looked)
+                return self._answered(began, _nowhere)
+            find_changed, share = partial(self._changed, mask), self._detector.marked / mask.size
+        if anew:
+            self._state.forget()
+        self._taken, self._unseen = looks, not (looks or anew)
         if anew or not (looks or self._pixels.reversible):
             self._take(image)
-        find_changed = partial(self._changed, mask)
-        share = float(np.count_nonzero(mask) / mask.size)
-        whole, audited = False, None
-        if share:
-            seen = self._detector.reference if self._taken else image
-            self._plan = self._advanced(seen, find_changed, looked)
-            audited = self._audited(picture)
-            whole = self._plan.whole
-        else:
-            self._allowance.still(looked)
+        seen = self._detector.reference if self._taken else image
+        self._plan = self._advanced(seen, find_changed, looked)
+        audited = self._audited(picture)
         if not self._taken and self._allowance.looks:  # the next one is compared with this one
             self._take(image)
+        return self._answered(began, find_changed, share, self._plan.whole, audited)
+
+    def _answered(
+        self,
+        began: float,
+        find_changed: Callable[[], RegionSet],
+        share: float = 0.0,
+        whole: bool = False,
+        audited: Audit | None = None,
+    ) -> Answer:
         self._complete = True
         outputs = self._model.outputs(self._state)
         seconds = time.perf_counter() - began
@@ -222,7 +232,7 @@ class _UnderWay:
     def explain(self) -> list[Explained]:
         if self._plan is None:
             return []
-        return self._model.explained(self._plan)
+        return self._model.explained(self._plan, unseen=self._unseen)
 
     def _take(self, image: NDArray[np.uint8]) -> None:
         self._detector.take(image)
@@ -230,7 +240,7 @@ class _UnderWay:
 
     def _compared(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], float]:
         """Return which tiles have changed, and how many seconds it took to find them."""
-        clock = frame_clock()  # by which plans are judged: other programs' turns don't count
+        clock = self._model.clock
         began = clock()
         mask = self.detector.update(image)
         looked = clock() - began
@@ -252,7 +262,7 @@ class _UnderWay:
             find_changed: gives where it has changed.
             looked: seconds that finding that took.
         """
-        clock = frame_clock()
+        clock = self._model.clock
         began = clock()
         frame, first = self._state.reference, not self._state.current
         plans = self._allowance.plans
@@ -281,6 +291,10 @@ class _UnderWay:
             return None
         self._plan, audit = self._model.audit(self._state, self._bounded, picture)
         return audit
+
+
+def _nowhere() -> RegionSet:
+    return NOWHERE
 
 
 def _check(image: object) -> None:

@@ -45,7 +45,9 @@ def test_the_same_changes(alter, height, width, tile, noise, turned, seed):
         frame = alter(frame, draws, most)
         if turned:
             frame = np.ascontiguousarray(frame[::-1, :, ::-1])[::-1, :, ::-1]
-        assert np.array_equal(ours.update(frame), theirs.update(frame))
+        found = ours.update(frame)
+        assert np.array_equal(found, theirs.update(frame))
+        assert ours.marked == theirs.marked == found.sum()
         assert np.array_equal(ours.reference, theirs.reference)
         assert ours.error() == pytest.approx(theirs.error())
 
@@ -74,3 +76,13 @@ def test_what_lies_at_a_tile_s_border_reaches_its_neighbours_alone(row, column):
     assert np.array_equal(ours, theirs)
     assert ours[1, 2]
     assert 1 < ours.sum() <= 4
+
+
+@pytest.mark.parametrize("made", [lambda *given: NativeFinder(*given, library()), ArrayFinder])
+def test_all_of_a_frame_that_is_taken_counts_and_nothing_of_it_once_more(made):
+    finder = made(TileGrid(24, 40, 8), Noise())
+    frame = np.full((24, 40, 3), 100, np.uint8)
+    finder.begin(frame)
+    assert finder.marked == 15
+    assert not finder.update(frame).any()
+    assert finder.marked == 0

@@ -28,6 +28,7 @@ class ArrayFinder:
         self._lowered: PaddedFrame[np.uint16] = PaddedFrame(grid, noise.margin, np.uint16)
         self._comparison = Comparison(grid, noise, self._current, self._lowered)
         self._settled = False
+        self.marked = 0
 
     @property
     def reference(self) -> NDArray[np.uint8]:
@@ -45,6 +46,7 @@ class ArrayFinder:
         self._current.load(frame)
         self._renew(np.ones((self._grid.rows, self._grid.columns), np.bool_))
         self._settled = True
+        self.marked = self._grid.rows * self._grid.columns
 
     def error(self) -> InputError:
         """Compare the reference with the last frame."""
@@ -55,11 +57,13 @@ class ArrayFinder:
     def update(self, frame: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Mark what has changed, bool[rows, columns] of tiles, and renew the reference there."""
         if self._settled and self._repeated(frame):
+            self.marked = 0
             return np.zeros((self._grid.rows, self._grid.columns), np.bool_)
         self._current.load(frame)
         changed = self._comparison.changed()
         self._renew(changed)
-        self._settled = not changed.any()
+        self.marked = int(np.count_nonzero(changed))
+        self._settled = not self.marked
         return changed
 
     def _repeated(self, frame: NDArray[np.uint8]) -> bool:

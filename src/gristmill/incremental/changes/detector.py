@@ -76,6 +76,11 @@ class ChangeDetector:
         return view
 
     @property
+    def marked(self) -> int:
+        """How many tiles the last frame has changed; of one that was taken, all."""
+        return self._finder.marked
+
+    @property
     def bytes(self) -> int:
         """What is kept for the stream, in bytes."""
         return self._finder.bytes

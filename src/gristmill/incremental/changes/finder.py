@@ -18,6 +18,10 @@ class Finder(Protocol):
         """What frames are compared with, uint8[height, width, 3]."""
 
     @property
+    def marked(self) -> int:
+        """How many tiles the last frame has changed; of one that was taken, all."""
+
+    @property
     def bytes(self) -> int:
         """What is kept, in bytes."""
 

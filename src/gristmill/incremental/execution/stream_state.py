@@ -39,8 +39,8 @@ class StreamState:
     @property
     def bytes_(self) -> int:
         """Bytes of the reference and of all kept values."""
-        kept = (*self.values, *self._outputs)
-        return sum(v.numel() * v.element_size() for v in kept if v is not None)
+        kept = {id(v): v for v in (*self.values, *self._outputs) if v is not None}
+        return sum(v.numel() * v.element_size() for v in kept.values())
 
     def begin(self) -> None:
         """Say that values are about to be written: until `current` is set, they belong nowhere."""
@@ -66,15 +66,15 @@ class StreamState:
         Raises:
             UsageError: there is none, because no frame was seen or the last step did not finish.
         """
-        if self._outputs:
-            return self._outputs
-        found = tuple(v for v in (self.values[n] for n in numbers) if v is not None)
-        if not self.current or len(found) < len(numbers):
-            raise UsageError(
-                "expected a stream that has seen a frame, found one without values",
-                fix="compute a whole frame first",
-            )
-        return found
+        if not self._outputs:
+            found = tuple(v for v in (self.values[n] for n in numbers) if v is not None)
+            if not self.current or len(found) < len(numbers):
+                raise UsageError(
+                    "expected a stream that has seen a frame, found one without values",
+                    fix="compute a whole frame first",
+                )
+            self._outputs = found  # still frames ask again
+        return self._outputs
 
     def forget(self) -> None:
         """Drop all values and their memory."""

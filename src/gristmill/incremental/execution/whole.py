@@ -43,14 +43,11 @@ class Whole:
         the cache.
 
         Args:
-            frame: [1, channels, height, width], of that shape.
-
-        Raises:
-            UsageError: the frame is of another shape.
+            frame: [1, channels, height, width], of that shape, as `Graph.checked` returns it.
         """
         values: list[Tensor | None] = [None] * (len(self._graph.nodes) + 1)
         with torch.inference_mode():
-            values[FRAME] = self._graph.checked(frame)
+            values[FRAME] = frame
             for unit, done in self._steps:
                 values[unit.root] = unit.run(values)
                 for source in done:

@@ -31,6 +31,8 @@ class Explained:
         dense_seconds: of the whole unit, measured.
         makers: whose kernels compute its convolutions: "C" (ours, compiled here), "oneDNN",
             "PyTorch".
+        unseen: whether changes of the picture were not looked for, because that does not pay: then
+            all of it counts as changed.
     """
 
     name: str
@@ -45,14 +47,17 @@ class Explained:
     seconds: float
     dense_seconds: float
     makers: tuple[str, ...]
+    unseen: bool
 
 
-def explained(units: Sequence[Unit], table: CostTable, plan: Plan) -> list[Explained]:
+def explained(
+    units: Sequence[Unit], table: CostTable, plan: Plan, *, unseen: bool = False
+) -> list[Explained]:
     """One row for each unit, in the order in which they run."""
-    return [_row(number, unit, table, plan) for number, unit in enumerate(units)]
+    return [_row(number, unit, table, plan, unseen) for number, unit in enumerate(units)]
 
 
-def _row(number: int, unit: Unit, table: CostTable, plan: Plan) -> Explained:
+def _row(number: int, unit: Unit, table: CostTable, plan: Plan, unseen: bool) -> Explained:
     everything = Rectangle.whole(unit.height, unit.width)
     order = DENSE if plan.whole else plan.orders[number]
     rectangles = (everything,) if order is DENSE else order
@@ -69,4 +74,5 @@ def _row(number: int, unit: Unit, table: CostTable, plan: Plan) -> Explained:
         table.dense[number] if plan.whole else plan.seconds[number],
         table.dense[number],
         unit.makers,
+        unseen,
     )

@@ -272,8 +272,8 @@ static void judge(const struct noise_rule *rule, const struct run *run, const st
     }
 }
 
-/* Judge the doubtful tiles of a row, those side by side together; return whether any is marked. */
-static int judge_row(const struct noise_rule *rule, long row, const struct pair *pair,
+/* Judge the doubtful tiles of a row, those side by side together; return how many are marked. */
+static long judge_row(const struct noise_rule *rule, long row, const struct pair *pair,
                      const struct memory *memory, byte *marked)
 {
     const struct run all = restless_run(rule, row, memory);
@@ -291,7 +291,10 @@ static int judge_row(const struct noise_rule *rule, long row, const struct pair 
         if (doubtful)
             judge(rule, &run, pair, memory, marked);
     }
-    return memchr(marked, 1, columns_of(rule)) != 0;
+    long found = 0;
+    for (long column = all.first; column < all.last; column++)
+        found += marked[column];
+    return found;
 }
 
 /* Compare a row of pixels; keep the largest difference of each byte. Return the sum of all. */
@@ -387,7 +390,7 @@ static void renew_row(const struct noise_rule *rule, long row, const struct pair
     }
 }
 
-/* Mark the tiles of a frame that have changed, and renew the reference there.
+/* Mark the tiles of a frame that have changed, and renew the reference there. Return how many.
 
    frame: [height][width][3], its rows `row` bytes apart.  reference: what it is compared with.
    marked: [rows][columns] of tiles, 0 or 1.  distance: of the renewed reference.
@@ -395,7 +398,7 @@ static void renew_row(const struct noise_rule *rule, long row, const struct pair
 
    A row of tiles is judged once those around it have been looked at, and renewed once the one below
    has been judged: meanwhile all of it is in the cache. */
-void find_changes(const struct noise_rule *rule, const byte *frame, long row, byte *reference,
+long find_changes(const struct noise_rule *rule, const byte *frame, long row, byte *reference,
                   byte *marked, struct distance *distance, byte *room)
 {
     const struct memory memory = divided(rule, room);
@@ -403,7 +406,7 @@ void find_changes(const struct noise_rule *rule, const byte *frame, long row, by
     const long columns = columns_of(rule), rows = rows_of(rule);
     memset(marked, 0, rows * columns);
     memset(memory.restless, 0, (rows + 2) * (columns + 2));
-    int renewed[2] = {0, 0};
+    long renewed[2] = {0, 0}, all = 0;
     *distance = (struct distance){0, 0};
     for (long number = 0; number < rows + 2; number++) {
         if (number < rows)
@@ -417,8 +420,10 @@ void find_changes(const struct noise_rule *rule, const byte *frame, long row, by
         if (renewed[renew % 2]) {
             renew_row(rule, renew, &pair, marked + renew * columns);
             memory.distances[renew] = compare(rule, renew, &pair, &memory);
+            all += renewed[renew % 2];
         }
         distance->largest = larger(distance->largest, memory.distances[renew].largest);
         distance->sum += memory.distances[renew].sum;
     }
+    return all;
 }

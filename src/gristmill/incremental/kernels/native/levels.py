@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gristmill.incremental.kernels.native.library import library
-from gristmill.incremental.kernels.native.structures import LONG
+from gristmill.incremental.kernels.native.pointer import pointer
 from gristmill.incremental.regions.rectangle import Rectangle
 
 
-def fits(image: NDArray[np.uint8], numbers: NDArray[np.float32]) -> bool:
+def fits(image: NDArray[np.uint8], frame: Tensor) -> bool:
     """Whether there is a C compiler, and the pixels of each row lie side by side in both."""
-    beside = image.strides[1:] == (3, 1) and numbers.strides[1:] == (12, 4)
-    return beside and numbers.strides[0] % 4 == 0 and library() is not None
+    _, channel, _, pixel = frame.stride()
+    beside = image.strides[1:] == (3, 1) and (channel, pixel) == (1, 3)
+    return beside and library() is not None
 
 
 def scale(
     image: NDArray[np.uint8],
     rectangles: Sequence[Rectangle],
-    numbers: NDArray[np.float32],
+    frame: Tensor,
     mean: NDArray[np.float32],
     deviation: NDArray[np.float32],
 ) -> None:
@@ -31,20 +34,20 @@ def scale(
     Args:
         image: uint8[height, width, 3], which `fits`.
         rectangles: of it.
-        numbers: float32[height, width, 3]; written.
+        frame: float32 [1, 3, height, width] in channels-last memory; written.
         mean: float32[3].
         deviation: float32[3].
     """
     native = library()
     assert native is not None  # noqa: S101 - `fits` has said so
-    sides = np.array(rectangles, LONG)
+    sides = (ctypes.c_long * (4 * len(rectangles)))(*chain.from_iterable(rectangles))
     native.scale_levels(
-        ctypes.c_void_p(image.ctypes.data),
+        pointer(image),
         ctypes.c_long(image.strides[0]),
-        ctypes.c_void_p(numbers.ctypes.data),
-        ctypes.c_long(numbers.strides[0] // 4),
-        ctypes.c_void_p(sides.ctypes.data),
-        ctypes.c_long(len(sides)),
-        ctypes.c_void_p(mean.ctypes.data),
-        ctypes.c_void_p(deviation.ctypes.data),
+        ctypes.c_void_p(frame.data_ptr()),
+        ctypes.c_long(frame.stride(2)),
+        sides,
+        ctypes.c_long(len(rectangles)),
+        pointer(mean),
+        pointer(deviation),
     )
