@@ -26,6 +26,14 @@ def open_files() -> list[int]:
     return sorted(int(each.name) for each in (_PROCESSES / "self" / "fd").iterdir())
 
 
+def segments() -> int:
+    """Return how many segments of data this process has open or mapped."""
+    here = _PROCESSES / "self"
+    held = [str(each.readlink()) for each in (here / "fd").iterdir() if each.is_symlink()]
+    maps = (here / "maps").read_text().splitlines()
+    return sum("gristmill-data" in each for each in [*held, *maps])
+
+
 def children(pid: int) -> list[int]:
     """Return the numbers of the processes that a process has started."""
     try:

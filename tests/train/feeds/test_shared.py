@@ -14,6 +14,7 @@ import cloudpickle
 import numpy as np
 import pytest
 import torch
+from tests.processes import segments
 
 from gristmill.core.errors import TrainError
 from gristmill.core.fingerprint import fingerprint
@@ -40,13 +41,6 @@ def feed() -> Feed:
 
 def sums(feed: Feed) -> list[float]:
     return [feed.batch(step).inputs[0].double().sum().item() for step in range(6)]
-
-
-def segments() -> int:
-    """Segments of ours that this process has open or mapped."""
-    held = [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
-    maps = Path("/proc/self/maps").read_text().splitlines()
-    return sum("gristmill-data" in each for each in [*held, *maps])
 
 
 def test_another_process_reads_the_same(feed, tmp_path):

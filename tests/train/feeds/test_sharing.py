@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.processes import segments
 
 from gristmill.core.errors import TrainError
 from gristmill.train.feeds.arrays import Arrays
@@ -22,13 +23,6 @@ import pickle, sys
 feed, = pickle.loads(sys.stdin.buffer.read())
 print(feed.batch(3).inputs[0].double().sum().item())
 """
-
-
-def segments() -> int:
-    """Segments of ours that this process has open or mapped."""
-    held = [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
-    maps = Path("/proc/self/maps").read_text().splitlines()
-    return sum("gristmill-data" in each for each in [*held, *maps])
 
 
 def feed_of(rows: int = 3000) -> Feed:
