@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gristmill.core.errors import BundleError, ServeError
 from gristmill.serve.runners.bindings import binding, numbers_of
+from gristmill.serve.runners.in_place import overwriting_calls
 from gristmill.store.graph import (
     OPERATORS,
     Arg,
@@ -116,6 +117,7 @@ class Graph:
         names = [*(given.name for given in spec.inputs), *spec.weights]
         self._slots = {name: slot for slot, name in enumerate(names)}
         self._numbers = numbers_of(spec.nodes)
+        self._in_place = overwriting_calls(spec)
         self._steps = [step for node in spec.nodes for step in self._compile(node)]
         self._free()
         self._outputs = [self._slots[name] for name in spec.outputs]
@@ -183,7 +185,7 @@ class Graph:
                 yield _Step(_listed, gather, sources[-1], (), node.name)
             else:
                 sources.append(self._source(arg))
-        call = call_of(node, self._numbers)
+        call = call_of(node, self._numbers, self._in_place.get(node.name))
         self._slots[node.name] = self._add(None)
         yield _Step(call, _gather(sources), self._slots[node.name], (), node.name)
 
@@ -283,15 +285,18 @@ def _argument(arg: Arg, values: Mapping[str, Any], device: torch.device) -> Any:
             return constant(arg, device)
 
 
-def call_of(node: Node, numbers: Collection[str]) -> Callable[..., Any]:
+def call_of(
+    node: Node, numbers: Collection[str], in_place: Callable[..., Any] | None = None
+) -> Callable[..., Any]:
     """Return what computes a node of its arguments and then those by name, all by position.
 
     Args:
         node: the node.
         numbers: names of values that are numbers (`bindings.numbers_of`).
+        in_place: what may be called in its stead (`in_place.overwriting_calls`).
     """
     call = operator_called(node.op)
-    call = binding(node, numbers) or call
+    call = in_place or binding(node, numbers) or call
     return _with_keywords(call, len(node.args), tuple(node.kwargs)) if node.kwargs else call
 
 
