@@ -9,7 +9,7 @@ import os
 import polars as pl
 import pytest
 
-from gristmill.serve.offline.ledger import Stored
+from gristmill.serve.offline.stored import Stored
 from gristmill.serve.offline.summed_file import SummedFile
 
 

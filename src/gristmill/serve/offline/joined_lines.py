@@ -40,7 +40,7 @@ def join_lines(parts: Iterable[FinishedPart], output: Output, ledger: Ledger) ->
             if isinstance(held, pl.DataFrame):
                 found = summed.sums_of(partial(output.write_lines, held))
             elif held is not None:
-                found = summed.sums_of(partial(_write, held))
+                found = summed.sums_of(held)
             elif (found := record.files[ANSWERS]).at is not None:
                 file.seek(found.at + found.size)
                 continue
@@ -54,7 +54,3 @@ def join_lines(parts: Iterable[FinishedPart], output: Output, ledger: Ledger) ->
         file.flush()
         os.fsync(file.fileno())
     ledger.joined.replace(output.path)
-
-
-def _write(lines: bytes, file: SummedFile) -> None:
-    file.write(lines)

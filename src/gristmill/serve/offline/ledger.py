@@ -30,6 +30,8 @@ import msgspec
 
 from gristmill.core.atomic import naming
 from gristmill.core.errors import DataError, ServeError
+from gristmill.serve.offline.stored import Stored
+from gristmill.serve.offline.summed_file import Content, SummedFile
 
 _LOCK = "lock"
 _SEEN = "seen"
@@ -38,19 +40,6 @@ _DONE = ".json"
 _JOINED = "joined"
 ANSWERS = "answers"
 BAD = "bad"
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """Size and CRC-32 of a file, or of a piece of `joined` that begins at the byte `at`."""
-
-    size: int
-    crc: int
-    at: int | None = None
-
-    @classmethod
-    def of(cls, data: bytes) -> Stored:
-        """Return those of some bytes."""
-        return cls(len(data), zlib.crc32(data))
 
 
 class PartRecord(msgspec.Struct, frozen=True):
@@ -100,34 +89,29 @@ class Ledger:
         except OSError:
             return False
 
-    def store(
-        self, number: int, files: Mapping[str, bytes], record: PartRecord, *, sync: bool = False
-    ) -> PartRecord:
+    def store(self, number: int, files: Mapping[str, Content], record: PartRecord) -> PartRecord:
         """Write a part, and then that it is there; return its record with the sums of its files.
 
         Args:
             number: of the part.
-            files: bytes by kind.
+            files: content by kind.
             record: what it holds, without `files`.
-            sync: wait until the files are on the disk.
 
         Raises:
             OSError: the disk refuses; names the file.
         """
-        sums = self.write(number, files, sync=sync)
+        sums = self.write(number, files)
         return self.finish(number, msgspec.structs.replace(record, files=sums))
 
-    def write(
-        self, number: int, files: Mapping[str, bytes], *, sync: bool = False
-    ) -> dict[str, Stored]:
+    def write(self, number: int, files: Mapping[str, Content]) -> dict[str, Stored]:
         """Write files of a part, which does not count yet; return their sums.
 
         Raises:
             OSError: as `store`.
         """
-        for kind, data in files.items():
-            self._write(self.path(number, kind), data, sync=sync)
-        return {kind: Stored.of(data) for kind, data in files.items()}
+        return {
+            kind: self._write(self.path(number, kind), content) for kind, content in files.items()
+        }
 
     def finish(self, number: int, record: PartRecord) -> PartRecord:
         """Write that a part is there, with the sums of all that belongs to it.
@@ -201,18 +185,17 @@ class Ledger:
     def _done(self, number: int) -> Path:
         return self.folder / f"{number:08d}{_DONE}"
 
-    def _write(self, target: Path, data: bytes, *, sync: bool = False) -> None:
+    def _write(self, target: Path, content: Content) -> Stored:
         # A worker of a killed run, here or elsewhere, may still be at it: no two share a draft.
         draft = target.with_name(f"{target.name}.{secrets.token_hex(8)}{_DRAFT}")
         try:
             with naming(target, draft):
                 with draft.open("wb") as file:
-                    file.write(data)
-                    if sync:
-                        os.fsync(file.fileno())
+                    sums = SummedFile(file).sums_of(content)
                 draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)
+        return sums
 
 
 def work_folder(out: Path) -> Path:

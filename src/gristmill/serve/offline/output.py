@@ -108,7 +108,7 @@ class Output:
         if self.is_lines:
             self.write_lines(self.as_lines(frame), buffer)
         else:
-            frame.write_parquet(buffer, compression=_COMPRESSION)
+            write_parquet(frame, buffer)
         data = buffer.getvalue()
         return gzip.compress(data, 6, mtime=0) if self.gzipped else data
 
@@ -151,7 +151,7 @@ class Output:
         """Put parts that are files already into the folder; they stay where they are, too.
 
         Args:
-            files: one each part, in order.
+            files: one each part, in order; they may be anywhere between memory and the disk.
             draft: a path on the same disk that nothing else uses.
 
         Raises:
@@ -164,6 +164,8 @@ class Output:
                 target.hardlink_to(file)
             except OSError:  # a file system without links
                 shutil.copyfile(file, target)
+            with target.open("rb") as part:
+                os.fsync(part.fileno())
         old = draft.with_name(f"old{draft.suffix}")
         if self.path.exists():
             self.path.rename(old)
@@ -179,6 +181,11 @@ class Output:
         names.write_csv(head, separator=_SEPARATORS[self.format])
         data = head.getvalue()
         return gzip.compress(data, 6, mtime=0) if self.gzipped else data
+
+
+def write_parquet(frame: pl.DataFrame, file: IO[bytes]) -> None:
+    """Write a part as a whole Parquet file."""
+    frame.write_parquet(file, compression=_COMPRESSION)
 
 
 def to_disk(pieces: Iterable[Piece], file: BinaryIO) -> Iterator[Piece]:
@@ -273,7 +280,7 @@ def _joined(parts: list[bytes]) -> bytes:
         return parts[0]
     buffer = io.BytesIO()
     frames = [pl.read_parquet(io.BytesIO(data)) for data in parts]
-    pl.concat(frames, rechunk=True).write_parquet(buffer, compression=_COMPRESSION)
+    write_parquet(pl.concat(frames, rechunk=True), buffer)
     return buffer.getvalue()
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Literal, NamedTuple, TypeAlias
@@ -20,10 +20,11 @@ from gristmill.serve.offline.answered_part import Answered, Guard, answer_part
 from gristmill.serve.offline.answering import by_class
 from gristmill.serve.offline.bundle_place import BundlePlace
 from gristmill.serve.offline.ledger import ANSWERS, BAD, Ledger, PartRecord
-from gristmill.serve.offline.output import Output, flat
+from gristmill.serve.offline.output import Output, flat, write_parquet
 from gristmill.serve.offline.quarantine import bad_rows
 from gristmill.serve.offline.reading import RowReader
 from gristmill.serve.offline.source import Part
+from gristmill.serve.offline.summed_file import Content
 from gristmill.serve.runners.runner import Runner
 
 OnBad: TypeAlias = Literal["keep", "drop", "fail"]
@@ -105,12 +106,16 @@ class PartWriter:
             ServeError: the model can't be computed.
         """
         found = self.answered(part.read())
-        if not self.output.is_lines or self.output.gzipped:
+        if self.output.gzipped:
             return self.finished(part.number, *self.packed(found))
-        table = self._table(found)
+        table, aside = self._table(found), self._set_aside(found)
+        record = self._record(found, table)
+        if not self.output.is_lines:
+            answers = partial(write_parquet, table)
+            return self.stored(part.number, {ANSWERS: answers, **aside}, record)
         with self._writing():
-            sums = self.ledger.write(part.number, self._set_aside(found))
-        record = msgspec.structs.replace(self._record(found, table), files=sums)
+            sums = self.ledger.write(part.number, aside)
+        record = msgspec.structs.replace(record, files=sums)
         return FinishedPart(part.number, record, self.output.as_lines(table))
 
     def answered(self, frame: pl.DataFrame) -> Answered:
@@ -163,15 +168,14 @@ class PartWriter:
             ids=str(table[ROW_ID].dtype),
         )
 
-    def stored(self, number: int, files: dict[str, bytes], record: PartRecord) -> FinishedPart:
-        """Write what `packed` returned.
+    def stored(self, number: int, files: Mapping[str, Content], record: PartRecord) -> FinishedPart:
+        """Write what `packed` returned, or content of the same kinds.
 
         Raises:
             DataError: as `__call__`.
         """
         with self._writing():
-            sync = self.output.is_folder
-            return FinishedPart(number, self.ledger.store(number, files, record, sync=sync))
+            return FinishedPart(number, self.ledger.store(number, files, record))
 
     def finished(self, number: int, files: dict[str, bytes], record: PartRecord) -> FinishedPart:
         """Write what `packed` returned, but lines of answers, which go to who joins them.

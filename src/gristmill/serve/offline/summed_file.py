@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import zlib
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
-from gristmill.serve.offline.ledger import Stored
+from gristmill.serve.offline.stored import Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from _typeshed import ReadableBuffer
+
+Content: TypeAlias = "bytes | Callable[[BinaryIO], object]"
+"""Bytes, or what writes them to a file: what is large need not be held as a whole."""
 
 
 class SummedFile(io.RawIOBase):
@@ -44,15 +46,18 @@ class SummedFile(io.RawIOBase):
         self._crc, self._size = zlib.crc32(data, self._crc), self._size + written
         return written
 
-    def sums_of(self, write: Callable[[SummedFile], object]) -> Stored:
-        """Return size and CRC of what is written by a call.
+    def sums_of(self, content: Content) -> Stored:
+        """Write some content; return its size and CRC.
 
         Raises:
             OSError: the disk refuses, in its own words: writers tell it in theirs.
         """
         self._size = self._crc = 0
         try:
-            write(self)
+            if isinstance(content, bytes):
+                self.write(content)
+            else:
+                content(self)  # type: ignore[arg-type]
         except Exception:
             if self._refused is not None:
                 raise self._refused from None
