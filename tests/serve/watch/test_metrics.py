@@ -3,7 +3,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.serve.watch.metrics import COUNTS, Histogram, Metrics, Sample
+from gristmill.serve.watch.metrics import Histogram, Metrics, Sample
 
 LINE = re.compile(
     r'^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{([a-z]+="([^"\\\n]|\\[\\"n])*",?)+\})? [-+.e0-9]+)$'
@@ -48,11 +48,12 @@ def test_sources_are_asked_when_someone_looks():
 
 @given(st.lists(st.floats(0, 5000), max_size=30))
 def test_a_histogram_counts_values_up_to_each_bound(values):
-    histogram = Histogram(COUNTS)
+    bounds = tuple(float(2**power) for power in range(11))
+    histogram = Histogram(bounds)
     for value in values:
         histogram.observe(value)
     total = 0
-    for bound, count in zip(COUNTS, histogram.counts, strict=False):
+    for bound, count in zip(bounds, histogram.counts, strict=False):
         total += count
         assert total == sum(value <= bound for value in values)
     assert sum(histogram.counts) == len(values)

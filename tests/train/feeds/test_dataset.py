@@ -1,42 +1,15 @@
 from __future__ import annotations
 
-from itertools import chain
-
 import numpy as np
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from gristmill.core.errors import UsageError
 from gristmill.core.fingerprint import fingerprint
 from gristmill.train.feeds.arrays import Arrays
-from gristmill.train.feeds.dataset import Dataset, Subset, row_lengths_of, split_dataset
+from gristmill.train.feeds.dataset import Dataset, Subset, row_lengths_of
 from gristmill.train.feeds.examples_dataset import ExamplesDataset
 
 
 def numbers(rows: int) -> Arrays:
     return Arrays(np.arange(rows))
-
-
-@settings(deadline=None, max_examples=50)
-@given(rows=st.integers(1, 80), parts=st.integers(1, 80), seed=st.integers(0, 3))
-def test_parts_hold_every_row_once(rows, parts, seed):
-    if parts > rows:
-        return
-    found = split_dataset(numbers(rows), parts, seed)
-    sizes = [len(part) for part in found]
-    assert max(sizes) - min(sizes) <= 1
-    held = [part.take(np.arange(len(part))).inputs[0].tolist() for part in found]
-    assert sorted(chain.from_iterable(held)) == list(range(rows))
-    again = split_dataset(numbers(rows), parts, seed)
-    assert [part.positions.tolist() for part in again] == held
-
-
-@pytest.mark.parametrize("parts", [0, 4])
-def test_too_few_rows_for_the_parts(parts):
-    message = f"^expected 1 to 3 parts of as many rows, found {parts}$"
-    with pytest.raises(UsageError, match=message):
-        split_dataset(numbers(3), parts, 0)
 
 
 def test_a_subset_is_a_dataset(examples):

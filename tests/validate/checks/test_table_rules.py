@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gristmill.core.errors import DataError
 from gristmill.validate import FeatureSpec, Finding, Report, RuleSpec, Schema, TableSpec, check
-from gristmill.validate.checks.repeated import Memory
+from gristmill.validate.checks.repeated import HashedKeys, Memory
 from gristmill.validate.schemas.comparator import Comparator
 
 InParts = Callable[[Schema, pl.DataFrame, int], tuple[list[Finding], pl.DataFrame]]
@@ -68,12 +68,14 @@ def test_duplicates_and_keys_over_parts(
 def test_memory_is_exact_until_full(parts: list[list[int]]) -> None:
     memory, small, seen = Memory(), Memory(most=5), set[int]()
     for part in parts:
-        hashes = np.array(part, dtype=np.uint64)
-        found, fewer = memory.seen_before(hashes), small.seen_before(hashes)
-        for number, again, also in zip(part, found, fewer, strict=True):
-            assert again == (number in seen)
-            assert again or not also
-            seen.add(number)
+        keys = HashedKeys.of(np.array(part, dtype=np.uint64))
+        (found, _), (fewer, _) = memory.repeats(keys), small.repeats(keys)
+        again = [
+            place for place, number in enumerate(part) if number in seen or number in part[:place]
+        ]
+        assert found.tolist() == again
+        assert set(fewer.tolist()) <= set(again)
+        seen.update(part)
     assert small.exact == (len(seen) < 5)
 
 

@@ -66,8 +66,3 @@ class PredictionIds:
     def _tag(self, number: int) -> str:
         data = number.to_bytes(8, "little")
         return blake2b(data, digest_size=_TAG_BYTES, key=self._key).hexdigest()
-
-
-def row_names(request: str, rows: int) -> list[str]:
-    """Return the name of each row of a request."""
-    return [f"{request}-{row}" for row in range(rows)]

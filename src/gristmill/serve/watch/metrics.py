@@ -19,8 +19,6 @@ SECONDS = (
     *(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
 """Upper bounds for durations, in seconds."""
-COUNTS = tuple(float(2**power) for power in range(11))
-"""Upper bounds for numbers of things, 1 to 1024."""
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 Labels: TypeAlias = Mapping[str, str]

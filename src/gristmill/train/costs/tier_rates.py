@@ -42,7 +42,6 @@ class TierRates(msgspec.Struct, frozen=True):
         write_bytes_per_second: memory to disk, the same way.
         hop_seconds: of a message from one process to another.
         hop_bytes_per_second: into shared memory, where another process reads it without a copy.
-        copy_bytes_per_second: within a process.
         direct: whether the disk was measured past the page cache.
     """
 
@@ -50,7 +49,6 @@ class TierRates(msgspec.Struct, frozen=True):
     write_bytes_per_second: float
     hop_seconds: float
     hop_bytes_per_second: float
-    copy_bytes_per_second: float = float("inf")
     direct: bool = True
 
     def __str__(self) -> str:
@@ -115,10 +113,7 @@ def measure_rates(folder: Path) -> TierRates:
     private, shared = bytearray(_COPY_BYTES), mmap.mmap(-1, _COPY_BYTES)
     with shared:
         hop_bytes = _COPY_BYTES / _copy_seconds(private, memoryview(shared))
-    copy = _COPY_BYTES / _copy_seconds(private, memoryview(bytearray(_COPY_BYTES)))
-    return TierRates(
-        _DISK_BYTES / read, _DISK_BYTES / written, _hop_seconds(), hop_bytes, copy, direct
-    )
+    return TierRates(_DISK_BYTES / read, _DISK_BYTES / written, _hop_seconds(), hop_bytes, direct)
 
 
 def _recall(kept: Path) -> TierRates | None:

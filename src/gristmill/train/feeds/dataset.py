@@ -7,9 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from gristmill.core.errors import UsageError
 from gristmill.core.fingerprint import fingerprint
-from gristmill.core.seeds import derive_seed
 from gristmill.train.feeds.batch import Batch
 
 
@@ -60,15 +58,3 @@ def row_lengths_of(dataset: Dataset) -> NDArray[np.int64] | None:
     """Return the lengths of a dataset's rows, int64[len], or None where it has none."""
     lengths: NDArray[np.int64] | None = getattr(dataset, "lengths", None)
     return lengths
-
-
-def split_dataset(dataset: Dataset, parts: int, seed: int) -> list[Subset]:
-    """Deal the rows at random into parts of equal size, give or take one row.
-
-    Raises:
-        UsageError: there are fewer rows than parts, or `parts` is below 1.
-    """
-    if not 1 <= parts <= len(dataset):
-        raise UsageError(f"expected 1 to {len(dataset)} parts of as many rows, found {parts}")
-    order = np.random.default_rng(derive_seed(seed, "parts")).permutation(len(dataset))
-    return [Subset(dataset, np.sort(part)) for part in np.array_split(order, parts)]

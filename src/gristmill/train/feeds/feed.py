@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,23 +17,6 @@ from gristmill.train.feeds.users_code import users_code
 
 _ORDERS_KEPT = 2
 """Epochs whose order is kept: work on two is under way where steps are pipelined."""
-
-
-class StepFeed(Protocol):
-    """Gives every step its batch: a pure function of data, seed and step."""
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Number of steps that see every row once."""
-
-    def epoch_of(self, step: int) -> int:
-        """Return the epoch, 1 for the first, of a step, 0 for the first."""
-
-    def rows(self, step: int) -> NDArray[np.int64]:
-        """Return the positions of a step's rows, without reading them."""
-
-    def batch(self, step: int) -> Batch:
-        """Return what a step sees."""
 
 
 class EpochOrder:

@@ -51,11 +51,6 @@ class Device(msgspec.Struct, frozen=True):
         """
         return msgspec.structs.replace(self, record_bytes=0) if self.kind == "node" else self
 
-    @property
-    def torch_device(self) -> str:
-        """What torch calls it: `cpu` or `cuda:1`."""
-        return self.name if self.kind == "cuda" else "cpu"
-
 
 def find_devices(devices: str | int = "auto", *, threads: int = 1) -> tuple[Device, ...]:
     """Return the devices that are asked for.

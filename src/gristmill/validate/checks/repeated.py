@@ -89,12 +89,6 @@ class Memory:
         order = np.argsort(places)
         return places[order], hashes[order]
 
-    def seen_before(self, hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """Tell of each hash of a part (uint64[n]) whether it repeats an earlier one; learn them."""
-        again = np.zeros(len(hashes), dtype=bool)
-        again[self.repeats(HashedKeys.of(hashes))[0]] = True
-        return again
-
     def _known(self, ordered: NDArray[np.uint64]) -> NDArray[np.bool_]:
         known = np.zeros(len(ordered), dtype=bool)
         for run in self._runs:

@@ -117,19 +117,6 @@ def read_version(project: Project, name: str, version: int | None = None) -> Sch
     return _read(folder, known[-1] if version is None else version)
 
 
-def diff_versions(project: Project, name: str, old: int, new: int) -> str:
-    """Return a unified diff of two versions' schemas, or ''."""
-    one, two = (read_version(project, name, number) for number in (old, new))
-    return one.schema.diff(two.schema)
-
-
-def schema_names(project: Project) -> list[str]:
-    """Return the names that schemas are kept under, in order."""
-    root = project.home / "schemas"
-    folders = root.iterdir() if root.is_dir() else ()
-    return sorted(path.name for path in folders if path.is_dir())
-
-
 def _folder(project: Project, name: str) -> Path:
     if not _NAME.fullmatch(name):
         raise UsageError(

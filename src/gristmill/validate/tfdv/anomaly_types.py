@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
+from tensorflow_metadata.proto.v0 import schema_pb2
 
 from gristmill.validate.checks.findings import Finding
 from gristmill.validate.schemas.feature_spec import FeatureSpec
@@ -78,11 +78,6 @@ _WORDS = {
 def code_of(type_: str) -> str:
     """Return the code of the finding that says what an anomaly type says."""
     return _CODES.get(type_, "rule_broken")
-
-
-def is_known_type(type_: str) -> bool:
-    """Tell whether a word is one of TFDV's anomaly types."""
-    return type_ == "data_missing" or type_ in anomalies_pb2.AnomalyInfo.Type.keys()  # noqa: SIM118
 
 
 def type_of(finding: Finding, spec: FeatureSpec | None = None) -> str:
