@@ -248,7 +248,8 @@ def _files(path: Path) -> list[Path]:
 
 
 def _read(file: Path) -> Iterator[Answer]:
-    *lines, rest = file.read_bytes().split(b"\n")
+    # What follows the last line end is empty, or what a killed writer left.
+    lines = file.read_bytes().split(b"\n")[:-1]
     decoder = msgspec.json.Decoder(Answer)
     for number, line in enumerate(lines, 1):
         try:
@@ -259,8 +260,6 @@ def _read(file: Path) -> Iterator[Answer]:
                 where=f"{file}, line {number}",
                 fix="correct or delete that line; the others are whole",
             ) from error
-    # `rest` follows the last line end: empty, or what a killed writer left.
-    del rest
 
 
 def _mend(handle: int) -> int:

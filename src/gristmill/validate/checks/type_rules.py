@@ -60,9 +60,9 @@ class WrongType(Rule):
         fit = verb(self.seen, "does not", "do not") + (" parse" if text else " fit")
         typed = "" if text else f" (the column is {self.column_kind})"
         message = f"{of(self.seen)} {fit} as {self.spec.type}{typed}{listed(self.seen, _SHOWN)}"
-        yield Draft(self.code, message, self.seen, self._wider(whole))
+        yield Draft(self.code, message, self.seen, self._wider())
 
-    def _wider(self, whole: Whole) -> Edit | None:
+    def _wider(self) -> Edit | None:
         """Floats hold all that ints do; no other type can take the place of one."""
         numbers = all(isinstance(value, float) for value in self.seen.values)
         if self.spec.type == "int" and self.spec.domain is None and numbers and self.seen.values:

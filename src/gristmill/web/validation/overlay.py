@@ -27,7 +27,7 @@ def mini(bins: SharedBins | None, name: str, class_: str = "mini") -> Markup:
     label = safe(shorten(f"{name[:60]}: {summary(bins)}", 300))
     return Markup(  # noqa: S704
         f'<svg class="{class_}" viewBox="0 0 {width:.0f} {height:.0f}" preserveAspectRatio="none" '
-        f'role="img" aria-label="{label}">{_base(0, width, height - 0.5)}{plot.shapes()}</svg>'
+        f'role="img" aria-label="{label}">{_base(width, height - 0.5)}{plot.shapes()}</svg>'
     )
 
 
@@ -46,7 +46,7 @@ def wide(
     bottom = height - 20.0
     plot = _Plot(bins, 0.0, float(width), 14.0, bottom)
     moved = bins.moved() if marks else []
-    shapes = [_base(0, width, bottom + 0.5), plot.shapes()]
+    shapes = [_base(width, bottom + 0.5), plot.shapes()]
     shapes += [_mark(plot, at, bottom) for at in moved]
     if marks:
         shapes += _notes(plot, bins, bottom)
@@ -55,8 +55,8 @@ def wide(
     return svg.drawing(width, height, title, summary(bins), body, class_="overlay")
 
 
-def _base(left: float, right: float, y: float) -> str:
-    return f'<path d="M{left} {y:.1f}H{right}" class="base"></path>'
+def _base(width: float, y: float) -> str:
+    return f'<path d="M0 {y:.1f}H{width}" class="base"></path>'
 
 
 def _path(data: str, class_: str) -> str:
