@@ -1,4 +1,4 @@
-"""Which few traits tell the most about a set of rows: a greedy set cover."""
+"""Which few traits tell the most about a set of rows: a greedy set cover (Chvátal 1979)."""
 
 from __future__ import annotations
 

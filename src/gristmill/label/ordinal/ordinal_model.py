@@ -58,7 +58,7 @@ class _Stored(msgspec.Struct, frozen=True):
 
 
 class OrdinalModel:
-    """Dawid-Skene for ordered classes: mistakes fall mostly on neighbours.
+    """Dawid-Skene (1979) for ordered classes: mistakes fall mostly on neighbours.
 
     Each source has its own P(answer | class) over the k classes and abstain, so that it may be
     strict, lenient or vague. Its pseudo-counts fall off by the same factor, the spread, with each

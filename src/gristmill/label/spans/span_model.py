@@ -85,7 +85,7 @@ class _Learned:
 
 
 class SpanModel:
-    """A hidden Markov model of tags, fitted by expectation-maximisation (Baum-Welch, MAP).
+    """A hidden Markov model of tags, fitted by expectation-maximisation (Baum et al. 1970, MAP).
 
     The states are the BIO tags of the truth, so that every path is whole spans; each source is
     described by P(its tag | true tag, whether it was in a span before). Silence is evidence.

@@ -21,7 +21,7 @@ _LEAST_FIXED = 1e-4
 
 
 class DeadlineQueue:
-    """Waiting requests, earliest deadline first, laid out as batches that are all in time.
+    """Waiting requests, earliest deadline first (Jackson 1955), as batches that are all in time.
 
     Nearly every request comes with the latest deadline so far: it joins the last batch or opens
     one behind it, in constant time. Any other is put in by laying the line out again.

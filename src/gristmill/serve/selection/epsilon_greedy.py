@@ -1,4 +1,4 @@
-"""Epsilon-greedy: the arm with the least mean loss, but now and then any."""
+"""Epsilon-greedy (Watkins 1989): the arm with the least mean loss, but now and then any."""
 
 from __future__ import annotations
 
