@@ -125,7 +125,7 @@ def test_blocks_in_one_call_have_the_bits_of_their_nodes(threads, monkeypatch):
     picture, cover = frame(HEIGHT, WIDTH), torch.zeros(1, 3, HEIGHT, WIDTH)
     graph = capture(trained(mobilenet()).eval(), picture, any_size=False)
     positions = tuple((top, left) for top in (0, 13, 30) for left in range(0, WIDTH - 6, 9))
-    monkeypatch.setattr("gristmill.incremental.kernels.native.block.WORTH", 1)
+    monkeypatch.setattr("gristmill.incremental.kernels.native.sharing.WORTH", 1)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -190,11 +190,45 @@ def test_blocks_and_lone_pointwise_convolutions_take_differences(bits, wide, cou
 def test_positions_are_grouped_while_their_rows_follow_one_another():
     reads = np.array([[0, 50], [50, 90], [90, 140], [200, 240], [240, 240]])
     gives = np.array([[0, 9], [9, 18], [18, 30], [30, 40], [40, 40]])
-    assert grouped(reads, gives).tolist() == [
+    assert grouped(reads, gives, 96).tolist() == [
         [0, 90, 0, 18],
         [90, 140, 18, 30],
         [200, 240, 30, 40],
     ]
+    assert grouped(reads, gives, 0).tolist() == np.hstack([reads, gives])[:4].tolist()
+
+
+@pytest.mark.skipif(library() is None, reason="no C kernels here")
+def test_rounded_answers_depend_on_no_other_position(monkeypatch):
+    monkeypatch.setattr("gristmill.incremental.occlusion.kernels.WIDE", 1)
+    monkeypatch.setattr("gristmill.incremental.kernels.native.sharing.WORTH", 1)
+    picture, cover = frame(HEIGHT, WIDTH), torch.zeros(1, 3, HEIGHT, WIDTH)
+    graph = capture(trained(mobilenet()).eval(), picture, any_size=False)
+    positions = ((0, 0), (13, 9), (20, 13), (20, 14))
+    covering = Covering(HEIGHT, WIDTH, 6, positions, bits=8)
+    together = answers(graph, picture, cover, covering)
+    for (output,), position in zip(together, positions, strict=True):
+        ((alone,),) = answers(graph, picture, cover, covering._replace(positions=(position,)))
+        assert torch.equal(output, alone)
+
+
+@pytest.mark.skipif(library() is None, reason="no C kernels here")
+@pytest.mark.parametrize("bits", [8, 16])
+def test_wide_matrices_take_differences(bits, monkeypatch):
+    picture, cover = frame(HEIGHT, WIDTH), torch.zeros(1, 3, HEIGHT, WIDTH)
+    module = nn.Sequential(
+        nn.Conv2d(3, 40, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(40, 30)
+    )
+    graph = capture(trained(module).eval(), picture, any_size=False)
+    covering = Covering(HEIGHT, WIDTH, 6, ((0, 0), (20, 13)))
+    exact = answers(graph, picture, cover, covering)
+    (before,) = results(graph, picture)
+    for wide in (1200, 1201):
+        monkeypatch.setattr("gristmill.incremental.occlusion.kernels.WIDE", wide)
+        found = answers(graph, picture, cover, covering._replace(bits=bits))
+        for (output,), (whole,) in zip(found, exact, strict=True):
+            assert torch.equal(output, whole) is (wide > 1200)
+            assert (output - whole).norm() <= 0.02 * (whole - before).norm()
 
 
 def test_calls_that_no_rule_knows_are_run_frame_by_frame():

@@ -29,25 +29,32 @@ class BaseValues:
         self.frame = frame.contiguous(memory_format=torch.channels_last)
         self._values = graph.run(self.frame)
         self._rooms: dict[int, Tensor] = {}
-        self._sums: dict[int, Tensor] = {}
+        self._sums: dict[tuple[int, Callable[[Tensor], Tensor] | None], Tensor] = {}
 
     def __getitem__(self, number: int) -> Tensor:
         """Value of a node; of number -1, the frame."""
         return self.frame if number == FRAME else self._values[number]
 
-    def sums(self, number: int, source: int, plain: Compute | None) -> Tensor:
-        """Value of a node without its activation, computed when first asked for.
+    def sums(
+        self,
+        number: int,
+        source: int,
+        plain: Compute | None,
+        prepare: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Rows of a node's pixels without its activation, computed when first asked for.
 
         Args:
             number: of the node.
             source: of the node that it reads.
             plain: computes it; None if it has no activation.
+            prepare: makes the rows what is wanted; None for as they are.
         """
-        if plain is None:
-            return self[number]
-        found = self._sums.get(number)
+        key = number, prepare
+        found = self._sums.get(key)
         if found is None:
-            found = self._sums[number] = plain(self[source])
+            rows = pixels(self[number] if plain is None else plain(self[source])).contiguous()
+            found = self._sums[key] = rows if prepare is None else prepare(rows)
         return found
 
     def joined(self, number: int, patches: Sequence[Tensor]) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from gristmill.incremental.graph.node import FRAME, Graph
 from gristmill.incremental.graph.operator import Batched, Operator, Shape, extent, whole
 from gristmill.incremental.graph.operators.convolution import Convolution
-from gristmill.incremental.kernels.native.block import grouped
+from gristmill.incremental.kernels.native.block import Prepare, grouped
 from gristmill.incremental.kernels.native.convolution import Bits
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
 from gristmill.incremental.kernels.tile_grid import READ, SIDE
@@ -215,9 +215,12 @@ class Batch:
         block = self._blocks[last]
         first, second = self._inner[block.first], self._inner[block.second]
         (read,), (scattered,) = first.parts[0].reads, second.parts[0].reads
-        groups = grouped(self._layouts[block.first].spans, self._layouts[block.second].spans)
         kernel = self._kernels.block(last, self._bits)
-        ends = (block.first, block.third) if kernel.differs else ()
+        reads, gives = (self._layouts[number].spans for number in (block.first, block.second))
+        nodes = (block.first, block.second, block.third)
+        beside = [
+            self._beside(nodes[layer], prepare=prepare) for layer, prepare in kernel.known.items()
+        ]
         added = None
         if last != block.third:
             (source,) = first.inputs
@@ -229,8 +232,8 @@ class Batch:
             block.first,
             read,
             cast(Scattered, scattered),
-            groups,
-            tuple(map(self._beside, ends)),
+            grouped(reads, gives, kernel.together),
+            beside,
             added,
         )
         part = _Part(_as_it_is, (expanded,), second.parts[0].rows)
@@ -283,12 +286,14 @@ class Batch:
             begin += rows
         return found
 
-    def _beside(self, number: int, rows: slice = slice(None)) -> Beside:
-        """What some rows of a pointwise convolution's patches are beside."""
+    def _beside(
+        self, number: int, rows: slice = slice(None), prepare: Prepare | None = None
+    ) -> Beside:
+        """What some rows of a convolution's patches are beside."""
         (source,) = self._graph.nodes[number].inputs
         _, columns = extent(self._shapes[number])
         origins = self._layouts[number].origins(columns)[rows]
-        return Beside(number, source, origins, self._kernels.plain(number))
+        return Beside(number, source, origins, self._kernels.plain(number), prepare)
 
     def _by_pixels(
         self, number: int, operator: Batched, places: Places

@@ -14,9 +14,11 @@ from gristmill.incremental.graph.operators.convolution import Convolution, Paddi
 from gristmill.incremental.graph.operators.linear import Linear
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
+from gristmill.incremental.kernels.native import integer_block
 from gristmill.incremental.kernels.native.block import BlockKernel
 from gristmill.incremental.kernels.native.convolution import Bits, is_bounds, pointwise
 from gristmill.incremental.kernels.native.differences import DifferenceConvolution, quick
+from gristmill.incremental.kernels.native.integer_block import IntegerBlockKernel
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution, suits
 from gristmill.incremental.kernels.packed import kernel_for
 from gristmill.incremental.kernels.winograd import fits, pays
@@ -61,8 +63,8 @@ class Kernels:
             convolutions multiply; of narrow ones that are floats.
         difference: gives what computes a node's pointwise convolution of differences, by its number
             and the bits; None if it is no such convolution, or it does not pay.
-        plain: gives what computes a pointwise convolution without its activation; None if it has
-            none.
+        vector_difference: gives what computes a wide matrix's products of differences, likewise.
+        plain: gives what computes a convolution without its activation; None if it has none.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -72,6 +74,7 @@ class Kernels:
         self.blocks = _blocks(graph)
         self.block = cache(self._block)
         self.difference = cache(self._difference)
+        self.vector_difference = cache(self._vector_difference)
         self.plain = cache(self._plain)
 
     @cached_property
@@ -81,9 +84,11 @@ class Kernels:
             return ()
         return tuple(bits for bits in ROUNDED if quick(bits))
 
-    def _block(self, number: int, bits: Bits) -> BlockKernel:
+    def _block(self, number: int, bits: Bits) -> BlockKernel | IntegerBlockKernel:
         block = self.blocks[number]
         wide = all(map(self._wide, (block.first, block.third)))
+        if wide and bits == 8 and integer_block.suits(*block.layers[:2]):
+            return IntegerBlockKernel(*block.layers, block.after)
         return BlockKernel(*block.layers, block.after, bits if wide else 32)
 
     def _difference(self, number: int, bits: Bits) -> DifferenceConvolution | None:
@@ -92,16 +97,24 @@ class Kernels:
             return None
         return DifferenceConvolution(layer, bits)
 
+    def _vector_difference(self, number: int, bits: Bits) -> DifferenceConvolution | None:
+        operator = self._graph.nodes[number].operator
+        if bits == 32 or not isinstance(operator, Linear) or operator.activation is not None:
+            return None
+        layer = _as_convolution(operator)
+        wide = layer.weight.numel() >= WIDE and pointwise(layer)
+        return DifferenceConvolution(layer, bits) if wide else None
+
     def _wide(self, number: int) -> bool:
         """Whether a node is a pointwise convolution of so many products that rounding pays."""
         layer = self._pointwise(number)
         return layer is not None and layer.weight.numel() >= WIDE
 
     def _plain(self, number: int) -> Compute | None:
-        layer = self._pointwise(number)
-        if layer is None or layer.activation is None:
+        operator = self._graph.nodes[number].operator
+        if not isinstance(operator, Convolution) or operator.layer.activation is None:
             return None
-        return kernel_for(layer._replace(activation=None))
+        return Convolution(operator.layer._replace(activation=None), operator.padding).run
 
     def _pointwise(self, number: int) -> Layer | None:
         operator = self._graph.nodes[number].operator
@@ -143,11 +156,9 @@ class Kernels:
         operator = self._graph.nodes[number].operator
         if not isinstance(operator, Linear):
             return operator.run
-        # As a 1x1 convolution: oneDNN's packed kernel takes a third of the time of a product.
-        layer = Layer(
-            operator.weight[:, :, None, None], operator.bias, activation=operator.activation
-        )
-        return partial(_as_pixels, self._kernel(number, partial(kernel_for, layer)))
+        # oneDNN's packed kernel takes a third of the time of a product.
+        make = partial(kernel_for, _as_convolution(operator))
+        return partial(_as_pixels, self._kernel(number, make))
 
     def _kernel(self, number: int, make: Callable[[], Compute]) -> Compute:
         found = self._made.get(number)
@@ -209,6 +220,11 @@ def _convolution(graph: Graph, number: int, reader: int | None = None) -> Convol
 
 def _mixes(operator: Convolution) -> bool:
     return pointwise(operator.layer) and operator.padding == Padding()
+
+
+def _as_convolution(operator: Linear) -> Layer:
+    """A matrix as a 1x1 convolution."""
+    return Layer(operator.weight[:, :, None, None], operator.bias, activation=operator.activation)
 
 
 def _as_pixels(kernel: Compute, vectors: Tensor) -> Tensor:

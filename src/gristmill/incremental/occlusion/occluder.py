@@ -106,7 +106,7 @@ class Occluder:
             *graph.shapes((graph.input_shape[0], height, width)),
             (graph.input_shape[0], height, width),
         ]
-        tail = Tail(graph, shapes, self.kernels)
+        tail = Tail(graph, shapes, self.kernels, covering.bits)
         tops, lefts = zip(*covering.positions, strict=True)
         rows = self._lines(shapes, tops, 0, covering)
         columns = self._lines(shapes, lefts, 1, covering)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from gristmill.incremental.graph.operator import Shape, extent
-from gristmill.incremental.kernels.native.block import BlockKernel, Shortcut
+from gristmill.incremental.kernels.native.block import BlockKernel, Prepare, Shortcut
 from gristmill.incremental.kernels.native.differences import DifferenceConvolution, Known
+from gristmill.incremental.kernels.native.integer_block import IntegerBlockKernel
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
 from gristmill.incremental.occlusion.base_values import BaseValues, Compute, pixels
 from gristmill.incremental.occlusion.layout import Layout, Numbers
@@ -133,24 +134,32 @@ class Scattered:
 
 
 class Beside:
-    """What the pixels that a pointwise convolution reads are beside: those of the picture.
+    """What the pixels of a convolution's results are beside: those of the picture.
 
     Args:
         number: of the convolution's node.
         source: of the node that it reads.
         origins: number of the picture's pixel that each pixel is for.
         plain: computes the convolution without its activation; None if it has none.
+        prepare: makes what is known of its results what is read; None for as it is.
     """
 
-    def __init__(self, number: int, source: int, origins: Numbers, plain: Compute | None) -> None:
-        self._number, self._source, self._plain = number, source, plain
+    def __init__(
+        self,
+        number: int,
+        source: int,
+        origins: Numbers,
+        plain: Compute | None,
+        prepare: Prepare | None = None,
+    ) -> None:
+        self._number, self._source = number, source
+        self._plain, self._prepare = plain, prepare
         self._places = torch.from_numpy(origins.astype(np.int32))
 
     def known(self, base: BaseValues) -> Known:
         """Return what is known of the picture."""
-        sums = base.sums(self._number, self._source, self._plain)
-        values, sums = (pixels(each).contiguous() for each in (base[self._source], sums))
-        return Known(values, sums, self._places)
+        sums = base.sums(self._number, self._source, self._plain, self._prepare)
+        return Known(pixels(base[self._source]).contiguous(), sums, self._places)
 
 
 class Differing:
@@ -181,19 +190,19 @@ class Expanded:
         read: makes what it reads.
         scattered: what the depthwise convolution after it reads.
         groups: int64[groups, 4], as the kernel takes them.
-        beside: where differences are taken, what its first convolution reads and its last.
+        beside: what the kernel takes what is known of.
         added: numbers of the rows of what the block reads that are added to its results, as
             `located` counts them, int64[pixels]; None where none are.
     """
 
     def __init__(
         self,
-        kernel: BlockKernel,
+        kernel: BlockKernel | IntegerBlockKernel,
         number: int,
         read: Callable[[Patches], Tensor],
         scattered: Scattered,
         groups: Numbers,
-        beside: tuple[Beside, ...] = (),
+        beside: Sequence[Beside] = (),
         added: Numbers | None = None,
     ) -> None:
         self._kernel, self._number, self._read = kernel, number, read

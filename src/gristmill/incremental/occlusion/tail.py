@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from gristmill.incremental.graph.node import FRAME, Graph
 from gristmill.incremental.graph.operator import Shape, extent
+from gristmill.incremental.kernels.native.convolution import Bits
+from gristmill.incremental.kernels.native.differences import Known
 from gristmill.incremental.occlusion.base_values import BaseValues
 from gristmill.incremental.occlusion.kernels import Kernels
 
@@ -22,14 +25,17 @@ class Tail:
         graph: the network.
         shapes: of all nodes' values, and of the frame behind them.
         kernels: for many positions.
+        bits: of the numbers that wide matrices multiply of what changes.
 
     Attributes:
         nodes: numbers of these nodes.
         wanted: numbers of the nodes before them that they read, or that the network returns.
     """
 
-    def __init__(self, graph: Graph, shapes: Sequence[Shape], kernels: Kernels) -> None:
-        self._graph, self._kernels = graph, kernels
+    def __init__(
+        self, graph: Graph, shapes: Sequence[Shape], kernels: Kernels, bits: Bits = 32
+    ) -> None:
+        self._graph, self._kernels, self._bits = graph, kernels, bits
         inside: set[int] = set()
         for number in reversed(range(len(graph.nodes))):
             small = all(extent(shapes[source]) == (1, 1) for source in graph.nodes[number].inputs)
@@ -55,6 +61,12 @@ class Tail:
             return found[number]
 
         for number in self.nodes:
-            compute = self._kernels.vectors(number)
-            found[number] = compute(*map(value, self._graph.nodes[number].inputs))
+            inputs = self._graph.nodes[number].inputs
+            kernel = self._kernels.vector_difference(number, self._bits)
+            if kernel is not None:
+                (source,) = inputs
+                known = Known(base[source], base[number], torch.zeros(count, dtype=torch.int32))
+                found[number] = kernel(value(source), known)
+            else:
+                found[number] = self._kernels.vectors(number)(*map(value, inputs))
         return [value(number) for number in self._graph.outputs]

@@ -119,7 +119,7 @@ def test_weights_that_are_not_finite_give_no_numbers_in_their_channel(bits, stra
 @pytest.mark.parametrize(("bits", "most"), [(8, 0.04), (16, 0.01)])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_block_is_its_three_convolutions(threads, bits, most, monkeypatch):
-    monkeypatch.setattr("gristmill.incremental.kernels.native.block.WORTH", 1)
+    monkeypatch.setattr("gristmill.incremental.kernels.native.sharing.WORTH", 1)
     torch.manual_seed(0)
     first, third = pointwise(48, 10, RELU6), pointwise(20, 48)
     second = Layer(torch.randn(48, 1, 1, 1), torch.randn(48), groups=48, activation=RELU6)

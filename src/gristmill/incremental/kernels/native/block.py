@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -16,11 +17,13 @@ from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.native.convolution import Bits, NativeConvolution, bounds
 from gristmill.incremental.kernels.native.differences import Known, room_of
 from gristmill.incremental.kernels.native.library import library
-from gristmill.incremental.kernels.native.sharing import WORTH, share
+from gristmill.incremental.kernels.native.sharing import share_groups
 from gristmill.incremental.kernels.native.structures import LONG, ShortcutStructure
 
-GROUP = 96
+_GROUP = 96
 """Pixels that are computed together: what is between the convolutions stays in the cache."""
+Prepare: TypeAlias = Callable[[Tensor], Tensor]
+"""What makes a layer's known sums, float32 [count, channels], what a kernel reads of them."""
 _scratch = HeldMemory()
 
 
@@ -60,7 +63,13 @@ class BlockKernel:
         third: a layer that is `pointwise`.
         after: applied to the sum of its results and a shortcut; bounds, or None for none.
         bits: of the numbers that the pointwise ones multiply; fewer than 32 of differences.
+
+    Attributes:
+        known: of which of its layers (0 to 2) it takes what is known, and what prepares the sums.
+        together: pixels of a group of several positions.
     """
+
+    together = _GROUP
 
     def __init__(
         self,
@@ -80,7 +89,7 @@ class BlockKernel:
         ]
         end = self._convolutions[-1].structure
         end.sum_low, end.sum_high = bounds(after)
-        self.differs = bits < 32
+        self.known: dict[int, Prepare | None] = {0: None, 2: None} if bits < 32 else {}
         self._rounded_room = max(map(room_of, (first, third))) if bits < 32 else 0
         self._wide, self._channels = len(first.weight), len(third.weight)
         self._products = first.weight.numel() + second.weight.numel() + third.weight.numel()
@@ -136,27 +145,24 @@ class BlockKernel:
                 ctypes.c_void_p(results.data_ptr()),
             )
 
-        threads = torch.get_num_threads()
-        if threads == 1 or len(numbers) * self._products < WORTH:
-            compute(groups)
-        else:
-            share(compute, np.array_split(groups, threads))
+        share_groups(compute, groups, len(numbers) * self._products)
         return results
 
 
-def grouped(reads: NDArray[np.int64], gives: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Groups of positions, [groups, 4], for `BlockKernel`.
+def grouped(reads: NDArray[np.int64], gives: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Groups of positions, [groups, 4], for a block's kernel.
 
     Args:
         reads: of each position, its first row and the one after the last, [positions, 2].
         gives: of each position, likewise of the results' pixels, [positions, 2].
+        most: rows of a group of several positions.
     """
     found: list[list[int]] = []
     for read, end_read, give, end_give in np.hstack([reads, gives]).tolist():
         if give == end_give:
             continue
         last = found[-1] if found else None
-        if last and last[1] == read and last[3] == give and end_read - last[0] <= GROUP:
+        if last and last[1] == read and last[3] == give and end_read - last[0] <= most:
             last[1], last[3] = end_read, end_give
         else:
             found.append([read, end_read, give, end_give])

@@ -22,6 +22,7 @@ struct convolution {
     const float *weights, *bias;           /* as `pack_weights` and `pack_bias` lay them out */
     const float *scales;                   /* of 8 bits, as `pack_rounded_weights` finds them: */
     const int *offsets;                    /* what channels' sums are times, and begin with */
+    const float *per_step;                 /* one over a channel's step, where results are bytes */
 };
 
 /* Pixels that are computed together. A window is read as some runs of consecutive floats. */
@@ -50,5 +51,9 @@ long runs(const struct convolution *convolution);
    LANES - 1 floats beyond it. A rounded convolution is 1x1; its products are added to `begins`, not
    to the bias. Of 16 bits, it reads bfloat16; of 8 bits, integers with 128 added to them. */
 void convolve(const struct convolution *convolution, const struct batch *batch, int adds);
+
+/* See convolution.c. */
+void pack_rounded_weights(const struct convolution *convolution, const float *weights,
+                          float *packed, float *scales, int *offsets);
 
 #endif

@@ -22,7 +22,7 @@ from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.sharing import share_range
 from gristmill.incremental.kernels.native.structures import KnownStructure
 
-_BATCH = 96
+BATCH = 96
 """Pixels whose differences are kept at a time (`MOST_PIXELS`)."""
 _scratch = HeldMemory()
 
@@ -91,7 +91,7 @@ class DifferenceConvolution:
 
 def room_of(layer: Layer) -> int:
     """Floats that a layer's differences take, a batch of them, however they are rounded."""
-    return _BATCH * -(-layer.weight.shape[1] // 16) * 8
+    return BATCH * -(-layer.weight.shape[1] // 16) * 8
 
 
 @cache

@@ -1,7 +1,7 @@
 /* Depthwise convolutions of pixels that are read wherever they lie, alone or between two others; and
    1x1 convolutions of what differs from a map that is known. */
 
-#include "convolution.h"
+#include "differences.h"
 #include "vectors.h"
 
 /* Where a pixel lies; see `convolve_scattered`. */
@@ -40,16 +40,7 @@ void convolve_scattered(const struct convolution *convolution, const float *base
     }
 }
 
-/* Pixels that are added to a convolution's results, found as `convolve_scattered` finds its own. */
-struct shortcut {
-    const float *base, *patches;
-    long count;
-    const int *numbers;
-};
-
-/* Set what is added to pixels from the first one on; return whether anything is. */
-static int add_shortcut(const struct shortcut *shortcut, long first, long channels,
-                        struct batch *batch)
+int add_shortcut(const struct shortcut *shortcut, long first, long channels, struct batch *batch)
 {
     if (!shortcut)
         return 0;
@@ -111,13 +102,6 @@ void convolve_block(const struct convolution *first, const struct convolution *s
     }
 }
 
-/* A map that is known, and which of its pixels others are beside. */
-struct known {
-    const float *values; /* what a 1x1 convolution reads, [pixels][inputs] */
-    const float *sums;   /* what it makes of them before its activation, [pixels][outputs] */
-    const int *places;   /* of each of the other pixels, the number of the known one */
-};
-
 /* 1 where convolutions of so many bits take less time than others. */
 long quick_with(long bits)
 {
@@ -146,9 +130,7 @@ static void round_to_pairs(const float *values, const float *known, long count, 
     }
 }
 
-/* Write differences as bytes, the largest as 127 from the byte of 0. Return what a step is; no number
-   if a difference is none or infinite. */
-static float round_to_bytes(const float *values, const float *known, long count, unsigned char *to)
+float round_to_bytes(const float *values, const float *known, long count, unsigned char *to)
 {
     const long whole = count / LANES * LANES;
     vector tail = {0};

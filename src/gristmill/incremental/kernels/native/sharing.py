@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -28,6 +30,20 @@ def share(call: Callable[[T], None], parts: Sequence[T]) -> None:
     call(first)
     for other in others:
         other.result()
+
+
+def share_groups(
+    call: Callable[[NDArray[np.int64]], None], groups: NDArray[np.int64], products: int
+) -> None:
+    """Call a function with all groups, or with some in each thread where there is work for several.
+
+    Args:
+        call: takes a part; calls do not write to the same memory.
+        groups: int64 [groups, ..].
+        products: of all of them.
+    """
+    threads = torch.get_num_threads()
+    share(call, [groups] if threads == 1 or products < WORTH else np.array_split(groups, threads))
 
 
 def share_range(call: Callable[[slice], None], count: int, products: int) -> None:

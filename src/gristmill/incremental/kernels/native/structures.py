@@ -37,6 +37,7 @@ class ConvolutionStructure(Structure):
         ("bias", c_void_p),
         ("scales", c_void_p),
         ("offsets", c_void_p),
+        ("per_step", c_void_p),
     ]
 
 

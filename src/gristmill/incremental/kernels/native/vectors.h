@@ -163,6 +163,20 @@ INLINE lanes all_bits(const float *from)
     return bits - (lanes){0};
 }
 
+/* Numbers of bfloat16. */
+INLINE vector load_halves(const unsigned short *from)
+{
+#if defined(__AVX512F__)
+    const __m512i found = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from));
+    return (vector)_mm512_slli_epi32(found, 16);
+#else
+    lanes found;
+    for (int lane = 0; lane < LANES; lane++)
+        found[lane] = (int)((unsigned)from[lane] << 16);
+    return (vector)found;
+#endif
+}
+
 /* sum + one * other of both halves of each lane. */
 INLINE vector plus_two_products(vector sum, vector one, vector other)
 {
@@ -185,6 +199,50 @@ INLINE void put_bytes(unsigned char *to, vector values)
 #else
     for (int lane = 0; lane < LANES; lane++)
         to[lane] = (unsigned char)(nearbyintf(values[lane]) + 128.0f);
+#endif
+}
+
+/* Round four vectors to whole numbers from -128 to 127, add 128, and write them as bytes: of the
+   first four lanes, those of the first vector, of the second one and so on; then of the next four. */
+INLINE void put_fours(unsigned char *to, const vector values[4])
+{
+#if defined(__AVX512BW__)
+    __m512i found[4];
+    for (int v = 0; v < 4; v++)
+        found[v] = _mm512_cvtps_epi32((__m512)values[v]);
+    const __m512i bytes = _mm512_xor_si512(
+        _mm512_packs_epi16(_mm512_packs_epi32(found[0], found[1]),
+                           _mm512_packs_epi32(found[2], found[3])),
+        _mm512_set1_epi8(-128));
+    memcpy(to, &bytes, sizeof bytes);
+#else
+    for (int at = 0; at < 4 * LANES; at++) {
+        const float value = nearbyintf(values[at / 4 % 4][at / 16 * 4 + at % 4]) + 128.0f;
+        to[at] = (unsigned char)(value > 0.0f ? value < 255.0f ? value : 255.0f : 0.0f);
+    }
+#endif
+}
+
+/* Bytes of four pixels that lie so, those of a channel side by side in its lane. */
+INLINE void load_fours(const unsigned char *one, const unsigned char *two,
+                       const unsigned char *three, const unsigned char *four, lanes found[4])
+{
+#if defined(__AVX512BW__)
+    const __m512i a = _mm512_loadu_si512(one), b = _mm512_loadu_si512(two);
+    const __m512i c = _mm512_loadu_si512(three), d = _mm512_loadu_si512(four);
+    const __m512i low = _mm512_unpacklo_epi8(a, b), other_low = _mm512_unpacklo_epi8(c, d);
+    const __m512i high = _mm512_unpackhi_epi8(a, b), other_high = _mm512_unpackhi_epi8(c, d);
+    found[0] = (lanes)_mm512_unpacklo_epi16(low, other_low);
+    found[1] = (lanes)_mm512_unpackhi_epi16(low, other_low);
+    found[2] = (lanes)_mm512_unpacklo_epi16(high, other_high);
+    found[3] = (lanes)_mm512_unpackhi_epi16(high, other_high);
+#else
+    for (int at = 0; at < 4 * LANES; at++) {
+        const unsigned char bytes[4] = {one[at], two[at], three[at], four[at]};
+        int joined;
+        memcpy(&joined, bytes, 4);
+        found[at / 4 % 4][at / 16 * 4 + at % 4] = joined;
+    }
 #endif
 }
 

@@ -1,0 +1,266 @@
+/* A MobileNet's block of what differs from a known map, in integers of 8 bits from end to end.
+
+   What the first and the second convolution make is never written as floats: a result's sum is the
+   known one and what integers add up to, and how far that moves it, within the activation's bounds,
+   is the byte that the next convolution reads. A byte counts steps of a length that is known
+   beforehand: the longest step of what the block reads, of all pixels of a position, times one
+   number for each channel. More than 127 of them count as 127.
+
+   Bytes lie as `put_fours` writes them, so that channels need not change places where four pixels'
+   are brought together: of channels LANES * v + 4 * l + i (v and i below 4) of every TOGETHER, in
+   the order of l, v, i. */
+
+#include "differences.h"
+#include "vectors.h"
+
+enum { TOGETHER = 4 * LANES, MOST_BLOCK = 6 };
+
+#define EACH(i, count) _Pragma("GCC unroll 6") for (int i = 0; i < (count); i++)
+
+/* Pixels that are added up together. */
+struct block {
+    const float *reads[MOST_BLOCK];           /* bytes, four in each float's memory */
+    const unsigned short *begins[MOST_BLOCK]; /* bfloat16: the known sums */
+    float scales[MOST_BLOCK];                 /* steps of what is read */
+    unsigned char *results[MOST_BLOCK];
+};
+
+/* What the sums of TOGETHER channels begin with, are times, and are divided by. */
+struct channels {
+    lanes offsets[4];
+    vector scales[4], per_step[4];
+};
+
+long channels_together(void)
+{
+    return TOGETHER;
+}
+
+/* Bytes that a convolution makes of a pixel: some more than it has channels. */
+static long made_bytes(const struct convolution *convolution)
+{
+    return (convolution->outputs + TOGETHER - 1) / TOGETHER * TOGETHER;
+}
+
+static const unsigned short *known_sums(const struct known *known, long pixel, long wide)
+{
+    return (const unsigned short *)known->sums + known->places[pixel] * wide;
+}
+
+INLINE void load_channels(const struct convolution *convolution, long from, float scale,
+                          float per_step, struct channels *channels)
+{
+    EACH(v, 4) {
+        const long at = from + v * LANES;
+        memcpy(&channels->offsets[v], convolution->offsets + at, sizeof channels->offsets[v]);
+        channels->scales[v] = load(convolution->scales + at) * scale;
+        channels->per_step[v] = load(convolution->per_step + at) * per_step;
+    }
+}
+
+/* Write how far known sums move that counts are added to, within bounds and in steps. */
+INLINE void put_moves(const struct convolution *convolution, const struct channels *channels,
+                      const unsigned short *begins, float scale, const lanes counts[4],
+                      unsigned char *to)
+{
+    const float low = convolution->low, high = convolution->high;
+    vector found[4];
+    EACH(v, 4) {
+        const vector known = load_halves(begins + v * LANES);
+        const vector sum = plus_product(known, channels->scales[v] * scale,
+                                        __builtin_convertvector(counts[v], vector));
+        found[v] = (bounded(sum, low, high) - bounded(known, low, high)) * channels->per_step[v];
+    }
+    put_fours(to, found);
+}
+
+INLINE void mix(const struct convolution *convolution, const struct block *block, long from,
+                float per_step, const int pixels)
+{
+    const long length = words(convolution);
+    const float *weights = convolution->weights + from * length, *reads[MOST_BLOCK];
+    struct channels channels;
+    lanes counts[MOST_BLOCK][4];
+    load_channels(convolution, from, 1.0f, per_step, &channels);
+    EACH(p, pixels) {
+        reads[p] = block->reads[p];
+        EACH(v, 4)
+            counts[p][v] = channels.offsets[v];
+    }
+    for (long k = 0; k < length; k++, weights += TOGETHER) {
+        lanes weight[4];
+        EACH(v, 4)
+            weight[v] = (lanes)load(weights + v * LANES);
+        EACH(p, pixels) {
+            const lanes read = all_bits(reads[p] + k);
+            EACH(v, 4)
+                counts[p][v] = plus_four_products(counts[p][v], read, weight[v]);
+        }
+    }
+    EACH(p, pixels)
+        put_moves(convolution, &channels, block->begins[p] + from, block->scales[p], counts[p],
+                  block->results[p] + from);
+}
+
+/* A function for each number of pixels, so that all counts lie in registers. */
+#define MIX(pixels)                                                                             \
+    static void mix_##pixels(const struct convolution *convolution, const struct block *block,  \
+                             long from, float per_step)                                         \
+    {                                                                                           \
+        mix(convolution, block, from, per_step, pixels);                                        \
+    }
+MIX(1) MIX(2) MIX(3) MIX(4) MIX(5) MIX(6)
+
+static void (*const mixes[])(const struct convolution *, const struct block *, long, float) = {
+    0, mix_1, mix_2, mix_3, mix_4, mix_5, mix_6,
+};
+
+/* Convolve pixels one by one.  read: `words` of each; scales: steps of each. */
+static void mix_pixels(const struct convolution *convolution, const struct known *known,
+                       const float *read, const float *scales, long pixels, float per_step,
+                       unsigned char *to)
+{
+    const long length = words(convolution), wide = made_bytes(convolution);
+    const long blocks = (pixels + MOST_BLOCK - 1) / MOST_BLOCK;
+    for (long from = 0; from < wide; from += TOGETHER)
+        for (long number = 0; number < blocks; number++) {
+            const long first = pixels * number / blocks, end = pixels * (number + 1) / blocks;
+            struct block block;
+            for (long p = first; p < end; p++) {
+                block.reads[p - first] = read + p * length;
+                block.begins[p - first] = known_sums(known, p, wide);
+                block.scales[p - first] = scales[p];
+                block.results[p - first] = to + p * wide;
+            }
+            mixes[end - first](convolution, &block, from, per_step);
+        }
+}
+
+typedef const unsigned char *windows[9][MOST_PIXELS]; /* bytes of each tap and pixel */
+
+/* Whether a pixel's window is that of the one before, a column further. */
+static int follows(windows reads, long pixel)
+{
+    for (long tap = 0; tap < 9; tap += 3)
+        if (reads[tap][pixel] != reads[tap + 1][pixel - 1] ||
+            reads[tap + 1][pixel] != reads[tap + 2][pixel - 1])
+            return 0;
+    return 1;
+}
+
+/* Three rows of a window's column; the weights of the fourth are zero. */
+INLINE void load_column(windows reads, long column, long pixel, long from, lanes rows[4])
+{
+    const unsigned char *last = reads[6 + column][pixel] + from;
+    load_fours(reads[column][pixel] + from, reads[3 + column][pixel] + from, last, last, rows);
+}
+
+INLINE void add_column(lanes counts[4], const lanes rows[4], const float *weights)
+{
+    EACH(v, 4)
+        counts[v] = plus_four_products(counts[v], rows[v], (lanes)load(weights + v * LANES));
+}
+
+/* Convolve channels one by one, with windows of 3x3. Neighbours are added up together: each column
+   of their windows is loaded once.  scale: step of what is read. */
+static void separate(const struct convolution *convolution, const struct known *known,
+                     windows reads, long pixels, float scale, float per_step, unsigned char *to)
+{
+    const long wide = made_bytes(convolution), length = words(convolution);
+    char followed[MOST_PIXELS] = {0};
+    for (long p = 1; p < pixels; p++)
+        followed[p - 1] = (char)follows(reads, p);
+    for (long from = 0; from < wide; from += TOGETHER) {
+        const float *weights = convolution->weights + from * length;
+        struct channels channels;
+        lanes here[4], next[4], after[4], rows[4]; /* counts of a pixel and of the two behind it */
+        load_channels(convolution, from, scale, per_step, &channels);
+        for (long p = 0; p < pixels; p++) {
+            if (p == 0 || !followed[p - 1]) {
+                memcpy(here, channels.offsets, sizeof here);
+                memcpy(next, channels.offsets, sizeof next);
+                load_column(reads, 0, p, from, rows);
+                add_column(here, rows, weights);
+                load_column(reads, 1, p, from, rows);
+                add_column(here, rows, weights + TOGETHER);
+                add_column(next, rows, weights);
+            }
+            memcpy(after, channels.offsets, sizeof after);
+            load_column(reads, 2, p, from, rows);
+            add_column(here, rows, weights + 2 * TOGETHER);
+            if (followed[p]) {
+                add_column(next, rows, weights + TOGETHER);
+                add_column(after, rows, weights);
+            }
+            put_moves(convolution, &channels, known_sums(known, p, wide) + from, 1.0f, here,
+                      to + p * wide + from);
+            memcpy(here, next, sizeof here);
+            memcpy(next, after, sizeof next);
+        }
+    }
+}
+
+/* Compute what `convolve_differing_block` does, position by position.
+
+   read, deep, given: what is known of the convolutions; of `deep`, the second one's, no values.
+   Sums of the first two are bfloat16 of as many channels as they make bytes.  nothing: bytes of a
+   pixel that does not differ, 128 each.  spans: of each position, as groups of `convolve_block`.
+   room: for the position of most pixels, words of what the first convolution reads and a float for
+   each; first_room: bytes that it makes; second_room: those of the second one, of MOST_PIXELS. */
+void convolve_integer_block(const struct convolution *first, const struct convolution *second,
+                            const struct convolution *third, const struct known *read,
+                            const struct known *deep, const struct known *given,
+                            const struct shortcut *shortcut, const float *from, long count,
+                            const unsigned char *nothing, const int *numbers, const long *spans,
+                            long number, float *room, unsigned char *first_room,
+                            unsigned char *second_room, float *results)
+{
+    const long length = words(first), wide = made_bytes(first);
+    for (const long *span = spans; span < spans + 4 * number; span += 4) {
+        const long rows = span[1] - span[0];
+        float *scales = room + rows * length, longest = 0.0f;
+        struct known some = *read;
+        some.places += span[0];
+        for (long p = 0; p < rows; p++) {
+            scales[p] = round_to_bytes(from + (span[0] + p) * first->inputs,
+                                       read->values + some.places[p] * first->inputs,
+                                       first->inputs, (unsigned char *)(room + p * length));
+            if (longest == longest && !(scales[p] <= longest)) /* no number remains none */
+                longest = scales[p];
+        }
+        const float per_step = longest > 0.0f ? 1.0f / longest : 0.0f;
+        mix_pixels(first, &some, room, scales, rows, per_step, first_room);
+        struct batch batch;
+        for (long begin = span[2]; begin < span[3]; begin += batch.pixels) {
+            windows reads;
+            batch.pixels = span[3] - begin < MOST_PIXELS ? span[3] - begin : MOST_PIXELS;
+            for (long p = 0; p < batch.pixels; p++) {
+                const long place = given->places[begin + p];
+                for (long tap = 0; tap < 9; tap++) {
+                    const long at = numbers[(begin + p) * 9 + tap] - count - 1 - span[0];
+                    reads[tap][p] = at < 0 ? nothing : first_room + at * wide;
+                }
+                batch.reads[0][p] = (const float *)(second_room + p * wide);
+                batch.scales[p] = longest;
+                batch.begins[p] = given->sums + place * third->outputs;
+                batch.results[p] = results + (begin + p) * third->outputs;
+            }
+            some = *deep;
+            some.places += begin;
+            separate(second, &some, reads, batch.pixels, longest, per_step, second_room);
+            convolve(third, &batch, add_shortcut(shortcut, begin, third->outputs, &batch));
+        }
+    }
+}
+
+/* Lay out [outputs][inputs] weights of a convolution that makes bytes, its outputs filled up with
+   zeros as its bytes are; see `pack_rounded_weights`. */
+void pack_integer_weights(const struct convolution *convolution, const float *weights,
+                          float *packed, float *scales, int *offsets)
+{
+    struct convolution part = *convolution;
+    part.outputs = TOGETHER;
+    for (long from = 0; from < convolution->outputs; from += TOGETHER)
+        pack_rounded_weights(&part, weights + from * part.inputs, packed + from * words(&part),
+                             scales + from, offsets + from);
+}
