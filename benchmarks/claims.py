@@ -105,7 +105,11 @@ def main(measure: Callable[[bool], Iterable[Claim]], arguments: Sequence[str] | 
     parser.add_argument("--quick", action="store_true", help="a quick look, under a minute")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the claims here")
     options = parser.parse_args(arguments)
-    found = list(measure(options.quick))
+    return conclude(list(measure(options.quick)), options)
+
+
+def conclude(found: list[Claim], options: argparse.Namespace) -> int:
+    """Print the claims, those of a quick run marked, write the file, and return 0."""
     if options.quick:
         found = [msgspec.structs.replace(each, how=f"{each.how}; quick run") for each in found]
     print(as_text(found))

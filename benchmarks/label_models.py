@@ -19,10 +19,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from claims import Claim, as_text, claim, write
+from claims import Claim, claim, conclude
 from gristmill.core.errors import LabelError
 from gristmill.label import Votes
 from label_rivals import PEERS, Peer, Recorded, Rivals, peers_python
@@ -120,12 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found += made
     for trouble in rivals.troubles:
         print(f"no answer: {trouble}")
-    if options.quick:
-        found = [msgspec.structs.replace(each, how=f"{each.how}; quick run") for each in found]
-    print(as_text(found))
-    if options.json:
-        write(found, options.json)
-    return 0
+    return conclude(found, options)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,7 +27,7 @@ if __name__ in ("__main__", "__mp_main__"):
 
 import polars as pl
 
-from claims import RECORDED, Claim, as_text, claim, write
+from claims import RECORDED, Claim, claim, conclude
 from gristmill.core.errors import DataError
 from gristmill.core.seeds import derive_seed
 from gristmill.data.catalog import load
@@ -213,11 +213,7 @@ def main() -> int:
     parser.add_argument("--index", type=Path, help="their list; index.json in that folder if not")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     options = parser.parse_args()
-    found = list(measure(options))
-    print(as_text(found))
-    if options.json:
-        write(found, options.json)
-    return 0
+    return conclude(list(measure(options)), options)
 
 
 if __name__ == "__main__":
