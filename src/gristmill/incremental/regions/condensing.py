@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gristmill.incremental.kernels.native.boxes import joined
+from gristmill.incremental.kernels.native.boxes import Box, joined
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.regions.rectangle import Rectangle
-
-Boxes: TypeAlias = NDArray[np.int64]
-"""Rectangles, [boxes, 4]: top, left, bottom and right of each."""
 
 _NEVER = 1 << 60
 
@@ -33,15 +29,21 @@ def condensed(rectangles: Sequence[Rectangle], most: int, margin: int) -> tuple[
     Returns:
         Rectangles that cover the given ones; they may overlap.
     """
-    around = np.array([-margin, -margin, margin, margin], np.int64)
-    boxes = np.array(rectangles, np.int64).reshape(-1, 4) + around
+    boxes = [
+        (top - margin, left - margin, bottom + margin, right + margin)
+        for top, left, bottom, right in rectangles
+    ]
     native = library()
-    left = _joined(boxes, most) if native is None else joined(native, boxes, most)
-    return tuple(Rectangle(*corners) for corners in (left - around).tolist())
+    kept = _joined(boxes, most) if native is None else joined(native, boxes, most)
+    return tuple(
+        Rectangle(top + margin, left + margin, bottom - margin, right - margin)
+        for top, left, bottom, right in kept
+    )
 
 
-def _joined(boxes: Boxes, most: int) -> Boxes:
-    """Join boxes, which are written over, as `native.boxes.joined` does."""
+def _joined(rectangles: Sequence[Box], most: int) -> list[Box]:
+    """Join boxes as `native.boxes.joined` does."""
+    boxes = np.array(rectangles, np.int64).reshape(-1, 4)
     tops, lefts, bottoms, rights = boxes.T
     areas = (bottoms - tops) * (rights - lefts)
     left = np.ones(len(boxes), np.bool_)
@@ -66,4 +68,4 @@ def _joined(boxes: Boxes, most: int) -> Boxes:
         left[two] = False
         wastes[two] = wastes[:, two] = _NEVER
         wastes[one] = wastes[:, one] = waste(np.array([one]))[0]
-    return boxes[left]
+    return [tuple(sides) for sides in boxes[left].tolist()]

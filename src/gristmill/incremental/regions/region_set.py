@@ -71,11 +71,15 @@ class RegionSet:
             if side > 1:
                 found = tuple(Rectangle(*(side * each for each in cells)) for cells in found)
             found = simplified(condensed(found, max(1, most), margin=1))
-        pixels = (
-            Rectangle(top * tile, left * tile, bottom * tile, right * tile).clipped(height, width)
-            for top, left, bottom, right in found
+        return cls(
+            tuple(
+                Rectangle(
+                    top * tile, left * tile, min(bottom * tile, height), min(right * tile, width)
+                )
+                for top, left, bottom, right in found
+                if top * tile < height and left * tile < width
+            )
         )
-        return cls(tuple(rectangle for rectangle in pixels if not rectangle.empty))
 
     @classmethod
     def whole(cls, height: int, width: int) -> RegionSet:

@@ -20,31 +20,32 @@ def tile_rectangles(mask: npt.NDArray[np.bool_]) -> tuple[Rectangle, ...]:
     Returns:
         Rectangles in cells, in the order of their top left corners.
     """
-    rows, columns = mask.shape
-    # A column of false on either side, so that no run goes over the end of its row.
-    padded = np.zeros((rows, columns + 2), dtype=np.int8)
-    padded[:, 1:-1] = mask
-    begins_ends = np.diff(padded, axis=1)
-    where, begins = np.nonzero(begins_ends == 1)
-    ends = np.nonzero(begins_ends == -1)[1]
-    found: list[Rectangle] = []
-    open_: dict[tuple[int, int], int] = {}  # of each run of the row above, its rectangle
-    current: dict[tuple[int, int], int] = {}
-    row = -1
-    for at, begin, end in zip(where.tolist(), begins.tolist(), ends.tolist(), strict=True):
-        if at != row:
+    columns = mask.shape[1]
+    # Bytes, for most cells are false: to find the next true one takes no array as large as all.
+    cells = mask.tobytes()
+    found: list[list[int]] = []
+    open_: dict[tuple[int, int], list[int]] = {}  # of each run of the row above, its rectangle
+    current: dict[tuple[int, int], list[int]] = {}
+    row, begin, end = -1, 0, 0  # of the cells of the row
+    left = cells.find(1)
+    while left >= 0:
+        if left >= end:
+            at = left // columns
             open_ = current if at == row + 1 else {}
             current = {}
-            row = at
-        run = (begin, end)
-        above = open_.get(run)
-        if above is None:
-            current[run] = len(found)
-            found.append(Rectangle(at, begin, at + 1, end))
-        else:
-            current[run] = above
-            found[above] = found[above]._replace(bottom=at + 1)
-    return tuple(found)
+            row, begin, end = at, at * columns, (at + 1) * columns
+        right = cells.find(0, left, end)
+        if right < 0:
+            right = end
+        run = (left - begin, right - begin)
+        rectangle = open_.get(run)
+        if rectangle is None:
+            rectangle = [row, run[0], row, run[1]]
+            found.append(rectangle)
+        rectangle[2] = row + 1
+        current[run] = rectangle
+        left = cells.find(1, right)
+    return tuple(Rectangle(*each) for each in found)
 
 
 def halved(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

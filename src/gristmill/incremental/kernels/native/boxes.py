@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import ctypes
+from array import array
+from collections.abc import Sequence
+from itertools import chain
+from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gristmill.incremental.kernels.native.structures import LONG
+Box: TypeAlias = tuple[int, int, int, int]
+"""Top, left, bottom and right."""
 
 
-def joined(native: ctypes.CDLL, boxes: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+def joined(native: ctypes.CDLL, boxes: Sequence[Box], most: int) -> list[Box]:
     """Join boxes to their bounding boxes, those first that waste the fewest pixels.
 
     Args:
         native: the C functions.
-        boxes: int64 [boxes, 4]: top, left, bottom and right of each.
+        boxes: any.
         most: how many there may be afterwards if more of them waste pixels.
 
     Returns:
-        Those that are left, likewise.
+        Those that are left.
     """
-    boxes = boxes.astype(LONG)
-    room = np.empty((len(boxes), 2), LONG)
+    sides = array("l", chain.from_iterable(boxes))
+    room = array("l", bytes(2 * sides.itemsize * len(boxes)))
     native.join_boxes.restype = ctypes.c_long
     count = native.join_boxes(
-        ctypes.c_void_p(boxes.ctypes.data),
+        ctypes.c_void_p(sides.buffer_info()[0]),
         ctypes.c_long(len(boxes)),
         ctypes.c_long(most),
-        ctypes.c_void_p(room.ctypes.data),
+        ctypes.c_void_p(room.buffer_info()[0]),
     )
-    return boxes[:count]
+    left = sides.tolist()[: 4 * count]
+    return list(zip(left[0::4], left[1::4], left[2::4], left[3::4], strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from array import array
 from collections.abc import Sequence
 from itertools import chain
 
@@ -40,13 +41,13 @@ def scale(
     """
     native = library()
     assert native is not None  # noqa: S101 - `fits` has said so
-    sides = (ctypes.c_long * (4 * len(rectangles)))(*chain.from_iterable(rectangles))
+    sides = array("l", chain.from_iterable(rectangles))
     native.scale_levels(
         pointer(image),
         ctypes.c_long(image.strides[0]),
         ctypes.c_void_p(frame.data_ptr()),
         ctypes.c_long(frame.stride(2)),
-        sides,
+        ctypes.c_void_p(sides.buffer_info()[0]),
         ctypes.c_long(len(rectangles)),
         pointer(mean),
         pointer(deviation),
