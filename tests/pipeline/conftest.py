@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,16 @@ class UserProject:
         assert old in text
         path.write_text(text.replace(old, new))
         return self
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Begin a run in a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "gristmill", "run", *options],
+            cwd=self.root,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def load(self) -> Pipeline:
         for name, module in list(sys.modules.items()):

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -81,16 +78,6 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
     while not holds():
         assert time.monotonic() < deadline, what
         time.sleep(0.01)
-
-
-def start(root: Path, *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "gristmill", "run", *options],
-        cwd=root,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
 
 
 def test_steps_at_the_same_time_give_what_they_give_one_by_one(
@@ -276,7 +263,7 @@ def test_a_run_that_is_ended_leaves_no_process_and_goes_on_where_it_was(
     user: Any, how: signal.Signals
 ) -> None:
     user.write(pipeline=WAITING)
-    process = start(user.root, "--jobs", "2")
+    process = user.start("--jobs", "2")
     files = [user.root / "one.pid", user.root / "two.pid"]
     wait_until(lambda: all(file.exists() and file.read_text() for file in files), "not begun")
     pids = [int(file.read_text()) for file in files]
@@ -299,15 +286,13 @@ def test_a_run_that_is_ended_leaves_no_process_and_goes_on_where_it_was(
 
 def test_runs_at_once_do_each_step_once_whatever_their_jobs(user: Any) -> None:
     user.write(pipeline=WAITING.replace("seconds=600", "seconds=0.3")).run(targets=["first"])
-    runs = [
-        start(user.root, *options) for options in (("-j2",), ("--from", "one", "--from", "two"))
-    ]
+    runs = [user.start(*options) for options in (("-j2",), ("--from", "one", "--from", "two"))]
     outs = [process.communicate(timeout=120) for process in runs]
     assert [process.returncode for process in runs] == [0, 0], outs
     assert [(user.root / f"{name}.ran").read_text() for name in ("one", "two")] == ["x", "x"]
     done = sum(len(re.findall(r"^  \+ ", out, re.MULTILINE)) for out, _ in outs)
     assert done == 3
-    other = start(user.root, "--only", "both", "--force", "both")
+    other = user.start("--only", "both", "--force", "both")
     assert user.run(only=["both"], force=["both"]).load("both") == "onetwo"
     assert other.wait(timeout=120) == 0
 

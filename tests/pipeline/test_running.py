@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -309,16 +308,6 @@ def slow(first):
 """
 
 
-def start(root: Path, *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "gristmill", "run", *options],
-        cwd=root,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
 def wait_for(path: Path) -> None:
     deadline = time.monotonic() + 120
     while not path.exists():
@@ -329,7 +318,7 @@ def wait_for(path: Path) -> None:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_goes_on_where_it_was(user: Any, how: signal.Signals) -> None:
     user.write(pipeline=SLOW)
-    process = start(user.root)
+    process = user.start()
     wait_for(user.root / "waiting")
     process.send_signal(how)
     out, err = process.communicate(timeout=120)
@@ -337,7 +326,7 @@ def test_a_killed_run_goes_on_where_it_was(user: Any, how: signal.Signals) -> No
     if how == signal.SIGINT:
         assert "Traceback" not in out + err
     (user.root / "go").touch()
-    again = start(user.root)
+    again = user.start()
     out, _ = again.communicate(timeout=120)
     assert again.returncode == 0
     assert "= first" in out
@@ -351,14 +340,14 @@ def test_a_killed_run_goes_on_where_it_was(user: Any, how: signal.Signals) -> No
 
 def test_two_runs_at_once_do_each_step_once(user: Any) -> None:
     user.write(pipeline=SLOW)
-    one, two = start(user.root), start(user.root)
+    one, two = user.start(), user.start()
     wait_for(user.root / "waiting")
     (user.root / "go").touch()
     one.send_signal(signal.SIGKILL)  # whoever holds the step or waits: the other must finish
     one.communicate(timeout=120)
     two.send_signal(signal.SIGINT)
     two.communicate(timeout=120)
-    last = [start(user.root), start(user.root)]
+    last = [user.start(), user.start()]
     for process in last:
         process.communicate(timeout=120)
         assert process.returncode == 0

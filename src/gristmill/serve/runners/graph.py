@@ -301,7 +301,11 @@ def call_of(
 
 
 def operator_called(name: str) -> Callable[..., Any]:
-    """Look an operator up: in the list first, and only then in PyTorch."""
+    """Look an operator up: in the list first, and only then in PyTorch.
+
+    Raises:
+        BundleError: it is not on the list.
+    """
     if name not in OPERATORS:
         raise BundleError(f"operator {name!r} is not on the list", where="graph")
     if name in _ON_SIZES:
