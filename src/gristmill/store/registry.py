@@ -8,7 +8,6 @@ database refuses any change of it (`store.guards`), and one that was made all th
 
 from __future__ import annotations
 
-import getpass
 import json
 import re
 import time
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from gristmill.core.author import current_user
 from gristmill.core.errors import StoreError, UsageError
 from gristmill.store.decision import (
     CHAMPION,
@@ -118,7 +118,7 @@ class Registry:
                 version=version,
                 verdict=cast("DecisionVerdict", verdict),
                 reasons=list(reasons),
-                author=author or _user(),
+                author=author or current_user(),
                 at=time.time(),
                 alias=alias,
                 forced=forced,
@@ -181,7 +181,7 @@ class Registry:
                 )
             why = f"back from version {now.version}" + (f": {reason}" if reason else "")
             entry = Decision(
-                model, target, "rollback", [why], author or _user(), time.time(), alias
+                model, target, "rollback", [why], author or current_user(), time.time(), alias
             )
             return _append(connection, entry, log)
 
@@ -328,10 +328,3 @@ def _no_model(model: str, models: list[str]) -> UsageError:
     known = f"known models: {', '.join(models)}"
     none = "none is registered yet: `gristmill.pipeline.release` in a step registers one"
     return UsageError(f"there is no model {model!r}", fix=known if models else none)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

@@ -18,9 +18,9 @@ from pathlib import Path
 import msgspec
 
 from gristmill.core.atomic import write_atomic
+from gristmill.core.author import current_user
 from gristmill.core.errors import UsageError
 from gristmill.core.fingerprint import fingerprint_bytes
-from gristmill.validate.schemas.author import current_user
 from gristmill.validate.schemas.edit import Edit, shown
 from gristmill.validate.schemas.edit_safety import Safety, safety, switches_off
 from gristmill.validate.schemas.edited import edit_text, value_at

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gristmill.core.atomic import write_atomic
+from gristmill.core.author import current_user
 from gristmill.core.errors import StoreError, UsageError
-from gristmill.validate.schemas.author import current_user
 from gristmill.validate.schemas.schema import Schema
 
 if TYPE_CHECKING:

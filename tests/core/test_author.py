@@ -4,7 +4,7 @@ import getpass
 
 import pytest
 
-from gristmill.validate.schemas.author import current_user
+from gristmill.core.author import current_user
 
 
 def test_who_is_not_known_is_said_to_be_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
