@@ -6,7 +6,6 @@ from gristmill.serve.scheduling.deadline_queue import DeadlineQueue
 from gristmill.serve.scheduling.request import Request
 
 
-
 def due(*deadlines):
     return [Request(1, 1.0, deadline, nbytes=10) for deadline in deadlines]
 
