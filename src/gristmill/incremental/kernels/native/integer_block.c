@@ -3,8 +3,9 @@
    What the first and the second convolution make is never written as floats: a result's sum is the
    known one and what integers add up to, and how far that moves it, within the activation's bounds,
    is the byte that the next convolution reads. A byte counts steps of a length that is known
-   beforehand: the longest step of what the block reads, of all pixels of a position, times one
-   number for each channel. More than 127 of them count as 127.
+   beforehand: the longest one of what the convolution reads (the first one, of all pixels of a
+   position; the second one, of a pixel's window), times one number for each channel. More than 127 of
+   them count as 127.
 
    Bytes lie as `put_fours` writes them, so that channels need not change places where four pixels'
    are brought together: of channels LANES * v + 4 * l + i (v and i below 4) of every TOGETHER, in
@@ -47,21 +48,23 @@ static const unsigned short *known_sums(const struct known *known, long pixel, l
     return (const unsigned short *)known->sums + known->places[pixel] * wide;
 }
 
-INLINE void load_channels(const struct convolution *convolution, long from, float scale,
-                          float per_step, struct channels *channels)
+INLINE void load_channels(const struct convolution *convolution, long from,
+                          struct channels *channels)
 {
     EACH(v, 4) {
         const long at = from + v * LANES;
         memcpy(&channels->offsets[v], convolution->offsets + at, sizeof channels->offsets[v]);
-        channels->scales[v] = load(convolution->scales + at) * scale;
-        channels->per_step[v] = load(convolution->per_step + at) * per_step;
+        channels->scales[v] = load(convolution->scales + at);
+        channels->per_step[v] = load(convolution->per_step + at);
     }
 }
 
-/* Write how far known sums move that counts are added to, within bounds and in steps. */
+/* Write how far known sums move that counts are added to, within bounds and in steps.
+
+   scale: a step of what is read.  per_step: one over one of what is made. */
 INLINE void put_moves(const struct convolution *convolution, const struct channels *channels,
-                      const unsigned short *begins, float scale, const lanes counts[4],
-                      unsigned char *to)
+                      const unsigned short *begins, float scale, float per_step,
+                      const lanes counts[4], unsigned char *to)
 {
     const float low = convolution->low, high = convolution->high;
     vector found[4];
@@ -69,7 +72,8 @@ INLINE void put_moves(const struct convolution *convolution, const struct channe
         const vector known = load_halves(begins + v * LANES);
         const vector sum = plus_product(known, channels->scales[v] * scale,
                                         __builtin_convertvector(counts[v], vector));
-        found[v] = (bounded(sum, low, high) - bounded(known, low, high)) * channels->per_step[v];
+        found[v] = (bounded(sum, low, high) - bounded(known, low, high)) *
+                   (channels->per_step[v] * per_step);
     }
     put_fours(to, found);
 }
@@ -81,7 +85,7 @@ INLINE void mix(const struct convolution *convolution, const struct block *block
     const float *weights = convolution->weights + from * length, *reads[MOST_BLOCK];
     struct channels channels;
     lanes counts[MOST_BLOCK][4];
-    load_channels(convolution, from, 1.0f, per_step, &channels);
+    load_channels(convolution, from, &channels);
     EACH(p, pixels) {
         reads[p] = block->reads[p];
         EACH(v, 4)
@@ -98,8 +102,8 @@ INLINE void mix(const struct convolution *convolution, const struct block *block
         }
     }
     EACH(p, pixels)
-        put_moves(convolution, &channels, block->begins[p] + from, block->scales[p], counts[p],
-                  block->results[p] + from);
+        put_moves(convolution, &channels, block->begins[p] + from, block->scales[p], per_step,
+                  counts[p], block->results[p] + from);
 }
 
 /* A function for each number of pixels, so that all counts lie in registers. */
@@ -162,9 +166,12 @@ INLINE void add_column(lanes counts[4], const lanes rows[4], const float *weight
 }
 
 /* Convolve channels one by one, with windows of 3x3. Neighbours are added up together: each column
-   of their windows is loaded once.  scale: step of what is read. */
+   of their windows is loaded once.
+
+   scale: of what is read.  per_steps: of each pixel that is made. */
 static void separate(const struct convolution *convolution, const struct known *known,
-                     windows reads, long pixels, float scale, float per_step, unsigned char *to)
+                     windows reads, long pixels, float scale, const float *per_steps,
+                     unsigned char *to)
 {
     const long wide = made_bytes(convolution), length = words(convolution);
     char followed[MOST_PIXELS] = {0};
@@ -174,7 +181,7 @@ static void separate(const struct convolution *convolution, const struct known *
         const float *weights = convolution->weights + from * length;
         struct channels channels;
         lanes here[4], next[4], after[4], rows[4]; /* counts of a pixel and of the two behind it */
-        load_channels(convolution, from, scale, per_step, &channels);
+        load_channels(convolution, from, &channels);
         for (long p = 0; p < pixels; p++) {
             if (p == 0 || !followed[p - 1]) {
                 memcpy(here, channels.offsets, sizeof here);
@@ -192,12 +199,23 @@ static void separate(const struct convolution *convolution, const struct known *
                 add_column(next, rows, weights + TOGETHER);
                 add_column(after, rows, weights);
             }
-            put_moves(convolution, &channels, known_sums(known, p, wide) + from, 1.0f, here,
-                      to + p * wide + from);
+            put_moves(convolution, &channels, known_sums(known, p, wide) + from, scale,
+                      per_steps[p], here, to + p * wide + from);
             memcpy(here, next, sizeof here);
             memcpy(next, after, sizeof next);
         }
     }
+}
+
+/* How many steps the largest of some bytes is. */
+static unsigned char most_steps(const unsigned char *bytes, long count)
+{
+    unsigned char most = 0;
+    for (long n = 0; n < count; n++) {
+        const unsigned char steps = bytes[n] < 128 ? 128 - bytes[n] : bytes[n] - 128;
+        most = steps > most ? steps : most;
+    }
+    return most;
 }
 
 /* Compute what `convolve_differing_block` does, position by position.
@@ -205,7 +223,7 @@ static void separate(const struct convolution *convolution, const struct known *
    read, deep, given: what is known of the convolutions; of `deep`, the second one's, no values.
    Sums of the first two are bfloat16 of as many channels as they make bytes.  nothing: bytes of a
    pixel that does not differ, 128 each.  spans: of each position, as groups of `convolve_block`.
-   room: for the position of most pixels, words of what the first convolution reads and a float for
+   room: for the position of most pixels, words of what the first convolution reads and two floats for
    each; first_room: bytes that it makes; second_room: those of the second one, of MOST_PIXELS. */
 void convolve_integer_block(const struct convolution *first, const struct convolution *second,
                             const struct convolution *third, const struct known *read,
@@ -218,7 +236,7 @@ void convolve_integer_block(const struct convolution *first, const struct convol
     const long length = words(first), wide = made_bytes(first);
     for (const long *span = spans; span < spans + 4 * number; span += 4) {
         const long rows = span[1] - span[0];
-        float *scales = room + rows * length, longest = 0.0f;
+        float *scales = room + rows * length, *most = scales + rows, longest = 0.0f;
         struct known some = *read;
         some.places += span[0];
         for (long p = 0; p < rows; p++) {
@@ -230,24 +248,30 @@ void convolve_integer_block(const struct convolution *first, const struct convol
         }
         const float per_step = longest > 0.0f ? 1.0f / longest : 0.0f;
         mix_pixels(first, &some, room, scales, rows, per_step, first_room);
+        for (long p = 0; p < rows; p++)
+            most[p] = most_steps(first_room + p * wide, wide);
         struct batch batch;
         for (long begin = span[2]; begin < span[3]; begin += batch.pixels) {
             windows reads;
+            float per_steps[MOST_PIXELS];
             batch.pixels = span[3] - begin < MOST_PIXELS ? span[3] - begin : MOST_PIXELS;
             for (long p = 0; p < batch.pixels; p++) {
                 const long place = given->places[begin + p];
+                float steps = 0.0f;
                 for (long tap = 0; tap < 9; tap++) {
                     const long at = numbers[(begin + p) * 9 + tap] - count - 1 - span[0];
                     reads[tap][p] = at < 0 ? nothing : first_room + at * wide;
+                    steps = at >= 0 && most[at] > steps ? most[at] : steps;
                 }
                 batch.reads[0][p] = (const float *)(second_room + p * wide);
-                batch.scales[p] = longest;
+                batch.scales[p] = steps / 127.0f * longest;
+                per_steps[p] = steps > 0.0f ? 127.0f / steps * per_step : 0.0f;
                 batch.begins[p] = given->sums + place * third->outputs;
                 batch.results[p] = results + (begin + p) * third->outputs;
             }
             some = *deep;
             some.places += begin;
-            separate(second, &some, reads, batch.pixels, longest, per_step, second_room);
+            separate(second, &some, reads, batch.pixels, longest, per_steps, second_room);
             convolve(third, &batch, add_shortcut(shortcut, begin, third->outputs, &batch));
         }
     }

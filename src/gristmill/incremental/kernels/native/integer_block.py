@@ -2,11 +2,11 @@
 
 y = f(W x): where x differs from a known k, the next layer needs f(W k + W (x - k)) - f(W k) alone.
 That is written as whole numbers of steps, up to 127 of them: a step is as long as the channel's
-weights (their L2 norm), times the longest step of what the block reads, of a position's pixels. So
-steps are known before anything is summed up, no result is written as a float to find the largest,
-and the depthwise convolution multiplies integers, too, and reads a quarter of the memory. Where a
-channel's sum differs by more than its norm times the largest difference of what is read, 127 steps
-are written; of random weights and differences, about one in 100,000 does.
+weights (their L2 norm), times the longest step of what is read, of all pixels of a position or of
+a window. So steps are known before anything is summed up, no result is written as a float to find
+the largest, and the depthwise convolution multiplies integers, too, and reads a quarter of the
+memory. Where a channel's sum differs by more than its norm times the largest difference of what is
+read, 127 steps are written; of random weights and differences, about one in 100,000 does.
 """
 
 from __future__ import annotations
@@ -30,9 +30,6 @@ from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.sharing import share_groups
 from gristmill.incremental.kernels.native.structures import LONG, ConvolutionStructure
 
-_DEEP = 0.7
-"""A depthwise convolution's step over what one by the rule for the others would be: differences of
-a window's pixels are seldom all as large as the largest."""
 _BYTE_OF_NOTHING = 128
 _scratch = HeldMemory()
 
@@ -105,7 +102,7 @@ class IntegerBlockKernel:
         weights = first.weight.flatten(1)
         steps = weights.norm(dim=1)
         deep = second.weight.flatten(1) * steps[:, None]
-        deep_steps = _DEEP * deep.norm(dim=1)
+        deep_steps = deep.norm(dim=1)
         # Column by column of a window, each as four rows, the last one of zeros.
         columns = functional.pad(deep.view(-1, 3, 3).transpose(1, 2), (0, 1)).flatten(1)
         self._convolutions = (
@@ -144,7 +141,7 @@ class IntegerBlockKernel:
         rows = rows.contiguous()
         results = rows.new_empty((len(numbers), self._channels))
         most = int((spans[:, 1] - spans[:, 0]).max(initial=0))
-        read, made = most * (self._words + 1), most * self._wide // 4
+        read, made = most * (self._words + 2), most * self._wide // 4
         maps = [each.structure for each in known]
         added = shortcut and ctypes.byref(shortcut.structure)
 
