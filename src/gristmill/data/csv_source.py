@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import copy
 
 import polars as pl
 
 from gristmill.core.errors import DataError
+from gristmill.core.made_ahead import made_ahead
 from gristmill.data import text_blocks
 from gristmill.data.column_kinds import decided_kind
 from gristmill.data.csv_blocks import CleanBlock, CsvBlocks
@@ -36,6 +37,8 @@ class CsvSource:
         self.where = path.name
         self._block_bytes = block_bytes or text_blocks.BLOCK_BYTES
         run = _Run(path, delimiter, ReadLog(), _HEADER_BYTES, _HEADER_BYTES)
+        # Of a large first block all that is behind the header would have to be copied.
+        self._head_bytes = _HEADER_BYTES if run.is_sure else None
         self.columns = (run if run.is_sure else self._opened(ReadLog(), _SAMPLE_BYTES)).columns
 
     def kinds(self) -> dict[str, str]:
@@ -75,7 +78,7 @@ class CsvSource:
         return text_pieces(path, reader, source, blocks)
 
     def _opened(self, log: ReadLog, block_bytes: int) -> _Run:
-        return _Run(self._path, self._given, log, block_bytes)
+        return _Run(self._path, self._given, log, block_bytes, self._head_bytes)
 
 
 class _Run:
@@ -93,44 +96,60 @@ class _Run:
         block_bytes: int,
         head_bytes: int | None = None,
     ) -> None:
-        blocks = iter(TextBlocks(path, log, block_bytes, head_bytes))
-        block, record, start = _header(blocks, delimiter, str(path), log)
+        seen = ReadLog()
+        blocks = iter(TextBlocks(path, seen, block_bytes, head_bytes))
+        block, record, start = _header(blocks, delimiter, str(path), seen)
         cut = _cuts_first_line(block, start, delimiter)
-        self.is_sure = cut and block.data.isascii() and not log.notes
+        self.is_sure = cut and block.data.isascii() and not seen.notes
         self.delimiter = _delimiter(block, start, delimiter)
         if self.delimiter != delimiter:
-            log.note("delimiter", f"cells are separated by {self.delimiter!r}, "
-                     f"not by {delimiter!r}", line=block.line)  # fmt: skip
+            seen.note("delimiter", f"cells are separated by {self.delimiter!r}, "
+                      f"not by {delimiter!r}", line=block.line)  # fmt: skip
             record = _first_record(block, start, self.delimiter)
-        self.columns = _unique([cell.decode("utf-8", "replace") for cell in record.cells], log)
+        self.columns = _unique([cell.decode("utf-8", "replace") for cell in record.cells], seen)
         skipped = block.data[: record.end].count(b"\n")
         rest = block.data[record.end :]
         origin = block.origin and block.origin.after(record.end)
         body = TextBlock(rest, block.line + skipped, block.feeds - skipped, block.last, origin)
         self.header = block.data[start : record.end]
-        self._records = CsvBlocks(self.delimiter, len(self.columns), self.header, log)
-        self._blocks: Iterable[TextBlock] = itertools.chain([body], blocks)
-        self._log, self._last = log, b""
+        shape = self.delimiter, len(self.columns), self.header
+        records, bodies = CsvBlocks(*shape, seen), itertools.chain([body], blocks)
+        self._blocks = ((clean, seen.taken()) for clean in records.clean(bodies))
+        self._is_one_block = block.last
+        self._by_line = CsvBlocks(*shape, log).by_line
+        self._log, self._seen = log, seen
 
     def frames(self, kinds: Mapping[str, str]) -> Iterator[pl.DataFrame]:
         """Yield typed frames."""
         parser = CellParser(self.columns, kinds, self.delimiter)
-        for block in self._records.clean(self._blocks):
+        for block in self._clean_blocks():
             frame = parser.frame(block)
             if frame is None:
-                frame = parser.frame(self._records.by_line(block))
+                frame = parser.frame(self._by_line(block))
             if frame is not None and frame.height:
                 yield frame
 
     def text_frames(self) -> Iterator[tuple[CleanBlock, pl.DataFrame]]:
         """Yield the clean blocks with their frames of text."""
         parser = CellParser(self.columns, {}, self.delimiter)
-        for block in self._records.clean(self._blocks):
+        for block in self._clean_blocks():
             frame = parser.text_frame(block)
             if frame is None:
-                frame = parser.text_frame(self._records.by_line(block))
+                frame = parser.text_frame(self._by_line(block))
             if frame is not None:
                 yield block, frame
+
+    def _clean_blocks(self) -> Iterator[CleanBlock]:
+        """Yield the clean blocks; the next one is read and looked through while one is parsed.
+
+        What is seen in a block is told when the block comes, so that the log is in order.
+        """
+        made = self._blocks if self._is_one_block else made_ahead(self._blocks, "gristmill-csv")
+        self._log.add(self._seen.taken())
+        for block, seen in made:
+            self._log.add(seen)
+            yield block
+        self._log.add(self._seen.taken())
 
 
 def _header(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -58,8 +59,25 @@ class ReadLog:
         self.unreadable_count += 1
         if len(self._rows) < _KEPT_ROWS:
             shown = text[: 4 * _KEPT_CHARACTERS].decode("utf-8", "replace").removesuffix("\r")
-            told = f"{self.where}: {reason}" if self.where else reason
-            self._rows.append((line, shown[:_KEPT_CHARACTERS], told))
+            self._keep(line, shown[:_KEPT_CHARACTERS], reason)
+
+    def taken(self) -> ReadLog:
+        """Return all that was seen so far as a log of its own, and forget it here."""
+        found, self._rows, self._notes = copy(self), [], {}
+        self.unreadable_count = 0
+        return found
+
+    def add(self, seen: ReadLog) -> None:
+        """Add what another log, which names no file, has seen behind what this one has."""
+        for note in seen.notes:
+            self.note(note.code, note.message, note.count, note.line)
+        for row in seen._rows[: _KEPT_ROWS - len(self._rows)]:
+            self._keep(*row)
+        self.unreadable_count += seen.unreadable_count
+
+    def _keep(self, line: int, text: str, reason: str) -> None:
+        told = f"{self.where}: {reason}" if self.where else reason
+        self._rows.append((line, text, told))
 
     @property
     def full(self) -> bool:
