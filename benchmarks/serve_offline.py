@@ -3,11 +3,12 @@
 Both read Parquet partitions, run the same module, and write one Parquet partition for each, with
 row ids, labels and probabilities; or both read and write CSV, with a column for the probability of
 each class. Ours also checks every row against the signature, gives each an id that can be traced,
-and goes on after a kill.
+and goes on after a kill. Neither finds an output that it would have to replace.
 """
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import tempfile
 import time
@@ -120,6 +121,8 @@ def compared(workload: Workload, kind: Kind, place: Path, times: int) -> Iterato
         outputs = {"one file a partition": place / "ours", **outputs}
     by_hand, ours = list[Spent](), {name: list[Spent]() for name in outputs}
     for number in range(times + 1):  # the first round warms up
+        for old in (place / "hand", *outputs.values()):
+            remove(old)
         took = timed(lambda: loop(workload, kind, classes, files, place / "hand"))
         mine = {name: timed(lambda out=out: ours_of(bundle, place / "data", out))  # type: ignore[misc]
                 for name, out in outputs.items()}  # fmt: skip
@@ -194,6 +197,13 @@ def loop(workload: Workload, kind: Kind, classes: list[str], files: list[Path], 
             table |= {"probs": pl.Series(probs).arr.to_list()}
         write(pl.DataFrame(table), out / f"part-{number:05d}.{kind}", kind)
         start += frame.height
+
+
+def remove(output: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there."""
+    if output.is_dir():
+        shutil.rmtree(output)
+    output.unlink(missing_ok=True)
 
 
 def agree(hand: Path, outputs: list[Path], kind: Kind) -> None:
