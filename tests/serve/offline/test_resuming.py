@@ -185,7 +185,7 @@ def test_a_full_disk_keeps_finished_parts(
 
 
 @pytest.mark.parametrize("name", ["out.parquet", "out.csv", "out"])
-def test_a_disk_that_refuses_the_output_keeps_all_parts(
+def test_a_disk_that_refuses_the_output_keeps_finished_parts(
     bundle: Bundle, tmp_path: Path, table_of: Tables, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     table, out = table_of(200), tmp_path / name
@@ -199,7 +199,9 @@ def test_a_disk_that_refuses_the_output_keeps_all_parts(
         with pytest.raises(DataError, match=told):
             predict_table(bundle, table, out, part_rows=32)
     assert not out.exists()
-    assert predict_table(bundle, table, out, part_rows=32).resumed == 200
+    kept = kept_rows(out)  # of a folder the parts go to the disk while later ones are answered
+    assert 0 < kept <= 200 if name == "out" else kept == 200
+    assert predict_table(bundle, table, out, part_rows=32).resumed == kept
     read = pl.read_csv if name == "out.csv" else pl.read_parquet
     found = read(out / "*.parquet" if name == "out" else out)
     assert found["row_id"].to_list() == list(range(200))
