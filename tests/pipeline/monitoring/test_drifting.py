@@ -207,7 +207,7 @@ def test_truth_that_is_late(shop) -> None:
 def test_truth_from_the_log_that_the_server_writes(served_shop) -> None:
     import numpy as np
 
-    from gristmill.serve.runners.labels import class_rows
+    from gristmill.serve.runners.labels import ClassRows
     from gristmill.serve.runners.rows import Rows
     from gristmill.serve.watch.kept_predictions import kept_predictions, served_folder
     from gristmill.serve.watch.prediction_log import PredictionLog
@@ -222,7 +222,7 @@ def test_truth_from_the_log_that_the_server_writes(served_shop) -> None:
             rows = Rows({"age": spam[:count] * 0, "country": ["de"] * count})
             probs = np.column_stack([1 - spam[:count], spam[:count]])
             keys = [f"{version[:4]}-{number}" for number in range(count)]
-            log.note(log.name(version), version, rows, class_rows(live.classes, probs), keys)
+            log.note(log.name(version), version, rows, ClassRows(live.classes, probs), keys)
     named = [each.name for each in kept_predictions(folder) if each.version != "another"]
     tell_truths(folder, dict.fromkeys(named[:200], "spam"), who="ada")
     found = monitor(shop.project, PLAN, served=shop.served, now=NOW)

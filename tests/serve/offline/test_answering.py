@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gristmill.core.errors import DataError
 from gristmill.serve.offline.answering import answer_rows, answers_frame
+from gristmill.serve.runners.labels import ClassRows
 from gristmill.serve.runners.rows import Ragged, Rows
 from gristmill.store.signature import Field
 
@@ -30,6 +31,17 @@ def test_tensors_become_columns(shape, column, dtype):
     assert frame.schema == {"found": dtype}
     for row, cell in enumerate(frame["found"].to_list()):
         assert np.array_equal(np.asarray(cell, np.float32), column[row])
+
+
+@given(st.lists(st.lists(st.sampled_from([0.0, 0.5, 1.0, np.nan]), min_size=2, max_size=2)))
+def test_classes_are_a_table_without_a_list_of_their_labels(probs):
+    rows = ClassRows(["ä", "b"], np.array(probs, np.float64).reshape(-1, 2))
+    fields = [Field("label", "string"), Field("prob", "float"),
+              Field("probs", "tensor", dtype="float64", shape=[2])]  # fmt: skip
+    frame = answers_frame(rows, fields)
+    plain = answers_frame(Rows(rows.columns, rows.count), fields)
+    assert frame.schema == plain.schema
+    assert frame.equals(plain)
 
 
 @given(

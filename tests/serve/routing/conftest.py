@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gristmill.serve.online.endpoint import Answered, Call
-from gristmill.serve.runners.answering import class_rows
+from gristmill.serve.runners.labels import ClassRows
 from gristmill.serve.runners.rows import Rows
 from gristmill.store.bundle import Field
 
@@ -47,7 +47,7 @@ class FakeEndpoint:
         if self.error is not None:
             raise self.error
         probs = np.tile((1 - self.spam, self.spam), (rows.count, 1))
-        return Answered(rows=class_rows(list(CLASSES), probs), model=self.fingerprint)
+        return Answered(rows=ClassRows(list(CLASSES), probs), model=self.fingerprint)
 
     async def close(self):
         self.closed = True

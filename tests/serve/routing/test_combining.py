@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gristmill.core.errors import ServeError
 from gristmill.serve.routing.combining import check_combinable, combine
-from gristmill.serve.runners.answering import class_rows
+from gristmill.serve.runners.labels import ClassRows
 from gristmill.serve.runners.rows import Ragged, Rows
 from gristmill.store.bundle import Field
 
@@ -22,7 +22,7 @@ def answers(draw):
     )
     probs = np.array(raw, float).reshape(members, count, 3)
     probs /= probs.sum(axis=2, keepdims=True)
-    return [class_rows(CLASSES, each) for each in probs]
+    return [ClassRows(CLASSES, each) for each in probs]
 
 
 @settings(max_examples=60, deadline=None)

@@ -6,7 +6,7 @@ import pytest
 from gristmill.serve.online.endpoint import Answered
 from gristmill.serve.refusal import Refusal
 from gristmill.serve.routing.ensemble import Ensemble
-from gristmill.serve.runners.answering import class_rows
+from gristmill.serve.runners.labels import ClassRows
 
 
 def test_all_members_answer_together(endpoint, rows, call):
@@ -92,7 +92,7 @@ def test_closing_closes_the_members(endpoint):
 
 def answered(prob, name):
     probs = np.tile((1 - prob, prob), (2, 1))
-    return Answered(rows=class_rows(["ham", "spam"], probs), model=f"{name:0<32}")
+    return Answered(rows=ClassRows(["ham", "spam"], probs), model=f"{name:0<32}")
 
 
 def test_members_that_are_asked_without_a_coroutine_answer_alike(prompt, endpoint, rows, call):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gristmill.core.errors import DataError, ServeError
 from gristmill.serve.offline.sliced import tensor_series
+from gristmill.serve.runners.labels import ClassRows
 from gristmill.serve.runners.rows import Column, Ragged, Rows
 from gristmill.serve.runners.runner import Runner
 from gristmill.store.signature import Field
@@ -153,10 +154,15 @@ def _by_halves(runner: Runner, rows: Rows) -> Answers:
 
 def answers_frame(answers: Rows, outputs: Sequence[Field]) -> pl.DataFrame:
     """Return answers as a table: tensors of one shape as lists, or as arrays in more dimensions."""
-    return pl.DataFrame([_series(field, answers[field.name]) for field in outputs])
+    columns: Mapping[str, Column | pl.Series] = (
+        {"label": pl.Series(answers.classes)[answers.best], **answers.numbers}
+        if isinstance(answers, ClassRows)
+        else answers.columns
+    )
+    return pl.DataFrame([_series(field, columns[field.name]) for field in outputs])
 
 
-def _series(field: Field, column: Column) -> pl.Series:
+def _series(field: Field, column: Column | pl.Series) -> pl.Series:
     if isinstance(column, Ragged):
         return _lists(column).alias(field.name).cast(_dtype(field))
     if isinstance(column, np.ndarray) and column.ndim > 1:
@@ -192,7 +198,8 @@ def _dtype(field: Field) -> pl.DataType:
 
 def _not_finite(answers: Rows) -> NDArray[np.bool_]:
     bad = np.zeros(answers.count, bool)
-    for column in answers.columns.values():
+    columns = answers.numbers if isinstance(answers, ClassRows) else answers.columns
+    for column in columns.values():
         if isinstance(column, np.ndarray) and column.dtype.kind == "f":
             if not np.isfinite(column).all():
                 bad |= ~np.isfinite(column.reshape(answers.count, -1)).all(axis=1)

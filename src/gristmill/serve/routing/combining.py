@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gristmill.core.errors import ServeError
-from gristmill.serve.runners.labels import class_rows
+from gristmill.serve.runners.labels import ClassRows
 from gristmill.serve.runners.rows import Column, Rows
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def combine(answers: Sequence[Rows], classes: Sequence[str], how: Combine = "mea
         rows = Rows({"label": labels, "prob": votes[places, best], "probs": votes}, len(best))
     else:
         best = mean.argmax(axis=1)
-        rows = class_rows(classes, mean)
+        rows = ClassRows(classes, mean)
     return Combined(rows, (named == best).mean(axis=0))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gristmill.core.errors import ServeError
 from gristmill.serve.runners.dense import tensor_of
-from gristmill.serve.runners.labels import class_rows
+from gristmill.serve.runners.labels import ClassRows
 from gristmill.serve.runners.rows import Column, Ragged, Rows
 from gristmill.store.bundle import Bundle
 from gristmill.store.signature import Field
@@ -58,7 +58,7 @@ class ClassWriter:
         if isinstance(logits, Ragged) or logits.shape != expected:
             shape = "rows of different lengths" if isinstance(logits, Ragged) else logits.shape
             raise ServeError(f"expected logits of shape {expected}, found {shape}")
-        return class_rows(self.classes, softmax(logits))
+        return ClassRows(self.classes, softmax(logits))
 
 
 class TensorWriter:
