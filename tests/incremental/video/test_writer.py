@@ -70,9 +70,10 @@ def test_views_of_any_order_are_taken(tmp_path):
     assert found.image[10, 30, 0] < 50
 
 
-def test_equal_frames_give_equal_files(tmp_path):
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "mov"])
+def test_equal_frames_give_equal_files(tmp_path, ending):
     frames = [picture(20 * i) for i in range(5)]
-    one, two = written(tmp_path / "a.mp4", *frames), written(tmp_path / "b.mp4", *frames)
+    one, two = (written(tmp_path / f"{name}.{ending}", *frames) for name in "ab")
     assert one.read_bytes() == two.read_bytes()
 
 

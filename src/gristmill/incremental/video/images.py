@@ -80,7 +80,7 @@ def _decoded(file: Path) -> NDArray[np.uint8] | None:
     try:
         with av.open(io.BytesIO(file.read_bytes()), "r", options=options) as container:
             frame = next(container.decode(video=0), None)
-            image = None if frame is None else frame.to_ndarray(format="rgb24")
+            image = None if frame is None else frame.to_ndarray(format="rgb24", threads=1)
     except (av.FFmpegError, OSError, IndexError):
         return None
     return image

@@ -126,6 +126,6 @@ def _start(stream: VideoStream) -> float | None:
 
 
 def _upright(frame: VideoFrame) -> NDArray[np.uint8]:
-    image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    image = np.asarray(frame.to_ndarray(format="rgb24", threads=1), np.uint8)
     turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov"}
 _CODECS = {"libx264": {"preset": "veryfast", "crf": "21"}, "mpeg4": {"qscale": "4"}}
+_CONTAINER = {"fflags": "+bitexact"}  # else Matroska draws numbers: equal frames, other bytes
 _TICKS = 1000  # a second: times are kept to the millisecond
 
 
@@ -80,7 +81,9 @@ class VideoWriter:
         self._container.mux(self._stream.encode(None))
 
     def _encode(self, frame: VideoFrame, stream: VideoStream) -> None:
-        scaled = frame.reformat(width=stream.width, height=stream.height, format="yuv420p")
+        scaled = frame.reformat(
+            width=stream.width, height=stream.height, format="yuv420p", threads=1
+        )
         scaled.pts = self._last
         scaled.time_base = Fraction(1, _TICKS)
         self._container.mux(stream.encode(scaled))
@@ -103,6 +106,7 @@ def video_file(target: Path, *, rate: float = 25.0) -> Iterator[VideoWriter]:
     """Write a video, H.264 or, where that isn't to be had, MPEG-4.
 
     It has another name until it is complete: if the block raises, what was at `target` stays.
+    Equal frames at equal times give equal bytes.
 
     Args:
         target: ends in .mp4, .mkv or .mov.
@@ -124,7 +128,7 @@ def video_file(target: Path, *, rate: float = 25.0) -> Iterator[VideoWriter]:
     try:
         with (
             atomic_file(target) as draft,
-            av.open(str(draft), "w", format=container_format) as container,
+            av.open(str(draft), "w", format=container_format, options=_CONTAINER) as container,
         ):
             writer = VideoWriter(container, rate)
             yield writer
