@@ -4,6 +4,8 @@
 #include "differences.h"
 #include "vectors.h"
 
+enum { LINE = 16, LARGE = 1 << 18 }; /* floats of a line of the cache, and of maps beyond it */
+
 /* Where a pixel lies; see `convolve_scattered`. */
 static const float *pixel(const float *base, long count, const float *patches, const float *zeros,
                           long channels, long number)
@@ -76,6 +78,19 @@ static const struct shortcut *shortcut_from(const struct shortcut *shortcut, lon
     return some;
 }
 
+/* Ask for the rows of a base that is larger than the cache is likely to hold, well before they are read.
+
+   numbers: `many` of rows, as above. */
+static void prefetch_rows(const float *base, long count, long channels, const int *numbers,
+                          long many)
+{
+    if (count * channels < LARGE)
+        return;
+    for (long n = 0; n < many; n++)
+        for (long at = 0; numbers[n] < count && at < channels; at += LINE)
+            __builtin_prefetch(base + numbers[n] * channels + at);
+}
+
 /* Compute a 1x1 convolution, a depthwise one as above and another 1x1 convolution, group by group of
    pixels, so that what is between them stays in the cache.
 
@@ -94,6 +109,7 @@ void convolve_block(const struct convolution *first, const struct convolution *s
     struct shortcut part;
     for (const long *group = groups; group < groups + 4 * number; group += 4) {
         const long pixels = group[3] - group[2];
+        prefetch_rows(base, count, first->outputs, numbers + group[2] * taps, pixels * taps);
         convolve_points(first, 0, from + group[0] * first->inputs, group[1] - group[0], first_room);
         convolve_scattered(second, base, count, first_room - group[0] * first->outputs, zeros,
                            numbers + group[2] * taps, pixels, second_room);
