@@ -14,6 +14,7 @@ from torch import nn
 from gristmill.incremental.graph.capture import capture
 from gristmill.incremental.kernels.native.block import grouped
 from gristmill.incremental.kernels.native.differences import DifferenceConvolution
+from gristmill.incremental.kernels.native.integer_mean import IntegerMeanKernel
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.winograd import WinogradKernel, available
 from gristmill.incremental.occlusion.batch import Batch
@@ -229,6 +230,38 @@ def test_wide_matrices_take_differences(bits, monkeypatch):
         for (output,), (whole,) in zip(found, exact, strict=True):
             assert torch.equal(output, whole) is (wide > 1200)
             assert (output - whole).norm() <= 0.02 * (whole - before).norm()
+
+
+@pytest.mark.skipif(library() is None, reason="no C kernels here")
+@pytest.mark.parametrize(
+    ("after", "bits", "count"),
+    [
+        (nn.AdaptiveAvgPool2d(1), 8, 1),
+        (nn.AdaptiveAvgPool2d(1), 16, 0),
+        (nn.AdaptiveMaxPool2d(1), 8, 0),
+        (nn.AdaptiveAvgPool2d(2), 8, 0),
+    ],
+)
+def test_means_of_wide_pointwise_convolutions_are_integers(after, bits, count, monkeypatch):
+    monkeypatch.setattr("gristmill.incremental.occlusion.kernels.WIDE", 1)
+    made = []
+
+    class Counted(IntegerMeanKernel):
+        def __call__(self, rows, mean, spans, known):
+            made.append(len(spans))
+            return super().__call__(rows, mean, spans, known)
+
+    monkeypatch.setattr("gristmill.incremental.occlusion.kernels.IntegerMeanKernel", Counted)
+    picture, cover = frame(HEIGHT, WIDTH), torch.zeros(1, 3, HEIGHT, WIDTH)
+    module = nn.Sequential(mobilenet(), nn.Conv2d(8, 40, 1), nn.ReLU6(), after, nn.Flatten())
+    graph = capture(trained(module).eval(), picture, any_size=False)
+    covering = Covering(HEIGHT, WIDTH, 6, ((0, 0), (20, 13), (HEIGHT - 6, 0)))
+    (before,) = results(graph, picture)
+    found = answers(graph, picture, cover, covering._replace(bits=bits))
+    exact = answers(graph, picture, cover, covering)
+    assert made == count * [3]
+    for (output,), (whole,) in zip(found, exact, strict=True):
+        assert (output - whole).norm() <= 0.1 * (whole - before).norm()
 
 
 def test_calls_that_no_rule_knows_are_run_frame_by_frame():

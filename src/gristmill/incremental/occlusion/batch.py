@@ -15,6 +15,7 @@ from gristmill.incremental.graph.operator import Batched, Operator, Shape, exten
 from gristmill.incremental.graph.operators.convolution import Convolution
 from gristmill.incremental.kernels.native.block import Prepare, grouped
 from gristmill.incremental.kernels.native.convolution import Bits
+from gristmill.incremental.kernels.native.integer_block import rounded_sums
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
 from gristmill.incremental.kernels.tile_grid import READ, SIDE
 from gristmill.incremental.occlusion.base_values import BaseValues, Compute, pixels
@@ -23,6 +24,7 @@ from gristmill.incremental.occlusion.footprints import Intervals
 from gristmill.incremental.occlusion.kernels import Block, Kernels
 from gristmill.incremental.occlusion.layout import Layout, Numbers, Places
 from gristmill.incremental.occlusion.reading import (
+    Averaged,
     Beside,
     Differing,
     Expanded,
@@ -127,8 +129,16 @@ class Batch:
             and not {block.first, block.second, block.third} & {*tail.wanted} - {last}
             and self._sum_fits(block, last)
         }
-        self._begins = {block.first for block in self._blocks.values()}
-        self._inner: dict[int, _Step] = {}  # of blocks, all but the last nodes' steps
+        self._means = {
+            number: node.inputs[0]
+            for number, node in enumerate(graph.nodes)
+            if kernels.mean(number, bits) is not None
+            and number not in tail.nodes
+            and node.inputs[0] not in self._blocks
+        }
+        self._begins = {block.first for block in self._blocks.values()} | {*self._means.values()}
+        # Of blocks, all but the last nodes' steps; and those of what only a mean is taken of.
+        self._inner: dict[int, _Step] = {}
         self._steps: list[_Step] = []
         for number in range(len(graph.nodes)):
             if number not in tail.nodes and self._footprints(number).areas.any():
@@ -198,6 +208,8 @@ class Batch:
             self._steps.append(step)
         elif number in self._blocks:
             self._steps.append(self._block_step(number, ()))
+        elif number in self._means:
+            self._steps.append(self._mean_step(number))
         else:
             self._inner[number] = step
 
@@ -238,6 +250,17 @@ class Batch:
         )
         part = _Part(_as_it_is, (expanded,), second.parts[0].rows)
         return _Step(last, first.inputs, (part,), first.done + done)
+
+    def _mean_step(self, number: int) -> _Step:
+        """A convolution and the mean of its results, of which only that is kept."""
+        source = self._means[number]
+        step, layout = self._inner[source], self._layouts[number]
+        (read,) = step.parts[0].reads
+        kernel = self._kernels.mean(number, self._bits)
+        assert kernel is not None  # noqa: S101 - it is one of the means
+        spans = self._layouts[source].spans[layout.order]
+        averaged = Averaged(kernel, number, read, spans, self._beside(source, prepare=rounded_sums))
+        return _Step(number, step.inputs, (_Part(_as_it_is, (averaged,), len(spans)),), step.done)
 
     def _parts(self, number: int, operator: Operator) -> tuple[Layout, list[_Part]]:
         """Where a node's patches lie, and the calls that make them."""

@@ -11,14 +11,16 @@ from torch import Tensor
 from gristmill.incremental.graph.node import FRAME, Graph
 from gristmill.incremental.graph.operators.arithmetic import Arithmetic
 from gristmill.incremental.graph.operators.convolution import Convolution, Padding
+from gristmill.incremental.graph.operators.global_pooling import GlobalPooling
 from gristmill.incremental.graph.operators.linear import Linear
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native import integer_block
+from gristmill.incremental.kernels.native import integer_block, integer_mean
 from gristmill.incremental.kernels.native.block import BlockKernel
 from gristmill.incremental.kernels.native.convolution import Bits, is_bounds, pointwise
 from gristmill.incremental.kernels.native.differences import DifferenceConvolution, quick
 from gristmill.incremental.kernels.native.integer_block import IntegerBlockKernel
+from gristmill.incremental.kernels.native.integer_mean import IntegerMeanKernel
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution, suits
 from gristmill.incremental.kernels.packed import kernel_for
 from gristmill.incremental.kernels.winograd import fits, pays
@@ -64,6 +66,8 @@ class Kernels:
         difference: gives what computes a node's pointwise convolution of differences, by its number
             and the bits; None if it is no such convolution, or it does not pay.
         vector_difference: gives what computes a wide matrix's products of differences, likewise.
+        mean: gives what computes a node's mean of a wide pointwise convolution's results, by its
+            number and the bits; None if something else reads these, or bits are not 8.
         plain: gives what computes a convolution without its activation; None if it has none.
     """
 
@@ -75,6 +79,7 @@ class Kernels:
         self.block = cache(self._block)
         self.difference = cache(self._difference)
         self.vector_difference = cache(self._vector_difference)
+        self.mean = cache(self._mean)
         self.plain = cache(self._plain)
 
     @cached_property
@@ -104,6 +109,16 @@ class Kernels:
         layer = _as_convolution(operator)
         wide = layer.weight.numel() >= WIDE and pointwise(layer)
         return DifferenceConvolution(layer, bits) if wide else None
+
+    def _mean(self, number: int, bits: Bits) -> IntegerMeanKernel | None:
+        node = self._graph.nodes[number]
+        if bits != 8 or not isinstance(node.operator, GlobalPooling) or not node.operator.is_mean:
+            return None
+        (source,) = node.inputs
+        operator = _convolution(self._graph, source, number)
+        if operator is None or not self._wide(source) or not integer_mean.suits(operator.layer):
+            return None
+        return IntegerMeanKernel(operator.layer)
 
     def _wide(self, number: int) -> bool:
         """Whether a node is a pointwise convolution of so many products that rounding pays."""

@@ -99,15 +99,19 @@ class Layout(NamedTuple):
         """First row of each patch and the one after the last, int64[positions, 2]; not of tiles."""
         return np.stack([self.offsets, self.offsets + self.places.areas], 1)
 
+    @property
+    def order(self) -> Numbers:
+        """Positions that have a patch in the order of these, int64[positions]."""
+        filled = np.flatnonzero(self.places.areas)
+        return filled[self.offsets[filled].argsort()]
+
     def origins(self, columns: int) -> Numbers:
         """Number of the map's pixel that each row is for, int64[rows]; not of tiles.
 
         Args:
             columns: of the map.
         """
-        filled = np.flatnonzero(self.places.areas)
-        order = filled[self.offsets[filled].argsort()]
-        _, down, across = self.places.of(order).pixels()
+        _, down, across = self.places.of(self.order).pixels()
         return down * columns + across
 
     def same(self, other: Layout) -> bool:

@@ -13,6 +13,7 @@ from gristmill.incremental.graph.operator import Shape, extent
 from gristmill.incremental.kernels.native.block import BlockKernel, Prepare, Shortcut
 from gristmill.incremental.kernels.native.differences import DifferenceConvolution, Known
 from gristmill.incremental.kernels.native.integer_block import IntegerBlockKernel
+from gristmill.incremental.kernels.native.integer_mean import IntegerMeanKernel
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
 from gristmill.incremental.occlusion.base_values import BaseValues, Compute, pixels
 from gristmill.incremental.occlusion.layout import Layout, Numbers
@@ -218,6 +219,34 @@ class Expanded:
             read = patches.before.contiguous(), patches.own.contiguous()
             shortcut = Shortcut(*read, self._added)
         return self._kernel(rows, before, self._numbers, self._groups, known, shortcut)
+
+
+class Averaged:
+    """Means of a pointwise convolution's results, which are not kept.
+
+    Args:
+        kernel: computes them.
+        number: of the mean's node.
+        read: makes what the convolution reads.
+        spans: int64[positions, 2], as the kernel takes them.
+        beside: what that is beside.
+    """
+
+    def __init__(
+        self,
+        kernel: IntegerMeanKernel,
+        number: int,
+        read: Callable[[Patches], Tensor],
+        spans: Numbers,
+        beside: Beside,
+    ) -> None:
+        self._kernel, self._number, self._read = kernel, number, read
+        self._spans, self._beside = spans, beside
+
+    def __call__(self, patches: Patches) -> Tensor:
+        """Return the means, rows [positions, channels]."""
+        rows, mean = pixels(self._read(patches)), pixels(patches.base[self._number])
+        return self._kernel(rows, mean, self._spans, self._beside.known(patches.base))
 
 
 def located(

@@ -27,6 +27,11 @@ class GlobalPooling(Global):
         self._kind, self._keep = kind, keep
 
     @property
+    def is_mean(self) -> bool:
+        """Whether it is the mean."""
+        return self._kind == "mean"
+
+    @property
     def title(self) -> str:
         """Which."""
         return f"global {self._kind}"

@@ -1,4 +1,5 @@
-/* A MobileNet's block of what differs from a known map, in integers of 8 bits from end to end.
+/* A MobileNet's block of what differs from a known map, in integers of 8 bits from end to end; and the
+   mean of what a 1x1 convolution makes of such differences.
 
    What the first and the second convolution make is never written as floats: a result's sum is the
    known one and what integers add up to, and how far that moves it, within the activation's bounds,
@@ -24,6 +25,7 @@ struct block {
     const unsigned short *begins[MOST_BLOCK]; /* bfloat16: the known sums */
     float scales[MOST_BLOCK];                 /* steps of what is read */
     unsigned char *results[MOST_BLOCK];
+    float *totals; /* where all pixels' moves are added, instead of written as bytes; or NULL */
 };
 
 /* What the sums of TOGETHER channels begin with, are times, and are divided by. */
@@ -59,23 +61,40 @@ INLINE void load_channels(const struct convolution *convolution, long from,
     }
 }
 
-/* Write how far known sums move that counts are added to, within bounds and in steps.
-
-   scale: a step of what is read.  per_step: one over one of what is made. */
-INLINE void put_moves(const struct convolution *convolution, const struct channels *channels,
-                      const unsigned short *begins, float scale, float per_step,
-                      const lanes counts[4], unsigned char *to)
+/* How far known sums move that counts are added to, within bounds.  scale: a step of what is read. */
+INLINE void find_moves(const struct convolution *convolution, const struct channels *channels,
+                       const unsigned short *begins, float scale, const lanes counts[4],
+                       vector found[4])
 {
     const float low = convolution->low, high = convolution->high;
-    vector found[4];
     EACH(v, 4) {
         const vector known = load_halves(begins + v * LANES);
         const vector sum = plus_product(known, channels->scales[v] * scale,
                                         __builtin_convertvector(counts[v], vector));
-        found[v] = (bounded(sum, low, high) - bounded(known, low, high)) *
-                   (channels->per_step[v] * per_step);
+        found[v] = bounded(sum, low, high) - bounded(known, low, high);
     }
+}
+
+/* Write moves in steps.  per_step: one over a step of what is made. */
+INLINE void put_moves(const struct convolution *convolution, const struct channels *channels,
+                      const unsigned short *begins, float scale, float per_step,
+                      const lanes counts[4], unsigned char *to)
+{
+    vector found[4];
+    find_moves(convolution, channels, begins, scale, counts, found);
+    EACH(v, 4)
+        found[v] *= channels->per_step[v] * per_step;
     put_fours(to, found);
+}
+
+INLINE void add_moves(const struct convolution *convolution, const struct channels *channels,
+                      const unsigned short *begins, float scale, const lanes counts[4],
+                      vector totals[4])
+{
+    vector found[4];
+    find_moves(convolution, channels, begins, scale, counts, found);
+    EACH(v, 4)
+        totals[v] += found[v];
 }
 
 INLINE void mix(const struct convolution *convolution, const struct block *block, long from,
@@ -101,6 +120,17 @@ INLINE void mix(const struct convolution *convolution, const struct block *block
                 counts[p][v] = plus_four_products(counts[p][v], read, weight[v]);
         }
     }
+    if (block->totals) {
+        vector totals[4];
+        EACH(v, 4)
+            totals[v] = load(block->totals + from + v * LANES);
+        EACH(p, pixels)
+            add_moves(convolution, &channels, block->begins[p] + from, block->scales[p], counts[p],
+                      totals);
+        EACH(v, 4)
+            store(block->totals + from + v * LANES, totals[v]);
+        return;
+    }
     EACH(p, pixels)
         put_moves(convolution, &channels, block->begins[p] + from, block->scales[p], per_step,
                   counts[p], block->results[p] + from);
@@ -119,22 +149,40 @@ static void (*const mixes[])(const struct convolution *, const struct block *, l
     0, mix_1, mix_2, mix_3, mix_4, mix_5, mix_6,
 };
 
-/* Convolve pixels one by one.  read: `words` of each; scales: steps of each. */
+/* Write differences of pixels as bytes, `words` of each. Return the longest step; no number if one is
+   none.  scales: steps of each. */
+static float round_pixels(const struct convolution *convolution, const struct known *known,
+                          const float *from, long pixels, float *to, float *scales)
+{
+    const long inputs = convolution->inputs, length = words(convolution);
+    float longest = 0.0f;
+    for (long p = 0; p < pixels; p++) {
+        scales[p] = round_to_bytes(from + p * inputs, known->values + known->places[p] * inputs,
+                                   inputs, (unsigned char *)(to + p * length));
+        if (longest == longest && !(scales[p] <= longest)) /* no number remains none */
+            longest = scales[p];
+    }
+    return longest;
+}
+
+/* Convolve pixels one by one.  read: `words` of each; scales: steps of each.
+   to: bytes of each, in steps one over which is `per_step`; or if there are totals, these are all. */
 static void mix_pixels(const struct convolution *convolution, const struct known *known,
                        const float *read, const float *scales, long pixels, float per_step,
-                       unsigned char *to)
+                       unsigned char *to, float *totals)
 {
     const long length = words(convolution), wide = made_bytes(convolution);
     const long blocks = (pixels + MOST_BLOCK - 1) / MOST_BLOCK;
     for (long from = 0; from < wide; from += TOGETHER)
         for (long number = 0; number < blocks; number++) {
             const long first = pixels * number / blocks, end = pixels * (number + 1) / blocks;
-            struct block block;
+            struct block block = {.totals = totals};
             for (long p = first; p < end; p++) {
                 block.reads[p - first] = read + p * length;
                 block.begins[p - first] = known_sums(known, p, wide);
                 block.scales[p - first] = scales[p];
-                block.results[p - first] = to + p * wide;
+                if (to)
+                    block.results[p - first] = to + p * wide;
             }
             mixes[end - first](convolution, &block, from, per_step);
         }
@@ -236,18 +284,13 @@ void convolve_integer_block(const struct convolution *first, const struct convol
     const long length = words(first), wide = made_bytes(first);
     for (const long *span = spans; span < spans + 4 * number; span += 4) {
         const long rows = span[1] - span[0];
-        float *scales = room + rows * length, *most = scales + rows, longest = 0.0f;
+        float *scales = room + rows * length, *most = scales + rows;
         struct known some = *read;
         some.places += span[0];
-        for (long p = 0; p < rows; p++) {
-            scales[p] = round_to_bytes(from + (span[0] + p) * first->inputs,
-                                       read->values + some.places[p] * first->inputs,
-                                       first->inputs, (unsigned char *)(room + p * length));
-            if (longest == longest && !(scales[p] <= longest)) /* no number remains none */
-                longest = scales[p];
-        }
+        const float longest =
+            round_pixels(first, &some, from + span[0] * first->inputs, rows, room, scales);
         const float per_step = longest > 0.0f ? 1.0f / longest : 0.0f;
-        mix_pixels(first, &some, room, scales, rows, per_step, first_room);
+        mix_pixels(first, &some, room, scales, rows, per_step, first_room, 0);
         for (long p = 0; p < rows; p++)
             most[p] = most_steps(first_room + p * wide, wide);
         struct batch batch;
@@ -274,6 +317,30 @@ void convolve_integer_block(const struct convolution *first, const struct convol
             separate(second, &some, reads, batch.pixels, longest, per_steps, second_room);
             convolve(third, &batch, add_shortcut(shortcut, begin, third->outputs, &batch));
         }
+    }
+}
+
+/* Compute the mean of a convolution's results over a map of so many pixels, position by position.
+
+   known: of the convolution; sums as those of the first one above.  mean: of the known map's.
+   spans: of each position, the first row that it reads and the one after the last.
+   room: for the position of most rows, words of what is read and a float for each; totals: floats,
+   as many as the convolution makes bytes.  results: [number][outputs]. */
+void average_integers(const struct convolution *convolution, const struct known *known,
+                      const float *mean, long pixels, const float *from, const long *spans,
+                      long number, float *room, float *totals, float *results)
+{
+    const long length = words(convolution), wide = made_bytes(convolution);
+    for (const long *span = spans; span < spans + 2 * number; span += 2) {
+        const long rows = span[1] - span[0];
+        float *scales = room + rows * length;
+        struct known some = *known;
+        some.places += span[0];
+        round_pixels(convolution, &some, from + span[0] * convolution->inputs, rows, room, scales);
+        memset(totals, 0, sizeof *totals * wide);
+        mix_pixels(convolution, &some, room, scales, rows, 0.0f, 0, totals);
+        for (long channel = 0; channel < convolution->outputs; channel++)
+            *results++ = mean[channel] + totals[channel] / (float)pixels;
     }
 }
 

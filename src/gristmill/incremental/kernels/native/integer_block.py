@@ -34,8 +34,8 @@ _BYTE_OF_NOTHING = 128
 _scratch = HeldMemory()
 
 
-class _Bytes:
-    """A convolution that makes bytes.
+class IntegerConvolution:
+    """A convolution that makes bytes, or a mean of what its results move by.
 
     Args:
         weights: of each channel, float32 [outputs, inputs].
@@ -43,6 +43,8 @@ class _Bytes:
         activation: bounds, or None for none.
 
     Attributes:
+        wide: as many channels as are made together, zeros included.
+        words: floats' memory that the bytes of a pixel that it reads take.
         structure: for C.
     """
 
@@ -50,10 +52,11 @@ class _Bytes:
         native = library()
         assert native is not None  # noqa: S101 - `suits` has said so
         outputs, inputs = weights.shape
-        wide = outputs + -outputs % _together()
+        self.wide = wide = outputs + -outputs % _together()
+        self.words = -(-inputs // 16) * 4
         low, high = bounds(activation)
         self._per_step = functional.pad(torch.where(steps > 0, 1 / steps, 0.0), (0, wide - outputs))
-        self._weights = torch.zeros(wide * -(-inputs // 16) * 4)
+        self._weights = torch.zeros(wide * self.words)
         self._scales = torch.zeros(wide)
         self._offsets = torch.zeros(wide, dtype=torch.int32)
         self.structure = ConvolutionStructure(
@@ -106,14 +109,13 @@ class IntegerBlockKernel:
         # Column by column of a window, each as four rows, the last one of zeros.
         columns = functional.pad(deep.view(-1, 3, 3).transpose(1, 2), (0, 1)).flatten(1)
         self._convolutions = (
-            _Bytes(weights, steps, first.activation),
-            _Bytes(columns, deep_steps, second.activation),
+            IntegerConvolution(weights, steps, first.activation),
+            IntegerConvolution(columns, deep_steps, second.activation),
             NativeConvolution(third._replace(weight=_as_bytes_lie(third.weight, deep_steps)), 8),
         )
         end = self._convolutions[-1].structure
         end.sum_low, end.sum_high = bounds(after)
-        self._wide = len(weights) + -len(weights) % _together()
-        self._words = -(-weights.shape[1] // 16) * 4
+        self._wide, self._words = self._convolutions[0].wide, self._convolutions[0].words
         self._channels = len(third.weight)
         self._products = first.weight.numel() + second.weight.numel() + third.weight.numel()
         self._nothing = torch.full((self._wide,), _BYTE_OF_NOTHING, dtype=torch.uint8)
