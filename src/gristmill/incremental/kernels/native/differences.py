@@ -81,7 +81,7 @@ class DifferenceConvolution:
                 None,
                 ctypes.c_void_p(rows[part].data_ptr()),
                 ctypes.c_long(part.stop - part.start),
-                ctypes.c_void_p(_scratch.floats(self._room).data_ptr()),
+                ctypes.c_void_p(_scratch.address(self._room)),
                 ctypes.c_void_p(results[part].data_ptr()),
             )
 
