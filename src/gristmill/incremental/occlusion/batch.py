@@ -31,6 +31,7 @@ from gristmill.incremental.occlusion.reading import (
     Gathered,
     Passed,
     Patches,
+    Pixels,
     Scattered,
     located,
 )
@@ -242,7 +243,7 @@ class Batch:
         expanded = Expanded(
             kernel,
             block.first,
-            read,
+            cast(Pixels, read),
             cast(Scattered, scattered),
             grouped(reads, gives, kernel.together),
             beside,
@@ -259,7 +260,8 @@ class Batch:
         kernel = self._kernels.mean(number, self._bits)
         assert kernel is not None  # noqa: S101 - it is one of the means
         spans = self._layouts[source].spans[layout.order]
-        averaged = Averaged(kernel, number, read, spans, self._beside(source, prepare=rounded_sums))
+        beside = self._beside(source, prepare=rounded_sums)
+        averaged = Averaged(kernel, number, cast(Pixels, read), spans, beside)
         return _Step(number, step.inputs, (_Part(_as_it_is, (averaged,), len(spans)),), step.done)
 
     def _parts(self, number: int, operator: Operator) -> tuple[Layout, list[_Part]]:
@@ -305,7 +307,7 @@ class Batch:
         found, begin = [], 0
         for _, (read,), rows in parts:
             beside = self._beside(number, slice(begin, begin + rows))
-            found.append(_Part(_as_it_is, (Differing(kernel, read, beside),), rows))
+            found.append(_Part(_as_it_is, (Differing(kernel, cast(Pixels, read), beside),), rows))
             begin += rows
         return found
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from gristmill.incremental.kernels.native.differences import DifferenceConvoluti
 from gristmill.incremental.kernels.native.integer_block import IntegerBlockKernel
 from gristmill.incremental.kernels.native.integer_mean import IntegerMeanKernel
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
-from gristmill.incremental.occlusion.base_values import BaseValues, Compute, pixels
+from gristmill.incremental.occlusion.base_values import BaseValues, Compute
 from gristmill.incremental.occlusion.layout import Layout, Numbers
 from gristmill.incremental.occlusion.scratch import Scratch
 
@@ -45,7 +46,7 @@ class Patches:
     @property
     def before(self) -> Tensor:
         """Rows of the value's pixels for the picture as it is, [pixels, channels]."""
-        return pixels(self.base[self._number])
+        return self.base.rows(self._number)
 
     @property
     def own(self) -> Tensor:
@@ -77,7 +78,11 @@ class Passed:
 
     def __call__(self, patches: Patches) -> Tensor:
         """Return [positions, channels, height, width] in channels-last memory, or no maps."""
-        return _viewed(patches.rows(self._rows), self._size, self._shape)
+        return _viewed(self.rows(patches), self._size, self._shape)
+
+    def rows(self, patches: Patches) -> Tensor:
+        """Return the same as rows [pixels, channels]."""
+        return patches.rows(self._rows)
 
 
 class Gathered:
@@ -106,11 +111,18 @@ class Gathered:
 
     def __call__(self, patches: Patches) -> Tensor:
         """Return [positions, channels, height, width] in channels-last memory, or no maps."""
+        return _viewed(self.rows(patches), self._size, self._shape)
+
+    def rows(self, patches: Patches) -> Tensor:
+        """Return the same as rows [pixels, channels]."""
         joined = patches.joined
         joined[self._beyond] = self._fill
         rows = self._scratch.rows(len(self._numbers), joined.shape[1])
-        torch.index_select(joined, 0, self._numbers, out=rows)
-        return _viewed(rows, self._size, self._shape)
+        return torch.index_select(joined, 0, self._numbers, out=rows)
+
+
+Pixels: TypeAlias = Passed | Gathered
+"""What gives rows of pixels."""
 
 
 class Scattered:
@@ -159,8 +171,11 @@ class Beside:
 
     def known(self, base: BaseValues) -> Known:
         """Return what is known of the picture."""
+        return base.known(self, self._find)
+
+    def _find(self, base: BaseValues) -> Known:
         sums = base.sums(self._number, self._source, self._plain, self._prepare)
-        return Known(pixels(base[self._source]).contiguous(), sums, self._places)
+        return Known(base.rows(self._source), sums, self._places)
 
 
 class Differing:
@@ -172,14 +187,12 @@ class Differing:
         beside: what that is beside.
     """
 
-    def __init__(
-        self, kernel: DifferenceConvolution, read: Callable[[Patches], Tensor], beside: Beside
-    ) -> None:
+    def __init__(self, kernel: DifferenceConvolution, read: Pixels, beside: Beside) -> None:
         self._kernel, self._read, self._beside = kernel, read, beside
 
     def __call__(self, patches: Patches) -> Tensor:
         """Return the convolution's results, rows [pixels, channels]."""
-        return self._kernel(pixels(self._read(patches)), self._beside.known(patches.base))
+        return self._kernel(self._read.rows(patches), self._beside.known(patches.base))
 
 
 class Expanded:
@@ -200,7 +213,7 @@ class Expanded:
         self,
         kernel: BlockKernel | IntegerBlockKernel,
         number: int,
-        read: Callable[[Patches], Tensor],
+        read: Pixels,
         scattered: Scattered,
         groups: Numbers,
         beside: Sequence[Beside] = (),
@@ -212,11 +225,11 @@ class Expanded:
 
     def __call__(self, patches: Patches) -> Tensor:
         """Return the block's results, rows [pixels, channels]."""
-        rows, before = pixels(self._read(patches)), pixels(patches.base[self._number])
+        rows, before = self._read.rows(patches), patches.base.rows(self._number)
         known = tuple(each.known(patches.base) for each in self._beside)
         shortcut = None
         if self._added is not None:
-            read = patches.before.contiguous(), patches.own.contiguous()
+            read = patches.before, patches.own.contiguous()
             shortcut = Shortcut(*read, self._added)
         return self._kernel(rows, before, self._numbers, self._groups, known, shortcut)
 
@@ -236,7 +249,7 @@ class Averaged:
         self,
         kernel: IntegerMeanKernel,
         number: int,
-        read: Callable[[Patches], Tensor],
+        read: Pixels,
         spans: Numbers,
         beside: Beside,
     ) -> None:
@@ -245,7 +258,7 @@ class Averaged:
 
     def __call__(self, patches: Patches) -> Tensor:
         """Return the means, rows [positions, channels]."""
-        rows, mean = pixels(self._read(patches)), pixels(patches.base[self._number])
+        rows, mean = self._read.rows(patches), patches.base.rows(self._number)
         return self._kernel(rows, mean, self._spans, self._beside.known(patches.base))
 
 

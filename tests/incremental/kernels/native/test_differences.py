@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 
 import pytest
 import torch
@@ -77,7 +78,7 @@ def test_what_rounded_products_add_up_to(bits, channels, activation, pixels, sca
         try:
             found = DifferenceConvolution(layer, bits)(rows, known)
             alone = DifferenceConvolution(layer, bits)(
-                rows[-1:], known._replace(places=places[-1:].int())
+                rows[-1:], replace(known, places=places[-1:].int())
             )
         finally:
             torch.set_num_threads(before)

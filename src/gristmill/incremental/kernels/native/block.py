@@ -126,7 +126,7 @@ class BlockKernel:
         rounded = self._rounded_room
 
         def compute(some: NDArray[np.int64]) -> None:
-            room = _scratch.floats(rounded + first_room + second_room)
+            room = _scratch.floats(rounded + first_room + second_room).data_ptr()
             some = np.ascontiguousarray(some, LONG)
             self._run(
                 *(ctypes.byref(each.structure) for each in self._convolutions),
@@ -139,9 +139,9 @@ class BlockKernel:
                 ctypes.c_void_p(numbers.data_ptr()),
                 ctypes.c_void_p(some.ctypes.data),
                 ctypes.c_long(len(some)),
-                *([ctypes.c_void_p(room.data_ptr())] if rounded else []),
-                ctypes.c_void_p(room[rounded:].data_ptr()),
-                ctypes.c_void_p(room[rounded + first_room :].data_ptr()),
+                *([ctypes.c_void_p(room)] if rounded else []),
+                ctypes.c_void_p(room + 4 * rounded),
+                ctypes.c_void_p(room + 4 * (rounded + first_room)),
                 ctypes.c_void_p(results.data_ptr()),
             )
 

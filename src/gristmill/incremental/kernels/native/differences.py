@@ -10,8 +10,8 @@ nothing.
 from __future__ import annotations
 
 import ctypes
-from functools import cache
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 
 from torch import Tensor
 
@@ -27,7 +27,8 @@ BATCH = 96
 _scratch = HeldMemory()
 
 
-class Known(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Known:
     """A map that is known, and which of its pixels others are beside; tensors without gaps.
 
     Args:
@@ -40,10 +41,14 @@ class Known(NamedTuple):
     sums: Tensor
     places: Tensor
 
-    @property
+    @cached_property
     def structure(self) -> KnownStructure:
         """For C; good for as long as this is."""
-        return KnownStructure(*(each.data_ptr() for each in self))
+        return KnownStructure(
+            values=self.values.data_ptr(),
+            sums=self.sums.data_ptr(),
+            places=self.places.data_ptr(),
+        )
 
 
 class DifferenceConvolution:
@@ -74,7 +79,7 @@ class DifferenceConvolution:
         results = rows.new_empty((len(rows), self._channels))
 
         def compute(part: slice) -> None:
-            beside = known._replace(places=known.places[part]).structure
+            beside = replace(known, places=known.places[part]).structure
             self._run(
                 ctypes.byref(self._convolution.structure),
                 ctypes.byref(beside),

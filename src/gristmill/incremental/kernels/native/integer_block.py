@@ -148,7 +148,7 @@ class IntegerBlockKernel:
         added = shortcut and ctypes.byref(shortcut.structure)
 
         def compute(some: NDArray[np.int64]) -> None:
-            room = _scratch.floats(read + made + BATCH * self._wide // 4)
+            room = _scratch.floats(read + made + BATCH * self._wide // 4).data_ptr()
             some = np.ascontiguousarray(some, LONG)
             self._run(
                 *(ctypes.byref(each.structure) for each in self._convolutions),
@@ -160,9 +160,9 @@ class IntegerBlockKernel:
                 ctypes.c_void_p(numbers.data_ptr()),
                 ctypes.c_void_p(some.ctypes.data),
                 ctypes.c_long(len(some)),
-                ctypes.c_void_p(room.data_ptr()),
-                ctypes.c_void_p(room[read:].data_ptr()),
-                ctypes.c_void_p(room[read + made :].data_ptr()),
+                ctypes.c_void_p(room),
+                ctypes.c_void_p(room + 4 * read),
+                ctypes.c_void_p(room + 4 * (read + made)),
                 ctypes.c_void_p(results.data_ptr()),
             )
 

@@ -59,7 +59,7 @@ class IntegerMeanKernel:
         read = int(sizes.max(initial=0)) * (self._convolution.words + 1)
 
         def compute(part: slice) -> None:
-            room = _scratch.floats(read + self._convolution.wide)
+            room = _scratch.floats(read + self._convolution.wide).data_ptr()
             some = spans[part]
             self._run(
                 ctypes.byref(self._convolution.structure),
@@ -69,8 +69,8 @@ class IntegerMeanKernel:
                 ctypes.c_void_p(rows.data_ptr()),
                 ctypes.c_void_p(some.ctypes.data),
                 ctypes.c_long(len(some)),
-                ctypes.c_void_p(room.data_ptr()),
-                ctypes.c_void_p(room[read:].data_ptr()),
+                ctypes.c_void_p(room),
+                ctypes.c_void_p(room + 4 * read),
                 ctypes.c_void_p(results[part].data_ptr()),
             )
 
