@@ -22,7 +22,7 @@ enum { TOGETHER = 4 * LANES, MOST_BLOCK = 6 };
 /* Pixels that are added up together. */
 struct block {
     const float *reads[MOST_BLOCK];           /* bytes, four in each float's memory */
-    const unsigned short *begins[MOST_BLOCK]; /* bfloat16: the known sums */
+    const unsigned short *begins[MOST_BLOCK]; /* the known sums; see `load_halves` */
     float scales[MOST_BLOCK];                 /* steps of what is read */
     unsigned char *results[MOST_BLOCK];
     float *totals; /* where all pixels' moves are added, instead of written as bytes; or NULL */
@@ -67,11 +67,13 @@ INLINE void find_moves(const struct convolution *convolution, const struct chann
                        vector found[4])
 {
     const float low = convolution->low, high = convolution->high;
+    vector known[4];
+    load_halves(begins, known);
+    load_halves(begins + 2 * LANES, known + 2);
     EACH(v, 4) {
-        const vector known = load_halves(begins + v * LANES);
-        const vector sum = plus_product(known, channels->scales[v] * scale,
+        const vector sum = plus_product(known[v], channels->scales[v] * scale,
                                         __builtin_convertvector(counts[v], vector));
-        found[v] = bounded(sum, low, high) - bounded(known, low, high);
+        found[v] = bounded(sum, low, high) - bounded(known[v], low, high);
     }
 }
 
@@ -269,28 +271,32 @@ static unsigned char most_steps(const unsigned char *bytes, long count)
 /* Compute what `convolve_differing_block` does, position by position.
 
    read, deep, given: what is known of the convolutions; of `deep`, the second one's, no values.
-   Sums of the first two are bfloat16 of as many channels as they make bytes.  nothing: bytes of a
-   pixel that does not differ, 128 each.  spans: of each position, as groups of `convolve_block`.
+   Sums of the first two are bfloat16 of as many channels as they make bytes.
+   spans: of each position, as groups of `convolve_block`.
    room: for the position of most pixels, words of what the first convolution reads and two floats for
-   each; first_room: bytes that it makes; second_room: those of the second one, of MOST_PIXELS. */
+   each, and one more; first_room: bytes that it makes, and those of one pixel more; second_room: those
+   of the second one, of MOST_PIXELS. */
 void convolve_integer_block(const struct convolution *first, const struct convolution *second,
                             const struct convolution *third, const struct known *read,
                             const struct known *deep, const struct known *given,
                             const struct shortcut *shortcut, const float *from, long count,
-                            const unsigned char *nothing, const int *numbers, const long *spans,
-                            long number, float *room, unsigned char *first_room,
-                            unsigned char *second_room, float *results)
+                            const int *numbers, const long *spans, long number, float *room,
+                            unsigned char *first_room, unsigned char *second_room, float *results)
 {
     const long length = words(first), wide = made_bytes(first);
+    /* Before the first pixel lies one that does not differ. */
+    memset(first_room, 128, wide);
+    first_room += wide;
     for (const long *span = spans; span < spans + 4 * number; span += 4) {
         const long rows = span[1] - span[0];
-        float *scales = room + rows * length, *most = scales + rows;
+        float *scales = room + rows * length, *most = scales + rows + 1;
         struct known some = *read;
         some.places += span[0];
         const float longest =
             round_pixels(first, &some, from + span[0] * first->inputs, rows, room, scales);
         const float per_step = longest > 0.0f ? 1.0f / longest : 0.0f;
         mix_pixels(first, &some, room, scales, rows, per_step, first_room, 0);
+        most[-1] = 0.0f;
         for (long p = 0; p < rows; p++)
             most[p] = most_steps(first_room + p * wide, wide);
         struct batch batch;
@@ -302,9 +308,10 @@ void convolve_integer_block(const struct convolution *first, const struct convol
                 const long place = given->places[begin + p];
                 float steps = 0.0f;
                 for (long tap = 0; tap < 9; tap++) {
-                    const long at = numbers[(begin + p) * 9 + tap] - count - 1 - span[0];
-                    reads[tap][p] = at < 0 ? nothing : first_room + at * wide;
-                    steps = at >= 0 && most[at] > steps ? most[at] : steps;
+                    const long patch = numbers[(begin + p) * 9 + tap] - count - 1 - span[0];
+                    const long at = patch < 0 ? -1 : patch;
+                    reads[tap][p] = first_room + at * wide;
+                    steps = most[at] > steps ? most[at] : steps;
                 }
                 batch.reads[0][p] = (const float *)(second_room + p * wide);
                 batch.scales[p] = steps / 127.0f * longest;

@@ -30,7 +30,6 @@ from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.sharing import share_groups
 from gristmill.incremental.kernels.native.structures import LONG, ConvolutionStructure
 
-_BYTE_OF_NOTHING = 128
 _scratch = HeldMemory()
 
 
@@ -118,7 +117,6 @@ class IntegerBlockKernel:
         self._wide, self._words = self._convolutions[0].wide, self._convolutions[0].words
         self._channels = len(third.weight)
         self._products = first.weight.numel() + second.weight.numel() + third.weight.numel()
-        self._nothing = torch.full((self._wide,), _BYTE_OF_NOTHING, dtype=torch.uint8)
 
     def __call__(
         self,
@@ -143,7 +141,7 @@ class IntegerBlockKernel:
         rows = rows.contiguous()
         results = rows.new_empty((len(numbers), self._channels))
         most = int((spans[:, 1] - spans[:, 0]).max(initial=0))
-        read, made = most * (self._words + 2), most * self._wide // 4
+        read, made = most * (self._words + 2) + 1, (most + 1) * self._wide // 4
         maps = [each.structure for each in known]
         added = shortcut and ctypes.byref(shortcut.structure)
 
@@ -156,7 +154,6 @@ class IntegerBlockKernel:
                 added,
                 ctypes.c_void_p(rows.data_ptr()),
                 ctypes.c_long(len(base)),
-                ctypes.c_void_p(self._nothing.data_ptr()),
                 ctypes.c_void_p(numbers.data_ptr()),
                 ctypes.c_void_p(some.ctypes.data),
                 ctypes.c_long(len(some)),
@@ -185,9 +182,13 @@ def suits(first: Layer, second: Layer) -> bool:
 def rounded_sums(sums: Tensor) -> Tensor:
     """Known sums, [count, channels], as bfloat16, filled up to as many channels as bytes are made.
 
+    Each channel lies beside that of the next vector: a pair of them takes a float's memory.
+
     They say where a bound is reached: what lies between the bounds moves by as much wherever it is.
     """
-    return functional.pad(sums, (0, -sums.shape[1] % _together())).bfloat16()
+    rounded = functional.pad(sums, (0, -sums.shape[1] % _together())).bfloat16()
+    pairs = rounded.view(len(rounded), -1, 2, _together() // 4).transpose(2, 3)
+    return pairs.reshape(rounded.shape)
 
 
 def _as_bytes_lie(weight: Tensor, steps: Tensor) -> Tensor:

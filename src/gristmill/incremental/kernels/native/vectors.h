@@ -163,18 +163,13 @@ INLINE lanes all_bits(const float *from)
     return bits - (lanes){0};
 }
 
-/* Numbers of bfloat16. */
-INLINE vector load_halves(const unsigned short *from)
+/* Numbers of bfloat16 that lie in pairs: a vector's in lower halves, the next one's in upper ones. */
+INLINE void load_halves(const unsigned short *from, vector found[2])
 {
-#if defined(__AVX512F__)
-    const __m512i found = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from));
-    return (vector)_mm512_slli_epi32(found, 16);
-#else
-    lanes found;
-    for (int lane = 0; lane < LANES; lane++)
-        found[lane] = (int)((unsigned)from[lane] << 16);
-    return (vector)found;
-#endif
+    lanes pairs;
+    memcpy(&pairs, from, sizeof pairs);
+    found[0] = (vector)(pairs << 16);
+    found[1] = (vector)(pairs & (lanes){0} - 65536);
 }
 
 /* sum + one * other of both halves of each lane. */
