@@ -65,15 +65,16 @@ class Case:
     def bound(self, share):
         """How much the means may be off where each pixel's move errs by such a share.
 
-        Where a known sum is rounded to beyond the upper bound, or to short of it, a move may be
-        missed, or made up, whole.
+        Known sums are bfloat16. Where one is rounded to beyond the upper bound, or to short of it,
+        a move may be missed, or made up; one that crosses the bound ends there, but begins elsewhere.
         """
         errors = []
         for rows, band in zip(self.rows, self.bands, strict=True):
-            known = self._results(self.known[slice(*band)])[0]
-            moves = self._results(rows)[0] - known
+            known, moved = (self._results(each)[0] for each in (self.known[slice(*band)], rows))
             at_bound = (known - 6.0).abs() <= 6.0 * 2.0**-8
-            errors += [share * moves, moves * at_bound]
+            crosses = (known < 6.0) != (moved < 6.0)
+            errors += [share * (moved - known), (moved - known) * at_bound,
+                       known * 2.0**-8 * crosses]  # fmt: skip
         return torch.cat(errors).norm() / PIXELS
 
     def run(self, which=slice(None)):
