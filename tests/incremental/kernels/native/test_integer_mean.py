@@ -66,7 +66,7 @@ class Case:
         """How much the means may be off where each pixel's move errs by such a share.
 
         Known sums are bfloat16. Where one is rounded to beyond the upper bound, or to short of it,
-        a move may be missed, or made up; one that crosses the bound ends there, but begins elsewhere.
+        a move may be missed, or made up; one that crosses it ends there, but begins elsewhere.
         """
         errors = []
         for rows, band in zip(self.rows, self.bands, strict=True):
