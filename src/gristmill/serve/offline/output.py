@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO, Literal, TypeAlias, TypeVar
 import msgspec
 import polars as pl
 
+from gristmill.core.atomic import sync_path
 from gristmill.core.errors import UsageError
 from gristmill.serve.offline.row_groups import RowGroupWriter
 
@@ -164,8 +165,7 @@ class Output:
                 target.hardlink_to(file)
             except OSError:  # a file system without links
                 shutil.copyfile(file, target)
-            with target.open("rb") as part:
-                os.fsync(part.fileno())
+            sync_path(target)
         old = draft.with_name(f"old{draft.suffix}")
         if self.path.exists():
             self.path.rename(old)

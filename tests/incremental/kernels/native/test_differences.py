@@ -9,11 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.incremental.kernels.shared_work import shared_by
 from torch import Tensor
 
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native import sharing
 from gristmill.incremental.kernels.native.block import BlockKernel
 from gristmill.incremental.kernels.native.differences import (
     DifferenceConvolution,
@@ -71,17 +71,11 @@ def test_what_rounded_products_add_up_to(bits, channels, activation, pixels, sca
     places = torch.randint(0, 9, (pixels,))
     known = known_map(layer, torch.randn(9, inputs), places)
     rows = known.values[places] + scale * torch.randn(pixels, inputs)
-    before = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sharing, "WORTH", 1)
-        torch.set_num_threads(threads)
-        try:
-            found = DifferenceConvolution(layer, bits)(rows, known)
-            alone = DifferenceConvolution(layer, bits)(
-                rows[-1:], replace(known, places=places[-1:].int())
-            )
-        finally:
-            torch.set_num_threads(before)
+    with shared_by(threads):
+        found = DifferenceConvolution(layer, bits)(rows, known)
+        alone = DifferenceConvolution(layer, bits)(
+            rows[-1:], replace(known, places=places[-1:].int())
+        )
     torch.testing.assert_close(
         found.double(), expected(layer, rows, known, bits), rtol=1e-5, atol=1e-5 * max(1.0, scale)
     )

@@ -10,12 +10,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.incremental.kernels.shared_work import shared_by
 from torch import Tensor
 from torch.nn import functional
 
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native import integer_block, sharing
+from gristmill.incremental.kernels.native import integer_block
 from gristmill.incremental.kernels.native.block import Shortcut
 from gristmill.incremental.kernels.native.differences import Known, quick
 from gristmill.incremental.kernels.native.integer_block import (
@@ -180,14 +181,8 @@ def test_a_block_errs_by_a_small_share_of_what_differs(
 ):
     torch.manual_seed(seed)
     case = Case(channels, activation, bands, scale, stride)
-    before = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sharing, "WORTH", 1)
-        torch.set_num_threads(threads)
-        try:
-            found, alone = case.run(), case.run(slice(-1, None))
-        finally:
-            torch.set_num_threads(before)
+    with shared_by(threads):
+        found, alone = case.run(), case.run(slice(-1, None))
     effect = (case.exact - case.before).norm()
     assert (found - case.exact).norm() <= 0.12 * effect + 1e-5
     assert torch.equal(found[len(found) - len(alone) :], alone)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.incremental.kernels.shared_work import shared_by
 
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native import sharing
 from gristmill.incremental.kernels.native.differences import Known
 from gristmill.incremental.kernels.native.integer_block import rounded_sums
 from gristmill.incremental.kernels.native.integer_mean import IntegerMeanKernel, suits
@@ -101,14 +101,8 @@ def test_a_mean_errs_by_a_small_share_of_what_differs(
 ):
     torch.manual_seed(seed)
     case = Case(channels, activation, bands, scale)
-    before = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sharing, "WORTH", 1)
-        torch.set_num_threads(threads)
-        try:
-            found, alone = case.run(), case.run(slice(-1, None))
-        finally:
-            torch.set_num_threads(before)
+    with shared_by(threads):
+        found, alone = case.run(), case.run(slice(-1, None))
     assert (found - case.exact).norm() <= case.bound(share=0.03) + 1e-5
     assert torch.equal(found[-1:], alone)
 

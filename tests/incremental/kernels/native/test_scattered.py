@@ -6,13 +6,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.incremental.kernels.shared_work import shared_by
 from torch import Tensor
 from torch.nn import functional
 
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.direct import DirectKernel
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native import sharing
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution, suits
 
@@ -61,15 +61,9 @@ def test_the_bits_of_the_whole_map(channels, side, size, activation, share, thre
     changed[patched] = patches
     whole = changed.view(1, height, width, channels).permute(0, 3, 1, 2)
     expected = rows_of(DirectKernel(layer)(whole, (side[0] // 2, side[1] // 2)))
-    before = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sharing, "WORTH", 1)
-        torch.set_num_threads(threads)
-        try:
-            numbers = numbers_read(layer, height, width, patched)
-            found = ScatteredConvolution(layer)(rows_of(base), patches, numbers)
-        finally:
-            torch.set_num_threads(before)
+    with shared_by(threads):
+        numbers = numbers_read(layer, height, width, patched)
+        found = ScatteredConvolution(layer)(rows_of(base), patches, numbers)
     assert torch.equal(found, expected)
 
 

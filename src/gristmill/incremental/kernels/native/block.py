@@ -126,7 +126,7 @@ class BlockKernel:
         rounded = self._rounded_room
 
         def compute(some: NDArray[np.int64]) -> None:
-            room = _scratch.floats(rounded + first_room + second_room).data_ptr()
+            room = _scratch.address(rounded + first_room + second_room)
             some = np.ascontiguousarray(some, LONG)
             self._run(
                 *(ctypes.byref(each.structure) for each in self._convolutions),

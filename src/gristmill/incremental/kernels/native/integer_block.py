@@ -146,7 +146,7 @@ class IntegerBlockKernel:
         added = shortcut and ctypes.byref(shortcut.structure)
 
         def compute(some: NDArray[np.int64]) -> None:
-            room = _scratch.floats(read + made + BATCH * self._wide // 4).data_ptr()
+            room = _scratch.address(read + made + BATCH * self._wide // 4)
             some = np.ascontiguousarray(some, LONG)
             self._run(
                 *(ctypes.byref(each.structure) for each in self._convolutions),

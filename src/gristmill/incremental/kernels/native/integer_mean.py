@@ -59,7 +59,7 @@ class IntegerMeanKernel:
         read = int(sizes.max(initial=0)) * (self._convolution.words + 1)
 
         def compute(part: slice) -> None:
-            room = _scratch.floats(read + self._convolution.wide).data_ptr()
+            room = _scratch.address(read + self._convolution.wide)
             some = spans[part]
             self._run(
                 ctypes.byref(self._convolution.structure),
