@@ -196,6 +196,18 @@ def test_what_does_not_differ_is_what_is_known():
     assert torch.equal(case.run(), case.before)
 
 
+@pytest.mark.parametrize(("size", "counts"), [(1 / 70, False), (1 / 10, True)])
+def test_what_differs_by_next_to_nothing_for_its_position_does_not(size, counts):
+    torch.manual_seed(0)
+    case = Case((33, 80, 12), RELU6, [(2, 3), (2, 9)], scale=0.0)
+    case.changed[1][:, 2, 0] += torch.randn(33).sign()
+    case.changed[1][:, 5:, :RIGHT] += size * torch.randn(33)[:, None, None].sign()
+    found, before = (each[-8 * 7 :].view(8, 7, 12) for each in (case.run(), case.before))
+    # The first row of these is the map's second.
+    assert not torch.equal(found[:3, :2], before[:3, :2])
+    assert torch.equal(found[3:], before[3:]) is not counts
+
+
 def test_a_shortcut_is_added():
     torch.manual_seed(0)
     case = Case((33, 80, 12), RELU6, [(2, 5)])

@@ -113,6 +113,18 @@ def test_what_does_not_differ_has_the_known_mean():
     assert torch.equal(case.run(), case.before.expand(2, -1))
 
 
+@pytest.mark.parametrize(("size", "counts"), [(1 / 70, False), (1 / 10, True)])
+def test_what_differs_by_next_to_nothing_for_its_position_does_not(size, counts):
+    torch.manual_seed(0)
+    case = Case((33, 80), RELU6, [(3, 30), (0, 3)], scale=0.0)
+    case.rows[0][2] += torch.randn(33).sign()
+    expected = case.run()
+    case.rows[0][9:] += size * torch.randn(18, 33).sign()
+    found = case.run()
+    assert not torch.equal(expected[0], case.before[0])
+    assert torch.equal(found, expected) is not counts
+
+
 @pytest.mark.parametrize("strange", [torch.nan, torch.inf])
 def test_what_is_not_a_number_leaves_no_number_of_its_position(strange):
     torch.manual_seed(0)

@@ -19,8 +19,8 @@ struct shortcut {
     const int *numbers;
 };
 
-/* Set what is added to pixels from the first one on; return whether anything is. */
-int add_shortcut(const struct shortcut *shortcut, long first, long channels, struct batch *batch);
+/* What is added to a pixel; NULL if there is no shortcut. */
+const float *added_pixel(const struct shortcut *shortcut, long number, long channels);
 
 /* Write differences as bytes, the largest as 127 from the byte of 0. Return what a step is; no number
    if a difference is none or infinite. */

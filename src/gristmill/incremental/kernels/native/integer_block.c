@@ -8,6 +8,10 @@
    position; the second one, of a pixel's window), times one number for each channel. More than 127 of
    them count as 127.
 
+   A pixel that differs by less than one NOTHINGth of what the position's pixels differ by at most is
+   taken for one that does not: it would move most channels by no step or one. Fields end in many
+   such pixels.
+
    Bytes lie as `put_fours` writes them, so that channels need not change places where four pixels'
    are brought together: of channels LANES * v + 4 * l + i (v and i below 4) of every TOGETHER, in
    the order of l, v, i. */
@@ -15,7 +19,7 @@
 #include "differences.h"
 #include "vectors.h"
 
-enum { TOGETHER = 4 * LANES, MOST_BLOCK = 6 };
+enum { TOGETHER = 4 * LANES, MOST_BLOCK = 6, NOTHING = 64 };
 
 #define EACH(i, count) _Pragma("GCC unroll 6") for (int i = 0; i < (count); i++)
 
@@ -167,11 +171,24 @@ static float round_pixels(const struct convolution *convolution, const struct kn
     return longest;
 }
 
-/* Convolve pixels one by one.  read: `words` of each; scales: steps of each.
-   to: bytes of each, in steps one over which is `per_step`; or if there are totals, these are all. */
+/* List the pixels that differ by enough to count, or by no number. Return how many these are.
+   scales: steps of each; longest: of these. */
+static long list_moved(const float *scales, long pixels, float longest, int *moved)
+{
+    long count = 0;
+    for (int p = 0; p < pixels; p++) {
+        moved[count] = p;
+        count += !(scales[p] * NOTHING <= longest);
+    }
+    return count;
+}
+
+/* Convolve pixels of some numbers one by one.  read: `words` of each; scales: steps of each.
+   to: bytes of those pixels alone, in steps one over which is `per_step`; or if there are totals,
+   these are all. */
 static void mix_pixels(const struct convolution *convolution, const struct known *known,
-                       const float *read, const float *scales, long pixels, float per_step,
-                       unsigned char *to, float *totals)
+                       const float *read, const float *scales, const int *numbers, long pixels,
+                       float per_step, unsigned char *to, float *totals)
 {
     const long length = words(convolution), wide = made_bytes(convolution);
     const long blocks = (pixels + MOST_BLOCK - 1) / MOST_BLOCK;
@@ -180,9 +197,9 @@ static void mix_pixels(const struct convolution *convolution, const struct known
             const long first = pixels * number / blocks, end = pixels * (number + 1) / blocks;
             struct block block = {.totals = totals};
             for (long p = first; p < end; p++) {
-                block.reads[p - first] = read + p * length;
-                block.begins[p - first] = known_sums(known, p, wide);
-                block.scales[p - first] = scales[p];
+                block.reads[p - first] = read + numbers[p] * length;
+                block.begins[p - first] = known_sums(known, numbers[p], wide);
+                block.scales[p - first] = scales[numbers[p]];
                 if (to)
                     block.results[p - first] = to + p * wide;
             }
@@ -190,23 +207,31 @@ static void mix_pixels(const struct convolution *convolution, const struct known
         }
 }
 
-typedef const unsigned char *windows[9][MOST_PIXELS]; /* bytes of each tap and pixel */
+/* Pixels that a depthwise convolution makes together. */
+struct windows {
+    long pixels;
+    const unsigned char *reads[9][MOST_PIXELS]; /* bytes of each tap */
+    const unsigned short *begins[MOST_PIXELS];  /* the known sums; see `load_halves` */
+    float per_steps[MOST_PIXELS];               /* one over a step of what is made */
+};
 
 /* Whether a pixel's window is that of the one before, a column further. */
-static int follows(windows reads, long pixel)
+static int follows(const struct windows *windows, long pixel)
 {
     for (long tap = 0; tap < 9; tap += 3)
-        if (reads[tap][pixel] != reads[tap + 1][pixel - 1] ||
-            reads[tap + 1][pixel] != reads[tap + 2][pixel - 1])
+        if (windows->reads[tap][pixel] != windows->reads[tap + 1][pixel - 1] ||
+            windows->reads[tap + 1][pixel] != windows->reads[tap + 2][pixel - 1])
             return 0;
     return 1;
 }
 
 /* Three rows of a window's column; the weights of the fourth are zero. */
-INLINE void load_column(windows reads, long column, long pixel, long from, lanes rows[4])
+INLINE void load_column(const struct windows *windows, long column, long pixel, long from,
+                        lanes rows[4])
 {
-    const unsigned char *last = reads[6 + column][pixel] + from;
-    load_fours(reads[column][pixel] + from, reads[3 + column][pixel] + from, last, last, rows);
+    const unsigned char *last = windows->reads[6 + column][pixel] + from;
+    load_fours(windows->reads[column][pixel] + from, windows->reads[3 + column][pixel] + from, last,
+               last, rows);
 }
 
 INLINE void add_column(lanes counts[4], const lanes rows[4], const float *weights)
@@ -216,17 +241,15 @@ INLINE void add_column(lanes counts[4], const lanes rows[4], const float *weight
 }
 
 /* Convolve channels one by one, with windows of 3x3. Neighbours are added up together: each column
-   of their windows is loaded once.
-
-   scale: of what is read.  per_steps: of each pixel that is made. */
-static void separate(const struct convolution *convolution, const struct known *known,
-                     windows reads, long pixels, float scale, const float *per_steps,
-                     unsigned char *to)
+   of their windows is loaded once.  scale: of what is read. */
+static void separate(const struct convolution *convolution, const struct windows *windows,
+                     float scale, unsigned char *to)
 {
+    const long pixels = windows->pixels;
     const long wide = made_bytes(convolution), length = words(convolution);
     char followed[MOST_PIXELS] = {0};
     for (long p = 1; p < pixels; p++)
-        followed[p - 1] = (char)follows(reads, p);
+        followed[p - 1] = (char)follows(windows, p);
     for (long from = 0; from < wide; from += TOGETHER) {
         const float *weights = convolution->weights + from * length;
         struct channels channels;
@@ -236,21 +259,21 @@ static void separate(const struct convolution *convolution, const struct known *
             if (p == 0 || !followed[p - 1]) {
                 memcpy(here, channels.offsets, sizeof here);
                 memcpy(next, channels.offsets, sizeof next);
-                load_column(reads, 0, p, from, rows);
+                load_column(windows, 0, p, from, rows);
                 add_column(here, rows, weights);
-                load_column(reads, 1, p, from, rows);
+                load_column(windows, 1, p, from, rows);
                 add_column(here, rows, weights + TOGETHER);
                 add_column(next, rows, weights);
             }
             memcpy(after, channels.offsets, sizeof after);
-            load_column(reads, 2, p, from, rows);
+            load_column(windows, 2, p, from, rows);
             add_column(here, rows, weights + 2 * TOGETHER);
             if (followed[p]) {
                 add_column(next, rows, weights + TOGETHER);
                 add_column(after, rows, weights);
             }
-            put_moves(convolution, &channels, known_sums(known, p, wide) + from, scale,
-                      per_steps[p], here, to + p * wide + from);
+            put_moves(convolution, &channels, windows->begins[p] + from, scale,
+                      windows->per_steps[p], here, to + p * wide + from);
             memcpy(here, next, sizeof here);
             memcpy(next, after, sizeof next);
         }
@@ -273,8 +296,8 @@ static unsigned char most_steps(const unsigned char *bytes, long count)
    read, deep, given: what is known of the convolutions; of `deep`, the second one's, no values.
    Sums of the first two are bfloat16 of as many channels as they make bytes.
    spans: of each position, as groups of `convolve_block`.
-   room: for the position of most pixels, words of what the first convolution reads and two floats for
-   each, and one more; first_room: bytes that it makes, and those of one pixel more; second_room: those
+   room: for the position of most pixels, words of what the first convolution reads and four floats for
+   each, and two more; first_room: bytes that it makes, and those of one pixel more; second_room: those
    of the second one, of MOST_PIXELS. */
 void convolve_integer_block(const struct convolution *first, const struct convolution *second,
                             const struct convolution *third, const struct known *read,
@@ -284,45 +307,56 @@ void convolve_integer_block(const struct convolution *first, const struct convol
                             unsigned char *first_room, unsigned char *second_room, float *results)
 {
     const long length = words(first), wide = made_bytes(first);
+    struct convolution none = *third; /* what it makes of pixels that do not differ */
+    none.inputs = 0;
     /* Before the first pixel lies one that does not differ. */
     memset(first_room, 128, wide);
     first_room += wide;
     for (const long *span = spans; span < spans + 4 * number; span += 4) {
         const long rows = span[1] - span[0];
         float *scales = room + rows * length, *most = scales + rows + 1;
+        int *moved = (int *)(most + rows), *slots = moved + rows + 1; /* where rows are in it */
         struct known some = *read;
         some.places += span[0];
         const float longest =
             round_pixels(first, &some, from + span[0] * first->inputs, rows, room, scales);
         const float per_step = longest > 0.0f ? 1.0f / longest : 0.0f;
-        mix_pixels(first, &some, room, scales, rows, per_step, first_room, 0);
+        const long pixels = list_moved(scales, rows, longest, moved);
+        mix_pixels(first, &some, room, scales, moved, pixels, per_step, first_room, 0);
+        memset(slots - 1, -1, sizeof *slots * (rows + 1));
         most[-1] = 0.0f;
-        for (long p = 0; p < rows; p++)
+        for (int p = 0; p < pixels; p++) {
+            slots[moved[p]] = p;
             most[p] = most_steps(first_room + p * wide, wide);
-        struct batch batch;
-        for (long begin = span[2]; begin < span[3]; begin += batch.pixels) {
-            windows reads;
-            float per_steps[MOST_PIXELS];
-            batch.pixels = span[3] - begin < MOST_PIXELS ? span[3] - begin : MOST_PIXELS;
-            for (long p = 0; p < batch.pixels; p++) {
-                const long place = given->places[begin + p];
+        }
+        struct windows windows;
+        struct batch differing, same;
+        for (long pixel = span[2]; pixel < span[3];) {
+            differing.pixels = same.pixels = 0;
+            const long end = span[3] - pixel < MOST_PIXELS ? span[3] : pixel + MOST_PIXELS;
+            for (; pixel < end; pixel++) {
+                const long next = differing.pixels;
                 float steps = 0.0f;
                 for (long tap = 0; tap < 9; tap++) {
-                    const long patch = numbers[(begin + p) * 9 + tap] - count - 1 - span[0];
-                    const long at = patch < 0 ? -1 : patch;
-                    reads[tap][p] = first_room + at * wide;
+                    const long patch = numbers[pixel * 9 + tap] - count - 1 - span[0];
+                    const long at = slots[patch < 0 ? -1 : patch];
+                    windows.reads[tap][next] = first_room + at * wide;
                     steps = most[at] > steps ? most[at] : steps;
                 }
-                batch.reads[0][p] = (const float *)(second_room + p * wide);
-                batch.scales[p] = steps / 127.0f * longest;
-                per_steps[p] = steps > 0.0f ? 127.0f / steps * per_step : 0.0f;
-                batch.begins[p] = given->sums + place * third->outputs;
-                batch.results[p] = results + (begin + p) * third->outputs;
+                struct batch *batch = steps > 0.0f ? &differing : &same;
+                const long p = batch->pixels++;
+                windows.begins[next] = known_sums(deep, pixel, wide);
+                windows.per_steps[next] = 127.0f / steps * per_step;
+                batch->reads[0][p] = (const float *)(second_room + p * wide);
+                batch->scales[p] = steps / 127.0f * longest;
+                batch->begins[p] = given->sums + given->places[pixel] * third->outputs;
+                batch->results[p] = results + pixel * third->outputs;
+                batch->added[p] = added_pixel(shortcut, pixel, third->outputs);
             }
-            some = *deep;
-            some.places += begin;
-            separate(second, &some, reads, batch.pixels, longest, per_steps, second_room);
-            convolve(third, &batch, add_shortcut(shortcut, begin, third->outputs, &batch));
+            windows.pixels = differing.pixels;
+            separate(second, &windows, longest, second_room);
+            convolve(third, &differing, shortcut != 0);
+            convolve(&none, &same, shortcut != 0);
         }
     }
 }
@@ -331,7 +365,7 @@ void convolve_integer_block(const struct convolution *first, const struct convol
 
    known: of the convolution; sums as those of the first one above.  mean: of the known map's.
    spans: of each position, the first row that it reads and the one after the last.
-   room: for the position of most rows, words of what is read and a float for each; totals: floats,
+   room: for the position of most rows, words of what is read and two floats for each; totals: floats,
    as many as the convolution makes bytes.  results: [number][outputs]. */
 void average_integers(const struct convolution *convolution, const struct known *known,
                       const float *mean, long pixels, const float *from, const long *spans,
@@ -341,11 +375,15 @@ void average_integers(const struct convolution *convolution, const struct known 
     for (const long *span = spans; span < spans + 2 * number; span += 2) {
         const long rows = span[1] - span[0];
         float *scales = room + rows * length;
+        int *moved = (int *)(scales + rows);
         struct known some = *known;
         some.places += span[0];
-        round_pixels(convolution, &some, from + span[0] * convolution->inputs, rows, room, scales);
+        const float longest =
+            round_pixels(convolution, &some, from + span[0] * convolution->inputs, rows, room,
+                         scales);
         memset(totals, 0, sizeof *totals * wide);
-        mix_pixels(convolution, &some, room, scales, rows, 0.0f, 0, totals);
+        mix_pixels(convolution, &some, room, scales, moved,
+                   list_moved(scales, rows, longest, moved), 0.0f, 0, totals);
         for (long channel = 0; channel < convolution->outputs; channel++)
             *results++ = mean[channel] + totals[channel] / (float)pixels;
     }

@@ -7,6 +7,8 @@ a window. So steps are known before anything is summed up, no result is written 
 the largest, and the depthwise convolution multiplies integers, too, and reads a quarter of the
 memory. Where a channel's sum differs by more than its norm times the largest difference of what is
 read, 127 steps are written; of random weights and differences, about one in 100,000 does.
+A pixel whose largest difference is less than two steps of its position's largest is not computed:
+a fifth to a third of them, and leaving them out is a twentieth of the error.
 """
 
 from __future__ import annotations
@@ -141,7 +143,7 @@ class IntegerBlockKernel:
         rows = rows.contiguous()
         results = rows.new_empty((len(numbers), self._channels))
         most = int((spans[:, 1] - spans[:, 0]).max(initial=0))
-        read, made = most * (self._words + 2) + 1, (most + 1) * self._wide // 4
+        read, made = most * (self._words + 4) + 2, (most + 1) * self._wide // 4
         maps = [each.structure for each in known]
         added = shortcut and ctypes.byref(shortcut.structure)
 

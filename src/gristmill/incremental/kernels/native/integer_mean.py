@@ -56,7 +56,7 @@ class IntegerMeanKernel:
         results = rows.new_empty((len(spans), self._outputs))
         spans = np.ascontiguousarray(spans, LONG)
         sizes = spans[:, 1] - spans[:, 0]
-        read = int(sizes.max(initial=0)) * (self._convolution.words + 1)
+        read = int(sizes.max(initial=0)) * (self._convolution.words + 2)
 
         def compute(part: slice) -> None:
             room = _scratch.address(read + self._convolution.wide)

@@ -42,14 +42,20 @@ void convolve_scattered(const struct convolution *convolution, const float *base
     }
 }
 
-int add_shortcut(const struct shortcut *shortcut, long first, long channels, struct batch *batch)
+const float *added_pixel(const struct shortcut *shortcut, long number, long channels)
 {
-    if (!shortcut)
-        return 0;
+    return shortcut ? pixel(shortcut->base, shortcut->count, shortcut->patches, 0, channels,
+                            shortcut->numbers[number])
+                    : 0;
+}
+
+/* Set what is added to pixels from the first one on; return whether anything is. */
+static int add_shortcut(const struct shortcut *shortcut, long first, long channels,
+                        struct batch *batch)
+{
     for (long p = 0; p < batch->pixels; p++)
-        batch->added[p] = pixel(shortcut->base, shortcut->count, shortcut->patches, 0, channels,
-                                shortcut->numbers[first + p]);
-    return 1;
+        batch->added[p] = added_pixel(shortcut, first + p, channels);
+    return shortcut != 0;
 }
 
 /* Convolve pixels one by one; a shortcut may be added to them. */
