@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -246,6 +249,19 @@ def test_what_frames_reach_is_tabled_before_the_first_one(model, pictures, monke
     stream = fresh.stream(noise=NONE, pixels=PIXELS)
     for picture in pictures(4):
         assert same(stream(picture).outputs, expected(model, picture))
+
+
+def test_garbage_of_the_capture_stops_no_frame(model):
+    class Knot:
+        def __init__(self):
+            self.itself = self
+
+    knot = Knot()
+    gc.collect()  # now only a full collection finds it
+    gone = weakref.ref(knot)
+    del knot
+    model.sized(48, 56)
+    assert gone() is None
 
 
 def test_what_was_done_is_explained(model, pictures):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import torch
@@ -64,6 +65,8 @@ class SizedModel:
         self._comparing: ComparingCost | None = None
         self._passed = self._planner.whole_frame(self._everything)
         self._lock = threading.Lock()
+        if gc.isenabled():  # what capturing leaves behind; in a stream, it would stop a frame
+            gc.collect()
 
     @property
     def whole_seconds(self) -> float:
