@@ -13,6 +13,7 @@ from gristmill.core.errors import UsageError
 from gristmill.incremental import Model, Pixels, sized_model
 from gristmill.incremental.bounded.audit import relative_error
 from gristmill.incremental.changes.noise import NONE
+from gristmill.incremental.planning.allowance import Allowance
 from gristmill.incremental.planning.calibration import calibrate
 from gristmill.incremental.planning.planner import Planner
 
@@ -88,6 +89,16 @@ def test_the_error_is_audited_and_stays_near_the_one_wanted(model):
     # What audits measured is what answers between them are off by.
     assert 0.0 < max(errors) <= 0.05
     assert stream.audits.agreement is not None
+
+
+def test_what_audits_take_has_to_be_made_up_for(model, monkeypatch):
+    taken = []
+    monkeypatch.setattr(Allowance, "audited", lambda _, seconds: taken.append(seconds))
+    stream = model.stream(noise=NONE, error=0.02, audit=5)
+    for picture in pictures(30):
+        stream(picture)
+    assert len(taken) == len(stream.audits) > 3
+    assert min(taken) > 0.0
 
 
 def test_where_waiting_does_not_pay_answers_are_exact(model, monkeypatch):

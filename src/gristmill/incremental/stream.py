@@ -289,7 +289,10 @@ class _UnderWay:
             return None
         if not self._steering.due():
             return None
+        clock = self._model.clock
+        began = clock()
         self._plan, audit = self._model.audit(self._state, self._bounded, picture)
+        self._allowance.audited(clock() - began)
         return audit
 
 

@@ -40,6 +40,23 @@ def test_a_stream_takes_hardly_longer_than_whole_frames(planned, looking):
     assert seconds <= len(planned) * WHOLE * 1.03 + 5 * 3 * WHOLE
 
 
+def test_what_hardly_pays_goes_whole_where_it_is_audited():
+    allowance = Allowance(WHOLE)
+    frames, audits = [], 0
+    for _ in range(400):
+        planned = allowance.plans
+        frames.append(planned)
+        if not planned:
+            allowance.passed(WHOLE)
+            continue
+        allowance.planned(0.97 * WHOLE)
+        if sum(frames) % 5 == 0:
+            audits += 1
+            allowance.audited(WHOLE)
+    assert audits * WHOLE <= 0.03 * 400 * WHOLE + 2 * WHOLE
+    assert sum(frames) > audits > 5
+
+
 def test_what_pays_is_always_planned():
     planned = [0.7 * WHOLE] * 500
     assert list(taken(planned)) == planned

@@ -16,9 +16,9 @@ class Allowance:
 
     To look at a frame and to plan it take time even if all is then computed, and a plan may take
     longer than was predicted. What planned frames save is put by, up to the time of one whole
-    frame, and what they lose is taken from that. When nothing is left, frames are computed whole
-    without planning; each puts 2 % of its time by, and once what was lost is made up for, planning
-    is tried again. Meanwhile frames are looked at as often as 1 % of their time allows: all of them
+    frame, and what they lose and audits take is taken from that. When nothing is left, frames are
+    computed whole without planning; each puts 2 % of its time by, and once what was lost is made up
+    for, planning is tried again. Meanwhile frames are looked at as often as 1 % of their time allows: all of them
     beside a large network, one in some beside a small one, and the one behind a still one.
 
     So in all, stalls of the machine apart, a stream takes at most 3 % longer than whole frames
@@ -70,6 +70,10 @@ class Allowance:
         if self._left < 0.0:
             self._left = -self._owed
             self._owed = min(2.0 * self._owed, max(_LONGEST * self._whole, _MOST))
+
+    def audited(self, seconds: float) -> None:
+        """Take in how long it took to audit a frame, besides: all of it has to be made up for."""
+        self._left -= seconds
 
     def passed(self, seconds: float) -> None:
         """Take in how long a frame took that was computed whole without planning, or looking."""
