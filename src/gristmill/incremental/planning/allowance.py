@@ -18,8 +18,9 @@ class Allowance:
     longer than was predicted. What planned frames save is put by, up to the time of one whole
     frame, and what they lose and audits take is taken from that. When nothing is left, frames are
     computed whole without planning; each puts 2 % of its time by, and once what was lost is made up
-    for, planning is tried again. Meanwhile frames are looked at as often as 1 % of their time allows: all of them
-    beside a large network, one in some beside a small one, and the one behind a still one.
+    for, planning is tried again. Meanwhile frames are looked at as often as 1 % of their time
+    allows: all of them beside a large network, one in some beside a small one, and the one behind a
+    still one.
 
     So in all, stalls of the machine apart, a stream takes at most 3 % longer than whole frames
     would, and a few whole frames. What has to be made up for is a tenth of a whole frame at first,
