@@ -35,7 +35,8 @@ def test_no_such_file(tmp_path):
     with pytest.raises(UsageError) as caught:
         open_file(tmp_path / "a.mp4")
     assert str(caught.value) == (
-        f"{tmp_path}/a.mp4: there is no such file\n  fix: give the path of a video file"
+        f"{tmp_path}/a.mp4: there is no such file\n  fix: give the path of a video, a picture "
+        "or a folder of pictures, a camera such as /dev/video0, or an address"
     )
     with pytest.raises(UsageError, match="this is not a file"):
         open_file(tmp_path)
@@ -72,7 +73,7 @@ def test_what_is_not_a_video(tmp_path, encode, name, content, why):
         open_file(tmp_path / name)
     assert str(caught.value) == (
         f"{tmp_path}/{name}: this file can't be opened as a video: {why}\n"
-        "  fix: play it in a video player, or convert it to MP4"
+        "  fix: if no player shows it, copy or record it again; else convert it to MP4"
     )
 
 

@@ -54,7 +54,7 @@ def test_none_at_all_is_an_error_that_says_why():
     with pytest.raises(DataError) as caught:
         list(source)
     assert str(caught.value) == (
-        "pictures: not a single frame could be decoded (3 were tried): the line went dead"
+        "pictures: not a single frame could be decoded, of 3 tried: the line went dead"
     )
     assert source.closings == 1
 

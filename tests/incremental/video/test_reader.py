@@ -98,7 +98,7 @@ def test_not_a_single_frame(tmp_path, encode):
     path.write_bytes(data)
     with pytest.raises(DataError) as caught:
         list(opened(path))
-    assert str(caught.value) == f"{path}: not a single frame could be decoded (3 were tried)"
+    assert str(caught.value) == f"{path}: not a single frame could be decoded, of 3 tried"
 
 
 class Broken:
@@ -196,3 +196,32 @@ def test_a_file_that_was_cut_short_says_how_many_frames_are_missing(tmp_path, en
     next(frames := iter(cut))
     assert cut.missing == 0
     assert (1 + len(list(frames)), cut.missing, cut.fault) == (7, 1, None)
+
+
+def test_a_matroska_that_was_cut_short_is_told_by_its_length(tmp_path, encode):
+    path = encode(tmp_path / "a.mkv", 20, codec="mjpeg")
+    whole = opened(path)
+    assert (len(list(whole)), whole.missing) == (20, 0)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    cut = opened(path)
+    shown = len(list(cut))
+    assert 5 < shown < 15
+    assert cut.expected is None
+    assert (shown + cut.missing, cut.dropped) == (20, 0)
+
+
+def test_frames_of_an_avi_that_repeat_the_one_before_are_not_missing(tmp_path):
+    path = tmp_path / "a.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number in (0, 1, 4, 5):  # the writer puts empty ones where 2 and 3 would be
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    source = opened(path)
+    assert source.expected == 6
+    assert [round(25 * frame.seconds) for frame in source] == [0, 1, 4, 5]
+    assert (source.missing, source.dropped) == (0, 0)

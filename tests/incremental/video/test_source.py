@@ -58,7 +58,9 @@ def test_a_camera_gets_its_options(monkeypatch):
         ("concat:///a.mp4", {},
          "concat:///a.mp4: no frames come from concat:// addresses\n  fix: use one of http, "
          "https, rtmp, rtmps, rtp, rtsp, rtsps, srt, tcp, udp, or a path"),
-        ("a.mp4", {}, "a.mp4: there is no such file\n  fix: give the path of a video file"),
+        ("a.mp4", {},
+         "a.mp4: there is no such file\n  fix: give the path of a video, a picture or a folder of "
+         "pictures, a camera such as /dev/video0, or an address"),
         ("a", {"rate": 0}, "a rate is more than 0 and at most 1000 frames a second, not 0"),
         ("a", {"threads": -1}, "threads are 0 (as many as processors) or more, not -1"),
         ("a", {"timeout": 0}, "a timeout is more than 0 seconds, not 0"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -162,3 +163,27 @@ def test_an_error_of_another_file_is_passed_on(tmp_path):
     with pytest.raises(FileNotFoundError), video_file(tmp_path / "a.mp4"):
         (tmp_path / "other").read_bytes()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_deleted_and_what_another_writes_is_not(tmp_path):
+    code = (
+        "import os, sys, signal; from pathlib import Path; import numpy as np\n"
+        "from gristmill.incremental.video.writer import video_file\n"
+        "with video_file(Path(sys.argv[1])) as writer:\n"
+        "    writer.write(np.zeros((48, 64, 3), np.uint8))\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    target = tmp_path / "a.mp4"
+    killed = subprocess.run([sys.executable, "-c", code, target], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    [left] = tmp_path.iterdir()
+    other = tmp_path / ".b.mp4.0123456789ab.tmp"
+    other.touch()
+    with video_file(target) as ours:
+        ours.write(picture(1))
+        drafts = {path.name for path in tmp_path.iterdir()} - {other.name}
+        assert len(drafts) == 1
+        assert left.name not in drafts
+        written(target, picture(2))
+        assert {path.name for path in tmp_path.iterdir()} == {*drafts, "a.mp4", other.name}
+    assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", other.name}

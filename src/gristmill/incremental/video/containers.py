@@ -26,6 +26,10 @@ _FILES = (
     "pgm_pipe"
 )
 _LIMITS = {"max_pixels": str(LARGEST_FRAME)}
+_SOURCES = (
+    "give the path of a video, a picture or a folder of pictures, a camera such as /dev/video0, or "
+    "an address"
+)
 
 
 def open_file(path: Path) -> InputContainer:
@@ -37,7 +41,7 @@ def open_file(path: Path) -> InputContainer:
     """
     if not path.is_file():
         what = "this is not a file" if path.exists() else "there is no such file"
-        raise UsageError(what, where=str(path), fix="give the path of a video file")
+        raise UsageError(what, where=str(path), fix=_SOURCES)
     if path.stat().st_size == 0:
         raise DataError("the file is empty", where=str(path), fix="copy or record it again")
     options = {**_LIMITS, "format_whitelist": _FILES, "protocol_whitelist": "file"}
@@ -110,7 +114,7 @@ def _opened(source: str, name: str, kind: Kind, **how: Any) -> InputContainer:
         container: InputContainer = av.open(source, "r", **how)
     except (av.FFmpegError, OSError) as error:
         fix = {
-            "file": "play it in a video player, or convert it to MP4",
+            "file": "if no player shows it, copy or record it again; else convert it to MP4",
             "camera": "check that no other program uses it and that you may read it",
             "stream": "check the address, and that this machine can reach it",
         }[kind]

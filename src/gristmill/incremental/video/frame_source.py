@@ -73,15 +73,19 @@ class FrameSource(Closing):
                 size = image.shape
                 yield Frame(index, seconds, image, resized)
                 index += 1
-            self.missing = max(0, (self.expected or 0) - index - self.dropped)
+            self.missing = self._to_come(index)
         finally:
             self.close()
         if index == 0:
             why = f": {self.fault}" if self.fault else ""
             raise DataError(
-                f"not a single frame could be decoded ({self.dropped} were tried){why}",
+                f"not a single frame could be decoded, of {self.dropped} tried{why}",
                 where=self.name,
             )
+
+    def _to_come(self, shown: int) -> int:
+        """Return how many frames that were announced have not come, of which `shown` were shown."""
+        return max(0, (self.expected or 0) - shown - self.dropped)
 
     @abstractmethod
     def _pictures(self) -> Iterator[Picture]:

@@ -17,6 +17,7 @@ from gristmill.incremental.video.library import pyav
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 _FORMATS = "bmp_pipe,jpeg_pipe,pgm_pipe,png_pipe,ppm_pipe,tiff_pipe,webp_pipe"
+_STRICT = {"err_detect": "explode"}  # else half of a JPEG is a picture with a grey lower part
 
 
 class ImageFiles(FrameSource):
@@ -79,7 +80,9 @@ def _decoded(file: Path) -> NDArray[np.uint8] | None:
     options = {"format_whitelist": _FORMATS, "max_pixels": str(LARGEST_FRAME)}
     try:
         with av.open(io.BytesIO(file.read_bytes()), "r", options=options) as container:
-            frame = next(container.decode(video=0), None)
+            stream = container.streams.video[0]
+            stream.codec_context.options = _STRICT
+            frame = next(container.decode(stream), None)
             image = None if frame is None else frame.to_ndarray(format="rgb24", threads=1)
     except (av.FFmpegError, OSError, IndexError):
         return None

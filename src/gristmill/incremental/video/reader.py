@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _USUAL_RATE = 25.0
+_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d*)?)")
 _MOST_LOST = 500  # packets in a row, after which a live stream counts as broken
 
 
@@ -49,6 +51,8 @@ class VideoReader(FrameSource):
         stream = self._stream
         self.rate = float(stream.average_rate) if stream.average_rate else None
         self.expected = stream.frames or None
+        self._duration = None if live else _announced(stream)
+        self._end = 0.0
         self._closed = False
 
     @property
@@ -73,7 +77,20 @@ class VideoReader(FrameSource):
                 origin = frame.time if origin is None else origin
                 seconds = frame.time - origin
             following = seconds + step
+            self._end = seconds + (float(frame.duration * (frame.time_base or 0)) or step)
             yield seconds, _upright(frame)
+
+    def _to_come(self, shown: int) -> int:
+        # AVI counts frames that only say that the one before goes on, and that nobody decodes;
+        # Matroska counts none: of a part that is missing, its mean rate tells how many it had.
+        if self._duration is None or not shown:
+            return super()._to_come(shown)
+        left = self._duration - self._end
+        if left < 0.5 * self._end / shown:
+            return 0
+        if self.expected:
+            return super()._to_come(shown)
+        return round(left * (shown + self.dropped) / self._end)
 
     def _decoded(self) -> Iterator[VideoFrame]:
         lost = 0
@@ -117,6 +134,20 @@ def _prepared(stream: VideoStream, threads: int) -> VideoStream:
     if threads != 1:
         stream.thread_type = "AUTO"
     return stream
+
+
+def _announced(stream: VideoStream) -> float | None:
+    """Return how long the file says that it is, in seconds; None where it doesn't.
+
+    The library's own figure may be one of what is there, and not of what was.
+    """
+    if stream.frames and stream.average_rate:
+        return float(stream.frames / stream.average_rate)
+    clock = _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))
+    if clock is None:
+        return None
+    hours, minutes, seconds = map(float, clock.groups())
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _start(stream: VideoStream) -> float | None:

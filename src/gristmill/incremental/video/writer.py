@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -105,7 +107,8 @@ class VideoWriter:
 def video_file(target: Path, *, rate: float = 25.0) -> Iterator[VideoWriter]:
     """Write a video, H.264 or, where that isn't to be had, MPEG-4.
 
-    It has another name until it is complete: if the block raises, what was at `target` stays.
+    It has another name until it is complete: if the block raises, what was at `target` stays. What
+    runs that were killed have left beside `target` is deleted.
     Equal frames at equal times give equal bytes.
 
     Args:
@@ -125,9 +128,11 @@ def video_file(target: Path, *, rate: float = 25.0) -> Iterator[VideoWriter]:
     if not 0 < rate <= _TICKS:
         raise UsageError(f"a rate is more than 0 and at most {_TICKS} frames a second, not {rate}")
     av = pyav()
+    _clear_up(target)
     try:
         with (
             atomic_file(target) as draft,
+            _held(draft),
             av.open(str(draft), "w", format=container_format, options=_CONTAINER) as container,
         ):
             writer = VideoWriter(container, rate)
@@ -141,6 +146,23 @@ def video_file(target: Path, *, rate: float = 25.0) -> Iterator[VideoWriter]:
             where=str(target),
             fix="free some space, or write it to another disk; what was there before stays",
         ) from error
+
+
+@contextmanager
+def _held(draft: Path) -> Iterator[None]:
+    """Make a draft, and lock it for the length of the block: a kill lets go of it."""
+    with draft.open("w+b") as file:
+        with suppress(OSError):  # some file systems know no locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _clear_up(target: Path) -> None:
+    """Delete drafts of `target` that nobody holds."""
+    for draft in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        with suppress(OSError), draft.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            draft.unlink()
 
 
 def _even(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
