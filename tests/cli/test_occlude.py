@@ -9,7 +9,9 @@ import av
 import numpy as np
 import pytest
 
+from gristmill.cli import occlude
 from gristmill.cli.main import run
+from gristmill.incremental import HeatMap
 
 
 @pytest.fixture
@@ -54,6 +56,7 @@ def test_json_for_machines(
         (["--fill", "300"], 2, "level of 0 to 255"),
         (["-o", "map.doc"], 2, "no format of pictures"),
         (["-o", "street.png/map.png"], 5, "street.png"),
+        (["-o", "./street.png"], 2, "the heat map would replace the picture"),
     ],
 )
 def test_mistakes(
@@ -74,6 +77,18 @@ def test_a_file_that_is_no_picture(
 ) -> None:
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     assert run(["occlude", "broken.png", "-m", picture_bundle]) == 5
-    assert "broken.png" in capsys.readouterr().err
+    assert "broken.png: no picture can be read from this file" in capsys.readouterr().err
     assert run(["occlude", "missing.png", "-m", picture_bundle]) in (2, 5)
     assert "missing.png" in capsys.readouterr().err
+
+
+def test_a_score_that_covering_only_raises(capsys: pytest.CaptureFixture[str]) -> None:
+    values = np.array([[-0.5, -0.25]], np.float32)
+    heat = HeatMap(
+        values, tops=np.array([0]), lefts=np.array([0, 8]), patch=8,
+        measured=np.ones((1, 2), np.bool_), target=0, base=0.1, keep=1.0, bits=32, error=0.0,
+        audited=0, seconds=0.1, _picture=lambda: np.zeros((8, 16, 3), np.uint8),
+    )  # fmt: skip
+    occlude._show(heat, "car", Path("map.png"))
+    told = "rises everywhere, least by 0.25, without the square at row 0, column 8"
+    assert told in capsys.readouterr().out.splitlines()

@@ -15,10 +15,18 @@ import numpy as np
 import polars as pl
 import pytest
 
+from gristmill.cli import watch
 from gristmill.cli.main import run
 from gristmill.pipeline.incremental_bundle import bundled_model
 from gristmill.pipeline.watching import video_watch
-from gristmill.pipeline.watching.summary import Tally
+from gristmill.pipeline.watching.summary import (
+    AuditErrors,
+    Figures,
+    InputErrors,
+    Tally,
+    WatchSummary,
+)
+from gristmill.pipeline.watching.video_watch import Watched
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +137,53 @@ def test_ctrl_c_keeps_the_rows_so_far(
     assert "rows.csv: 3 rows" in printed.out
     assert "the rest of the video was not looked at" in printed.err
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_before_the_first_frame_ends_at_once(
+    folder: Path,
+    picture_bundle: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("it went on")
+
+    monkeypatch.setattr(video_watch, "bundled_model", interrupted)
+    assert run(["watch", "video", "-m", picture_bundle, "-o", "rows.csv"]) == 130
+    assert "stopped" in capsys.readouterr().err
+    assert not (folder / "rows.csv").exists()
+
+
+def test_the_watched_video_is_not_replaced(
+    folder: Path, picture_bundle: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["watch", "video", "-m", picture_bundle, "--annotate", "a.mp4"]) == 0
+    content = Path("a.mp4").read_bytes()
+    Path("b.mp4").symlink_to("a.mp4")
+    for name in ("a.mp4", "b.mp4"):
+        assert run(["watch", "a.mp4", "-m", picture_bundle, "--annotate", name]) == 2
+        assert "would replace the one that is watched" in capsys.readouterr().err
+    assert Path("a.mp4").read_bytes() == content
+
+
+def test_large_figures_fit_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = Figures(
+        frames=123_456, computing=54_321.0, whole_seconds=1.234, speed_up=12.3, still=12_345,
+        still_seconds=12.3, whole=12_345, changed=0.123, labels={"car": 123_456},
+        input_errors=InputErrors(looks=99, largest=255, mean=12.34),
+        audit_errors=AuditErrors(1_234, wanted=0.1, worst=0.1234, mean=0.1234, agreement=0.999),
+    )  # fmt: skip
+    summary = WatchSummary(
+        video="a.mp4", live=False, bundle="", height=8, width=8, ended="finished", fault=None,
+        dropped=0, missing=0, resizes=0, seconds=99_999.0, prepared=99.9, figures=figures,
+        resumed=0, rows=1, output="rows.csv", annotated=None,
+    )  # fmt: skip
+    watch._show(Watched(summary, []), explain=False)
+    printed = capsys.readouterr().out.splitlines()
+    assert max(map(len, printed)) <= 80
+    assert "rows.csv: 1 row" in printed
+    assert "  same class       in 99.9% of audits" in printed
 
 
 def test_a_second_ctrl_c_breaks_off(

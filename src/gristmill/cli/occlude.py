@@ -65,12 +65,16 @@ def command(
       5   the picture cannot be read, or the disk refuses
       8   the bundle is damaged
     """
-    from gristmill.core.errors import DataError
+    from gristmill.core.errors import DataError, UsageError
     from gristmill.incremental.occlusion.drawing import format_of
     from gristmill.pipeline.occluding import occlude
 
     place = picture.with_name(f"{picture.stem}-heat.png") if output is None else output
     format_of(place)  # before minutes have gone into the map
+    if place.exists() and place.samefile(picture):
+        raise UsageError(
+            "the heat map would replace the picture", where=str(place), fix="give it another name"
+        )
     heat, name = occlude(
         bundle,
         picture,
@@ -117,7 +121,9 @@ def _show(heat: HeatMap, name: str, place: Path) -> None:
 
     top, left = heat.peak
     say(f"{name}: score {heat.base:.4g}")
-    say(f"falls most, by {heat.values.max():.3g}, without the square at row {top}, column {left}")
+    fall = float(heat.values.max())
+    most = f"falls most, by {fall:.3g}," if fall > 0 else f"rises everywhere, least by {-fall:.3g},"
+    say(f"{most} without the square at row {top}, column {left}")
     measured = heat.values.size - heat.skipped
     skipped = f", {format_count(heat.skipped)} skipped" if heat.skipped else ""
     say(f"{format_count(measured)} places in {format_seconds(heat.seconds)}{skipped}")

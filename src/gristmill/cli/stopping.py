@@ -12,19 +12,25 @@ from types import FrameType
 def stopping_well() -> Iterator[Callable[[], bool]]:
     """Lend a function that says whether Ctrl-C or SIGTERM has come; a second one breaks off.
 
+    So does one that comes before the function is first called: nothing is done that could be kept.
     For the main thread.
     """
-    asked = False
+    asked = begun = False
 
     def ask(_: int, __: FrameType | None) -> None:
         nonlocal asked
-        if asked:
+        if asked or not begun:
             raise KeyboardInterrupt
         asked = True
 
+    def stopped() -> bool:
+        nonlocal begun
+        begun = True
+        return asked
+
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: asked
+        yield stopped
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

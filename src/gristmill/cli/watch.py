@@ -99,22 +99,17 @@ def command(
 
     passage = Passage(Moment.parse(start), None if until is None else Moment.parse(until), every)
     with stopping_well() as stopped:
-        try:
-            watched = watch_video(
-                bundle,
-                video,
-                output=output,
-                annotate=annotate,
-                passage=passage,
-                size=_size(size),
-                noise=_noise(noise),
-                error=error,
-                stopped=stopped,
-            )
-        except DataError:
-            if stopped():  # before there was a frame
-                raise KeyboardInterrupt from None
-            raise
+        watched = watch_video(
+            bundle,
+            video,
+            output=output,
+            annotate=annotate,
+            passage=passage,
+            size=_size(size),
+            noise=_noise(noise),
+            error=error,
+            stopped=stopped,
+        )
     summary = watched.summary
     payload = {"summary": summary, "plan": watched.plan} if explain else summary
     emit(payload, as_json, lambda: _show(watched, explain))
@@ -170,7 +165,7 @@ def _show(watched: Watched, explain: bool) -> None:
         say(f"the video changed its size {times}")
     if summary.output is not None:
         before = f", {format_count(summary.resumed)} from before" if summary.resumed else ""
-        say(f"{summary.output}: {format_count(summary.rows or 0)} rows{before}")
+        say(f"{summary.output}: {many(summary.rows or 0, 'row')}{before}")
     if summary.annotated is not None:
         say(f"{summary.annotated}: changes in red, frames computed as a whole with a yellow border")
 
@@ -182,8 +177,8 @@ def _show_figures(summary: WatchSummary, figures: Figures) -> None:
     say(
         f"{many(figures.frames, 'frame')} in "
         f"{format_seconds(summary.seconds - summary.prepared)}, after "
-        f"{format_seconds(summary.prepared)} for the network; computing "
-        f"{format_seconds(each)} each,\n{figures.speed_up:.1f} x the speed of whole frames"
+        f"{format_seconds(summary.prepared)} for the network;\ncomputing takes "
+        f"{format_seconds(each)} each, {figures.speed_up:.1f} x the speed of whole frames"
     )
     still = figures.still_seconds / max(figures.still, 1)
     taking = f", {format_seconds(still)} each" if figures.still else ""
@@ -195,7 +190,7 @@ def _show_figures(summary: WatchSummary, figures: Figures) -> None:
     if errors.looks:
         say(
             f"  input error      {errors.mean:.2f} grey levels on average, {errors.largest} at "
-            "most: noise that is no change"
+            "most: noise, no change"
         )
     audits = figures.audit_errors
     if audits is None:
@@ -203,11 +198,12 @@ def _show_figures(summary: WatchSummary, figures: Figures) -> None:
     elif not audits.audits:
         say("  computing error  not measured: too few frames changed for an audit")
     else:
-        agreed = "" if audits.agreement is None else f", {audits.agreement:.1%} the same class"
         say(
             f"  computing error  {audits.mean:.2%} on average, {audits.worst:.2%} at most, in "
-            f"{format_count(audits.audits)} audits{agreed}"
+            f"{many(audits.audits, 'audit')}"
         )
+        if audits.agreement is not None and figures.labels:
+            say(f"  same class       in {audits.agreement:.1%} of audits")
 
 
 def _show_plan(plan: list[Explained]) -> None:

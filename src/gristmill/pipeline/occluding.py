@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gristmill.core.errors import DataError, UsageError
 from gristmill.core.progress import task
 from gristmill.incremental import HeatMap, open_video
@@ -44,11 +47,7 @@ def occlude(
         DataError: the picture can't be read.
     """
     made = bundled_model(bundle)
-    with open_video(picture) as source:
-        first = next(iter(source), None)
-    if first is None:
-        raise DataError("no picture could be read from this file", where=str(picture))
-    image = Scaler(made.height, made.width)(first.image)
+    image = Scaler(made.height, made.width)(_pixels(picture))
     number = None if target is None else _number(made, target)
     with task("covering", unit="places") as told:
         done = 0
@@ -70,6 +69,18 @@ def occlude(
             progress=advance,
         )
     return found, _name(made, found.target)
+
+
+def _pixels(picture: Path) -> NDArray[np.uint8]:
+    try:
+        with open_video(picture) as source:
+            return next(iter(source)).image
+    except DataError as error:
+        raise DataError(
+            "no picture can be read from this file",
+            where=str(picture),
+            fix="if no viewer shows it, copy it again; else save it as PNG",
+        ) from error
 
 
 def _number(made: BundledModel, target: str) -> int:

@@ -12,7 +12,7 @@ from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from gristmill.core.errors import DataError
+from gristmill.core.errors import DataError, UsageError
 from gristmill.core.fingerprint import fingerprint
 from gristmill.core.progress import Task, current, task
 from gristmill.core.quantities import format_count, format_seconds
@@ -115,11 +115,16 @@ def watch_video(
     bounds = Bounds(noise, error, audit)
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     target = None if output is None else Output.of(Path(output))
+    if annotate is not None and Path(annotate).exists() and Path(annotate).samefile(video):
+        raise UsageError(
+            "the annotated video would replace the one that is watched",
+            where=str(annotate), fix="give it another name",
+        )  # fmt: skip
     with ExitStack() as opened:
         source = opened.enter_context(open_video(video))
         frames = iter(source)
         first = next(frames)
-        made = bundled_model(bundle, size=_size(size, first))
+        made = _prepared(bundle, _size(size, first), first)
         rows = drawn = None
         if target is not None:
             job = _job(made, source, target, passage, bounds, anew=annotate is not None)
@@ -130,7 +135,7 @@ def watch_video(
         if annotate is not None:
             rate = (source.rate or _USUAL_RATE) / passage.every
             drawn = DrawnChanges(opened.enter_context(video_file(Path(annotate), rate=rate)))
-        watch = _Watch(made, source, first, bounds, rows, drawn)
+        watch = _Watch(made, source, bounds, rows, drawn)
         prepared = time.monotonic() - began
         ended = takewhile(lambda _: not stopped(), passage.of(chain([first], frames)))
         watch.run(islice(ended, watch.skipped, None), watch.left(passage))
@@ -164,7 +169,6 @@ class _Watch:
     Args:
         made: the network.
         source: of the frames.
-        first: its first frame.
         bounds: how near to those of whole frames answers are.
         rows: the table, if one is written.
         drawn: the video, if one is written.
@@ -174,7 +178,6 @@ class _Watch:
         self,
         made: BundledModel,
         source: FrameSource,
-        first: Frame,
         bounds: Bounds,
         rows: FrameRows | None,
         drawn: DrawnChanges | None,
@@ -184,14 +187,7 @@ class _Watch:
         )
         self._made, self._source, self._rows, self._drawn = made, source, rows, drawn
         self._scaler = Scaler(made.height, made.width)
-        height, width = first.image.shape[:2]
-        given = f"{made.width}x{made.height}"
-        if (height, width) != (made.height, made.width):
-            current().say(f"frames of {width}x{height} are scaled to {given} for the network")
-        for note in made.model.notes:
-            current().say(f"note: {note}")
         whole_seconds = made.model.sized(made.height, made.width).whole_seconds
-        current().say(f"measured: a whole frame of {given} takes {format_seconds(whole_seconds)}")
         self.tally = Tally(self.stream, whole_seconds, bounds.error)
 
     @property
@@ -265,6 +261,21 @@ class _Watch:
 
     def _note(self, progress: Task) -> None:
         progress.note(f"{self.tally.speed_up:.1f} x")
+
+
+def _prepared(bundle: Bundle, size: tuple[int, int] | None, first: Frame) -> BundledModel:
+    """Return a bundle's network, measured: what takes longest before the first answer."""
+    with task("preparing the network", unit=""):
+        made = bundled_model(bundle, size=size)
+        height, width = first.image.shape[:2]
+        given = f"{made.width}x{made.height}"
+        if (height, width) != (made.height, made.width):
+            current().say(f"frames of {width}x{height} are scaled to {given} for the network")
+        for note in made.model.notes:
+            current().say(f"note: {note}")
+        whole_seconds = made.model.sized(made.height, made.width).whole_seconds
+    current().say(f"measured: a whole frame of {given} takes {format_seconds(whole_seconds)}")
+    return made
 
 
 def _size(
