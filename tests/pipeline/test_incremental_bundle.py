@@ -149,6 +149,15 @@ def test_a_convolutional_bundle_takes_other_sizes(tmp_path, mode):
     np.testing.assert_allclose(again, expected.numpy(), atol=1e-6)
 
 
+def test_layers_that_work_with_channels_last_take_other_sizes(tmp_path):
+    net = seeded(Layered, 0)
+    net.shuffle = nn.Identity()  # a bundle has views of one size in its place
+    made = bundled_model(written(tmp_path / "b", net), size=(64, 80))
+    frame = made.pixels.frame(picture(64, 80))
+    with torch.inference_mode():
+        torch.testing.assert_close(made.model(frame)[0], net.eval()(frame), rtol=1e-5, atol=1e-6)
+
+
 class Cut(nn.Module):
     """Looks at the upper left corner of its maps alone: a place of the captured size."""
 
@@ -177,6 +186,12 @@ def test_a_size_too_small_for_the_network(tmp_path):
     bundle = written(tmp_path / "b", net)
     with pytest.raises(UsageError, match="can't be captured for pictures of 9x8"):
         bundled_model(bundle, size=(8, 9))
+
+
+def test_a_norm_over_pixels_takes_no_other_size(tmp_path):
+    bundle = written(tmp_path / "b", nn.LayerNorm((3, 32, 48)))
+    with pytest.raises(UsageError, match="can't be captured for pictures of 80x64"):
+        bundled_model(bundle, size=(64, 80))
 
 
 def test_what_is_no_model_of_one_image(tmp_path):

@@ -1,5 +1,6 @@
 """Captured networks against the modules they come from."""
 
+import logging
 import math
 
 import pytest
@@ -315,6 +316,18 @@ def test_what_the_export_guesses_is_not_printed(frames, capfd):
     graph = capture(module, frames(32, 48))
     assert_same(graph, module, frames(33, 50))
     assert capfd.readouterr().err == ""
+
+
+def test_a_frame_that_the_network_cannot_take_is_told_and_no_traceback_logged(frames, caplog):
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    logger.addHandler(caplog.handler)
+    try:
+        with pytest.raises(UsageError, match="Output size is too small"):
+            capture(small(nn.MaxPool2d(2)), frames(1, 16), any_size=False)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert caplog.records == []
+    assert not logger.disabled
 
 
 @settings(max_examples=25, deadline=None)

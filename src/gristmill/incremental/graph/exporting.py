@@ -15,6 +15,8 @@ from torch.export import Dim, ExportedProgram
 from gristmill.core.errors import UsageError
 from gristmill.incremental.graph.functional import made_functional
 
+_TALKATIVE = ("torch.fx.experimental.symbolic_shapes", "torch._subclasses.fake_tensor")
+
 
 class Exported(NamedTuple):
     """What a module does to a frame.
@@ -47,7 +49,7 @@ def exported(module: nn.Module, example: Tensor, any_size: bool = True) -> Expor
     Raises:
         UsageError: the module can't be traced, or doesn't return tensors.
     """
-    with _in_evaluation(module), torch.no_grad(), warnings.catch_warnings(), _without_guesses():
+    with _in_evaluation(module), torch.no_grad(), warnings.catch_warnings(), _silently():
         warnings.simplefilter("ignore")
         try:
             program = _traced(module, example, any_size)
@@ -144,14 +146,20 @@ class _Sizes:
 
 
 @contextmanager
-def _without_guesses() -> Iterator[None]:
-    """Keep the export from logging, traceback and all, each inequality that it could not solve."""
-    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
-    before, logger.disabled = logger.disabled, True
+def _silently() -> Iterator[None]:
+    """Keep the export from logging, traceback and all, what it could not solve or run.
+
+    What ends it is raised, too.
+    """
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    before = [logger.disabled for logger in loggers]
     try:
+        for logger in loggers:
+            logger.disabled = True
         yield
     finally:
-        logger.disabled = before
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
 @contextmanager
