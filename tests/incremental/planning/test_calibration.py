@@ -55,6 +55,19 @@ def test_without_time_rectangles_are_estimated_by_their_flops(step, frame_of):
     assert grid(4, 90) == pytest.approx(2e-5 + 0.001 / 10)
 
 
+def test_whole_frames_are_measured_as_streams_run_them(step, frame_of, monkeypatch):
+    frames, whole = [], step.whole
+
+    def watched(state, frame):
+        frames.append(frame is state.reference)
+        whole(state, frame)
+
+    monkeypatch.setattr(step, "whole", watched)
+    calibrate(step, frame_of(Random(0), (1, 40, 90)), Stopwatch(0.1, clock=Clock()))
+    assert len(frames) > 1
+    assert frames == [False] + [True] * (len(frames) - 1)  # only the first one is copied
+
+
 def test_small_rectangles_come_first(step, frame_of):
     # Dense calls and the whole take 9 looks each way; then the time suffices for some sizes only.
     table = calibrate(step, frame_of(Random(0), (1, 40, 90)), Stopwatch(0.06, clock=Clock()))
