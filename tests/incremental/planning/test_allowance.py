@@ -58,7 +58,7 @@ def test_what_hardly_pays_goes_whole_where_it_is_audited():
 
 
 def test_what_pays_is_always_planned():
-    planned = [0.7 * WHOLE] * 500
+    planned = [0.3 * WHOLE] * 500
     assert list(taken(planned)) == planned
 
 
@@ -68,10 +68,15 @@ def test_what_hardly_pays_is_planned_but_for_a_look_at_whole_frames():
     assert frames[4] == WHOLE
 
 
-def test_a_measure_of_a_busier_machine_is_put_right():
-    allowance = Allowance(1.3 * WHOLE)  # by which frames that take 1.1 whole ones seem to pay
+@pytest.mark.parametrize("busier", [1.3, 2.0])
+def test_a_measure_of_a_busier_machine_is_put_right(busier):
+    allowance = Allowance(busier * WHOLE)  # by which frames that take 1.1 whole ones seem to pay
     frames = list(taken([1.1 * WHOLE] * 600, allowance=allowance))
     assert frames[300:].count(WHOLE) > 280
+
+
+def test_what_takes_half_as_long_is_seldom_computed_whole():
+    assert 1 <= list(taken([0.5 * WHOLE] * 400)).count(WHOLE) <= 2
 
 
 def test_every_frame_is_looked_at_where_that_costs_little_or_planning_pays():
@@ -145,4 +150,4 @@ def test_a_stall_and_a_still_hour_are_soon_forgotten():
 def test_a_measure_that_was_wrong_is_put_right_by_frames_that_are_done():
     allowance = Allowance(WHOLE / 2)  # calibrated on a machine that was quicker then
     frames = list(taken([0.7 * WHOLE] * 300, allowance=allowance))
-    assert frames[150:] == [0.7 * WHOLE] * 150
+    assert frames[150:].count(WHOLE) <= 4  # of 150, to measure it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _PLANNING, _LOOKING = 0.02, 0.01
 _RATE = 0.1
-_CLOSE, _CLOSELY, _CLOSE_RATE = 0.75, 32, 0.5
+_CLOSE, _CLOSELY, _CLOSE_RATE, _STEEP = 0.75, 32, 0.5, 6
 _STALL = 2.0
 _SHORTEST, _LONGEST = 0.1, 4.0
 _LEAST, _MOST = 2e-3, 16e-3
@@ -30,6 +30,7 @@ class Allowance:
 
     Where planned frames take nearly as long as whole ones are thought to, one in 33 is computed
     whole to measure that, for the first time after four: the machine may have been busier at first.
+    Of those that take half as long it is one in 360, for it may have been twice as busy.
 
     Args:
         whole: seconds of a whole frame, as they were measured; corrected by those that are done.
@@ -41,7 +42,7 @@ class Allowance:
         self._looking = 0.0
         self._unseen = 0
         self._calm = False
-        self._close = _CLOSELY - 4
+        self._close = _CLOSELY - 4.0
 
     @property
     def plans(self) -> bool:
@@ -66,7 +67,7 @@ class Allowance:
 
     def planned(self, seconds: float) -> None:
         """Take in how long a planned frame took, with finding its changes."""
-        self._close += seconds > _CLOSE * self._whole
+        self._close += min(1.0, (seconds / (_CLOSE * self._whole)) ** _STEEP)
         self._save(seconds)
         if self._left < 0.0:
             self._left = -self._owed
@@ -81,7 +82,7 @@ class Allowance:
         rate = _RATE if self._close < _CLOSELY else _CLOSE_RATE
         self._whole += rate * (min(seconds, _STALL * self._whole) - self._whole)
         self._left += _PLANNING * self._whole
-        self._close = 0
+        self._close = 0.0
         self._calm = False
         self._unseen += 1
 
