@@ -23,13 +23,15 @@ enum { TOGETHER = 4 * LANES, MOST_BLOCK = 6, NOTHING = 64 };
 
 #define EACH(i, count) _Pragma("GCC unroll 6") for (int i = 0; i < (count); i++)
 
-/* Pixels that are added up together. */
-struct block {
-    const float *reads[MOST_BLOCK];           /* bytes, four in each float's memory */
-    const unsigned short *begins[MOST_BLOCK]; /* the known sums; see `load_halves` */
-    float scales[MOST_BLOCK];                 /* steps of what is read */
-    unsigned char *results[MOST_BLOCK];
-    float *totals; /* where all pixels' moves are added, instead of written as bytes; or NULL */
+/* Pixels that a 1x1 convolution makes together, and what is made of them. */
+struct points {
+    long pixels;
+    const float *reads[MOST_PIXELS];           /* bytes, four in each float's memory */
+    const unsigned short *begins[MOST_PIXELS]; /* the known sums; see `load_halves` */
+    float scales[MOST_PIXELS];                 /* steps of what is read */
+    unsigned char *results[MOST_PIXELS];       /* bytes, */
+    float per_step;                            /* one over a step of which; or */
+    float *totals;                             /* where all pixels' moves are added */
 };
 
 /* What the sums of TOGETHER channels begin with, are times, and are divided by. */
@@ -103,8 +105,9 @@ INLINE void add_moves(const struct convolution *convolution, const struct channe
         totals[v] += found[v];
 }
 
-INLINE void mix(const struct convolution *convolution, const struct block *block, long from,
-                float per_step, const int pixels)
+/* Compute some pixels of TOGETHER channels.  adds: whether to totals. */
+INLINE void mix(const struct convolution *convolution, const struct points *points, long from,
+                long first, const int pixels, const int adds)
 {
     const long length = words(convolution);
     const float *weights = convolution->weights + from * length, *reads[MOST_BLOCK];
@@ -112,7 +115,7 @@ INLINE void mix(const struct convolution *convolution, const struct block *block
     lanes counts[MOST_BLOCK][4];
     load_channels(convolution, from, &channels);
     EACH(p, pixels) {
-        reads[p] = block->reads[p];
+        reads[p] = points->reads[first + p];
         EACH(v, 4)
             counts[p][v] = channels.offsets[v];
     }
@@ -126,33 +129,41 @@ INLINE void mix(const struct convolution *convolution, const struct block *block
                 counts[p][v] = plus_four_products(counts[p][v], read, weight[v]);
         }
     }
-    if (block->totals) {
+    if (adds) {
         vector totals[4];
         EACH(v, 4)
-            totals[v] = load(block->totals + from + v * LANES);
+            totals[v] = load(points->totals + from + v * LANES);
         EACH(p, pixels)
-            add_moves(convolution, &channels, block->begins[p] + from, block->scales[p], counts[p],
-                      totals);
+            add_moves(convolution, &channels, points->begins[first + p] + from,
+                      points->scales[first + p], counts[p], totals);
         EACH(v, 4)
-            store(block->totals + from + v * LANES, totals[v]);
+            store(points->totals + from + v * LANES, totals[v]);
         return;
     }
     EACH(p, pixels)
-        put_moves(convolution, &channels, block->begins[p] + from, block->scales[p], per_step,
-                  counts[p], block->results[p] + from);
+        put_moves(convolution, &channels, points->begins[first + p] + from,
+                  points->scales[first + p], points->per_step, counts[p],
+                  points->results[first + p] + from);
 }
 
 /* A function for each number of pixels, so that all counts lie in registers. */
-#define MIX(pixels)                                                                             \
-    static void mix_##pixels(const struct convolution *convolution, const struct block *block,  \
-                             long from, float per_step)                                         \
-    {                                                                                           \
-        mix(convolution, block, from, per_step, pixels);                                        \
+#define MIX(pixels)                                                                              \
+    static void mix_##pixels(const struct convolution *convolution, const struct points *points, \
+                             long from, long first)                                              \
+    {                                                                                            \
+        mix(convolution, points, from, first, pixels, 0);                                        \
+    }                                                                                            \
+    static void add_##pixels(const struct convolution *convolution, const struct points *points, \
+                             long from, long first)                                              \
+    {                                                                                            \
+        mix(convolution, points, from, first, pixels, 1);                                        \
     }
 MIX(1) MIX(2) MIX(3) MIX(4) MIX(5) MIX(6)
 
-static void (*const mixes[])(const struct convolution *, const struct block *, long, float) = {
-    0, mix_1, mix_2, mix_3, mix_4, mix_5, mix_6,
+static void (*const mixes[2][MOST_BLOCK + 1])(const struct convolution *, const struct points *,
+                                              long, long) = {
+    {0, mix_1, mix_2, mix_3, mix_4, mix_5, mix_6},
+    {0, add_1, add_2, add_3, add_4, add_5, add_6},
 };
 
 /* Write differences of pixels as bytes, `words` of each. Return the longest step; no number if one is
@@ -191,20 +202,24 @@ static void mix_pixels(const struct convolution *convolution, const struct known
                        float per_step, unsigned char *to, float *totals)
 {
     const long length = words(convolution), wide = made_bytes(convolution);
-    const long blocks = (pixels + MOST_BLOCK - 1) / MOST_BLOCK;
-    for (long from = 0; from < wide; from += TOGETHER)
-        for (long number = 0; number < blocks; number++) {
-            const long first = pixels * number / blocks, end = pixels * (number + 1) / blocks;
-            struct block block = {.totals = totals};
-            for (long p = first; p < end; p++) {
-                block.reads[p - first] = read + numbers[p] * length;
-                block.begins[p - first] = known_sums(known, numbers[p], wide);
-                block.scales[p - first] = scales[numbers[p]];
-                if (to)
-                    block.results[p - first] = to + p * wide;
-            }
-            mixes[end - first](convolution, &block, from, per_step);
+    struct points points = {.per_step = per_step, .totals = totals};
+    for (const int *end = numbers + pixels; numbers < end; numbers += points.pixels) {
+        points.pixels = end - numbers < MOST_PIXELS ? end - numbers : MOST_PIXELS;
+        for (long p = 0; p < points.pixels; p++) {
+            points.reads[p] = read + numbers[p] * length;
+            points.begins[p] = known_sums(known, numbers[p], wide);
+            points.scales[p] = scales[numbers[p]];
+            points.results[p] = to;
+            to += totals ? 0 : wide;
         }
+        const long blocks = (points.pixels + MOST_BLOCK - 1) / MOST_BLOCK;
+        for (long from = 0; from < wide; from += TOGETHER)
+            for (long number = 0; number < blocks; number++) {
+                const long first = points.pixels * number / blocks;
+                const long next = points.pixels * (number + 1) / blocks;
+                mixes[totals != 0][next - first](convolution, &points, from, first);
+            }
+    }
 }
 
 /* Pixels that a depthwise convolution makes together. */
