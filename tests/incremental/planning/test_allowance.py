@@ -57,6 +57,15 @@ def test_what_hardly_pays_goes_whole_where_it_is_audited():
     assert sum(frames) > audits > 5
 
 
+def test_audits_of_what_pays_stop_nothing():
+    allowance = Allowance(WHOLE)
+    for number in range(1, 120):
+        assert allowance.plans
+        allowance.planned((1.2 if number < 3 else 0.4) * WHOLE)  # kernels are prepared at first
+        if number % 5 == 0:
+            allowance.audited(1.5 * WHOLE)
+
+
 def test_what_pays_is_always_planned():
     planned = [0.3 * WHOLE] * 500
     assert list(taken(planned)) == planned

@@ -6,6 +6,7 @@ _PLANNING, _LOOKING = 0.02, 0.01
 _RATE = 0.1
 _CLOSE, _CLOSELY, _CLOSE_RATE, _STEEP = 0.75, 32, 0.5, 6
 _STALL = 2.0
+_DEBT = 2.0
 _SHORTEST, _LONGEST = 0.1, 4.0
 _LEAST, _MOST = 2e-3, 16e-3
 """Seconds that have to be made up for at least: what it takes to try, beside a small network."""
@@ -16,11 +17,12 @@ class Allowance:
 
     To look at a frame and to plan it take time even if all is then computed, and a plan may take
     longer than was predicted. What planned frames save is put by, up to the time of one whole
-    frame, and what they lose and audits take is taken from that. When nothing is left, frames are
-    computed whole without planning; each puts 2 % of its time by, and once what was lost is made up
-    for, planning is tried again. Meanwhile frames are looked at as often as 1 % of their time
-    allows: all of them beside a large network, one in some beside a small one, and the one behind a
-    still one.
+    frame, and what they lose is taken from that. When nothing is left, frames are computed whole
+    without planning; each puts 2 % of its time by, and once what was lost is made up for, planning
+    is tried again. What audits take is paid for by what planned frames save, before anything is put
+    by; beyond two whole frames it has to be made up for likewise. Meanwhile frames are looked at as
+    often as 1 % of their time allows: all of them beside a large network, one in some beside a
+    small one, and the one behind a still one.
 
     So in all, stalls of the machine apart, a stream takes at most 3 % longer than whole frames
     would, and a few whole frames. What has to be made up for is a tenth of a whole frame at first,
@@ -39,6 +41,7 @@ class Allowance:
     def __init__(self, whole: float) -> None:
         self._whole = self._left = whole
         self._owed = self._least
+        self._debt = 0.0
         self._looking = 0.0
         self._unseen = 0
         self._calm = False
@@ -47,7 +50,7 @@ class Allowance:
     @property
     def plans(self) -> bool:
         """Whether the next frame is to be planned, if it is not a still one."""
-        return self._left >= 0.0 and self._close < _CLOSELY
+        return self._left >= 0.0 and self._debt <= _DEBT * self._whole and self._close < _CLOSELY
 
     @property
     def looks(self) -> bool:
@@ -74,14 +77,17 @@ class Allowance:
             self._owed = min(2.0 * self._owed, max(_LONGEST * self._whole, _MOST))
 
     def audited(self, seconds: float) -> None:
-        """Take in how long it took to audit a frame, besides: all of it has to be made up for."""
-        self._left -= seconds
+        """Take in how long it took to audit a frame, besides."""
+        self._debt += seconds
 
     def passed(self, seconds: float) -> None:
         """Take in how long a frame took that was computed whole without planning, or looking."""
         rate = _RATE if self._close < _CLOSELY else _CLOSE_RATE
         self._whole += rate * (min(seconds, _STALL * self._whole) - self._whole)
-        self._left += _PLANNING * self._whole
+        if self._debt > _DEBT * self._whole:
+            self._debt -= _PLANNING * self._whole
+        else:
+            self._left += _PLANNING * self._whole
         self._close = 0.0
         self._calm = False
         self._unseen += 1
@@ -91,7 +97,10 @@ class Allowance:
         return max(_SHORTEST * self._whole, _LEAST)
 
     def _save(self, seconds: float) -> None:
-        self._left += self._whole - seconds
+        saved = self._whole - seconds
+        paid = min(max(saved, 0.0), self._debt)
+        self._debt -= paid
+        self._left += saved - paid
         if self._left >= self._whole:
             self._left = self._whole
             self._owed = self._least
