@@ -11,7 +11,8 @@ from torch import nn
 
 from gristmill.core.errors import UsageError
 from gristmill.incremental import Model, Pixels, sized_model
-from gristmill.incremental.bounded.audit import relative_error
+from gristmill.incremental.bounded.audit import decisive_error, relative_error
+from gristmill.incremental.bounded.steering import Steering
 from gristmill.incremental.changes.noise import NONE
 from gristmill.incremental.planning.allowance import Allowance
 from gristmill.incremental.planning.calibration import calibrate
@@ -99,6 +100,23 @@ def test_what_audits_take_has_to_be_made_up_for(model, monkeypatch):
         stream(picture)
     assert len(taken) == len(stream.audits) > 3
     assert min(taken) > 0.0
+
+
+def test_what_is_in_doubt_is_audited(model, monkeypatch):
+    seen = []
+
+    def doubts(_, decisive):
+        seen.append(decisive)
+        return len(seen) % 2 == 0
+
+    monkeypatch.setattr(Steering, "doubts", doubts)
+    monkeypatch.setattr(Steering, "due", lambda _: False)
+    stream = model.stream(noise=NONE, error=0.02)
+    for number, picture in enumerate(pictures(20)):
+        answer = stream(picture)
+        assert (answer.audited is not None) == (number > 0 and number % 2 == 0)
+        if number % 2:
+            assert seen[-1] == decisive_error(answer.outputs)
 
 
 def test_where_waiting_does_not_pay_answers_are_exact(model, monkeypatch):

@@ -8,7 +8,7 @@ import threading
 import torch
 from torch import Tensor
 
-from gristmill.incremental.bounded.audit import Audit
+from gristmill.incremental.bounded.audit import Audit, decisive_error
 from gristmill.incremental.bounded.bounded_step import BoundedStep
 from gristmill.incremental.bounded.comparing_cost import ComparingCost
 from gristmill.incremental.bounded.steering import Steering
@@ -162,6 +162,10 @@ class SizedModel:
         """
         with self._lock:
             return bounded.audit(state, self._outputs, picture)
+
+    def decisive_error(self, state: StreamState) -> float:
+        """Return the error by which the best class of a current state may be another."""
+        return decisive_error(state.outputs(self._outputs))
 
     def outputs(self, state: StreamState) -> tuple[Tensor, ...]:
         """Return copies of what the network returns, from a current state."""

@@ -287,7 +287,8 @@ class _UnderWay:
         if self._bounded.exact:
             self._steering.renew()
             return None
-        if not self._steering.due():
+        steering = self._steering
+        if not (steering.due() or steering.doubts(self._model.decisive_error(self._state))):
             return None
         clock = self._model.clock
         began = clock()

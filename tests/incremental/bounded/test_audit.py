@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gristmill.incremental.bounded.audit import Audit, agreement, relative_error
+from gristmill.incremental.bounded.audit import Audit, agreement, decisive_error, relative_error
 from gristmill.incremental.bounded.audits import Audits
 
 
@@ -29,6 +29,25 @@ def test_the_largest_relative_error_of_all_outputs():
 )
 def test_nothing_and_what_is_no_number(found, full, error):
     assert relative_error((torch.tensor([found]),), (torch.tensor([full]),)) == error
+
+
+def test_the_error_that_decides_which_number_is_the_largest():
+    clear, tie = torch.tensor([[4.0, 3.0]]), torch.tensor([[1.0, 5.0, 5.0]])
+    assert decisive_error((clear,)) == pytest.approx(1.0 / 5.0)
+    assert decisive_error((clear, tie)) == 0.0
+    # Of noise as large, about one in six goes further than that: a spread to one side.
+    vector = torch.linspace(0.0, 1.0, 1000)[None]
+    vector[0, 0] = 1.1
+    noise = torch.randn((4000, 1000), generator=torch.Generator().manual_seed(0))
+    noise *= decisive_error((vector,)) * vector.norm() / noise.norm(dim=1, keepdim=True)
+    other = (vector + noise)[:, [0, 999]]
+    assert (other[:, 1] > other[:, 0]).double().mean().item() == pytest.approx(0.159, abs=0.02)
+
+
+def test_no_error_decides_what_has_no_largest_number():
+    maps, one = torch.ones(1, 2, 3, 3) > 0, torch.ones(1, 1)
+    assert decisive_error((maps, one, torch.zeros(1, 4))) == math.inf
+    assert decisive_error(()) == math.inf
 
 
 def test_agreement_is_of_vectors():

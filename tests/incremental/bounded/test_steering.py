@@ -91,6 +91,31 @@ def test_whatever_audits_find_there_is_a_scale():
         assert 0.0 < steering.scale <= 0.04
 
 
+def test_a_best_class_in_doubt_is_audited_once_errors_may_have_grown_so_far():
+    steering = Steering(0.01, 100)
+    frames_until_due(steering)
+    assert not steering.doubts(0.0)  # nothing is known of errors yet
+    audited(steering, 0.001)  # after 5 frames: 0.004 once it is settled, 0.4 times the scale
+    steering.scale = 0.01
+    expected = 0.4 * 0.01
+    for frames in range(1, 31):
+        steering.due()
+        by_now = 2.0 * expected * min(frames, 20) / 20
+        assert steering.doubts(0.99 * by_now) == (frames >= 5)
+        assert not steering.doubts(1.01 * by_now)
+    assert not steering.doubts(float("nan"))
+
+
+def test_audits_of_doubts_earn_no_trust():
+    steering = Steering(0.01, 100)
+    frames_until_due(steering)
+    audited(steering, 0.005)
+    for _ in range(6):
+        steering.due()
+    audited(steering, 0.005)
+    assert frames_until_due(steering) == 10  # as before, not 20
+
+
 @pytest.mark.parametrize("error", [0.0, -0.1, 1.5, float("nan")])
 def test_errors_that_no_one_can_want(error):
     with pytest.raises(UsageError, match="expected an error above 0 and at most 1, found"):

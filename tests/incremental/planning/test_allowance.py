@@ -53,7 +53,7 @@ def test_what_hardly_pays_goes_whole_where_it_is_audited():
         if sum(frames) % 5 == 0:
             audits += 1
             allowance.audited(WHOLE)
-    assert audits * WHOLE <= 0.03 * 400 * WHOLE + 2 * WHOLE
+    assert audits <= 0.03 * 400 + 3
     assert sum(frames) > audits > 5
 
 
@@ -61,7 +61,7 @@ def test_audits_of_what_pays_stop_nothing():
     allowance = Allowance(WHOLE)
     for number in range(1, 120):
         assert allowance.plans
-        allowance.planned((1.2 if number < 3 else 0.4) * WHOLE)  # kernels are prepared at first
+        allowance.planned((1.2 if number < 3 else 0.3) * WHOLE)  # kernels are prepared at first
         if number % 5 == 0:
             allowance.audited(1.5 * WHOLE)
 

@@ -45,13 +45,36 @@ def agreement(found: Sequence[Tensor], full: Sequence[Tensor]) -> bool | None:
     Outputs that are maps, or vectors of one number, are passed over; None if all are.
     """
     vectors = [
-        (one, other)
-        for one, other in zip(found, full, strict=True)
-        if other.dim() == 2 and other.shape[1] > 1
+        (one, other) for one, other in zip(found, full, strict=True) if _has_a_largest(other)
     ]
     if not vectors:
         return None
     return all(int(one.argmax()) == int(other.argmax()) for one, other in vectors)
+
+
+def decisive_error(found: Sequence[Tensor]) -> float:
+    """Return the relative error by which the largest number of a vector may be another's place.
+
+    An error of e, were it spread evenly over a vector of n numbers, moves two of them against each
+    other by about e ||vector|| sqrt(2 / n). The error is that at which this is as much as the
+    largest leads by; of several vectors the smallest, infinite where there is none.
+
+    Args:
+        found: the outputs.
+    """
+    return min(
+        (_decisive_error(each.double()) for each in found if _has_a_largest(each)), default=math.inf
+    )
+
+
+def _has_a_largest(output: Tensor) -> bool:
+    return output.dim() == 2 and output.shape[1] > 1
+
+
+def _decisive_error(vector: Tensor) -> float:
+    first, second = vector[0].topk(2).values.tolist()
+    moved = vector.norm().item() * math.sqrt(2.0 / vector.shape[1])
+    return (first - second) / moved if moved else math.inf
 
 
 def _relative_error(found: Tensor, full: Tensor) -> float:

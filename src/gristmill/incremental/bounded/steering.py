@@ -17,6 +17,7 @@ _REMEMBERED = 8
 _FAST, _SLOW = 4.0, 1.5
 _LEAST = 1e-3
 _SETTLED = 20
+_DOUBT = 2.0
 
 
 class Steering:
@@ -32,6 +33,9 @@ class Steering:
     the next after 10, 20 and so on, until they are as far apart as the user allows: then they are
     trusted. An audit that finds more than the error wanted halves the distance. Frames count in
     which something changed and that were not computed whole.
+
+    From 5 frames after the last one on, an audit comes as well where twice the error that is to be
+    expected by then could decide which class is the best.
 
     Args:
         error: wanted, of 1; see `relative_error`.
@@ -66,6 +70,17 @@ class Steering:
         self._waited += 1
         return self._passed >= self._distance
 
+    def doubts(self, decisive: float) -> bool:
+        """Whether a frame is to be audited that is not due, because its best class is in doubt.
+
+        Args:
+            decisive: error by which another class may be the best, see `decisive_error`.
+        """
+        if self._waited < _FIRST or not self._sensitivities:
+            return False
+        growth = min(self._waited, _SETTLED) / _SETTLED
+        return decisive < _DOUBT * growth * self.scale * max(self._sensitivities)
+
     def renew(self) -> None:
         """Take in that a frame was computed whole: all values are exact."""
         self._waited = 0
@@ -74,6 +89,7 @@ class Steering:
         """Take in an audit: set the scale, and when the next one is."""
         self.audits.add(audit)
         growth = _SETTLED / min(max(self._waited, 1), _SETTLED)
+        due = self._passed >= self._distance
         self._passed = self._waited = 0
         self._sensitivities.append(growth * audit.error / audit.scale)
         sensitivity = max(self._sensitivities)
@@ -82,5 +98,5 @@ class Steering:
         self.scale = max(min(fitting, highest), _LEAST * self.error)
         if audit.error > self.error:
             self._distance = max(min(_FIRST, self._longest), self._distance // 2)
-        elif fitting <= highest or self._distance > _FIRST:
+        elif due and (fitting <= highest or self._distance > _FIRST):
             self._distance = min(2 * self._distance, self._longest)

@@ -6,7 +6,7 @@ _PLANNING, _LOOKING = 0.02, 0.01
 _RATE = 0.1
 _CLOSE, _CLOSELY, _CLOSE_RATE, _STEEP = 0.75, 32, 0.5, 6
 _STALL = 2.0
-_DEBT = 2.0
+_DEBT = 3.0
 _SHORTEST, _LONGEST = 0.1, 4.0
 _LEAST, _MOST = 2e-3, 16e-3
 """Seconds that have to be made up for at least: what it takes to try, beside a small network."""
@@ -20,8 +20,8 @@ class Allowance:
     frame, and what they lose is taken from that. When nothing is left, frames are computed whole
     without planning; each puts 2 % of its time by, and once what was lost is made up for, planning
     is tried again. What audits take is paid for by what planned frames save, before anything is put
-    by; beyond two whole frames it has to be made up for likewise. Meanwhile frames are looked at as
-    often as 1 % of their time allows: all of them beside a large network, one in some beside a
+    by; beyond three whole frames it has to be made up for likewise. Meanwhile frames are looked at
+    as often as 1 % of their time allows: all of them beside a large network, one in some beside a
     small one, and the one behind a still one.
 
     So in all, stalls of the machine apart, a stream takes at most 3 % longer than whole frames
