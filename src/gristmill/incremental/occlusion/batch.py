@@ -13,7 +13,7 @@ from torch import Tensor
 from gristmill.incremental.graph.node import FRAME, Graph
 from gristmill.incremental.graph.operator import Batched, Operator, Shape, extent, whole
 from gristmill.incremental.graph.operators.convolution import Convolution
-from gristmill.incremental.kernels.native.block import Prepare, grouped
+from gristmill.incremental.kernels.native.block import Groups, Prepare, grouped
 from gristmill.incremental.kernels.native.convolution import Bits
 from gristmill.incremental.kernels.native.integer_block import rounded_sums
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
@@ -235,10 +235,11 @@ class Batch:
         beside = [
             self._beside(nodes[layer], prepare=prepare) for layer, prepare in kernel.known.items()
         ]
+        # The last node's are the same.
+        which, rows, columns = self._layouts[block.second].places.pixels()
         added = None
         if last != block.third:
             (source,) = first.inputs
-            which, rows, columns = self._layouts[last].places.pixels()
             layout, shape = self._layouts.get(source), self._shapes[source]
             added = located(layout, shape, which, rows, columns)
         expanded = Expanded(
@@ -246,7 +247,7 @@ class Batch:
             block.first,
             cast(Pixels, read),
             cast(Scattered, scattered),
-            grouped(reads, gives, kernel.together),
+            Groups.by_place(grouped(reads, gives, kernel.together), rows, columns),
             beside,
             added,
         )

@@ -18,6 +18,7 @@ from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.native import integer_block, integer_mean
 from gristmill.incremental.kernels.native.block import BlockKernel
 from gristmill.incremental.kernels.native.convolution import Bits, is_bounds, pointwise
+from gristmill.incremental.kernels.native.difference_block import DifferenceBlockKernel
 from gristmill.incremental.kernels.native.differences import DifferenceConvolution, quick
 from gristmill.incremental.kernels.native.integer_block import IntegerBlockKernel
 from gristmill.incremental.kernels.native.integer_mean import IntegerMeanKernel
@@ -89,12 +90,15 @@ class Kernels:
             return ()
         return tuple(bits for bits in ROUNDED if quick(bits))
 
-    def _block(self, number: int, bits: Bits) -> BlockKernel | IntegerBlockKernel:
+    def _block(
+        self, number: int, bits: Bits
+    ) -> BlockKernel | DifferenceBlockKernel | IntegerBlockKernel:
         block = self.blocks[number]
-        wide = all(map(self._wide, (block.first, block.third)))
-        if wide and bits == 8 and integer_block.suits(*block.layers[:2]):
+        if bits == 32 or not all(map(self._wide, (block.first, block.third))):
+            return BlockKernel(*block.layers, block.after)
+        if bits == 8 and integer_block.suits(*block.layers[:2]):
             return IntegerBlockKernel(*block.layers, block.after)
-        return BlockKernel(*block.layers, block.after, bits if wide else 32)
+        return DifferenceBlockKernel(*block.layers, block.after, bits)
 
     def _difference(self, number: int, bits: Bits) -> DifferenceConvolution | None:
         layer = self._pointwise(number)

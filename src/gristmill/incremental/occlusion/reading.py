@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from gristmill.incremental.graph.operator import Shape, extent
-from gristmill.incremental.kernels.native.block import BlockKernel, Prepare, Shortcut
+from gristmill.incremental.kernels.native.block import BlockKernel, Groups, Prepare, Shortcut
+from gristmill.incremental.kernels.native.difference_block import DifferenceBlockKernel
 from gristmill.incremental.kernels.native.differences import DifferenceConvolution, Known
 from gristmill.incremental.kernels.native.integer_block import IntegerBlockKernel
 from gristmill.incremental.kernels.native.integer_mean import IntegerMeanKernel
@@ -203,7 +204,7 @@ class Expanded:
         number: of the node of that convolution.
         read: makes what it reads.
         scattered: what the depthwise convolution after it reads.
-        groups: int64[groups, 4], as the kernel takes them.
+        groups: as the kernel takes them.
         beside: what the kernel takes what is known of.
         added: numbers of the rows of what the block reads that are added to its results, as
             `located` counts them, int64[pixels]; None where none are.
@@ -211,11 +212,11 @@ class Expanded:
 
     def __init__(
         self,
-        kernel: BlockKernel | IntegerBlockKernel,
+        kernel: BlockKernel | DifferenceBlockKernel | IntegerBlockKernel,
         number: int,
         read: Pixels,
         scattered: Scattered,
-        groups: Numbers,
+        groups: Groups,
         beside: Sequence[Beside] = (),
         added: Numbers | None = None,
     ) -> None:

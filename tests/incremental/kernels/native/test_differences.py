@@ -14,7 +14,8 @@ from torch import Tensor
 
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native.block import BlockKernel
+from gristmill.incremental.kernels.native.block import Groups
+from gristmill.incremental.kernels.native.difference_block import DifferenceBlockKernel
 from gristmill.incremental.kernels.native.differences import (
     DifferenceConvolution,
     Known,
@@ -124,12 +125,13 @@ def test_a_block_is_its_three_convolutions(threads, bits, most, monkeypatch):
     deep = (wide * second.weight.flatten() + second.bias).clamp(0, 6)
     given_ = known_map(third, deep, places)
     rows = read.values[places] + 0.1 * torch.randn(200, 10)
-    groups = torch.tensor([[0, 90, 0, 90], [90, 200, 90, 200]]).numpy()
+    spans = torch.tensor([[0, 90, 0, 90], [90, 200, 90, 200]]).numpy()
+    groups = Groups(spans, torch.empty(0, dtype=torch.int32))
     numbers = (31 + torch.arange(200, dtype=torch.int32))[:, None].contiguous()
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        kernel = BlockKernel(first, second, third, bits=bits)
+        kernel = DifferenceBlockKernel(first, second, third, None, bits)
         found = kernel(rows, wide, numbers, groups, (read, given_))
     finally:
         torch.set_num_threads(before)

@@ -17,7 +17,7 @@ from torch.nn import functional
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.native import integer_block
-from gristmill.incremental.kernels.native.block import Shortcut
+from gristmill.incremental.kernels.native.block import Groups, Shortcut
 from gristmill.incremental.kernels.native.differences import Known, quick
 from gristmill.incremental.kernels.native.integer_block import (
     IntegerBlockKernel,
@@ -156,7 +156,8 @@ class Case:
         )
         kernel = IntegerBlockKernel(self.first, self.second, self.third)
         taps = torch.tensor(numbers, dtype=torch.int32).view(-1, 9)
-        return kernel(torch.cat(rows), values, taps, np.array(spans), known, shortcut)
+        groups = Groups(np.array(spans), torch.empty(0, dtype=torch.int32))
+        return kernel(torch.cat(rows), values, taps, groups, known, shortcut)
 
     @property
     def before(self) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -14,14 +15,18 @@ from torch import Tensor
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.held_memory import HeldMemory
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native.convolution import Bits, NativeConvolution, bounds
-from gristmill.incremental.kernels.native.differences import Known, room_of
+from gristmill.incremental.kernels.native.convolution import NativeConvolution, bounds
+from gristmill.incremental.kernels.native.differences import Known
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.sharing import share_groups
 from gristmill.incremental.kernels.native.structures import LONG, ShortcutStructure
 
-_GROUP = 96
-"""Pixels that are computed together: what is between the convolutions stays in the cache."""
+SLICE = 192
+"""Channels that go through the three convolutions together (`SLICE`)."""
+MOST, FEW, PARTS = 300, 96, 4
+"""Pixels of a group if there are several slices: the more, the fewer times weights are read, but a
+slice of them should stay in the cache. Of one otherwise; and groups that are left for threads to
+share, where FEW pixels suffice for that."""
 Prepare: TypeAlias = Callable[[Tensor], Tensor]
 """What makes a layer's known sums, float32 [count, channels], what a kernel reads of them."""
 _scratch = HeldMemory()
@@ -51,48 +56,69 @@ class Shortcut(NamedTuple):
         )
 
 
+class Groups(NamedTuple):
+    """Pixels that are computed together.
+
+    Args:
+        spans: int64 [groups, 4]: of each, the first row that is read and the one after the last,
+            which make all the patches that the group reads; and likewise of the pixels.
+        order: int32 [pixels]: of each group's pixels, counted from its first one, the order in
+            which their channels are mixed.
+    """
+
+    spans: NDArray[np.int64]
+    order: Tensor
+
+    @classmethod
+    def by_place(
+        cls, spans: NDArray[np.int64], rows: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> Groups:
+        """Groups whose pixels of one place of the map follow each other.
+
+        These are much alike: channels that are zero in one mostly are in the others.
+
+        Args:
+            spans: as above.
+            rows: of the map, int64 [pixels].
+            columns: likewise.
+        """
+        sizes = spans[:, 3] - spans[:, 2]
+        group = np.repeat(np.arange(len(spans)), sizes)
+        order = np.lexsort((columns, rows, group)) - np.repeat(spans[:, 2], sizes)
+        return cls(spans, torch.from_numpy(order.astype(np.int32)))
+
+
 class BlockKernel:
     """A pointwise, a depthwise and another pointwise convolution, group by group of pixels.
 
-    A pixel is added up as `DirectKernel` does it, to the same bits; or what differs from a known
-    map is, by products of fewer bits (see `differences`).
+    A pixel is added up as `DirectKernel` does it, to the same bits.
 
     Args:
         first: a layer that is `pointwise`.
         second: one that `ScatteredConvolution` takes.
         third: a layer that is `pointwise`.
         after: applied to the sum of its results and a shortcut; bounds, or None for none.
-        bits: of the numbers that the pointwise ones multiply; fewer than 32 of differences.
 
     Attributes:
-        known: of which of its layers (0 to 2) it takes what is known, and what prepares the sums.
+        known: of none of its layers it takes what is known.
         together: pixels of a group of several positions.
     """
 
-    together = _GROUP
+    known: Mapping[int, Prepare | None] = MappingProxyType({})
 
     def __init__(
-        self,
-        first: Layer,
-        second: Layer,
-        third: Layer,
-        after: Activation | None = None,
-        bits: Bits = 32,
+        self, first: Layer, second: Layer, third: Layer, after: Activation | None = None
     ) -> None:
         native = library()
         assert native is not None  # noqa: S101 - `pointwise` has said so
-        self._run = native.convolve_block if bits == 32 else native.convolve_differing_block
-        self._convolutions = [
-            NativeConvolution(first, bits),
-            NativeConvolution(second),
-            NativeConvolution(third, bits),
-        ]
+        self._run, self._room = native.convolve_block, native.block_room
+        self._room.restype = ctypes.c_long
+        self._convolutions = tuple(map(NativeConvolution, (first, second, third)))
         end = self._convolutions[-1].structure
         end.sum_low, end.sum_high = bounds(after)
-        self.known: dict[int, Prepare | None] = {0: None, 2: None} if bits < 32 else {}
-        self._rounded_room = max(map(room_of, (first, third))) if bits < 32 else 0
         self._wide, self._channels = len(first.weight), len(third.weight)
-        self._products = first.weight.numel() + second.weight.numel() + third.weight.numel()
+        self.together = MOST if self._wide > SLICE else FEW
+        self._products = sum(each.products for each in self._convolutions)
         self._zeros = torch.zeros(self._wide)
 
     def __call__(
@@ -100,7 +126,7 @@ class BlockKernel:
         rows: Tensor,
         base: Tensor,
         numbers: Tensor,
-        groups: NDArray[np.int64],
+        groups: Groups,
         known: tuple[Known, ...] = (),
         shortcut: Shortcut | None = None,
     ) -> Tensor:
@@ -111,41 +137,35 @@ class BlockKernel:
             base: rows of its results for the whole map, float32 [count, channels].
             numbers: int32 [pixels, taps] of the rows that the second one reads, as
                 `ScatteredConvolution` takes them; patches are the first one's results.
-            groups: [groups, 4]: of each, the first row that is read and the one after the last,
-                which make all the patches that the group reads; and likewise of the pixels.
-            known: where differences are taken, what the first convolution reads, and the last.
+            groups: of the pixels.
+            known: nothing.
             shortcut: what is added to the results.
         """
         rows, base = rows.contiguous(), base.contiguous()
         results = rows.new_empty((len(numbers), self._channels))
-        first_room = self._wide * int((groups[:, 1] - groups[:, 0]).max(initial=0))
-        second_room = self._wide * int((groups[:, 3] - groups[:, 2]).max(initial=0))
-
-        maps = [each.structure for each in known]
         added = shortcut and ctypes.byref(shortcut.structure)
-        rounded = self._rounded_room
+        sizes = groups.spans[:, 1::2] - groups.spans[:, ::2]
+        most = (ctypes.c_long(each) for each in sizes.max(axis=0, initial=0).tolist())
+        room = self._room(*most, ctypes.c_long(self._wide))
 
         def compute(some: NDArray[np.int64]) -> None:
-            room = _scratch.address(rounded + first_room + second_room)
             some = np.ascontiguousarray(some, LONG)
             self._run(
                 *(ctypes.byref(each.structure) for each in self._convolutions),
-                *map(ctypes.byref, maps),
                 added,
                 ctypes.c_void_p(rows.data_ptr()),
                 ctypes.c_void_p(base.data_ptr()),
                 ctypes.c_long(len(base)),
                 ctypes.c_void_p(self._zeros.data_ptr()),
                 ctypes.c_void_p(numbers.data_ptr()),
+                ctypes.c_void_p(groups.order.data_ptr()),
                 ctypes.c_void_p(some.ctypes.data),
                 ctypes.c_long(len(some)),
-                *([ctypes.c_void_p(room)] if rounded else []),
-                ctypes.c_void_p(room + 4 * rounded),
-                ctypes.c_void_p(room + 4 * (rounded + first_room)),
+                ctypes.c_void_p(_scratch.address(room)),
                 ctypes.c_void_p(results.data_ptr()),
             )
 
-        share_groups(compute, groups, len(numbers) * self._products)
+        share_groups(compute, groups.spans, len(numbers) * self._products)
         return results
 
 
@@ -157,6 +177,7 @@ def grouped(reads: NDArray[np.int64], gives: NDArray[np.int64], most: int) -> ND
         gives: of each position, likewise of the results' pixels, [positions, 2].
         most: rows of a group of several positions.
     """
+    most = min(most, max(FEW, int(reads.max(initial=0)) // PARTS))
     found: list[list[int]] = []
     for read, end_read, give, end_give in np.hstack([reads, gives]).tolist():
         if give == end_give:

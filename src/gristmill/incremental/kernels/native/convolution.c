@@ -32,7 +32,9 @@ struct panel {                /* some vectors of the results' channels */
     long from;                /* first channel */
     long last;                /* channels of its last vector, LANES if that is full */
     const float *weights;
-    const struct list *list;      /* of the block, if it is listed */
+    struct slice inputs;   /* of each run, what is taken in */
+    int begun, more;          /* whether some has been taken in before, and some is still to be */
+    const struct list *list;  /* of the block, if it is listed */
 };
 
 /* Channels that are not zero in every pixel of a block. */
@@ -76,10 +78,15 @@ static long products(const struct convolution *convolution)
     return convolution->depthwise ? taps : taps * convolution->inputs;
 }
 
+static int is_pointwise(const struct convolution *convolution)
+{
+    return !convolution->depthwise && convolution->rows * convolution->columns == 1;
+}
+
 long runs(const struct convolution *convolution)
 {
-    const int apart = convolution->column_dilation > 1 && !convolution->depthwise;
-    return convolution->rows * (apart ? convolution->columns : 1);
+    const int dilated = convolution->column_dilation > 1 && !convolution->depthwise;
+    return convolution->rows * (dilated || convolution->apart ? convolution->columns : 1);
 }
 
 /* Write a vector of results, `last` lanes of it. */
@@ -91,38 +98,88 @@ INLINE void put(float *to, vector values, long last)
         store_some(to, values, last);
 }
 
+struct limits { /* a copy: for all the compiler knows, what is written might change them */
+    float low, high, sum_low, sum_high;
+};
+
+INLINE struct limits limits_of(const struct convolution *convolution)
+{
+    return (struct limits){convolution->low, convolution->high, convolution->sum_low,
+                           convolution->sum_high};
+}
+
+/* Write a vector of results, `last` lanes of it. */
+INLINE void put_result(const struct limits *limits, vector sums, float *result, long last)
+{
+    put(result, bounded(sums, limits->low, limits->high), last);
+}
+
+/* The same, with something added. */
+INLINE void put_sum(const struct limits *limits, vector sums, const float *added, float *result,
+                    long last)
+{
+    vector found = bounded(sums, limits->low, limits->high);
+    found += last == LANES ? load(added) : load_some(added, last);
+    put(result, bounded(found, limits->sum_low, limits->sum_high), last);
+}
+
 INLINE void finish(const struct convolution *convolution, const struct panel *panel,
                    const struct batch *batch, int adds, long first, const int pixels,
                    const int vectors, sums_of sums)
 {
-    /* Copies: for all the compiler knows, what is written might change them. */
-    const float low = convolution->low, high = convolution->high;
-    const float sum_low = convolution->sum_low, sum_high = convolution->sum_high;
+    const struct limits limits = limits_of(convolution);
     const long last = panel->last, from = panel->from;
     if (!adds) {
         EACH(p, pixels) {
             float *result = batch->results[first + p] + from;
             EACH(v, vectors)
-                put(result + v * LANES, bounded(sums[p][v], low, high),
-                    v < vectors - 1 ? LANES : last);
+                put_result(&limits, sums[p][v], result + v * LANES,
+                           v < vectors - 1 ? LANES : last);
         }
         return;
     }
     EACH(p, pixels) {
         float *result = batch->results[first + p] + from;
         const float *added = batch->added[first + p] + from;
-        EACH(v, vectors) {
-            const long lanes = v < vectors - 1 ? LANES : last;
-            vector found = bounded(sums[p][v], low, high);
-            found += lanes == LANES ? load(added + v * LANES) : load_some(added + v * LANES, lanes);
-            put(result + v * LANES, bounded(found, sum_low, sum_high), lanes);
-        }
+        EACH(v, vectors)
+            put_sum(&limits, sums[p][v], added + v * LANES, result + v * LANES,
+                    v < vectors - 1 ? LANES : last);
     }
 }
 
-INLINE void begin(const struct convolution *convolution, const struct panel *panel,
-                  const int pixels, const int vectors, sums_of sums)
+/* Write sums as they are, if something is still to be taken in, or else as results. */
+INLINE void keep(const struct convolution *convolution, const struct panel *panel,
+                 const struct batch *batch, int adds, long first, const int pixels,
+                 const int vectors, sums_of sums)
 {
+    if (!panel->more) {
+        finish(convolution, panel, batch, adds, first, pixels, vectors, sums);
+        return;
+    }
+    EACH(p, pixels) {
+        float *result = batch->results[first + p] + panel->from;
+        EACH(v, vectors)
+            put(result + v * LANES, sums[p][v], v < vectors - 1 ? LANES : panel->last);
+    }
+}
+
+/* A vector of something's channels, of which the last vector may have fewer. */
+INLINE vector part_of(const float *values, const struct panel *panel, const int v, const int vectors)
+{
+    const float *from = values + panel->from + v * LANES;
+    return v < vectors - 1 || panel->last == LANES ? load(from) : load_some(from, panel->last);
+}
+
+INLINE void begin(const struct convolution *convolution, const struct panel *panel,
+                  const struct batch *batch, long first, const int pixels, const int vectors,
+                  sums_of sums)
+{
+    if (panel->begun) {
+        EACH(p, pixels)
+            EACH(v, vectors)
+                sums[p][v] = part_of(batch->results[first + p], panel, v, vectors);
+        return;
+    }
     EACH(v, vectors) {
         const vector bias = load(convolution->bias + panel->from + v * LANES);
         EACH(p, pixels)
@@ -135,14 +192,14 @@ INLINE void mixed(const struct convolution *convolution, const struct panel *pan
                   const int vectors)
 {
     sums_of sums;
-    const long count = runs(convolution), length = products(convolution) / count;
-    const float *weights = panel->weights;
-    begin(convolution, panel, pixels, vectors, sums);
+    const long count = runs(convolution), from = panel->inputs.begin, end = panel->inputs.end;
+    const float *weights = panel->weights + from * vectors * LANES;
+    begin(convolution, panel, batch, first, pixels, vectors, sums);
     for (long run = 0; run < count; run++) {
         const float *reads[MOST_BLOCK];
         EACH(p, pixels)
             reads[p] = batch->reads[run][first + p];
-        for (long k = 0; k < length; k++) {
+        for (long k = from; k < end; k++) {
             vector weight[MOST_VECTORS];
             EACH(v, vectors)
                 weight[v] = load(weights + v * LANES);
@@ -152,7 +209,7 @@ INLINE void mixed(const struct convolution *convolution, const struct panel *pan
             weights += vectors * LANES;
         }
     }
-    finish(convolution, panel, batch, adds, first, pixels, vectors, sums);
+    keep(convolution, panel, batch, adds, first, pixels, vectors, sums);
 }
 
 INLINE void listed(const struct convolution *convolution, const struct panel *panel,
@@ -163,7 +220,7 @@ INLINE void listed(const struct convolution *convolution, const struct panel *pa
     const struct list *list = panel->list;
     const float *weights = panel->weights, *reads[MOST_BLOCK];
     const long count = list->count;
-    begin(convolution, panel, pixels, vectors, sums);
+    begin(convolution, panel, batch, first, pixels, vectors, sums);
     EACH(p, pixels)
         reads[p] = batch->reads[0][first + p];
     for (long n = 0; n < count; n++) {
@@ -175,7 +232,22 @@ INLINE void listed(const struct convolution *convolution, const struct panel *pa
             EACH(v, vectors)
                 sums[p][v] = plus_product(sums[p][v], all(reads[p][k]), weight[v]);
     }
-    finish(convolution, panel, batch, adds, first, pixels, vectors, sums);
+    keep(convolution, panel, batch, adds, first, pixels, vectors, sums);
+}
+
+/* What windows of a depthwise convolution read at one of their pixels: from where on, and where each
+   begins. */
+struct tap {
+    const float *const *reads;
+    long from;
+};
+
+INLINE struct tap tap_of(const struct convolution *convolution, const struct batch *batch, long row,
+                         long column)
+{
+    if (convolution->apart)
+        return (struct tap){batch->reads[row * convolution->columns + column], 0};
+    return (struct tap){batch->reads[row], column * convolution->column_dilation * convolution->inputs};
 }
 
 INLINE void separate(const struct convolution *convolution, const struct panel *panel,
@@ -183,30 +255,92 @@ INLINE void separate(const struct convolution *convolution, const struct panel *
                      const int vectors)
 {
     sums_of sums;
-    const long apart = convolution->column_dilation * convolution->inputs;
     const float *weights = panel->weights;
-    begin(convolution, panel, pixels, vectors, sums);
+    begin(convolution, panel, batch, first, pixels, vectors, sums);
     for (long row = 0; row < convolution->rows; row++)
         for (long column = 0; column < convolution->columns; column++) {
-            const long at = panel->from + column * apart;
+            const struct tap tap = tap_of(convolution, batch, row, column);
+            const long at = panel->from + tap.from;
             vector weight[MOST_VECTORS];
             EACH(v, vectors)
                 weight[v] = load(weights + v * LANES);
             EACH(p, pixels)
                 EACH(v, vectors)
-                    sums[p][v] = plus_product(
-                        sums[p][v], load(batch->reads[row][first + p] + at + v * LANES), weight[v]);
+                    sums[p][v] = plus_product(sums[p][v],
+                                              load(tap.reads[first + p] + at + v * LANES), weight[v]);
             weights += vectors * LANES;
         }
     finish(convolution, panel, batch, adds, first, pixels, vectors, sums);
 }
 
-/* A vector of what rounded products are added to. */
-INLINE vector known(const struct panel *panel, const struct batch *batch, long pixel, const int v,
-                    const int vectors)
+/* Whether a pixel's window is that of the pixel before, one column on. */
+static int follows(const struct tap taps[3][3], long pixel)
 {
-    const float *from = batch->begins[pixel] + panel->from + v * LANES;
-    return v < vectors - 1 || panel->last == LANES ? load(from) : load_some(from, panel->last);
+    int same = 1;
+    for (int row = 0; row < 3; row++)
+        for (int column = 1; column < 3; column++) {
+            const struct tap *here = &taps[row][column - 1], *before = &taps[row][column];
+            same &= here->reads[pixel] + here->from == before->reads[pixel - 1] + before->from;
+        }
+    return same;
+}
+
+/* The same by windows of 3x3 that slide: of one that follows another, a column is read. */
+static void slide(const struct convolution *convolution, const struct panel *panel,
+                  const struct batch *batch, int adds, const unsigned char *following, long vectors)
+{
+    const struct limits limits = limits_of(convolution);
+    struct tap taps[3][3];
+    EACH(row, 3)
+        EACH(column, 3)
+            taps[row][column] = tap_of(convolution, batch, row, column);
+    for (long v = 0; v < vectors; v++) {
+        const long at = panel->from + v * LANES, last = v < vectors - 1 ? LANES : panel->last;
+        const vector bias = load(convolution->bias + at);
+        vector weight[3][3], read[3][3] = {0};
+        EACH(row, 3)
+            EACH(column, 3)
+                weight[row][column] = load(panel->weights + ((3 * row + column) * vectors + v) * LANES);
+        for (long p = 0; p < batch->pixels; p++) {
+            if (following[p]) {
+                EACH(row, 3) {
+                    read[row][0] = read[row][1];
+                    read[row][1] = read[row][2];
+                }
+            } else {
+                EACH(row, 3)
+                    EACH(column, 2)
+                        read[row][column] = load(taps[row][column].reads[p] + taps[row][column].from + at);
+            }
+            vector sum = bias;
+            EACH(row, 3) {
+                read[row][2] = load(taps[row][2].reads[p] + taps[row][2].from + at);
+                EACH(column, 3)
+                    sum = plus_product(sum, read[row][column], weight[row][column]);
+            }
+            if (adds)
+                put_sum(&limits, sum, batch->added[p] + at, batch->results[p] + at, last);
+            else
+                put_result(&limits, sum, batch->results[p] + at, last);
+        }
+    }
+}
+
+/* Mark the pixels whose windows follow those before. Return whether sliding pays. */
+static int mark_following(const struct convolution *convolution, const struct batch *batch,
+                          unsigned char *following)
+{
+    struct tap taps[3][3];
+    long count = 0;
+    if (!convolution->depthwise || convolution->rows != 3 || convolution->columns != 3)
+        return 0;
+    EACH(row, 3)
+        EACH(column, 3)
+            taps[row][column] = tap_of(convolution, batch, row, column);
+    following[0] = 0;
+    for (long p = 1; p < batch->pixels; p++)
+        count += following[p] = (unsigned char)follows(taps, p);
+    return 2 * count > batch->pixels;
 }
 
 INLINE void rounded(const struct convolution *convolution, const struct panel *panel,
@@ -219,7 +353,7 @@ INLINE void rounded(const struct convolution *convolution, const struct panel *p
     EACH(p, pixels) {
         reads[p] = batch->reads[0][first + p];
         EACH(v, vectors)
-            sums[p][v] = known(panel, batch, first + p, v, vectors);
+            sums[p][v] = part_of(batch->begins[first + p], panel, v, vectors);
     }
     for (long k = 0; k < length; k++) {
         vector weight[MOST_VECTORS];
@@ -264,7 +398,7 @@ INLINE void counted(const struct convolution *convolution, const struct panel *p
     EACH(v, vectors) {
         const vector scale = load(convolution->scales + panel->from + v * LANES);
         EACH(p, pixels)
-            sums[p][v] = plus_product(known(panel, batch, first + p, v, vectors),
+            sums[p][v] = plus_product(part_of(batch->begins[first + p], panel, v, vectors),
                                       all(batch->scales[first + p]) * scale,
                                       __builtin_convertvector(counts[p][v], vector));
     }
@@ -310,12 +444,13 @@ static block *const rounded_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(rou
 static block *const counted_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = TABLE(counted);
 static block *const listed_blocks[MOST_VECTORS + 1][MOST_BLOCK + 1] = {LISTED_BLOCKS(ENTRY)};
 
-static void bend(const struct convolution *convolution, const struct batch *batch)
+static void bend(const struct convolution *convolution, const struct batch *batch,
+                 struct slice outputs)
 {
     for (long p = 0; p < batch->pixels; p++)
-        for (long c = 0; c < convolution->outputs; c += LANES) {
+        for (long c = outputs.begin; c < outputs.end; c += LANES) {
             float *result = batch->results[p] + c;
-            const long last = convolution->outputs - c < LANES ? convolution->outputs - c : LANES;
+            const long last = outputs.end - c < LANES ? outputs.end - c : LANES;
             /* The function stands here once: a second time, it might be compiled otherwise. */
             const vector sums = last == LANES ? load(result) : load_some(result, last);
             put(result, bent(convolution->bend, convolution->slope, sums), last);
@@ -333,16 +468,15 @@ static long first_of(const struct batch *batch, long number, long blocks)
     return batch->pixels * number / blocks;
 }
 
-static void list_block(const struct convolution *convolution, const struct batch *batch,
-                       long first, long end, struct list *list)
+static void list_block(const struct batch *batch, struct slice inputs, long first, long end,
+                       struct list *list)
 {
-    const long inputs = convolution->inputs;
     list->count = 0;
-    for (long k = 0; k < inputs; k += LANES) {
+    for (long k = inputs.begin; k < inputs.end; k += LANES) {
         lanes bits = {0};
         for (long p = first; p < end; p++) {
             const float *at = batch->reads[0][p] + k;
-            bits |= (lanes)(inputs - k < LANES ? load_some(at, inputs - k) : load(at));
+            bits |= (lanes)(inputs.end - k < LANES ? load_some(at, inputs.end - k) : load(at));
         }
         bits += bits; /* without signs: there are two zeros */
         list->count += put_numbers(bits, k, list->channels + list->count);
@@ -351,43 +485,60 @@ static void list_block(const struct convolution *convolution, const struct batch
 
 /* List the channels of all blocks of a batch. Return whether so few are left that it pays. */
 static int list_blocks(const struct convolution *convolution, const struct batch *batch,
-                       struct list *lists)
+                       struct slice inputs, struct list *lists)
 {
-    const long blocks = blocks_in(batch, LISTED_PIXELS), inputs = convolution->inputs;
-    if (!convolution->finite || convolution->depthwise || is_rounded(convolution) ||
-        products(convolution) > inputs || inputs > MOST_LISTED)
+    const long blocks = blocks_in(batch, LISTED_PIXELS), many = inputs.end - inputs.begin;
+    if (!convolution->finite || !is_pointwise(convolution) || is_rounded(convolution) ||
+        many > MOST_LISTED)
         return 0;
     long count = 0;
     for (long number = 0; number < blocks; number++) {
-        list_block(convolution, batch, first_of(batch, number, blocks),
+        list_block(batch, inputs, first_of(batch, number, blocks),
                    first_of(batch, number + 1, blocks), lists + number);
         count += lists[number].count;
-        if (8 * count > 7 * (number + 1) * inputs)
+        if (8 * count > 7 * (number + 1) * many)
             return 0;
     }
     return 1;
 }
 
-void convolve(const struct convolution *convolution, const struct batch *batch, int adds)
+/* What is taken in of each run. */
+static struct slice run_of(const struct convolution *convolution)
+{
+    return (struct slice){0, products(convolution) / runs(convolution)};
+}
+
+/* Compute a slice of results, or take something in for it. */
+static void convolve_some(const struct convolution *convolution, const struct batch *batch, int adds,
+                          struct slice outputs, struct slice inputs)
 {
     const long count = vectors_of(convolution), length = products(convolution) * LANES;
     const long spare = count * LANES - convolution->outputs;
+    const long end = (outputs.end + LANES - 1) / LANES;
+    const int more = inputs.end < run_of(convolution).end;
     struct list lists[MOST_BLOCKS];
-    const int lists_pay = list_blocks(convolution, batch, lists);
+    unsigned char following[MOST_PIXELS];
+    const int slides = mark_following(convolution, batch, following);
+    const int lists_pay = list_blocks(convolution, batch, inputs, lists);
     block *const(*const blocks_of)[MOST_BLOCK + 1] = lists_pay                 ? listed_blocks
                                                      : convolution->bits == 8  ? counted_blocks
                                                      : convolution->bits == 16 ? rounded_blocks
                                                      : convolution->depthwise  ? separate_blocks
                                                                                : mixed_blocks;
-    for (long from = 0; from < count;) {
+    for (long from = outputs.begin / LANES; from < end;) {
         const long vectors = panel_vectors(count - from);
         const long blocks = blocks_in(batch, lists_pay ? LISTED_PIXELS : block_pixels(vectors));
         struct panel panel = {
             .from = from * LANES,
             .last = from + vectors == count ? LANES - spare : LANES,
             .weights = convolution->weights + from * length,
+            .inputs = inputs,
+            .begun = inputs.begin > 0,
+            .more = more,
         };
-        for (long number = 0; number < blocks; number++) {
+        if (slides)
+            slide(convolution, &panel, batch, adds, following, vectors);
+        for (long number = 0; number < blocks && !slides; number++) {
             const long first = first_of(batch, number, blocks);
             const long pixels = first_of(batch, number + 1, blocks) - first;
             panel.list = lists + number;
@@ -395,8 +546,39 @@ void convolve(const struct convolution *convolution, const struct batch *batch, 
         }
         from += vectors;
     }
-    if (convolution->bend != STRAIGHT)
-        bend(convolution, batch);
+    if (convolution->bend != STRAIGHT && !more)
+        bend(convolution, batch, outputs);
+}
+
+struct slice next_slice(const struct convolution *convolution, struct slice slice)
+{
+    const long count = vectors_of(convolution);
+    long end = slice.end / LANES;
+    if (slice.end == convolution->outputs)
+        end = count;
+    slice.begin = slice.end;
+    for (long from = end; end < count; end += panel_vectors(count - end))
+        if ((end + panel_vectors(count - end) - from) * LANES > SLICE)
+            break;
+    slice.end = end < count ? end * LANES : convolution->outputs;
+    return slice;
+}
+
+void convolve_slice(const struct convolution *convolution, const struct batch *batch, int adds,
+                    struct slice outputs)
+{
+    convolve_some(convolution, batch, adds, outputs, run_of(convolution));
+}
+
+void take_in(const struct convolution *convolution, const struct batch *batch, int adds,
+             struct slice inputs)
+{
+    convolve_some(convolution, batch, adds, (struct slice){0, convolution->outputs}, inputs);
+}
+
+void convolve(const struct convolution *convolution, const struct batch *batch, int adds)
+{
+    convolve_slice(convolution, batch, adds, (struct slice){0, convolution->outputs});
 }
 
 /* Floats that the weights take once they are packed. */

@@ -3,7 +3,7 @@
 #ifndef GRISTMILL_CONVOLUTION_H
 #define GRISTMILL_CONVOLUTION_H
 
-enum { MOST_PIXELS = 96, MOST_RUNS = 64 };
+enum { MOST_PIXELS = 96, MOST_RUNS = 64, SLICE = 192 };
 
 /* A convolution of all channels, or (`depthwise`) of each channel by itself. */
 struct convolution {
@@ -13,6 +13,7 @@ struct convolution {
     long row_dilation, column_dilation;
     long above, before;                    /* zeros above the map and left of it */
     long depthwise;
+    long apart;                            /* whether each pixel of a window is a run of its own */
     long bits;                             /* of the numbers that are multiplied; see `convolve` */
     long finite;                           /* whether all weights are finite */
     long bend;                             /* see activation.h */
@@ -51,6 +52,24 @@ long runs(const struct convolution *convolution);
    LANES - 1 floats beyond it. A rounded convolution is 1x1; its products are added to `begins`, not
    to the bias. Of 16 bits, it reads bfloat16; of 8 bits, integers with 128 added to them. */
 void convolve(const struct convolution *convolution, const struct batch *batch, int adds);
+
+/* Some channels. */
+struct slice {
+    long begin, end;
+};
+
+/* The next of the slices that results' channels come in, SLICE of them at most: the first one for
+   {0, 0}, and an empty one behind the last. Convolutions of as many results have the same slices. */
+struct slice next_slice(const struct convolution *convolution, struct slice slice);
+
+/* Compute a slice of a batch's results. */
+void convolve_slice(const struct convolution *convolution, const struct batch *batch, int adds,
+                    struct slice outputs);
+
+/* Take in what a 1x1 convolution of floats makes of some of its inputs, those before them having
+   been taken in: `results` are sums until the last ones are. */
+void take_in(const struct convolution *convolution, const struct batch *batch, int adds,
+             struct slice inputs);
 
 /* See convolution.c. */
 void pack_rounded_weights(const struct convolution *convolution, const float *weights,

@@ -25,7 +25,7 @@ from torch.nn import functional
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.held_memory import HeldMemory
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native.block import Prepare, Shortcut
+from gristmill.incremental.kernels.native.block import Groups, Prepare, Shortcut
 from gristmill.incremental.kernels.native.convolution import NativeConvolution, bounds, is_bounds
 from gristmill.incremental.kernels.native.differences import BATCH, Known
 from gristmill.incremental.kernels.native.library import library
@@ -125,7 +125,7 @@ class IntegerBlockKernel:
         rows: Tensor,
         base: Tensor,
         numbers: Tensor,
-        spans: NDArray[np.int64],
+        groups: Groups,
         known: tuple[Known, ...],
         shortcut: Shortcut | None = None,
     ) -> Tensor:
@@ -136,11 +136,11 @@ class IntegerBlockKernel:
             base: rows of its results for the whole map, of which only their number counts.
             numbers: int32 [pixels, 9] of the rows that the second one reads, as `BlockKernel` has
                 them; what is none of the first one's results does not differ.
-            spans: [positions, 4]: of each, as a group of `BlockKernel`.
+            groups: a position each, in whatever order.
             known: of all three layers; of the second one, sums count alone.
             shortcut: what is added to the results.
         """
-        rows = rows.contiguous()
+        rows, spans = rows.contiguous(), groups.spans
         results = rows.new_empty((len(numbers), self._channels))
         most = int((spans[:, 1] - spans[:, 0]).max(initial=0))
         read, made = most * (self._words + 4) + 2, (most + 1) * self._wide // 4

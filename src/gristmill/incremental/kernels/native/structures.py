@@ -25,6 +25,7 @@ class ConvolutionStructure(Structure):
         ("above", c_long),
         ("before", c_long),
         ("depthwise", c_long),
+        ("apart", c_long),
         ("bits", c_long),
         ("finite", c_long),
         ("bend", c_long),
