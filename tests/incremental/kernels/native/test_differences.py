@@ -43,7 +43,8 @@ def rounded(values: Tensor, bits: int) -> Tensor:
     if bits == 16:
         return values.bfloat16().double()
     largest = values.abs().amax(1, keepdim=True)
-    steps = torch.where(largest > 1e-30, 127 / largest, 0.0)
+    # Not 127 / largest, which is 127 times one over it: half steps would go the other way.
+    steps = torch.where(largest > 1e-30, torch.full_like(largest, 127.0) / largest, 0.0)
     return (values * steps).round().double() * (largest / 127).double()
 
 
