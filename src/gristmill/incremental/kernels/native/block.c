@@ -45,6 +45,12 @@ INLINE void prefetch(const struct scattered *map, const int *numbers, long many)
             __builtin_prefetch(map->base + numbers[n] * map->channels + at);
 }
 
+/* Batches of a group's pixels, as each of the three convolutions has them. */
+struct group {
+    struct batch *first, *second, *third;
+    long reads, gives; /* how many batches the first one has, and each of the others */
+};
+
 /* Divide pixels into batches. Return how many there are. */
 static long divide(long pixels, struct batch *batches)
 {
@@ -52,6 +58,17 @@ static long divide(long pixels, struct batch *batches)
     for (long n = 0; n < count; n++)
         batches[n].pixels = n < count - 1 ? MOST_PIXELS : pixels - n * MOST_PIXELS;
     return count;
+}
+
+static struct group grouped(long reads, long gives, struct batch *batches)
+{
+    struct group group = {.first = batches};
+    group.reads = divide(reads, group.first);
+    group.second = group.first + group.reads;
+    group.gives = divide(gives, group.second);
+    group.third = group.second + group.gives;
+    divide(gives, group.third);
+    return group;
 }
 
 /* Compute the three, group by group of pixels.
@@ -73,42 +90,38 @@ void convolve_block(const struct convolution *first, const struct convolution *s
     const long wide = first->outputs, window = second->rows * second->columns;
     const long row = row_of_slice(wide);
     const struct convolution taps = scattered_taps(second);
-    for (const long *group = groups; group < groups + 4 * number; group += 4) {
-        const long reads = group[1] - group[0], gives = group[3] - group[2];
+    for (const long *span = groups; span < groups + 4 * number; span += 4) {
+        const long reads = span[1] - span[0], gives = span[3] - span[2];
         float *expanded = room, *filtered = expanded + reads * row + wide;
-        struct batch *firsts = (struct batch *)(filtered + gives * row + wide);
-        const long read_batches = divide(reads, firsts);
-        struct batch *seconds = firsts + read_batches;
-        const long give_batches = divide(gives, seconds);
-        struct batch *thirds = seconds + give_batches;
-        divide(gives, thirds);
-        const struct scattered map = {base, expanded - group[0] * row, zeros, count, wide, row};
-        const int *taken = numbers + group[2] * window;
+        struct batch *batches = (struct batch *)(filtered + gives * row + wide);
+        const struct group group = grouped(reads, gives, batches);
+        const struct scattered map = {base, expanded - span[0] * row, zeros, count, wide, row};
+        const int *taken = numbers + span[2] * window;
         prefetch(&map, taken, gives * window);
+        for (long n = 0; n < group.gives; n++)
+            taken = scatter(&map, taken, window, group.second + n);
         for (long n = 0; n < reads; n++) {
-            struct batch *batch = firsts + n / MOST_PIXELS;
+            struct batch *batch = group.first + n / MOST_PIXELS;
             const long p = n % MOST_PIXELS;
-            batch->reads[0][p] = from + (group[0] + n) * first->inputs;
+            batch->reads[0][p] = from + (span[0] + n) * first->inputs;
             batch->results[p] = expanded + n * row;
         }
-        for (long n = 0; n < give_batches; n++)
-            taken = scatter(&map, taken, window, seconds + n);
         for (long n = 0; n < gives; n++) {
-            const long p = n % MOST_PIXELS, pixel = order[group[2] + n];
-            seconds[n / MOST_PIXELS].results[p] = filtered + n * row;
-            struct batch *batch = thirds + n / MOST_PIXELS;
+            struct batch *batch = group.third + n / MOST_PIXELS;
+            const long p = n % MOST_PIXELS, pixel = order[span[2] + n], result = span[2] + pixel;
+            group.second[n / MOST_PIXELS].results[p] = filtered + n * row;
             batch->reads[0][p] = filtered + pixel * row;
-            batch->results[p] = results + (group[2] + pixel) * third->outputs;
-            batch->added[p] = added_pixel(shortcut, group[2] + pixel, third->outputs);
+            batch->results[p] = results + result * third->outputs;
+            batch->added[p] = added_pixel(shortcut, result, third->outputs);
         }
-        for (struct slice slice = next_slice(first, (struct slice){0, 0});
-             slice.begin < wide; slice = next_slice(first, slice)) {
-            for (long n = 0; n < read_batches; n++)
-                convolve_slice(first, firsts + n, 0, slice);
-            for (long n = 0; n < give_batches; n++)
-                convolve_slice(&taps, seconds + n, 0, slice);
-            for (long n = 0; n < give_batches; n++)
-                take_in(third, thirds + n, shortcut != 0, slice);
+        for (struct slice slice = next_slice(first, (struct slice){0, 0}); slice.begin < wide;
+             slice = next_slice(first, slice)) {
+            for (long n = 0; n < group.reads; n++)
+                convolve_slice(first, group.first + n, 0, slice);
+            for (long n = 0; n < group.gives; n++)
+                convolve_slice(&taps, group.second + n, 0, slice);
+            for (long n = 0; n < group.gives; n++)
+                take_in(third, group.third + n, shortcut != 0, slice);
         }
     }
 }

@@ -64,7 +64,8 @@ static inline int follows(const struct tap taps[3][3], long pixel)
 
 /* The same by windows of 3x3 that slide: of one that follows another, a column is read. */
 static inline void slide(const struct convolution *convolution, const struct panel *panel,
-                  const struct batch *batch, int adds, const unsigned char *following, long vectors)
+                         const struct batch *batch, int adds, const unsigned char *following,
+                         long vectors)
 {
     const struct limits limits = limits_of(convolution);
     struct tap taps[3][3];
@@ -106,7 +107,7 @@ static inline void slide(const struct convolution *convolution, const struct pan
 
 /* Mark the pixels whose windows follow those before. Return whether sliding pays. */
 static inline int mark_following(const struct convolution *convolution, const struct batch *batch,
-                          unsigned char *following)
+                                 unsigned char *following)
 {
     struct tap taps[3][3];
     long count = 0;
