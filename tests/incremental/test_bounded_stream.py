@@ -110,7 +110,7 @@ def test_what_is_in_doubt_is_audited(model, monkeypatch):
         return len(seen) % 2 == 0
 
     monkeypatch.setattr(Steering, "doubts", doubts)
-    monkeypatch.setattr(Steering, "due", lambda _: False)
+    monkeypatch.setattr(Steering, "due", lambda *_: False)
     stream = model.stream(noise=NONE, error=0.02)
     for number, picture in enumerate(pictures(20)):
         answer = stream(picture)

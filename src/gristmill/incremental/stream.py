@@ -211,7 +211,7 @@ class _UnderWay:
             self._take(image)
         seen = self._detector.reference if self._taken else image
         self._plan = self._advanced(seen, find_changed, looked)
-        audited = self._audited(picture)
+        audited = self._audited(picture, share)
         if not self._taken and self._allowance.looks:  # the next one is compared with this one
             self._take(image)
         return self._answered(began, find_changed, share, self._plan.whole, audited)
@@ -280,15 +280,15 @@ class _UnderWay:
             self._allowance.planned(looked + clock() - began)
         return plan
 
-    def _audited(self, picture: int) -> Audit | None:
-        """Audit the picture that was just computed, if it is time."""
+    def _audited(self, picture: int, share: float) -> Audit | None:
+        """Audit the picture that was just computed, of which a share changed, if it is time."""
         if self._bounded is None or self._steering is None:
             return None
         if self._bounded.exact:
             self._steering.renew()
             return None
         steering = self._steering
-        if not (steering.due() or steering.doubts(self._model.decisive_error(self._state))):
+        if not (steering.due(share) or steering.doubts(self._model.decisive_error(self._state))):
             return None
         clock = self._model.clock
         began = clock()

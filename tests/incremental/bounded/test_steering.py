@@ -13,7 +13,7 @@ from gristmill.incremental.bounded.steering import Steering
 
 def frames_until_due(steering):
     count = 1
-    while not steering.due():
+    while not steering.due(0.1):
         count += 1
     return count
 
@@ -45,7 +45,7 @@ def test_down_at_once():
     steering = Steering(0.01, 100)
     steering.renew()
     for _ in range(40):
-        steering.due()
+        steering.due(0.1)
     audited(steering, 0.05)
     assert steering.scale == pytest.approx(0.01 * 0.6 * 0.01 / 0.05)
 
@@ -53,10 +53,10 @@ def test_down_at_once():
 def test_errors_are_still_growing_soon_after_a_whole_frame():
     steering = Steering(0.01, 100)
     for _ in range(40):
-        steering.due()
+        steering.due(0.1)
     steering.renew()
     for _ in range(5):
-        steering.due()
+        steering.due(0.1)
     audited(steering, 0.005)
     assert steering.scale == pytest.approx(0.01 * 0.6 * 0.01 / (4 * 0.005))
 
@@ -99,7 +99,7 @@ def test_a_best_class_in_doubt_is_audited_once_errors_may_have_grown_so_far():
     steering.scale = 0.01
     expected = 0.4 * 0.01
     for frames in range(1, 31):
-        steering.due()
+        steering.due(0.1)
         by_now = 2.0 * expected * min(frames, 20) / 20
         assert steering.doubts(0.99 * by_now) == (frames >= 5)
         assert not steering.doubts(1.01 * by_now)
@@ -111,9 +111,28 @@ def test_audits_of_doubts_earn_no_trust():
     frames_until_due(steering)
     audited(steering, 0.005)
     for _ in range(6):
-        steering.due()
+        steering.due(0.1)
     audited(steering, 0.005)
     assert frames_until_due(steering) == 10  # as before, not 20
+
+
+def test_a_frame_far_busier_than_those_that_were_audited_is_audited():
+    steering = Steering(0.01, 100)
+    for _ in range(5):
+        steering.due(0.01)
+    audited(steering, 0.005)
+    assert [steering.due(share) for share in (0.01, 0.019, 0.021)] == [False, False, True]
+    audited(steering, 0.005)
+    assert not steering.due(0.04)
+
+
+def test_what_was_audited_at_a_far_smaller_scale_says_nothing_about_busy_frames():
+    steering = Steering(0.01, 100)
+    for share in (0.5, 0.01, 0.01):  # the scale is four times as large after each
+        for _ in range(5):
+            steering.due(share)
+        audited(steering, 0.0)
+    assert steering.due(0.021)
 
 
 @pytest.mark.parametrize("error", [0.0, -0.1, 1.5, float("nan")])

@@ -18,6 +18,7 @@ _FAST, _SLOW = 4.0, 1.5
 _LEAST = 1e-3
 _SETTLED = 20
 _DOUBT = 2.0
+_BUSIER = 2.0
 
 
 class Steering:
@@ -35,7 +36,9 @@ class Steering:
     which something changed and that were not computed whole.
 
     From 5 frames after the last one on, an audit comes as well where twice the error that is to be
-    expected by then could decide which class is the best.
+    expected by then could decide which class is the best. And one comes where more than twice as
+    much of the frame changed as of any of those eight whose scale was a quarter of this one or
+    more: thresholds that were found while little happened let too much wait once somebody enters.
 
     Args:
         error: wanted, of 1; see `relative_error`.
@@ -63,12 +66,20 @@ class Steering:
         self._distance = min(_FIRST, audit)
         self._passed = self._waited = 0
         self._sensitivities: deque[float] = deque(maxlen=_REMEMBERED)
+        self._shares: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
+        self._share = 0.0
 
-    def due(self) -> bool:
-        """Count a frame that was not computed whole; whether it is to be audited."""
+    def due(self, share: float) -> bool:
+        """Count a frame that was not computed whole; whether it is to be audited.
+
+        Args:
+            share: of the frame that changed.
+        """
         self._passed += 1
         self._waited += 1
-        return self._passed >= self._distance
+        self._share = share
+        alike = [each for scale, each in self._shares if _FAST * scale >= self.scale]
+        return self._passed >= self._distance or share > _BUSIER * max(alike, default=1.0)
 
     def doubts(self, decisive: float) -> bool:
         """Whether a frame is to be audited that is not due, because its best class is in doubt.
@@ -92,6 +103,7 @@ class Steering:
         due = self._passed >= self._distance
         self._passed = self._waited = 0
         self._sensitivities.append(growth * audit.error / audit.scale)
+        self._shares.append((audit.scale, self._share))
         sensitivity = max(self._sensitivities)
         highest = audit.scale * (_SLOW if self._distance == self._longest else _FAST)
         fitting = _HEADROOM * self.error / sensitivity if sensitivity > 0.0 else math.inf
