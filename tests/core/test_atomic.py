@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gristmill.core.atomic import atomic_file, atomic_folder, naming, write_atomic
+from gristmill.core.atomic import atomic_file, atomic_folder, check_apart, naming, write_atomic
+from gristmill.core.errors import UsageError
 
 
 def names(folder: Path) -> list[str]:
@@ -152,3 +153,23 @@ def test_without_replacing_the_first_folder_stays(tmp_path):
     (tmp_path / "b").touch()
     with pytest.raises(OSError, match="directory"), atomic_folder(tmp_path / "b", replace=False):
         pass
+
+
+@pytest.mark.parametrize("source", ["rtsp://127.0.0.1:1/street", "missing.mp4", "other.mp4"])
+def test_what_is_read_may_lie_beside_what_is_written_or_be_no_file(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    target = tmp_path / "seen.mp4"
+    check_apart(source, target, "one replaces the other")
+    target.touch()
+    (tmp_path / "other.mp4").touch()
+    check_apart(
+        tmp_path / source if ":" not in source else source, target, "one replaces the other"
+    )
+
+
+def test_what_is_read_is_not_written_over(tmp_path):
+    target, link = tmp_path / "seen.mp4", tmp_path / "link.mp4"
+    target.touch()
+    link.symlink_to(target)
+    with pytest.raises(UsageError, match="one replaces the other"):
+        check_apart(str(link), target, "one replaces the other")

@@ -65,16 +65,14 @@ def command(
       5   the picture cannot be read, or the disk refuses
       8   the bundle is damaged
     """
-    from gristmill.core.errors import DataError, UsageError
+    from gristmill.core.atomic import check_apart
+    from gristmill.core.errors import DataError
     from gristmill.incremental.occlusion.drawing import format_of
     from gristmill.pipeline.occluding import occlude
 
     place = picture.with_name(f"{picture.stem}-heat.png") if output is None else output
     format_of(place)  # before minutes have gone into the map
-    if place.exists() and place.samefile(picture):
-        raise UsageError(
-            "the heat map would replace the picture", where=str(place), fix="give it another name"
-        )
+    check_apart(picture, place, "the heat map would replace the picture")
     heat, name = occlude(
         bundle,
         picture,

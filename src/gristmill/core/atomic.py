@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gristmill.core.errors import UsageError
+
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
 
@@ -113,6 +115,25 @@ def _offer(draft: Path, target: Path) -> None:
     except OSError:
         if not target.is_dir():
             raise
+
+
+def check_apart(source: str | Path, target: Path, why: str) -> None:
+    """See to it that what is written to `target` does not replace what is read.
+
+    Args:
+        source: a path, or what is none: a camera, an address.
+        target: a path.
+        why: what is wrong if they are one.
+
+    Raises:
+        UsageError: they are one file.
+    """
+    try:
+        same = target.samefile(source)
+    except OSError:  # one of them is no file, or none yet
+        return
+    if same:
+        raise UsageError(why, where=str(target), fix="give it another name")
 
 
 def sync_path(path: Path) -> None:

@@ -12,7 +12,8 @@ from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from gristmill.core.errors import DataError, UsageError
+from gristmill.core.atomic import check_apart
+from gristmill.core.errors import DataError
 from gristmill.core.fingerprint import fingerprint
 from gristmill.core.progress import Task, current, task
 from gristmill.core.quantities import format_count, format_seconds
@@ -115,11 +116,9 @@ def watch_video(
     bounds = Bounds(noise, error, audit)
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     target = None if output is None else Output.of(Path(output))
-    if annotate is not None and Path(annotate).exists() and Path(annotate).samefile(video):
-        raise UsageError(
-            "the annotated video would replace the one that is watched",
-            where=str(annotate), fix="give it another name",
-        )  # fmt: skip
+    if annotate is not None:
+        why = "the annotated video would replace the one that is watched"
+        check_apart(video, Path(annotate), why)
     with ExitStack() as opened:
         source = opened.enter_context(open_video(video))
         frames = iter(source)
