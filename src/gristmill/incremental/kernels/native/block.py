@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -19,7 +20,11 @@ from gristmill.incremental.kernels.native.convolution import NativeConvolution, 
 from gristmill.incremental.kernels.native.differences import Known
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.sharing import share_groups
-from gristmill.incremental.kernels.native.structures import LONG, ShortcutStructure
+from gristmill.incremental.kernels.native.structures import (
+    LONG,
+    ConvolutionStructure,
+    ShortcutStructure,
+)
 
 SLICE = 192
 """Channels that go through the three convolutions together (`SLICE`)."""
@@ -69,6 +74,18 @@ class Groups(NamedTuple):
     spans: NDArray[np.int64]
     order: Tensor
 
+    @property
+    def pixels(self) -> int:
+        """Of all groups."""
+        return int(self.spans[:, 3].max(initial=0))
+
+    @property
+    def most(self) -> tuple[int, int]:
+        """Rows that the largest group reads, and pixels of the largest one."""
+        sizes = self.spans[:, 1::2] - self.spans[:, ::2]
+        read, given = sizes.max(axis=0, initial=0).tolist()
+        return read, given
+
     @classmethod
     def by_place(
         cls, spans: NDArray[np.int64], rows: NDArray[np.int64], columns: NDArray[np.int64]
@@ -88,7 +105,80 @@ class Groups(NamedTuple):
         return cls(spans, torch.from_numpy(order.astype(np.int32)))
 
 
-class BlockKernel:
+class HasStructure(Protocol):
+    """A convolution that is ready for C."""
+
+    structure: ConvolutionStructure
+
+
+class NativeBlock:
+    """What all kernels of blocks do: they lend C what it asks for, group by group of pixels.
+
+    Args:
+        run: the function in C.
+        convolutions: the three of the block.
+        after: applied to the sum of its results and a shortcut; bounds, or None for none.
+        third: the last one's layer.
+        products: of each pixel of the results.
+    """
+
+    def __init__(
+        self,
+        run: Callable[..., None],
+        convolutions: tuple[HasStructure, HasStructure, NativeConvolution],
+        after: Activation | None,
+        third: Layer,
+        products: int,
+    ) -> None:
+        self._run, self._convolutions, self._products = run, convolutions, products
+        self._channels = len(third.weight)
+        end = convolutions[-1].structure
+        end.sum_low, end.sum_high = bounds(after)
+
+    def _computed(
+        self,
+        rows: Tensor,
+        maps: Sequence[ctypes.c_void_p | ctypes.c_long],
+        groups: Groups,
+        known: Sequence[Known],
+        shortcut: Shortcut | None,
+        rooms: Sequence[int],
+    ) -> Tensor:
+        """Compute the last convolution's pixels, [pixels, channels].
+
+        Args:
+            rows: that the first one reads, float32 [.., channels], without gaps.
+            maps: what the function in C takes between these and the groups.
+            groups: of the pixels.
+            known: what it takes beside its convolutions.
+            shortcut: what is added to the results.
+            rooms: floats of each of its memories.
+        """
+        results = rows.new_empty((groups.pixels, self._channels))
+        beside = [each.structure for each in known]
+        added = shortcut and ctypes.byref(shortcut.structure)
+        ends = [4 * end for end in accumulate(rooms, initial=0)]
+
+        def compute(some: NDArray[np.int64]) -> None:
+            room = _scratch.address(ends[-1] // 4)
+            some = np.ascontiguousarray(some, LONG)
+            self._run(
+                *(ctypes.byref(each.structure) for each in self._convolutions),
+                *map(ctypes.byref, beside),
+                added,
+                ctypes.c_void_p(rows.data_ptr()),
+                *maps,
+                ctypes.c_void_p(some.ctypes.data),
+                ctypes.c_long(len(some)),
+                *(ctypes.c_void_p(room + end) for end in ends[:-1]),
+                ctypes.c_void_p(results.data_ptr()),
+            )
+
+        share_groups(compute, groups.spans, len(results) * self._products)
+        return results
+
+
+class BlockKernel(NativeBlock):
     """A pointwise, a depthwise and another pointwise convolution, group by group of pixels.
 
     A pixel is added up as `DirectKernel` does it, to the same bits.
@@ -111,14 +201,13 @@ class BlockKernel:
     ) -> None:
         native = library()
         assert native is not None  # noqa: S101 - `pointwise` has said so
-        self._run, self._room = native.convolve_block, native.block_room
+        ones = NativeConvolution(first), NativeConvolution(second), NativeConvolution(third)
+        products = sum(each.products for each in ones)
+        super().__init__(native.convolve_block, ones, after, third, products)
+        self._room = native.block_room
         self._room.restype = ctypes.c_long
-        self._convolutions = tuple(map(NativeConvolution, (first, second, third)))
-        end = self._convolutions[-1].structure
-        end.sum_low, end.sum_high = bounds(after)
-        self._wide, self._channels = len(first.weight), len(third.weight)
+        self._wide = len(first.weight)
         self.together = MOST if self._wide > SLICE else FEW
-        self._products = sum(each.products for each in self._convolutions)
         self._zeros = torch.zeros(self._wide)
 
     def __call__(
@@ -142,31 +231,16 @@ class BlockKernel:
             shortcut: what is added to the results.
         """
         rows, base = rows.contiguous(), base.contiguous()
-        results = rows.new_empty((len(numbers), self._channels))
-        added = shortcut and ctypes.byref(shortcut.structure)
-        sizes = groups.spans[:, 1::2] - groups.spans[:, ::2]
-        most = (ctypes.c_long(each) for each in sizes.max(axis=0, initial=0).tolist())
-        room = self._room(*most, ctypes.c_long(self._wide))
-
-        def compute(some: NDArray[np.int64]) -> None:
-            some = np.ascontiguousarray(some, LONG)
-            self._run(
-                *(ctypes.byref(each.structure) for each in self._convolutions),
-                added,
-                ctypes.c_void_p(rows.data_ptr()),
-                ctypes.c_void_p(base.data_ptr()),
-                ctypes.c_long(len(base)),
-                ctypes.c_void_p(self._zeros.data_ptr()),
-                ctypes.c_void_p(numbers.data_ptr()),
-                ctypes.c_void_p(groups.order.data_ptr()),
-                ctypes.c_void_p(some.ctypes.data),
-                ctypes.c_long(len(some)),
-                ctypes.c_void_p(_scratch.address(room)),
-                ctypes.c_void_p(results.data_ptr()),
-            )
-
-        share_groups(compute, groups.spans, len(numbers) * self._products)
-        return results
+        most = (ctypes.c_long(each) for each in groups.most)
+        maps = (
+            ctypes.c_void_p(base.data_ptr()),
+            ctypes.c_long(len(base)),
+            ctypes.c_void_p(self._zeros.data_ptr()),
+            ctypes.c_void_p(numbers.data_ptr()),
+            ctypes.c_void_p(groups.order.data_ptr()),
+        )
+        rooms = [self._room(*most, ctypes.c_long(self._wide))]
+        return self._computed(rows, maps, groups, known, shortcut, rooms)
 
 
 def grouped(reads: NDArray[np.int64], gives: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -44,6 +44,14 @@ INLINE void separate(const struct convolution *convolution, const struct panel *
     finish(convolution, panel, batch, adds, first, pixels, vectors, sums);
 }
 
+INLINE void find_taps(const struct convolution *convolution, const struct batch *batch,
+                      struct tap taps[3][3])
+{
+    EACH(row, 3)
+        EACH(column, 3)
+            taps[row][column] = tap_of(convolution, batch, row, column);
+}
+
 /* A vector of channels of what a pixel's window reads there. */
 INLINE vector read_at(const struct tap *tap, long pixel, long channel)
 {
@@ -69,9 +77,7 @@ static inline void slide(const struct convolution *convolution, const struct pan
 {
     const struct limits limits = limits_of(convolution);
     struct tap taps[3][3];
-    EACH(row, 3)
-        EACH(column, 3)
-            taps[row][column] = tap_of(convolution, batch, row, column);
+    find_taps(convolution, batch, taps);
     for (long v = 0; v < vectors; v++) {
         const long at = panel->from + v * LANES, last = v < vectors - 1 ? LANES : panel->last;
         const vector bias = load(convolution->bias + at);
@@ -113,9 +119,7 @@ static inline int mark_following(const struct convolution *convolution, const st
     long count = 0;
     if (!convolution->depthwise || convolution->rows != 3 || convolution->columns != 3)
         return 0;
-    EACH(row, 3)
-        EACH(column, 3)
-            taps[row][column] = tap_of(convolution, batch, row, column);
+    find_taps(convolution, batch, taps);
     following[0] = 0;
     for (long p = 1; p < batch->pixels; p++)
         count += following[p] = (unsigned char)follows(taps, p);

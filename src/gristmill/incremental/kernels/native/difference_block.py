@@ -6,25 +6,18 @@ import ctypes
 from collections.abc import Mapping
 from types import MappingProxyType
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from gristmill.incremental.kernels.activation import Activation
-from gristmill.incremental.kernels.held_memory import HeldMemory
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native.block import Groups, Prepare, Shortcut
-from gristmill.incremental.kernels.native.convolution import Bits, NativeConvolution, bounds
+from gristmill.incremental.kernels.native.block import Groups, NativeBlock, Prepare, Shortcut
+from gristmill.incremental.kernels.native.convolution import Bits, NativeConvolution
 from gristmill.incremental.kernels.native.differences import Known, room_of
 from gristmill.incremental.kernels.native.library import library
-from gristmill.incremental.kernels.native.sharing import share_groups
-from gristmill.incremental.kernels.native.structures import LONG
-
-_scratch = HeldMemory()
 
 
-class DifferenceBlockKernel:
+class DifferenceBlockKernel(NativeBlock):
     """A pointwise, a depthwise and another pointwise convolution of what differs from a known map.
 
     Args:
@@ -48,17 +41,15 @@ class DifferenceBlockKernel:
     ) -> None:
         native = library()
         assert native is not None  # noqa: S101 - `pointwise` has said so
-        self._run = native.convolve_differing_block
-        self._convolutions = (
+        ones = (
             NativeConvolution(first, bits),
             NativeConvolution(second),
             NativeConvolution(third, bits),
         )
-        end = self._convolutions[-1].structure
-        end.sum_low, end.sum_high = bounds(after)
+        products = sum(each.products for each in ones)
+        super().__init__(native.convolve_differing_block, ones, after, third, products)
         self._rounded_room = max(map(room_of, (first, third)))
-        self._wide, self._channels = len(first.weight), len(third.weight)
-        self._products = sum(each.products for each in self._convolutions)
+        self._wide = len(first.weight)
         self._zeros = torch.zeros(self._wide)
 
     def __call__(
@@ -81,32 +72,12 @@ class DifferenceBlockKernel:
             shortcut: what is added to the results.
         """
         rows, base = rows.contiguous(), base.contiguous()
-        results = rows.new_empty((len(numbers), self._channels))
-        sizes = groups.spans[:, 1::2] - groups.spans[:, ::2]
-        first_room, second_room = (self._wide * sizes.max(axis=0, initial=0)).tolist()
-        maps = [each.structure for each in known]
-        added = shortcut and ctypes.byref(shortcut.structure)
-        rounded = self._rounded_room
-
-        def compute(some: NDArray[np.int64]) -> None:
-            room = _scratch.address(rounded + first_room + second_room)
-            some = np.ascontiguousarray(some, LONG)
-            self._run(
-                *(ctypes.byref(each.structure) for each in self._convolutions),
-                *map(ctypes.byref, maps),
-                added,
-                ctypes.c_void_p(rows.data_ptr()),
-                ctypes.c_void_p(base.data_ptr()),
-                ctypes.c_long(len(base)),
-                ctypes.c_void_p(self._zeros.data_ptr()),
-                ctypes.c_void_p(numbers.data_ptr()),
-                ctypes.c_void_p(some.ctypes.data),
-                ctypes.c_long(len(some)),
-                ctypes.c_void_p(room),
-                ctypes.c_void_p(room + 4 * rounded),
-                ctypes.c_void_p(room + 4 * (rounded + first_room)),
-                ctypes.c_void_p(results.data_ptr()),
-            )
-
-        share_groups(compute, groups.spans, len(numbers) * self._products)
-        return results
+        read, given = groups.most
+        maps = (
+            ctypes.c_void_p(base.data_ptr()),
+            ctypes.c_long(len(base)),
+            ctypes.c_void_p(self._zeros.data_ptr()),
+            ctypes.c_void_p(numbers.data_ptr()),
+        )
+        rooms = [self._rounded_room, self._wide * read, self._wide * given]
+        return self._computed(rows, maps, groups, known, shortcut, rooms)

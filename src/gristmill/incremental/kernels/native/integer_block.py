@@ -16,23 +16,17 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from gristmill.incremental.kernels.activation import Activation
-from gristmill.incremental.kernels.held_memory import HeldMemory
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native.block import Groups, Prepare, Shortcut
+from gristmill.incremental.kernels.native.block import Groups, NativeBlock, Prepare, Shortcut
 from gristmill.incremental.kernels.native.convolution import NativeConvolution, bounds, is_bounds
 from gristmill.incremental.kernels.native.differences import BATCH, Known
 from gristmill.incremental.kernels.native.library import library
-from gristmill.incremental.kernels.native.sharing import share_groups
-from gristmill.incremental.kernels.native.structures import LONG, ConvolutionStructure
-
-_scratch = HeldMemory()
+from gristmill.incremental.kernels.native.structures import ConvolutionStructure
 
 
 class IntegerConvolution:
@@ -78,7 +72,7 @@ class IntegerConvolution:
         )
 
 
-class IntegerBlockKernel:
+class IntegerBlockKernel(NativeBlock):
     """A pointwise, a depthwise and another pointwise convolution of what differs from a known map.
 
     A pixel depends on no position but its own.
@@ -101,7 +95,6 @@ class IntegerBlockKernel:
     ) -> None:
         native = library()
         assert native is not None  # noqa: S101 - `suits` has said so
-        self._run = native.convolve_integer_block
         self.known: dict[int, Prepare | None] = {0: rounded_sums, 1: rounded_sums, 2: None}
         weights = first.weight.flatten(1)
         steps = weights.norm(dim=1)
@@ -109,16 +102,14 @@ class IntegerBlockKernel:
         deep_steps = deep.norm(dim=1)
         # Column by column of a window, each as four rows, the last one of zeros.
         columns = functional.pad(deep.view(-1, 3, 3).transpose(1, 2), (0, 1)).flatten(1)
-        self._convolutions = (
+        ones = (
             IntegerConvolution(weights, steps, first.activation),
             IntegerConvolution(columns, deep_steps, second.activation),
             NativeConvolution(third._replace(weight=_as_bytes_lie(third.weight, deep_steps)), 8),
         )
-        end = self._convolutions[-1].structure
-        end.sum_low, end.sum_high = bounds(after)
-        self._wide, self._words = self._convolutions[0].wide, self._convolutions[0].words
-        self._channels = len(third.weight)
-        self._products = first.weight.numel() + second.weight.numel() + third.weight.numel()
+        products = first.weight.numel() + second.weight.numel() + third.weight.numel()
+        super().__init__(native.convolve_integer_block, ones, after, third, products)
+        self._wide, self._words = ones[0].wide, ones[0].words
 
     def __call__(
         self,
@@ -140,33 +131,11 @@ class IntegerBlockKernel:
             known: of all three layers; of the second one, sums count alone.
             shortcut: what is added to the results.
         """
-        rows, spans = rows.contiguous(), groups.spans
-        results = rows.new_empty((len(numbers), self._channels))
-        most = int((spans[:, 1] - spans[:, 0]).max(initial=0))
-        read, made = most * (self._words + 4) + 2, (most + 1) * self._wide // 4
-        maps = [each.structure for each in known]
-        added = shortcut and ctypes.byref(shortcut.structure)
-
-        def compute(some: NDArray[np.int64]) -> None:
-            room = _scratch.address(read + made + BATCH * self._wide // 4)
-            some = np.ascontiguousarray(some, LONG)
-            self._run(
-                *(ctypes.byref(each.structure) for each in self._convolutions),
-                *map(ctypes.byref, maps),
-                added,
-                ctypes.c_void_p(rows.data_ptr()),
-                ctypes.c_long(len(base)),
-                ctypes.c_void_p(numbers.data_ptr()),
-                ctypes.c_void_p(some.ctypes.data),
-                ctypes.c_long(len(some)),
-                ctypes.c_void_p(room),
-                ctypes.c_void_p(room + 4 * read),
-                ctypes.c_void_p(room + 4 * (read + made)),
-                ctypes.c_void_p(results.data_ptr()),
-            )
-
-        share_groups(compute, spans, len(numbers) * self._products)
-        return results
+        most, _ = groups.most
+        maps = ctypes.c_long(len(base)), ctypes.c_void_p(numbers.data_ptr())
+        bytes_ = (most + 1) * self._wide // 4, BATCH * self._wide // 4
+        rooms = [most * (self._words + 4) + 2, *bytes_]
+        return self._computed(rows.contiguous(), maps, groups, known, shortcut, rooms)
 
 
 def suits(first: Layer, second: Layer) -> bool:
