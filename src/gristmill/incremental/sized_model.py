@@ -12,7 +12,7 @@ from gristmill.incremental.bounded.audit import Audit, decisive_error
 from gristmill.incremental.bounded.bounded_step import BoundedStep
 from gristmill.incremental.bounded.comparing_cost import ComparingCost
 from gristmill.incremental.bounded.steering import Steering
-from gristmill.incremental.execution.partition import partition
+from gristmill.incremental.execution.partition import STATE, partition
 from gristmill.incremental.execution.step import Step
 from gristmill.incremental.execution.stream_state import StreamState
 from gristmill.incremental.execution.whole import Whole
@@ -51,7 +51,7 @@ class SizedModel:
     def __init__(self, graph: Graph, height: int, width: int, seconds: float) -> None:
         self.clock = frame_clock()
         shape = (graph.input_shape[0], height, width)
-        self._step = Step(graph, partition(graph, shape), shape)
+        self._step = Step(graph, partition(graph, shape, state=STATE), shape)
         example = torch.rand((1, *shape), generator=torch.Generator().manual_seed(0))
         example = example.contiguous(memory_format=torch.channels_last)
         self._table = calibrate(self._step, example, Stopwatch(seconds))

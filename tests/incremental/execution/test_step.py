@@ -62,14 +62,15 @@ def assert_current(step, state):
     halo=st.sampled_from([0.0, 1.2, 100.0]),
     wide=st.sampled_from([0.0, 1.5]),
     exact=st.booleans(),
+    kept=st.sampled_from([None, 0.5, 1.0, 1.5]),
 )
 @settings(max_examples=50, deadline=None)
 def test_any_orders_that_cover_the_change_keep_every_value(
-    graph_of, frame_of, seed, halo, wide, exact
+    graph_of, frame_of, seed, halo, wide, exact, kept
 ):
     random = Random(seed)
     graph = graph_of(seed)
-    step = Step(graph, partition(graph, exact=exact, halo=halo, wide=wide))
+    step = Step(graph, partition(graph, exact=exact, halo=halo, wide=wide, state=kept))
     state = step.state()
     shape = graph.input_shape
     step.whole(state, frame_of(random, shape))

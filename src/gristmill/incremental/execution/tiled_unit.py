@@ -7,8 +7,7 @@ from typing import NamedTuple, cast
 
 from torch import Tensor
 
-from gristmill.incremental.execution.chained import added_to, chained
-from gristmill.incremental.execution.transient import Transient
+from gristmill.incremental.execution.chained import added_to
 from gristmill.incremental.graph.node import Graph
 from gristmill.incremental.graph.operator import Shape, extent
 from gristmill.incremental.graph.operators.arithmetic import Arithmetic
@@ -23,20 +22,20 @@ class TiledUnit(NamedTuple):
     """A convolution by tiles, and the sum or the pooling that its results end in.
 
     Args:
+        nodes: numbers of these.
         convolution: the convolution.
         shape: of the map that it reads.
         source: number of that value.
         ending: what becomes of its results.
         added: number of the value that is added to them; None where nothing is.
-        transient: one of these two values, if it is not kept.
     """
 
+    nodes: tuple[int, ...]
     convolution: Convolution
     shape: Shape
     source: int
     ending: Ending
     added: int | None
-    transient: Transient | None
 
     def write(
         self,
@@ -53,15 +52,10 @@ class TiledUnit(NamedTuple):
             result: the value, or a part of it that holds the rectangles; written.
             origin: row and column of the value where the part begins.
         """
-        regions = self._regions(rectangles)
-        if self.transient is not None:
-            found = self.transient.computed(self._taken(regions), values)
-            values = [*values]
-            values[self.transient.number] = found
         self._kernel.write(
             result,
             cast(Tensor, values[self.source]),
-            regions,
+            self._regions(rectangles),
             origin,
             self.ending,
             None if self.added is None else values[self.added],
@@ -71,6 +65,18 @@ class TiledUnit(NamedTuple):
         """How many tiles rectangles of the unit's value take."""
         grid = self._kernel.grid(*extent(self.shape))
         return len(grid.touched(self._regions(rectangles)))
+
+    def taken(self, number: int, rectangles: Sequence[Rectangle]) -> list[Rectangle]:
+        """What rectangles of the unit's value take of one that it reads.
+
+        Args:
+            number: of that value.
+            rectangles: of the unit's, none of them empty.
+        """
+        regions = self._regions(rectangles)
+        if number == self.source:
+            return [self.convolution.needed(each, (self.shape,))[0] for each in regions]
+        return [self.convolution.tiles_around(each, self.shape) for each in regions]
 
     @property
     def _kernel(self) -> TiledKernel:
@@ -82,48 +88,32 @@ class TiledUnit(NamedTuple):
             return rectangles
         return [Rectangle(*(2 * side for side in rectangle)) for rectangle in rectangles]
 
-    def _taken(self, regions: Sequence[Rectangle]) -> list[Rectangle]:
-        """What the tiles of some regions take of the transient value."""
-        if self.transient is not None and self.transient.number == self.source:
-            return [self.convolution.needed(each, (self.shape,))[0] for each in regions]
-        return [self.convolution.tiles_around(each, self.shape) for each in regions]
-
 
 def tiled_unit(graph: Graph, nodes: Sequence[int], shapes: Sequence[Shape]) -> TiledUnit | None:
-    """Return a unit's nodes as a convolution by tiles; None where they are none.
+    """Return the last of a unit's nodes as a convolution by tiles; None where they are none.
 
     Args:
         graph: the network.
-        nodes: numbers of the unit's nodes in the order in which they run.
+        nodes: numbers of the unit's nodes in the order in which they run; what is before the
+            convolution makes one of the values that it reads.
         shapes: of all nodes' values, and of the frame behind them.
     """
-    number = next((n for n in nodes if tiled(graph, n)), None)
-    if number is None:
+    root = nodes[-1]
+    number = root if tiled(graph, root) else ended(graph, root, shapes)
+    if number is None or number not in nodes:
         return None
     convolution = cast(Convolution, graph.nodes[number].operator)
     ending, added = PLAIN, None
-    if number != nodes[-1]:
-        last = graph.nodes[nodes[-1]]
+    if number != root:
+        last = graph.nodes[root]
         if isinstance(last.operator, Arithmetic):
             ending = Ending(activation=last.operator.activation)
             added = added_to(last, number, shapes)
         else:
             ending = Ending(pooled=True)
     (source,) = graph.nodes[number].inputs
-    transient = next((transient_of(graph, n, shapes) for n in nodes if n in (source, added)), None)
-    return TiledUnit(convolution, shapes[source], source, ending, added, transient)
-
-
-def transient_of(graph: Graph, number: int, shapes: Sequence[Shape]) -> Transient | None:
-    """Return a value as one that is computed anew for a convolution by tiles; None if it can't be.
-
-    Args:
-        graph: the network.
-        number: of the value.
-        shapes: of all nodes' values, and of the frame behind them.
-    """
-    chain = None if number < 0 else chained(graph, (number,), shapes)
-    return None if chain is None else Transient(number, chain, shapes[number])
+    core = (root,) if number == root else (number, root)
+    return TiledUnit(core, convolution, shapes[source], source, ending, added)
 
 
 def ended(graph: Graph, number: int, shapes: Sequence[Shape]) -> int | None:

@@ -4,44 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from gristmill.incremental.execution.chained import ChainedUnit
-from gristmill.incremental.graph.operator import Shape
 from gristmill.incremental.kernels.held_memory import HeldMemory
 from gristmill.incremental.regions.rectangle import Rectangle
+
+if TYPE_CHECKING:
+    from gristmill.incremental.execution.unit import Unit
 
 _memory = HeldMemory()
 
 
-class Transient(NamedTuple):
+class Transient:
     """What costs less to compute once more than to keep.
 
     Args:
-        number: of the value.
-        chain: computes it.
-        shape: of the whole value.
+        unit: computes it from kept values alone, so that no two are wanted at once.
     """
 
-    number: int
-    chain: ChainedUnit
-    shape: Shape
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+        self.number = unit.root
 
-    def computed(self, regions: Sequence[Rectangle], values: Sequence[Tensor | None]) -> Tensor:
-        """Compute some regions.
+    def among(
+        self, values: Sequence[Tensor | None], regions: Sequence[Rectangle]
+    ) -> list[Tensor | None]:
+        """Compute some regions of the value.
 
         Args:
-            regions: of the value; empty ones count for nothing.
             values: kept ones.
+            regions: of the value; empty ones count for nothing.
 
         Returns:
-            [1, channels, height, width] of the whole value: the regions are right, anything stands
-            in the rest. This thread's next call writes to the same memory.
+            The kept values and, in its place, this one: [1, channels, height, width], in which the
+            regions are right and anything stands in the rest. This thread's next call writes to the
+            same memory.
         """
-        channels, height, width = self.shape
-        pixels = _memory.floats(prod(self.shape)).view(1, height, width, channels)
-        found = pixels.permute(0, 3, 1, 2)
-        self.chain.write([each for each in regions if not each.empty], values, found)
+        unit, found = self._unit, [*values]
+        if not unit.chained and Rectangle.whole(unit.height, unit.width) in regions:
+            found[self.number] = unit.run(values)
+            return found
+        pixels = _memory.floats(prod(unit.shape)).view(1, unit.height, unit.width, unit.channels)
+        found[self.number] = pixels.permute(0, 3, 1, 2)
+        unit.recompute([each for each in regions if not each.empty], found)
         return found

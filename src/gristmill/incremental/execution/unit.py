@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial, reduce
 from math import prod
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeGuard, cast
 
 import torch
 from torch import Tensor
 
-from gristmill.incremental.execution.chained import chained
-from gristmill.incremental.execution.tiled_unit import tiled_unit
+from gristmill.incremental.execution.chained import ChainedUnit, chained
+from gristmill.incremental.execution.tiled_unit import TiledUnit, tiled_unit
+from gristmill.incremental.execution.transient import Transient
 from gristmill.incremental.graph.node import Graph
 from gristmill.incremental.graph.operator import Batched, Operator, Shape, cut, extent
 from gristmill.incremental.graph.operators.convolution import Convolution
@@ -80,13 +81,9 @@ class Unit:
         self._inner = nodes[:-1]
         self._members = inner
         self._steps = tuple((n, graph.nodes[n].operator, graph.nodes[n].inputs) for n in nodes)
-        self._joint_steps = tuple(
-            (n, operator, read)
-            for n, operator, read in self._steps
-            if isinstance(operator, Batched)
-        )
         self._tiled = tiled_unit(graph, nodes, shapes) if regional else None
         self._chain = self._tiled or (chained(graph, nodes, shapes) if regional else None)
+        self._transient = self._transient_of(graph, shapes)
         self._all = shapes
         self._shapes = {n: tuple(shapes[s] for s in graph.nodes[n].inputs) for n in nodes}
         self._needed: dict[Rectangle, tuple[Rectangle, ...]] = {}
@@ -148,7 +145,7 @@ class Unit:
         """
         if self._chain is not None:
             result = torch.empty((1, *self.shape), memory_format=torch.channels_last)
-            self._chain.write([Rectangle.whole(self.height, self.width)], values, result)
+            self._write([Rectangle.whole(self.height, self.width)], values, result)
             return result
         found: dict[int, Tensor] = {}
         for number, operator, inputs in self._steps:
@@ -166,7 +163,7 @@ class Unit:
         """
         kept = cast(Tensor, values[self.root])
         if self._chain is not None:
-            self._chain.write(rectangles, values, kept)
+            self._write(rectangles, values, kept)
             return
         for rectangle in rectangles:
             cut(kept, rectangle).copy_(self._computed(rectangle, values))
@@ -192,8 +189,29 @@ class Unit:
         around = reduce(Rectangle.united, rectangles, EMPTY)
         shape = (1, self.shape[0], around.height, around.width)
         found = torch.empty(shape, memory_format=torch.channels_last)
-        self._chain.write(rectangles, values, found, (around.top, around.left))
+        self._write(rectangles, values, found, (around.top, around.left))
         yield Part(found, rectangles, (around.top, around.left))
+
+    def _write(
+        self,
+        rectangles: Sequence[Rectangle],
+        values: Sequence[Tensor | None],
+        result: Tensor,
+        origin: tuple[int, int] = (0, 0),
+    ) -> None:
+        """Have the chain or the tiles write rectangles of the root."""
+        chain = cast(TiledUnit | ChainedUnit, self._chain)
+        if self._tiled is not None and self._transient is not None:
+            taken = self._tiled.taken(self._transient.number, rectangles)
+            values = self._transient.among(values, taken)
+        chain.write(rectangles, values, result, origin)
+
+    def _transient_of(self, graph: Graph, shapes: Sequence[Shape]) -> Transient | None:
+        """What computes the nodes before a convolution by tiles, if there are any."""
+        if self._tiled is None:
+            return None
+        before = tuple(n for n in self.nodes if n not in self._tiled.nodes)
+        return Transient(Unit(graph, before, shapes, regional=True)) if before else None
 
     def _computed(
         self,
@@ -205,8 +223,12 @@ class Unit:
             return operator.run_region(rectangle, *[cast(Tensor, values[s]) for s in inputs])
         patches: dict[int, tuple[Rectangle, Tensor]] = {}
         regions = self.needed(rectangle)
-        for (number, operator, inputs), region in zip(self._joint_steps, regions, strict=True):
+        for (number, operator, inputs), region in zip(self._steps, regions, strict=True):
             if region.empty:
+                continue
+            if not joins(operator):  # reads kept values alone: `partition` has seen to it
+                sources = [cast(Tensor, values[s]) for s in inputs]
+                patches[number] = region, operator.run_region(region, *sources)
                 continue
             rows = self._rows(number, operator, inputs, region, patches, values)
             if rows is not None:
@@ -301,6 +323,11 @@ class Unit:
             need.united(read.pushed_inside(*extent(shape)))
             for need, read, shape in zip(needs, reads, shapes, strict=True)
         ]
+
+
+def joins(operator: Operator) -> TypeGuard[Batched]:
+    """Whether an operator computes patches from patches, not from whole values alone."""
+    return isinstance(operator, Batched) and operator.batched
 
 
 def _read(inner: dict[int, Tensor], values: Sequence[Tensor | None], number: int) -> Tensor:
