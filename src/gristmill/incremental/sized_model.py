@@ -142,7 +142,7 @@ class SizedModel:
             if self._alone is None:
                 self._step.whole(state, frame)
             else:
-                state.pass_over(frame, self._alone(frame))
+                state.pass_over(frame, self._outputs, self._alone(frame))
             return self._passed
 
     def _quicker(self, whole: Whole, example: Tensor) -> Whole | None:

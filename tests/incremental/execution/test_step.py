@@ -251,3 +251,21 @@ def test_the_frame_is_copied_and_streams_do_not_share_values(operators, frame_of
     assert_current(step, one)
     assert_current(step, two)
     assert not torch.equal(one.outputs((5,))[0], two.outputs((5,))[0])
+
+
+def test_outputs_of_a_frame_that_was_passed_over_take_the_place_of_those_before(
+    operators, frame_of
+):
+    graph = residual(operators)
+    step = Step(graph, partition(graph, wide=0.0))
+    state = step.state()
+    first, second = (frame_of(Random(seed), graph.input_shape) for seed in range(2))
+    step.whole(state, first)
+    before = state.bytes_
+    outputs = (graph.run(second)[graph.output],)
+    state.pass_over(second, graph.outputs, outputs)
+    assert state.bytes_ == before
+    assert not state.current
+    assert torch.equal(state.outputs(graph.outputs)[0], outputs[0])
+    step.whole(state, second)
+    assert_current(step, state)

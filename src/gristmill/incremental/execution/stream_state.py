@@ -39,23 +39,25 @@ class StreamState:
     @property
     def bytes_(self) -> int:
         """Bytes of the reference and of all kept values."""
-        kept = {id(v): v for v in (*self.values, *self._outputs) if v is not None}
-        return sum(v.numel() * v.element_size() for v in kept.values())
+        return sum(v.numel() * v.element_size() for v in self.values if v is not None)
 
     def begin(self) -> None:
         """Say that values are about to be written: until `current` is set, they belong nowhere."""
         self.current = False
         self._outputs = ()
 
-    def pass_over(self, frame: Tensor, outputs: tuple[Tensor, ...]) -> None:
-        """Take a frame as the reference, and its outputs; the values no longer belong to it.
+    def pass_over(self, frame: Tensor, numbers: Sequence[int], outputs: tuple[Tensor, ...]) -> None:
+        """Take a frame as the reference, and its outputs; other values no longer belong to it.
 
         Args:
             frame: [1, channels, height, width] float32 in channels-last memory; kept as it is.
-            outputs: what the network returns for it.
+            numbers: of the nodes whose values the network returns.
+            outputs: these values for the frame; kept in the place of those before.
         """
         self.current = False
         self.values[-1] = frame
+        for number, value in zip(numbers, outputs, strict=True):
+            self.values[number] = value
         self._outputs = outputs
 
     def outputs(self, numbers: Sequence[int]) -> tuple[Tensor, ...]:
