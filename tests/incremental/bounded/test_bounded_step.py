@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.incremental.drawing import drawn_change
 
+from gristmill.incremental.bounded import bounded_step
 from gristmill.incremental.bounded.comparing_cost import ComparingCost
+from gristmill.incremental.bounded.sieve import let_through
 from gristmill.incremental.execution.step import DENSE
 from gristmill.incremental.graph.node import FRAME, Graph, Node
 from gristmill.incremental.graph.operator import cut
@@ -132,6 +134,49 @@ def test_units_that_are_computed_in_full_are_compared_too(chain, frame_of, bound
     plan = bounded.advance(state, frame + 1.0, RegionSet((Rectangle(20, 20, 21, 21),)))
     assert plan.orders[0] is DENSE
     assert plan.orders[1:] == ((), (), ())
+
+
+def test_behind_a_map_that_differs_everywhere_nothing_is_compared(
+    chain, frame_of, bounded_of, monkeypatch
+):
+    step, bounded, steering = bounded_of(chain)
+    state = step.state()
+    random = Random(0)
+    everywhere = RegionSet.whole(40, 48)
+    bounded.advance(state, frame_of(random, chain.input_shape), everywhere)
+    steering.scale = 0.1
+    asked = []
+
+    def spied(found, kept, places, *others):
+        asked.append(found)
+        return let_through(found, kept, places, *others)
+
+    monkeypatch.setattr(bounded_step, "let_through", spied)
+    frame = frame_of(random, chain.input_shape) * 100.0
+    plan = bounded.advance(state, frame, everywhere)
+    assert plan.orders == (DENSE,) * 4
+    assert len(asked) == 1
+    assert not any(distances(step, state))
+    # Where only some of it differs, all units are that are reached and have a reader.
+    bounded.advance(state, frame + 100.0, RegionSet((Rectangle(9, 9, 12, 12),)))
+    assert len(asked) == 1 + 3
+
+
+def test_readers_get_few_places(chain, frame_of, bounded_of):
+    step, bounded, steering = bounded_of(chain)
+    state = step.state()
+    everywhere = RegionSet.whole(40, 48)
+    frame = frame_of(Random(0), chain.input_shape)
+    bounded.advance(state, frame, everywhere)
+    steering.scale = 0.1
+    frame = frame.clone()
+    frame[:, :, ::10, ::10] += 100.0
+    plan = bounded.advance(state, frame, everywhere)
+    assert 1 < len(plan.reached[1]) <= 16
+    expected = chain.run(frame)
+    for distance, threshold in zip(distances(step, state), bounded.thresholds, strict=True):
+        assert distance <= threshold
+    assert (state.values[0] - expected[0]).abs().max() <= bounded.thresholds[0]
 
 
 def test_hopeless_frames_are_computed_whole(chain, frame_of, bounded_of):

@@ -16,14 +16,18 @@ from gristmill.incremental.bounded.trial import Trial
 from gristmill.incremental.bounded.yields import Yields
 from gristmill.incremental.execution.step import DENSE, Order, Step
 from gristmill.incremental.execution.stream_state import StreamState
+from gristmill.incremental.execution.unit import Unit
 from gristmill.incremental.graph.node import FRAME
 from gristmill.incremental.planning.cost_table import CostTable
 from gristmill.incremental.planning.experience import Experience
 from gristmill.incremental.planning.plan import Plan
 from gristmill.incremental.planning.planner import Planner, reach_of
 from gristmill.incremental.planning.prospect import Prospect
+from gristmill.incremental.regions.condensing import condensed
 from gristmill.incremental.regions.rectangle import Rectangle
 from gristmill.incremental.regions.region_set import RegionSet
+
+_MOST_RECTANGLES = 16
 
 
 class BoundedStep:
@@ -41,8 +45,9 @@ class BoundedStep:
     Where that takes longer than exact frames would, frames are exact instead (`Trial`).
 
     What to recompute is decided unit by unit while the frame runs, for only then it is known what
-    has changed. Amounts of change for which that took longer than a whole frame are remembered, and
-    then computed whole; as `Planner` does it.
+    has changed. Once all of a unit's map differs by more, what reads it is computed in full without
+    being compared. Amounts of change for which that took longer than a whole frame are remembered,
+    and then computed whole; as `Planner` does it.
 
     Args:
         step: carries out the frames of the stream's size.
@@ -158,19 +163,25 @@ class BoundedStep:
         places: dict[int, RegionSet] = {FRAME: changed}
         thresholds = self.thresholds
         self.exact = False
+        renewed: set[int] = set()  # roots of which everything differs, and what reads them
         with self._step.updating(state, frame, changed):
             for number, unit in enumerate(self._step.units):
-                reach = reach_of(unit, places)
-                compares = self._yields.compares(number)
+                hopeless = not renewed.isdisjoint(unit.sources)
+                reach = _everything(unit) if hopeless else reach_of(unit, places)
+                compares = self._yields.compares(number) and not hopeless
                 planner = self._comparing if compares else self._planner
                 order, cost = planner.order(number, reach)
                 if compares and reach:
                     written = self._compared(number, order, state, thresholds[number])
                     self._account(number, order, reach.area - written.area)
                     places[unit.root] = written
+                    # Of a single pixel, anything that differs is everything.
+                    hopeless = written == _everything(unit) and written.area > 1
                 else:
                     self._step.carry_out(state, number, order)
                     places[unit.root] = reach
+                if hopeless:
+                    renewed.add(unit.root)
                 orders.append(order)
                 reached.append(reach)
                 seconds.append(cost)
@@ -184,12 +195,12 @@ class BoundedStep:
         kept = cast(Tensor, values[unit.root])  # kept from the first whole frame on
         places = self._step.tiles[number] if order is DENSE else order
         if not places:
-            everything = Rectangle.whole(unit.height, unit.width)
-            return RegionSet(tuple(let_through(unit.run(values), kept, (everything,), threshold)))
+            everything = _everything(unit).rectangles
+            return _few(let_through(unit.run(values), kept, everything, threshold))
         written: list[Rectangle] = []
         for found, inside, origin in unit.computed(places, values):
             written += let_through(found, kept, inside, threshold, origin)
-        return RegionSet(tuple(written))
+        return _few(written)
 
     def _account(self, number: int, order: Order, kept_back: int) -> None:
         unit = self._step.units[number]
@@ -199,3 +210,14 @@ class BoundedStep:
         else:
             seconds = sum(self._cost(place.height, place.width, channels) for place in order)
         self._yields.observe(number, seconds, kept_back)
+
+
+def _everything(unit: Unit) -> RegionSet:
+    return RegionSet.whole(unit.height, unit.width)
+
+
+def _few(written: Sequence[Rectangle]) -> RegionSet:
+    """Places as no more rectangles than it is worth to join by cost, which goes by their square."""
+    if len(written) <= _MOST_RECTANGLES:
+        return RegionSet(tuple(written))
+    return RegionSet.covering(condensed(written, _MOST_RECTANGLES, margin=1))
