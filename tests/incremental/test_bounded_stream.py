@@ -106,7 +106,7 @@ def test_what_is_in_doubt_is_audited(model, monkeypatch):
     seen = []
 
     def doubts(_, decisive):
-        seen.append(decisive)
+        seen.append(decisive())
         return len(seen) % 2 == 0
 
     monkeypatch.setattr(Steering, "doubts", doubts)

@@ -288,7 +288,8 @@ class _UnderWay:
             self._steering.renew()
             return None
         steering = self._steering
-        if not (steering.due(share) or steering.doubts(self._model.decisive_error(self._state))):
+        decisive = partial(self._model.decisive_error, self._state)
+        if not (steering.due(share) or steering.doubts(decisive)):
             return None
         clock = self._model.clock
         began = clock()

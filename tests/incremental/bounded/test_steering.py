@@ -1,5 +1,6 @@
 """The scale of thresholds and the distance of audits."""
 
+from functools import partial
 from random import Random
 
 import pytest
@@ -94,16 +95,16 @@ def test_whatever_audits_find_there_is_a_scale():
 def test_a_best_class_in_doubt_is_audited_once_errors_may_have_grown_so_far():
     steering = Steering(0.01, 100)
     frames_until_due(steering)
-    assert not steering.doubts(0.0)  # nothing is known of errors yet
+    assert not steering.doubts(lambda: 0.0)  # nothing is known of errors yet
     audited(steering, 0.001)  # after 5 frames: 0.004 once it is settled, 0.4 times the scale
     steering.scale = 0.01
     expected = 0.4 * 0.01
     for frames in range(1, 31):
         steering.due(0.1)
         by_now = 2.0 * expected * min(frames, 20) / 20
-        assert steering.doubts(0.99 * by_now) == (frames >= 5)
-        assert not steering.doubts(1.01 * by_now)
-    assert not steering.doubts(float("nan"))
+        assert steering.doubts(partial(float, 0.99 * by_now)) == (frames >= 5)
+        assert not steering.doubts(partial(float, 1.01 * by_now))
+    assert not steering.doubts(lambda: float("nan"))
 
 
 def test_audits_of_doubts_earn_no_trust():
@@ -124,6 +125,32 @@ def test_a_frame_far_busier_than_those_that_were_audited_is_audited():
     assert [steering.due(share) for share in (0.01, 0.019, 0.021)] == [False, False, True]
     audited(steering, 0.005)
     assert not steering.due(0.04)
+
+
+def test_an_audit_is_of_all_frames_since_values_were_exact():
+    steering = Steering(0.01, 100)
+    for share in (0.01, 0.2, 0.01, 0.01, 0.01):
+        steering.due(share)
+    audited(steering, 0.005)
+    assert not steering.due(0.3)
+    steering = Steering(0.01, 100)
+    steering.due(0.2)
+    steering.renew()
+    steering.due(0.01)
+    audited(steering, 0.005)
+    assert steering.due(0.021)
+
+
+def test_nobody_works_out_what_would_be_decisive_where_nothing_could_be():
+    def decisive():
+        raise AssertionError
+
+    steering = Steering(0.01, 100)
+    assert not steering.doubts(decisive)
+    frames_until_due(steering)
+    audited(steering, 0.005)
+    steering.due(0.1)
+    assert not steering.doubts(decisive)
 
 
 def test_what_was_audited_at_a_far_smaller_scale_says_nothing_about_busy_frames():

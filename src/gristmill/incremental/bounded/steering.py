@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 
 from gristmill.core.errors import UsageError
 from gristmill.incremental.bounded.audit import Audit
@@ -37,8 +38,9 @@ class Steering:
 
     From 5 frames after the last one on, an audit comes as well where twice the error that is to be
     expected by then could decide which class is the best. And one comes where more than twice as
-    much of the frame changed as of any of those eight whose scale was a quarter of this one or
-    more: thresholds that were found while little happened let too much wait once somebody enters.
+    much of the frame changed as at most since values were exact before any of those eight whose
+    scale was a quarter of this one or more: thresholds that were found while little happened let
+    too much wait once somebody enters.
 
     Args:
         error: wanted, of 1; see `relative_error`.
@@ -77,33 +79,36 @@ class Steering:
         """
         self._passed += 1
         self._waited += 1
-        self._share = share
+        self._share = max(self._share, share)
         alike = [each for scale, each in self._shares if _FAST * scale >= self.scale]
         return self._passed >= self._distance or share > _BUSIER * max(alike, default=1.0)
 
-    def doubts(self, decisive: float) -> bool:
+    def doubts(self, decisive: Callable[[], float]) -> bool:
         """Whether a frame is to be audited that is not due, because its best class is in doubt.
 
         Args:
-            decisive: error by which another class may be the best, see `decisive_error`.
+            decisive: gives the error by which another class may be the best, see `decisive_error`;
+                asked where it could be that.
         """
         if self._waited < _FIRST or not self._sensitivities:
             return False
         growth = min(self._waited, _SETTLED) / _SETTLED
-        return decisive < _DOUBT * growth * self.scale * max(self._sensitivities)
+        return decisive() < _DOUBT * growth * self.scale * max(self._sensitivities)
 
     def renew(self) -> None:
         """Take in that a frame was computed whole: all values are exact."""
         self._waited = 0
+        self._share = 0.0
 
     def learn(self, audit: Audit) -> None:
         """Take in an audit: set the scale, and when the next one is."""
         self.audits.add(audit)
         growth = _SETTLED / min(max(self._waited, 1), _SETTLED)
         due = self._passed >= self._distance
-        self._passed = self._waited = 0
+        self._passed = 0
         self._sensitivities.append(growth * audit.error / audit.scale)
         self._shares.append((audit.scale, self._share))
+        self.renew()
         sensitivity = max(self._sensitivities)
         highest = audit.scale * (_SLOW if self._distance == self._longest else _FAST)
         fitting = _HEADROOM * self.error / sensitivity if sensitivity > 0.0 else math.inf
