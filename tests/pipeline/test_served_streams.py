@@ -11,6 +11,7 @@ from torch import nn
 
 from gristmill.cli.server_process import bundle_streaming, handed_in
 from gristmill.core.errors import ServeError, UsageError
+from gristmill.core.progress import LineReporter, reporting
 from gristmill.incremental.planning.allowance import Allowance
 from gristmill.incremental.planning.prospect import Prospect
 from gristmill.pipeline.served_streams import ServedStreams, streams_of
@@ -68,6 +69,15 @@ def pictures(count):
         picture = ground.copy()
         picture[4:12, 3 * number : 3 * number + 8] = 255 - 9 * number
         yield picture
+
+
+def test_measuring_is_told_before_it_takes_time(bundle, numbers, capsys):
+    with reporting(LineReporter()):
+        assert streams_of(Bundle.open(numbers), MEMORY) is None
+        assert capsys.readouterr().err == ""
+        streams_of(bundle, MEMORY)
+    expected = f"{bundle.name}: measuring its network for streams, takes some seconds\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_answers_are_those_of_the_runner(bundle, streams):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gristmill.core.progress import current
 from gristmill.incremental import Streams
 from gristmill.incremental.changes.noise import DECODED, NONE, Noise
 from gristmill.pipeline.incremental_bundle import bundled_model
@@ -118,4 +119,5 @@ def streams_of(bundle: Bundle, memory: int) -> ServedStreams | None:
     """
     if [field.kind for field in bundle.signature.inputs] != ["image"]:
         return None
+    current().say(f"{bundle.name}: measuring its network for streams, takes some seconds")
     return ServedStreams(bundled_model(bundle), memory)

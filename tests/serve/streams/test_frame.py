@@ -49,3 +49,12 @@ def test_what_is_no_such_picture(frame, message):
     with pytest.raises(Refusal, match=message) as caught:
         frame.image(4, 6)
     assert (caught.value.status, caught.value.code) == (422, "wrong_picture")
+
+
+def test_a_canvas_is_told_to_leave_out_opacity():
+    with pytest.raises(Refusal, match="found 96") as caught:
+        Frame(bytes(4 * 6 * 4), raw=True).image(4, 6)
+    assert str(caught.value.fix).startswith("leave out every fourth byte")
+    with pytest.raises(Refusal) as caught:
+        Frame(bytes(95), raw=True).image(4, 6)
+    assert caught.value.fix is None

@@ -108,5 +108,8 @@ def _check_origin(request: Request) -> None:
     origin, host = request.text(b"origin"), request.text(b"host")
     if origin is not None and urlsplit(origin).netloc.lower() != (host or "").lower():
         raise Refusal(
-            403, "wrong_origin", f"expected a page of {host}, found one of {origin[:100]!r}"
+            403,
+            "wrong_origin",
+            f"expected a page of {host}, found one of {origin[:100]!r}",
+            fix="have one web server give the page and pass streams on, with the page's Host",
         )

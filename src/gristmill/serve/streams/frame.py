@@ -12,6 +12,8 @@ from gristmill.serve.offline.images import image_array
 from gristmill.serve.refusal import Refusal
 from gristmill.store.signature import Field
 
+_NO_ALPHA = "leave out every fourth byte: a canvas gives red, green, blue and opacity"
+
 
 class Frame(NamedTuple):
     """A picture that is not decoded yet.
@@ -48,11 +50,12 @@ class Frame(NamedTuple):
         if len(self.body) != expected:
             raise wrong_picture(
                 f"expected {expected} bytes, the pixels of {width}x{height}, red first, "
-                f"found {len(self.body)}"
+                f"found {len(self.body)}",
+                fix=_NO_ALPHA if len(self.body) == height * width * 4 else None,
             )
         return np.frombuffer(self.body, np.uint8).reshape(height, width, 3)
 
 
-def wrong_picture(message: str) -> Refusal:
+def wrong_picture(message: str, *, fix: str | None = None) -> Refusal:
     """Return the refusal of what is no picture that the model can be asked about."""
-    return Refusal(422, "wrong_picture", message)
+    return Refusal(422, "wrong_picture", message, fix=fix)
