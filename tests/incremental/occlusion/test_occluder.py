@@ -12,8 +12,8 @@ from tests.incremental.occlusion.conftest import covered
 from torch import nn
 
 from gristmill.incremental.graph.capture import capture
-from gristmill.incremental.kernels.native.block import grouped
 from gristmill.incremental.kernels.native.differences import DifferenceConvolution
+from gristmill.incremental.kernels.native.groups import grouped
 from gristmill.incremental.kernels.native.integer_mean import IntegerMeanKernel
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.winograd import WinogradKernel, available

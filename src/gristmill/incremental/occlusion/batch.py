@@ -13,8 +13,9 @@ from torch import Tensor
 from gristmill.incremental.graph.node import FRAME, Graph
 from gristmill.incremental.graph.operator import Batched, Operator, Shape, extent, whole
 from gristmill.incremental.graph.operators.convolution import Convolution
-from gristmill.incremental.kernels.native.block import Groups, Prepare, grouped
+from gristmill.incremental.kernels.native.block import Prepare
 from gristmill.incremental.kernels.native.convolution import Bits
+from gristmill.incremental.kernels.native.groups import Groups, grouped
 from gristmill.incremental.kernels.native.integer_block import rounded_sums
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
 from gristmill.incremental.kernels.tile_grid import READ, SIDE
@@ -237,6 +238,13 @@ class Batch:
         ]
         # The last node's are the same.
         which, rows, columns = self._layouts[block.second].places.pixels()
+        groups = Groups.of(
+            grouped(reads, gives, kernel.together),
+            rows,
+            columns,
+            cast(Scattered, scattered).numbers.numpy(),
+            math.prod(extent(self._shapes[block.first])),
+        )
         added = None
         if last != block.third:
             (source,) = first.inputs
@@ -247,7 +255,7 @@ class Batch:
             block.first,
             cast(Pixels, read),
             cast(Scattered, scattered),
-            Groups.by_place(grouped(reads, gives, kernel.together), rows, columns),
+            groups,
             beside,
             added,
         )
@@ -284,7 +292,7 @@ class Batch:
         if tiles is not None and isinstance(operator, Convolution):
             return self._by_tiles(number, operator, tiles, places)
         groups = [
-            (which, _joint(places.of(which), shape))
+            (which, places.of(which).as_largest(shape))
             for which in self._groups(number, reached, places)
         ]
         parts = [
@@ -402,9 +410,9 @@ class Batch:
 
     def _by_windows(self, number: int, operator: Batched, which: Numbers, places: Places) -> _Part:
         sources = self._sources(number)
-        windows = [operator.reads(each, sources) for each in _rectangles(places)]
+        windows = [operator.reads(each, sources) for each in places.rectangles()]
         reads = [
-            self._read(source, which, _places(each), n, operator.fill)
+            self._read(source, which, Places.of_rectangles(each), n, operator.fill)
             for n, (source, each) in enumerate(
                 zip(self._graph.nodes[number].inputs, zip(*windows, strict=True), strict=True)
             )
@@ -478,22 +486,3 @@ def _pointwise(operator: Batched, shape: Shape, sources: Sequence[Shape]) -> boo
         for region in (whole(shape), Rectangle(0, 0, 1, 1))
         for read in operator.reads(region, sources)
     )
-
-
-def _joint(places: Places, shape: Shape) -> Places:
-    """Rectangles as large as the largest, moved inside the map."""
-    height, width = extent(shape)
-    down, across = int(places.heights.max()), int(places.widths.max())
-    sizes = np.full_like(places.heights, down), np.full_like(places.widths, across)
-    tops, lefts = np.minimum(places.tops, height - down), np.minimum(places.lefts, width - across)
-    return Places(tops, lefts, *sizes)
-
-
-def _rectangles(places: Places) -> Iterator[Rectangle]:
-    for top, left, height, width in np.stack(places, 1).tolist():
-        yield Rectangle(top, left, top + height, left + width)
-
-
-def _places(rectangles: Sequence[Rectangle]) -> Places:
-    sides = [(each.top, each.left, each.height, each.width) for each in rectangles]
-    return Places(*np.array(sides, np.int64).T)

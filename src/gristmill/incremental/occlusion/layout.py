@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gristmill.incremental.graph.operator import Shape, extent
 from gristmill.incremental.kernels.tile_grid import SIDE
+from gristmill.incremental.regions.rectangle import Rectangle
 
 Numbers = NDArray[np.int64]
 
@@ -37,6 +38,12 @@ class Places(NamedTuple):
         origin = np.zeros(count, np.int64)
         return cls(origin, origin, origin + height, origin + width)
 
+    @classmethod
+    def of_rectangles(cls, rectangles: Iterable[Rectangle]) -> Places:
+        """These rectangles; at least one."""
+        sides = [(each.top, each.left, each.height, each.width) for each in rectangles]
+        return cls(*np.array(sides, np.int64).T)
+
     @property
     def areas(self) -> Numbers:
         """Pixels of each, int64[positions]."""
@@ -45,6 +52,20 @@ class Places(NamedTuple):
     def of(self, which: Numbers) -> Places:
         """Those of some positions."""
         return Places(*(each[which] for each in self))
+
+    def as_largest(self, shape: Shape) -> Places:
+        """Rectangles all as large as the largest, moved inside a map of that shape."""
+        height, width = extent(shape)
+        down, across = int(self.heights.max()), int(self.widths.max())
+        sizes = np.full_like(self.heights, down), np.full_like(self.widths, across)
+        return Places(
+            np.minimum(self.tops, height - down), np.minimum(self.lefts, width - across), *sizes
+        )
+
+    def rectangles(self) -> Iterator[Rectangle]:
+        """Each of them."""
+        for top, left, height, width in np.stack(self, 1).tolist():
+            yield Rectangle(top, left, top + height, left + width)
 
     def pixels(self) -> tuple[Numbers, Numbers, Numbers]:
         """Position (counted here), row and column of every pixel, rectangle by rectangle."""

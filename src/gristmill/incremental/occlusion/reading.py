@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from gristmill.incremental.graph.operator import Shape, extent
-from gristmill.incremental.kernels.native.block import BlockKernel, Groups, Prepare, Shortcut
+from gristmill.incremental.kernels.native.block import BlockKernel, Prepare, Shortcut
 from gristmill.incremental.kernels.native.difference_block import DifferenceBlockKernel
 from gristmill.incremental.kernels.native.differences import DifferenceConvolution, Known
+from gristmill.incremental.kernels.native.groups import Groups
 from gristmill.incremental.kernels.native.integer_block import IntegerBlockKernel
 from gristmill.incremental.kernels.native.integer_mean import IntegerMeanKernel
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution

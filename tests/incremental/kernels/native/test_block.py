@@ -12,7 +12,8 @@ from tests.incremental.kernels.shared_work import shared_by
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.direct import DirectKernel
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native.block import BlockKernel, Groups, Shortcut, grouped
+from gristmill.incremental.kernels.native.block import BlockKernel, Shortcut
+from gristmill.incremental.kernels.native.groups import Groups, grouped
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
 
@@ -106,13 +107,7 @@ def test_a_block_is_its_three_convolutions_to_the_bit(
         values = torch.randn(50, outputs)
         shortcut, added = Shortcut(values, values[:0], chosen), values[chosen.long()]
     kernel = BlockKernel(first, second, third, Activation("hardtanh", (-1.0, 1.0)))
-    groups = Groups.by_place(grouped(spans, given_spans, together), down, across)
+    groups = Groups.of(grouped(spans, given_spans, together), down, across, taps.numpy(), SIDE**2)
     with shared_by(threads):
         found = kernel(rows, base, taps, groups, (), shortcut)
     assert torch.equal(found, by_hand(first, second, third, rows, base, taps, added))
-
-
-def test_pixels_of_one_place_follow_each_other_within_a_group():
-    spans = np.array([[0, 9, 0, 4], [9, 12, 4, 6]])
-    rows, columns = np.array([0, 1, 1, 0, 5, 4]), np.array([2, 0, 0, 1, 0, 0])
-    assert Groups.by_place(spans, rows, columns).order.tolist() == [3, 0, 1, 2, 1, 0]

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native.block import Groups
 from gristmill.incremental.kernels.native.difference_block import DifferenceBlockKernel
 from gristmill.incremental.kernels.native.differences import (
     DifferenceConvolution,
     Known,
     quick,
 )
+from gristmill.incremental.kernels.native.groups import Groups
 from gristmill.incremental.kernels.native.library import library
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no C kernels here")
@@ -127,8 +127,8 @@ def test_a_block_is_its_three_convolutions(threads, bits, most, monkeypatch):
     given_ = known_map(third, deep, places)
     rows = read.values[places] + 0.1 * torch.randn(200, 10)
     spans = torch.tensor([[0, 90, 0, 90], [90, 200, 90, 200]]).numpy()
-    groups = Groups(spans, torch.empty(0, dtype=torch.int32))
     numbers = (31 + torch.arange(200, dtype=torch.int32))[:, None].contiguous()
+    groups = Groups.of(spans, places.numpy(), places.numpy(), numbers.numpy(), 30)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -17,8 +17,9 @@ from torch.nn import functional
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.native import integer_block
-from gristmill.incremental.kernels.native.block import Groups, Shortcut
+from gristmill.incremental.kernels.native.block import Shortcut
 from gristmill.incremental.kernels.native.differences import Known, quick
+from gristmill.incremental.kernels.native.groups import Groups
 from gristmill.incremental.kernels.native.integer_block import (
     IntegerBlockKernel,
     rounded_sums,
@@ -156,7 +157,8 @@ class Case:
         )
         kernel = IntegerBlockKernel(self.first, self.second, self.third)
         taps = torch.tensor(numbers, dtype=torch.int32).view(-1, 9)
-        groups = Groups(np.array(spans), torch.empty(0, dtype=torch.int32))
+        nowhere = np.zeros(len(taps), np.int64)
+        groups = Groups.of(np.array(spans), nowhere, nowhere, taps.numpy(), SIDE**2)
         return kernel(torch.cat(rows), values, taps, groups, known, shortcut)
 
     @property

@@ -18,20 +18,19 @@ from gristmill.incremental.kernels.held_memory import HeldMemory
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.native.convolution import NativeConvolution, bounds
 from gristmill.incremental.kernels.native.differences import Known
+from gristmill.incremental.kernels.native.groups import FEW, Groups
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.sharing import share_groups
 from gristmill.incremental.kernels.native.structures import (
-    LONG,
     ConvolutionStructure,
     ShortcutStructure,
 )
 
 SLICE = 192
 """Channels that go through the three convolutions together (`SLICE`)."""
-MOST, FEW, PARTS = 300, 96, 4
+MOST = 300
 """Pixels of a group if there are several slices: the more, the fewer times weights are read, but a
-slice of them should stay in the cache. Of one otherwise; and groups that are left for threads to
-share, where FEW pixels suffice for that."""
+slice of them should stay in the cache."""
 Prepare: TypeAlias = Callable[[Tensor], Tensor]
 """What makes a layer's known sums, float32 [count, channels], what a kernel reads of them."""
 _scratch = HeldMemory()
@@ -61,50 +60,6 @@ class Shortcut(NamedTuple):
         )
 
 
-class Groups(NamedTuple):
-    """Pixels that are computed together.
-
-    Args:
-        spans: int64 [groups, 4]: of each, the first row that is read and the one after the last,
-            which make all the patches that the group reads; and likewise of the pixels.
-        order: int32 [pixels]: of each group's pixels, counted from its first one, the order in
-            which their channels are mixed.
-    """
-
-    spans: NDArray[np.int64]
-    order: Tensor
-
-    @property
-    def pixels(self) -> int:
-        """Of all groups."""
-        return int(self.spans[:, 3].max(initial=0))
-
-    @property
-    def most(self) -> tuple[int, int]:
-        """Rows that the largest group reads, and pixels of the largest one."""
-        sizes = self.spans[:, 1::2] - self.spans[:, ::2]
-        read, given = sizes.max(axis=0, initial=0).tolist()
-        return read, given
-
-    @classmethod
-    def by_place(
-        cls, spans: NDArray[np.int64], rows: NDArray[np.int64], columns: NDArray[np.int64]
-    ) -> Groups:
-        """Groups whose pixels of one place of the map follow each other.
-
-        These are much alike: channels that are zero in one mostly are in the others.
-
-        Args:
-            spans: as above.
-            rows: of the map, int64 [pixels].
-            columns: likewise.
-        """
-        sizes = spans[:, 3] - spans[:, 2]
-        group = np.repeat(np.arange(len(spans)), sizes)
-        order = np.lexsort((columns, rows, group)) - np.repeat(spans[:, 2], sizes)
-        return cls(spans, torch.from_numpy(order.astype(np.int32)))
-
-
 class HasStructure(Protocol):
     """A convolution that is ready for C."""
 
@@ -131,6 +86,7 @@ class NativeBlock:
         products: int,
     ) -> None:
         self._run, self._convolutions, self._products = run, convolutions, products
+        self._at = tuple(ctypes.byref(each.structure) for each in convolutions)
         self._channels = len(third.weight)
         end = convolutions[-1].structure
         end.sum_low, end.sum_high = bounds(after)
@@ -155,19 +111,20 @@ class NativeBlock:
             rooms: floats of each of its memories.
         """
         results = rows.new_empty((groups.pixels, self._channels))
-        beside = [each.structure for each in known]
         added = shortcut and ctypes.byref(shortcut.structure)
         ends = [4 * end for end in accumulate(rooms, initial=0)]
+        read = (
+            *self._at,
+            *(ctypes.byref(each.structure) for each in known),
+            added,
+            ctypes.c_void_p(rows.data_ptr()),
+            *maps,
+        )
 
         def compute(some: NDArray[np.int64]) -> None:
             room = _scratch.address(ends[-1] // 4)
-            some = np.ascontiguousarray(some, LONG)
             self._run(
-                *(ctypes.byref(each.structure) for each in self._convolutions),
-                *map(ctypes.byref, beside),
-                added,
-                ctypes.c_void_p(rows.data_ptr()),
-                *maps,
+                *read,
                 ctypes.c_void_p(some.ctypes.data),
                 ctypes.c_long(len(some)),
                 *(ctypes.c_void_p(room + end) for end in ends[:-1]),
@@ -237,28 +194,8 @@ class BlockKernel(NativeBlock):
             ctypes.c_long(len(base)),
             ctypes.c_void_p(self._zeros.data_ptr()),
             ctypes.c_void_p(numbers.data_ptr()),
+            ctypes.c_void_p(groups.around.data_ptr()),
             ctypes.c_void_p(groups.order.data_ptr()),
         )
         rooms = [self._room(*most, ctypes.c_long(self._wide))]
         return self._computed(rows, maps, groups, known, shortcut, rooms)
-
-
-def grouped(reads: NDArray[np.int64], gives: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Groups of positions, [groups, 4], for a block's kernel.
-
-    Args:
-        reads: of each position, its first row and the one after the last, [positions, 2].
-        gives: of each position, likewise of the results' pixels, [positions, 2].
-        most: rows of a group of several positions.
-    """
-    most = min(most, max(FEW, int(reads.max(initial=0)) // PARTS))
-    found: list[list[int]] = []
-    for read, end_read, give, end_give in np.hstack([reads, gives]).tolist():
-        if give == end_give:
-            continue
-        last = found[-1] if found else None
-        if last and last[1] == read and last[3] == give and end_read - last[0] <= most:
-            last[1], last[3] = end_read, end_give
-        else:
-            found.append([read, end_read, give, end_give])
-    return np.array(found, np.int64).reshape(-1, 4)

@@ -261,6 +261,22 @@ static int list_blocks(const struct convolution *convolution, const struct batch
     return 1;
 }
 
+void find_rows(const struct convolution *convolution, struct batch *batch)
+{
+    struct tap taps[3][3];
+    long count = 0;
+    batch->slides = 0;
+    if (!convolution->depthwise || convolution->rows != 3 || convolution->columns != 3)
+        return;
+    find_taps(convolution, batch, taps);
+    for (long p = 0, first = 0; p < batch->pixels; p++) {
+        first = p > 0 && follows(taps, p) ? first : p;
+        batch->rows[first] = (unsigned char)(p - first + 1);
+        count += first < p;
+    }
+    batch->slides = 2 * count > batch->pixels; /* else it does not pay */
+}
+
 /* What is taken in of each run. */
 static struct slice run_of(const struct convolution *convolution)
 {
@@ -276,8 +292,6 @@ static void convolve_some(const struct convolution *convolution, const struct ba
     const long end = (outputs.end + LANES - 1) / LANES;
     const int more = inputs.end < run_of(convolution).end;
     struct list lists[MOST_BLOCKS];
-    unsigned char following[MOST_PIXELS];
-    const int slides = mark_following(convolution, batch, following);
     const int lists_pay = list_blocks(convolution, batch, inputs, lists);
     block *const(*const blocks_of)[MOST_BLOCK + 1] = lists_pay                 ? listed_blocks
                                                      : convolution->bits == 8  ? counted_blocks
@@ -295,9 +309,9 @@ static void convolve_some(const struct convolution *convolution, const struct ba
             .begun = inputs.begin > 0,
             .more = more,
         };
-        if (slides)
-            slide(convolution, &panel, batch, adds, following, vectors);
-        for (long number = 0; number < blocks && !slides; number++) {
+        if (batch->slides)
+            slide(convolution, &panel, batch, adds, vectors);
+        for (long number = 0; number < blocks && !batch->slides; number++) {
             const long first = first_of(batch, number, blocks);
             const long pixels = first_of(batch, number + 1, blocks) - first;
             panel.list = lists + number;
@@ -335,7 +349,8 @@ void take_in(const struct convolution *convolution, const struct batch *batch, i
     convolve_some(convolution, batch, adds, (struct slice){0, convolution->outputs}, inputs);
 }
 
-void convolve(const struct convolution *convolution, const struct batch *batch, int adds)
+void convolve(const struct convolution *convolution, struct batch *batch, int adds)
 {
+    find_rows(convolution, batch);
     convolve_slice(convolution, batch, adds, (struct slice){0, convolution->outputs});
 }

@@ -34,6 +34,8 @@ struct batch {
     const float *added[MOST_PIXELS];            /* likewise, where something is added */
     const float *begins[MOST_PIXELS];           /* likewise, what rounded products are added to */
     float scales[MOST_PIXELS];                  /* what sums of products of 8 bits are times */
+    int slides;                                 /* whether windows slide; `find_rows` says it */
+    unsigned char rows[MOST_PIXELS];            /* from a row's first pixel, how many follow */
 };
 
 /* Whether a convolution is of differences, which it reads rounded. */
@@ -48,10 +50,14 @@ long words(const struct convolution *convolution);
 /* Runs of a window, and floats of a run. Those of all channels are as long as can be: a row. */
 long runs(const struct convolution *convolution);
 
+/* Find the pixels of a batch whose windows lie side by side: these slide, if they are 3x3 ones of a
+   depthwise convolution. */
+void find_rows(const struct convolution *convolution, struct batch *batch);
+
 /* Compute a batch. Something is added where `adds`. What `depthwise` reads of a window may stretch
    LANES - 1 floats beyond it. A rounded convolution is 1x1; its products are added to `begins`, not
    to the bias. Of 16 bits, it reads bfloat16; of 8 bits, integers with 128 added to them. */
-void convolve(const struct convolution *convolution, const struct batch *batch, int adds);
+void convolve(const struct convolution *convolution, struct batch *batch, int adds);
 
 /* Some channels. */
 struct slice {
@@ -62,7 +68,7 @@ struct slice {
    {0, 0}, and an empty one behind the last. Convolutions of as many results have the same slices. */
 struct slice next_slice(const struct convolution *convolution, struct slice slice);
 
-/* Compute a slice of a batch's results. */
+/* Compute a slice of results of a batch whose rows are found. */
 void convolve_slice(const struct convolution *convolution, const struct batch *batch, int adds,
                     struct slice outputs);
 

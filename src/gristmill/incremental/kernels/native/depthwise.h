@@ -70,60 +70,70 @@ static inline int follows(const struct tap taps[3][3], long pixel)
     return same;
 }
 
-/* The same by windows of 3x3 that slide: of one that follows another, a column is read. */
-static inline void slide(const struct convolution *convolution, const struct panel *panel,
-                         const struct batch *batch, int adds, const unsigned char *following,
-                         long vectors)
-{
-    const struct limits limits = limits_of(convolution);
+struct sliding { /* windows of 3x3 over a vector of channels */
     struct tap taps[3][3];
-    find_taps(convolution, batch, taps);
-    for (long v = 0; v < vectors; v++) {
-        const long at = panel->from + v * LANES, last = v < vectors - 1 ? LANES : panel->last;
-        const vector bias = load(convolution->bias + at);
-        vector weight[3][3], read[3][3] = {0};
+    struct limits limits;
+    vector weights[3][3], bias;
+    long at, last; /* first channel; and how many */
+};
+
+/* Compute a pixel, the `number`th of its row, modulo 3; `read` holds the first two columns of its
+   window and takes the last one, each in the place of the one three columns before. */
+INLINE void slide_on(const struct sliding *sliding, const struct batch *batch, long pixel,
+                     const int number, const int adds, const int full, vector read[3][3])
+{
+    const long at = sliding->at, last = full ? LANES : sliding->last;
+    vector sum = sliding->bias;
+    EACH(row, 3) {
+        read[row][(number + 2) % 3] = read_at(&sliding->taps[row][2], pixel, at);
+        EACH(column, 3)
+            sum = plus_product(sum, read[row][(number + column) % 3],
+                               sliding->weights[row][column]);
+    }
+    if (adds)
+        put_sum(&sliding->limits, sum, batch->added[pixel] + at, batch->results[pixel] + at, last);
+    else
+        put_result(&sliding->limits, sum, batch->results[pixel] + at, last);
+}
+
+/* Compute all rows, by threes of pixels: what is read stays in its registers. */
+INLINE void slide_over(const struct sliding *sliding, const struct batch *batch, const int adds,
+                       const int full)
+{
+    for (long p = 0, end; p < batch->pixels; p = end) {
+        vector read[3][3];
         EACH(row, 3)
-            EACH(column, 3)
-                weight[row][column] =
-                    load(panel->weights + ((3 * row + column) * vectors + v) * LANES);
-        for (long p = 0; p < batch->pixels; p++) {
-            if (following[p]) {
-                EACH(row, 3) {
-                    read[row][0] = read[row][1];
-                    read[row][1] = read[row][2];
-                }
-            } else {
-                EACH(row, 3)
-                    EACH(column, 2)
-                        read[row][column] = read_at(&taps[row][column], p, at);
-            }
-            vector sum = bias;
-            EACH(row, 3) {
-                read[row][2] = read_at(&taps[row][2], p, at);
-                EACH(column, 3)
-                    sum = plus_product(sum, read[row][column], weight[row][column]);
-            }
-            if (adds)
-                put_sum(&limits, sum, batch->added[p] + at, batch->results[p] + at, last);
-            else
-                put_result(&limits, sum, batch->results[p] + at, last);
-        }
+            EACH(column, 2)
+                read[row][column] = read_at(&sliding->taps[row][column], p, sliding->at);
+        end = p + batch->rows[p];
+        for (; p + 3 <= end; p += 3)
+            EACH(number, 3)
+                slide_on(sliding, batch, p + number, number, adds, full, read);
+        EACH(number, 2)
+            if (p + number < end)
+                slide_on(sliding, batch, p + number, number, adds, full, read);
     }
 }
 
-/* Mark the pixels whose windows follow those before. Return whether sliding pays. */
-static inline int mark_following(const struct convolution *convolution, const struct batch *batch,
-                                 unsigned char *following)
+/* The same as `separate` by windows of 3x3 that slide along rows: a column of each is read. */
+static inline void slide(const struct convolution *convolution, const struct panel *panel,
+                         const struct batch *batch, int adds, long vectors)
 {
-    struct tap taps[3][3];
-    long count = 0;
-    if (!convolution->depthwise || convolution->rows != 3 || convolution->columns != 3)
-        return 0;
-    find_taps(convolution, batch, taps);
-    following[0] = 0;
-    for (long p = 1; p < batch->pixels; p++)
-        count += following[p] = (unsigned char)follows(taps, p);
-    return 2 * count > batch->pixels;
+    struct sliding sliding = {.limits = limits_of(convolution)};
+    find_taps(convolution, batch, sliding.taps);
+    for (long v = 0; v < vectors; v++) {
+        sliding.at = panel->from + v * LANES;
+        sliding.last = v < vectors - 1 ? LANES : panel->last;
+        sliding.bias = load(convolution->bias + sliding.at);
+        EACH(row, 3)
+            EACH(column, 3)
+                sliding.weights[row][column] =
+                    load(panel->weights + ((3 * row + column) * vectors + v) * LANES);
+        if (adds || sliding.last < LANES)
+            slide_over(&sliding, batch, adds, 0);
+        else
+            slide_over(&sliding, batch, 0, 1);
+    }
 }
 
 #endif

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native.block import Groups, NativeBlock, Prepare, Shortcut
+from gristmill.incremental.kernels.native.block import NativeBlock, Prepare, Shortcut
 from gristmill.incremental.kernels.native.convolution import Bits, NativeConvolution
 from gristmill.incremental.kernels.native.differences import Known, room_of
+from gristmill.incremental.kernels.native.groups import Groups
 from gristmill.incremental.kernels.native.library import library
 
 

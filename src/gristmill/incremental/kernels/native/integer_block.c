@@ -17,6 +17,7 @@
    the order of l, v, i. */
 
 #include "differences.h"
+#include "groups.h"
 #include "vectors.h"
 
 enum { TOGETHER = 4 * LANES, MOST_BLOCK = 6, NOTHING = 64 };
@@ -310,7 +311,7 @@ static unsigned char most_steps(const unsigned char *bytes, long count)
 
    read, deep, given: what is known of the convolutions; of `deep`, the second one's, no values.
    Sums of the first two are bfloat16 of as many channels as they make bytes.
-   spans: of each position, as groups of `convolve_block`.
+   groups: a position each.
    room: for the position of most pixels, words of what the first convolution reads and four floats for
    each, and two more; first_room: bytes that it makes, and those of one pixel more; second_room: those
    of the second one, of MOST_PIXELS. */
@@ -318,8 +319,9 @@ void convolve_integer_block(const struct convolution *first, const struct convol
                             const struct convolution *third, const struct known *read,
                             const struct known *deep, const struct known *given,
                             const struct shortcut *shortcut, const float *from, long count,
-                            const int *numbers, const long *spans, long number, float *room,
-                            unsigned char *first_room, unsigned char *second_room, float *results)
+                            const int *numbers, const struct group *groups, long number,
+                            float *room, unsigned char *first_room, unsigned char *second_room,
+                            float *results)
 {
     const long length = words(first), wide = made_bytes(first);
     struct convolution none = *third; /* what it makes of pixels that do not differ */
@@ -327,14 +329,14 @@ void convolve_integer_block(const struct convolution *first, const struct convol
     /* Before the first pixel lies one that does not differ. */
     memset(first_room, 128, wide);
     first_room += wide;
-    for (const long *span = spans; span < spans + 4 * number; span += 4) {
-        const long rows = span[1] - span[0];
+    for (const struct group *group = groups; group < groups + number; group++) {
+        const long rows = group->read_end - group->read;
         float *scales = room + rows * length, *most = scales + rows + 1;
         int *moved = (int *)(most + rows), *slots = moved + rows + 1; /* where rows are in it */
         struct known some = *read;
-        some.places += span[0];
+        some.places += group->read;
         const float longest =
-            round_pixels(first, &some, from + span[0] * first->inputs, rows, room, scales);
+            round_pixels(first, &some, from + group->read * first->inputs, rows, room, scales);
         const float per_step = longest > 0.0f ? 1.0f / longest : 0.0f;
         const long pixels = list_moved(scales, rows, longest, moved);
         mix_pixels(first, &some, room, scales, moved, pixels, per_step, first_room, 0);
@@ -346,14 +348,15 @@ void convolve_integer_block(const struct convolution *first, const struct convol
         }
         struct windows windows;
         struct batch differing, same;
-        for (long pixel = span[2]; pixel < span[3];) {
+        for (long pixel = group->given; pixel < group->given_end;) {
+            const long left = group->given_end - pixel;
+            const long end = pixel + (left < MOST_PIXELS ? left : MOST_PIXELS);
             differing.pixels = same.pixels = 0;
-            const long end = span[3] - pixel < MOST_PIXELS ? span[3] : pixel + MOST_PIXELS;
             for (; pixel < end; pixel++) {
                 const long next = differing.pixels;
                 float steps = 0.0f;
                 for (long tap = 0; tap < 9; tap++) {
-                    const long patch = numbers[pixel * 9 + tap] - count - 1 - span[0];
+                    const long patch = numbers[pixel * 9 + tap] - count - 1 - group->read;
                     const long at = slots[patch < 0 ? -1 : patch];
                     windows.reads[tap][next] = first_room + at * wide;
                     steps = most[at] > steps ? most[at] : steps;

@@ -22,9 +22,10 @@ from torch.nn import functional
 
 from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.layer import Layer
-from gristmill.incremental.kernels.native.block import Groups, NativeBlock, Prepare, Shortcut
+from gristmill.incremental.kernels.native.block import NativeBlock, Prepare, Shortcut
 from gristmill.incremental.kernels.native.convolution import NativeConvolution, bounds, is_bounds
 from gristmill.incremental.kernels.native.differences import BATCH, Known
+from gristmill.incremental.kernels.native.groups import Groups
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.structures import ConvolutionStructure
 

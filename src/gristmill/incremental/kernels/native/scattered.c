@@ -4,6 +4,7 @@
 #include "scattered.h"
 
 #include "differences.h"
+#include "groups.h"
 #include "vectors.h"
 
 /* Compute pixels of a map of which some places have other values than the whole.
@@ -138,22 +139,22 @@ void convolve_differing_block(const struct convolution *first, const struct conv
                               const struct convolution *third, const struct known *read,
                               const struct known *given, const struct shortcut *shortcut,
                               const float *from, const float *base, long count, const float *zeros,
-                              const int *numbers, const long *groups, long number, float *room,
-                              float *first_room, float *second_room, float *results)
+                              const int *numbers, const struct group *groups, long number,
+                              float *room, float *first_room, float *second_room, float *results)
 {
     const long taps = second->rows * second->columns;
     struct shortcut part;
-    for (const long *group = groups; group < groups + 4 * number; group += 4) {
-        const long pixels = group[3] - group[2];
+    for (const struct group *group = groups; group < groups + number; group++) {
+        const long pixels = group->given_end - group->given;
         struct known some = *read;
-        some.places += group[0];
-        convolve_differences(first, &some, 0, from + group[0] * first->inputs,
-                             group[1] - group[0], room, first_room);
-        convolve_scattered(second, base, count, first_room - group[0] * first->outputs, zeros,
-                           numbers + group[2] * taps, pixels, second_room);
+        some.places += group->read;
+        convolve_differences(first, &some, 0, from + group->read * first->inputs,
+                             group->read_end - group->read, room, first_room);
+        convolve_scattered(second, base, count, first_room - group->read * first->outputs, zeros,
+                           numbers + group->given * taps, pixels, second_room);
         some = *given;
-        some.places += group[2];
-        convolve_differences(third, &some, shortcut_from(shortcut, group[2], &part), second_room,
-                             pixels, room, results + group[2] * third->outputs);
+        some.places += group->given;
+        convolve_differences(third, &some, shortcut_from(shortcut, group->given, &part), second_room,
+                             pixels, room, results + group->given * third->outputs);
     }
 }
