@@ -17,6 +17,7 @@ from gristmill.incremental.video.containers import (
     shown,
     video_stream,
 )
+from gristmill.incremental.video.index import what_is_missing
 from gristmill.incremental.video.reader import VideoReader
 
 
@@ -78,10 +79,44 @@ def test_what_is_not_a_video(tmp_path, encode, name, content, why):
 
 
 def test_a_file_cut_off_before_its_index(tmp_path, encode):
-    data = encode(tmp_path / "a.mp4").read_bytes()
-    (tmp_path / "a.mp4").write_bytes(data[: len(data) // 2])
-    with pytest.raises(DataError, match="can't be opened as a video: Invalid data"):
-        open_file(tmp_path / "a.mp4")
+    path = encode(tmp_path / "a.mp4")
+    data = path.read_bytes()
+    index = data.index(b"moov") - 4
+    path.write_bytes(data[: index // 2])
+    with pytest.raises(DataError) as caught:
+        open_file(path)
+    assert str(caught.value) == (
+        f"{path}: the video is not whole: expected {index:,} bytes or more and an index (moov) "
+        f"among them, found {index // 2:,} bytes\n"
+        "  fix: copy it again; if it is so where it was recorded, the recording did not end well: "
+        "repeat it"
+    )
+    path.write_bytes(data[:index])
+    with pytest.raises(DataError, match="found none up to the file's end"):
+        open_file(path)
+    path.write_bytes(data[: index + 12])
+    with pytest.raises(DataError, match=f"expected {len(data):,} bytes or more"):
+        open_file(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", None),
+        (b"\0\0\0\x08ft", None),
+        (b"RIFF1234AVI LIST", None),
+        (b"\0\0\0\x08ftyp\0\0\0\x08moov", None),
+        (b"\0\0\0\x08ftyp\0\0\0\x04mdat", None),  # shorter than its own head: damaged
+        (b"\0\0\0\x08ftyp\0\0\0\0mdat12345678", "found none up to the file's end"),
+        (b"\0\0\0\x08ftyp\0\0\0\x01mdat" + (5 << 30).to_bytes(8), "expected 5,368,709,128 bytes"),
+        (b"\0\0\0\x08ftyp\0\0\0\x01mdat123", "found 19 bytes"),
+    ],
+)
+def test_what_boxes_say(tmp_path, content, found):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(content)
+    missing = what_is_missing(path)
+    assert missing is None if found is None else found in missing
 
 
 def test_sound_alone(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gristmill.core.errors import DataError, UsageError
+from gristmill.incremental.video.index import what_is_missing
 from gristmill.incremental.video.library import pyav
 
 if TYPE_CHECKING:
@@ -31,13 +32,17 @@ _SOURCES = (
     "an address"
 )
 
+_WHOLE = (
+    "copy it again; if it is so where it was recorded, the recording did not end well: repeat it"
+)
+
 
 def open_file(path: Path) -> InputContainer:
     """Open a video file.
 
     Raises:
         UsageError: there is no such file.
-        DataError: it is empty, damaged at its beginning, or not a video.
+        DataError: it is empty, damaged at its beginning, without its index, or not a video.
     """
     if not path.is_file():
         what = "this is not a file" if path.exists() else "there is no such file"
@@ -45,7 +50,26 @@ def open_file(path: Path) -> InputContainer:
     if path.stat().st_size == 0:
         raise DataError("the file is empty", where=str(path), fix="copy or record it again")
     options = {**_LIMITS, "format_whitelist": _FILES, "protocol_whitelist": "file"}
-    return _opened(f"file:{path.absolute()}", str(path), "file", options=options)
+    try:
+        container = _opened(f"file:{path.absolute()}", str(path), "file", options=options)
+    except DataError as error:
+        _check_whole(path, error)
+        raise
+    if not container.streams:
+        _check_whole(path, None)
+    return container
+
+
+def _check_whole(path: Path, cause: DataError | None) -> None:
+    """Say what is missing, where that is why no video was found in a file.
+
+    Raises:
+        DataError: something is missing.
+    """
+    missing = what_is_missing(path)
+    if missing is not None:
+        message = f"the video is not whole: {missing}"
+        raise DataError(message, where=str(path), fix=_WHOLE) from cause
 
 
 def open_camera(device: str, options: Mapping[str, str], timeout: float) -> InputContainer:
