@@ -137,6 +137,23 @@ def test_the_limit_holds_or_nothing_is_given_up_for_it(graph_of, seed, state):
     graph = graph_of(seed)
     units = partition(graph, state=state)
     assert share(graph, units) <= state or _nodes(units) == _nodes(partition(graph))
+    assert not needless(graph, units, state)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_nothing_joins_that_might_as_well_be_kept(graphs, name):
+    graph = graphs[name]
+    for hundredths in range(10, 100):
+        state = hundredths / 100
+        assert not needless(graph, partition(graph, state=state), state)
+
+
+def needless(graph, units, state):
+    """Nodes that have joined for the limit, and could be kept within it."""
+    shapes = graph.shapes()
+    joined = {unit.root for unit in partition(graph)} - {unit.root for unit in units}
+    room = (state - share(graph, units)) * sum(map(prod, shapes))
+    return [number for number in joined if prod(shapes[number]) <= room]
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -33,6 +33,7 @@ class Division:
         forced: numbers of nodes that join though they cost more than to keep.
 
     Attributes:
+        forced: those.
         prices: of each node that could join but costs more: operations for each byte of it.
     """
 
@@ -46,7 +47,7 @@ class Division:
         forced: frozenset[int] = frozenset(),
     ) -> None:
         self._graph, self._shapes, self._regional = graph, shapes, regional
-        self._halo, self._wide, self._forced = halo, wide, forced
+        self._halo, self._wide, self.forced = halo, wide, forced
         numbers = range(len(graph.nodes))
         self._ends = {n: ended(graph, n, shapes) for n in numbers if regional[n]}
         self._beginnings = {begin: end for end, begin in self._ends.items() if begin is not None}
@@ -65,12 +66,9 @@ class Division:
         roots = (n for n, parent in enumerate(self._parents) if parent is None)
         return 4 * sum(prod(self._shapes[n]) for n in roots) + 5 * prod(self._shapes[-1])
 
-    def joining(self, number: int) -> Division:
-        """The same with one more node that joins its reader."""
-        return Division(
-            self._graph, self._shapes, self._regional, self._halo, self._wide,
-            self._forced | {number},
-        )  # fmt: skip
+    def joining(self, forced: frozenset[int]) -> Division:
+        """The same with other nodes that join though they cost more than to keep."""
+        return Division(self._graph, self._shapes, self._regional, self._halo, self._wide, forced)
 
     def trees(self) -> list[tuple[int, ...]]:
         """Numbers of the nodes of each unit, in the order in which they run."""
@@ -96,7 +94,7 @@ class Division:
         extra = (share - 1.0) * flops
         free = share <= self._halo or (share <= self._wide and self._cheap(number, extra))
         alone = self._by_tiles(number) or not joins(self._graph.nodes[number].operator)
-        if (free and not alone) or number in self._forced:
+        if (free and not alone) or number in self.forced:
             self._parents[number], self._shares[number] = parent, share
             if by_tiles:
                 self._anew |= {self._beginnings.get(parent, parent), number}

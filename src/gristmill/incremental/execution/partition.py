@@ -73,9 +73,14 @@ def partition(
 
 def _within(division: Division, most: float) -> Division:
     """A division that keeps at most so many bytes; the given one, if there is none."""
-    found = division
+    found, forced = division, list[int]()
     while found.kept > most:
         if not found.prices:
             return division
-        found = found.joining(min(found.prices, key=lambda number: found.prices[number]))
+        forced.append(min(found.prices, key=lambda number: found.prices[number]))
+        found = found.joining(frozenset(forced))
+    for number in reversed(forced):  # the last ones may have made others needless
+        fewer = found.joining(found.forced - {number})
+        if fewer.kept <= most:
+            found = fewer
     return found
