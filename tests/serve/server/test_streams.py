@@ -5,11 +5,15 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import re
+import shutil
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -43,6 +47,13 @@ HEIGHT, WIDTH = 4, 6
 PATH = "/v1/streams/cameras/door"
 BROKEN, TOO_MUCH, NOT_A_NUMBER = 200, 201, 202
 WAIT = 60.0
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "serve.md"
+BROWSER = [
+    "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+    "--remote-debugging-port=0",
+]  # fmt: skip
+"""Shows a page until it is ended; its camera films a clock."""
 
 
 class Sums:
@@ -636,3 +647,33 @@ def test_a_serving_file_gives_each_model_its_own_memory_for_streams():
     assert ModelPlan(bundle="cameras").settings(Settings(streams=5)).streams == 5
     with pytest.raises(UsageError, match="streams must not be below 0"):
         Settings(streams=-1)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium on this machine")
+def test_the_documented_page_asks_about_what_its_camera_sees(cameras, monkeypatch, tmp_path):
+    (page,) = re.findall(r"^```html\n(.*?)^```$", DOCS.read_text(), re.MULTILINE | re.DOTALL)
+    page = page.replace("/cars/front-door", "/cameras/door")
+    page = page.replace("(640, 360)", f"({WIDTH}, {HEIGHT})")
+    monkeypatch.setattr("gristmill.serve.server.app.page", lambda _: page.encode())
+    with cameras() as server:
+        sums = server.sums
+        words = [*BROWSER, f"--user-data-dir={tmp_path}", server.http]
+        browser = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+        try:
+            # The next picture comes once the one before is answered.
+            until(lambda: sums.seen.get("door", 0) >= 3)
+            answer, failed = sums.answer, threading.Event()
+
+            def fail(*_):
+                sums.answer = answer
+                sums.clear()
+                failed.set()
+                raise RuntimeError
+
+            sums.answer = fail
+            until(lambda: failed.is_set() and sums.seen.get("door", 0) >= 3)  # it comes back
+        finally:
+            browser.terminate()
+            browser.wait(WAIT)
+        until(lambda: not open_streams(server))
