@@ -1,4 +1,4 @@
-"""Units that are chains of convolutions: any orders keep every bit, with C kernels and without."""
+"""Units that are chains: any orders keep every bit, with C kernels and without."""
 
 from random import Random
 
@@ -40,12 +40,13 @@ class Bottleneck(nn.Module):
 
 
 class Network(nn.Sequential):
-    """A stem, three blocks, a sum that is bounded, and a pooling."""
+    """A stem that is pooled, three blocks, a sum that is bounded, and a pooling."""
 
     def __init__(self):
         super().__init__(
-            nn.Conv2d(3, 8, 3, 2, 1),
+            nn.Conv2d(3, 8, 3, 1, 1),
             nn.ReLU6(),
+            nn.MaxPool2d(3, 2, 1),
             Bottleneck(8, 12, 2),
             Bottleneck(12, 12, 1),
             Residual(12),
@@ -133,13 +134,30 @@ def test_a_chain_begins_where_maps_are_narrow(module):
         pytest.skip("no C kernels here")
     units = partition(capture(module, torch.rand(1, 3, 8 * HEIGHT, 8 * WIDTH), any_size=False))
     assert [(len(unit.nodes), unit.chained) for unit in units] == [
-        (1, True),
+        (2, True),
         (3, True),
         (4, True),
         (3, True),
-        (4, False),
+        (4, True),
     ]
     assert all(unit.makers == ("C",) for unit in units)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(3, 1, 1, dilation=2)),
+        nn.Sequential(nn.MaxPool2d(2)),  # of no convolution
+    ],
+)
+def test_other_poolings_are_no_links(network):
+    network.eval()
+    frame = torch.rand(1, 3, HEIGHT, WIDTH)
+    graph = capture(network, frame, any_size=False)
+    assert not partition(graph)[-1].chained
+    (found,) = Whole(graph, (3, HEIGHT, WIDTH))(frame)
+    with torch.inference_mode():
+        torch.testing.assert_close(found, network(frame), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.usefixtures("without_native")

@@ -1,4 +1,4 @@
-"""Units that are convolutions one after the other: computed in one call."""
+"""Units that are convolutions and poolings one after the other: computed in one call."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from gristmill.incremental.graph.node import Graph, Node
 from gristmill.incremental.graph.operator import Shape, extent
 from gristmill.incremental.graph.operators.arithmetic import Arithmetic
 from gristmill.incremental.graph.operators.convolution import Convolution
+from gristmill.incremental.graph.operators.pooling import MaxPooling
 from gristmill.incremental.kernels.direct import DirectKernel
 from gristmill.incremental.kernels.native.chain import MOST_LINKS, Chain, Link
 from gristmill.incremental.kernels.native.convolution import is_bounds
+from gristmill.incremental.kernels.native.pooling import NativePooling
 from gristmill.incremental.regions.rectangle import Rectangle
 
 
 class ChainedUnit(NamedTuple):
-    """Convolutions of which each reads the one before it, and what is added to the last.
+    """Links of which each reads the one before it, and what is added to the last.
 
     Args:
-        chain: the convolutions.
+        chain: the links.
         source: number of the value that the first one reads.
         added: number of the value that is added to the results; None where nothing is.
     """
@@ -72,7 +74,9 @@ def chained(graph: Graph, nodes: Sequence[int], shapes: Sequence[Shape]) -> Chai
         if link is None or (place and node.inputs != (nodes[place - 1],)):
             return None
         links.append(link)
-    if not links or len(links) > MOST_LINKS:
+    if all(isinstance(link.convolution, NativePooling) for link in links):
+        return None  # nobody says that it reads floats, or that there are kernels in C
+    if len(links) > MOST_LINKS:
         return None
     if added is not None and (added in nodes or not links[-1].convolution.adds):
         return None
@@ -81,6 +85,12 @@ def chained(graph: Graph, nodes: Sequence[int], shapes: Sequence[Shape]) -> Chai
 
 def _link(node: Node, shape: Shape) -> Link | None:
     operator = node.operator
+    if isinstance(operator, MaxPooling):
+        rows, columns = operator.rows, operator.columns
+        if max(rows.dilation, columns.dilation) > 1:
+            return None
+        pooling = NativePooling(shape[0], rows, columns)
+        return Link(pooling, (rows.padding, columns.padding), extent(shape))
     if not isinstance(operator, Convolution) or operator.tiled is not None:
         return None
     if not isinstance(operator.kernel, DirectKernel):

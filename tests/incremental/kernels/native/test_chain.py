@@ -1,4 +1,4 @@
-"""Chains of convolutions in C: right, and the same bits in any rectangle, alone or in a chain."""
+"""Chains in C: right, and the same bits in any rectangle, alone or in a chain."""
 
 import math
 from typing import NamedTuple
@@ -16,6 +16,8 @@ from gristmill.incremental.kernels.native import chain as module
 from gristmill.incremental.kernels.native.chain import Chain, Link
 from gristmill.incremental.kernels.native.convolution import NativeConvolution, fits
 from gristmill.incremental.kernels.native.library import library
+from gristmill.incremental.kernels.native.pooling import NativePooling
+from gristmill.incremental.regions.interval import Window
 from gristmill.incremental.regions.rectangle import Rectangle
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no C kernels here")
@@ -34,7 +36,7 @@ BOUNDS = ACTIVATIONS[:3]
 
 
 class Drawn(NamedTuple):
-    """A chain, what it reads, and the convolutions' values, one by one in double precision."""
+    """A chain, what it reads, and the links' values, one by one in double precision."""
 
     links: list[Link]
     values: Tensor
@@ -49,6 +51,15 @@ def drawn_chains(draw):
     values = channels_last(torch.randn((1, channels, height, width), generator=generator))
     links, expected, now = [], [], values.double()
     for _ in range(draw(st.integers(1, 4))):
+        if draw(st.sampled_from([True, False, False])):
+            rows, columns = draw(windows()), draw(windows())
+            if min(rows.outputs(now.shape[2]), columns.outputs(now.shape[3])) < 1:
+                break
+            now = pooled(now, rows, columns, ceil=draw(st.booleans()))
+            expected.append(now)
+            pooling = NativePooling(channels, rows, columns)
+            links.append(Link(pooling, (rows.padding, columns.padding), now.shape[2:]))
+            continue
         layer, padding = draw(layers(channels, generator))
         above, before, below, after = padding
         padded = functional.pad(now, (before, after, above, below))
@@ -69,6 +80,17 @@ def drawn_chains(draw):
         links.append(Link(NativeConvolution(layer), padding[:2], now.shape[2:]))
         channels = now.shape[1]
     return Drawn(links, values, expected)
+
+
+@st.composite
+def windows(draw):
+    kernel = draw(st.integers(1, 4))
+    return Window(kernel, draw(st.integers(1, 3)), draw(st.integers(0, kernel // 2)))
+
+
+def pooled(values, rows, columns, *, ceil):
+    kernel, stride, padding, _ = zip(rows, columns, strict=True)
+    return functional.max_pool2d(values, kernel, stride, padding, ceil_mode=ceil)
 
 
 @st.composite
@@ -197,3 +219,17 @@ def test_other_layers_do_not_fit(change):
     layer = Layer(torch.zeros(4, 4, 3, 3))
     assert fits(layer)
     assert not fits(layer._replace(**change))
+
+
+@pytest.mark.parametrize("channels", [1, 16, 21])
+def test_the_largest_is_the_one_that_pytorch_finds(channels):
+    values = torch.randn(1, channels, 9, 11)
+    for odd in (math.nan, math.inf, -math.inf):
+        values[torch.rand(values.shape) < 0.1] = odd
+    values[:, :, :4, :4] = -math.inf
+    rows, columns = Window(3, 2, 1), Window(2, 1, 1)
+    expected = pooled(values, rows, columns, ceil=False)
+    chain = Chain([Link(NativePooling(channels, rows, columns), (1, 1), expected.shape[2:])])
+    found = whole_of(chain, channels_last(values), expected)
+    assert torch.equal(found.isnan(), expected.isnan())
+    assert torch.equal(found.nan_to_num(0.5), expected.nan_to_num(0.5))

@@ -1,4 +1,4 @@
-/* Convolutions one after the other, of which only the last one's results are kept.
+/* Convolutions and max poolings one after the other, of which only the last one's results are kept.
 
    A rectangle is walked in strips of columns, and these in a few rows at a time: the rows of the
    inner maps that are still to be read lie in rings that the second-level cache holds, and none
@@ -13,6 +13,7 @@ enum { MOST_LINKS = 16, MOST_EDGES = 16, LEAST_COLUMNS = 8 };
 struct link {
     struct convolution convolution;
     long height, width; /* of its results' map */
+    long pools;         /* whether results are the largest numbers of the windows, by channels */
 };
 
 /* A map, or some rows and columns of one. */
@@ -158,6 +159,48 @@ static void compute(const struct convolution *c, const struct map *source, const
         convolve(c, &batch, added != 0);
 }
 
+/* The larger of two, lane by lane; NaN where either is. */
+INLINE vector largest(vector one, vector other)
+{
+    return choose((other > one) | (other != other), other, one);
+}
+
+/* A vector of channels of the largest numbers in a window, of `count` if that is fewer than LANES. */
+INLINE vector largest_in(const struct map *map, struct span rows, struct span columns, long channel,
+                         const long count)
+{
+    vector found = all(-INFINITY);
+    for (long row = rows.begin; row < rows.end; row++) {
+        const float *line = row_of(map, row) + channel - map->left * map->pixel;
+        for (long column = columns.begin; column < columns.end; column++) {
+            const float *from = line + column * map->pixel;
+            found = largest(found, count < LANES ? load_some(from, count) : load(from));
+        }
+    }
+    return found;
+}
+
+/* Find some rows and columns of one pooling's results. What is beyond the map counts for nothing. */
+static void pool(const struct convolution *c, const struct map *source, const struct map *result,
+                 struct span rows, struct span columns)
+{
+    const long whole = c->outputs / LANES * LANES, rest = c->outputs - whole;
+    for (long row = rows.begin; row < rows.end; row++) {
+        float *to = row_of(result, row) - result->left * result->pixel;
+        const struct span one_row = {row, row + 1};
+        const struct span down = inside(rows_read(c, one_row), source->height);
+        for (long column = columns.begin; column < columns.end; column++) {
+            const struct span one_column = {column, column + 1};
+            const struct span across = inside(columns_read(c, one_column), source->width);
+            float *found = to + column * result->pixel;
+            for (long channel = 0; channel < whole; channel += LANES)
+                store(found + channel, largest_in(source, down, across, channel, LANES));
+            if (rest)
+                store_some(found + whole, largest_in(source, down, across, whole, rest), rest);
+        }
+    }
+}
+
 /* Rows of the last map that are computed at a time, in strips so wide. */
 static long rows_at_once(long columns)
 {
@@ -238,8 +281,11 @@ static void walk(const struct link *links, long count, const struct map *source,
             const struct span fresh = {larger(tall[i].begin, done[i]), tall[i].end};
             if (fresh.begin >= fresh.end)
                 continue;
-            compute(&links[i].convolution, &maps[i], i == count - 1 ? added : 0, &maps[i + 1],
-                    fresh, wide[i], scratch);
+            if (links[i].pools)
+                pool(&links[i].convolution, &maps[i], &maps[i + 1], fresh, wide[i]);
+            else
+                compute(&links[i].convolution, &maps[i], i == count - 1 ? added : 0, &maps[i + 1],
+                        fresh, wide[i], scratch);
             done[i] = fresh.end;
         }
     }

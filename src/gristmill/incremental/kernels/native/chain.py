@@ -1,4 +1,4 @@
-"""Convolutions one after the other in one call, rectangle by rectangle."""
+"""Convolutions and poolings one after the other in one call, rectangle by rectangle."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from gristmill.incremental.kernels.activation import Activation
 from gristmill.incremental.kernels.held_memory import HeldMemory
 from gristmill.incremental.kernels.native.convolution import NativeConvolution, bounds
 from gristmill.incremental.kernels.native.library import library
+from gristmill.incremental.kernels.native.pooling import NativePooling
 from gristmill.incremental.kernels.native.sharing import WORTH, share
 from gristmill.incremental.kernels.native.structures import LinkStructure, MapStructure
 from gristmill.incremental.regions.rectangle import Rectangle
@@ -28,7 +29,7 @@ _scratch = HeldMemory()
 
 
 class Link(NamedTuple):
-    """A convolution in its place.
+    """A convolution, or a pooling, in its place.
 
     Args:
         convolution: which.
@@ -36,13 +37,13 @@ class Link(NamedTuple):
         size: height and width of its results.
     """
 
-    convolution: NativeConvolution
+    convolution: NativeConvolution | NativePooling
     padding: tuple[int, int]
     size: tuple[int, int]
 
 
 class Chain:
-    """Convolutions each of which reads the one before it alone, in channels-last memory.
+    """Convolutions and poolings, each of the one before it alone, in channels-last memory.
 
     Inner maps are never whole: what rows of them are still to be read stay in the cache. Every
     pixel is added up as its convolution alone does it, so its bits are the same in any rectangle.
@@ -62,6 +63,7 @@ class Chain:
             to.convolution = convolution.structure
             to.convolution.above, to.convolution.before = above, before
             to.height, to.width = height, width
+            to.pools = isinstance(convolution, NativePooling)
         end = self._links[-1].convolution
         end.sum_low, end.sum_high = bounds(last)
         native = library()

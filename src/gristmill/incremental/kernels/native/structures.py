@@ -70,6 +70,7 @@ class LinkStructure(Structure):
         ("convolution", ConvolutionStructure),
         ("height", c_long),
         ("width", c_long),
+        ("pools", c_long),
     ]
 
 
