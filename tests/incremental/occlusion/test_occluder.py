@@ -16,6 +16,7 @@ from gristmill.incremental.kernels.native.differences import DifferenceConvoluti
 from gristmill.incremental.kernels.native.groups import grouped
 from gristmill.incremental.kernels.native.integer_mean import IntegerMeanKernel
 from gristmill.incremental.kernels.native.library import library
+from gristmill.incremental.kernels.native.mean import MeanKernel
 from gristmill.incremental.kernels.winograd import WinogradKernel, available
 from gristmill.incremental.occlusion.batch import Batch
 from gristmill.incremental.occlusion.covering import Covering
@@ -262,6 +263,42 @@ def test_means_of_wide_pointwise_convolutions_are_integers(after, bits, count, m
     assert made == count * [3]
     for (output,), (whole,) in zip(found, exact, strict=True):
         assert (output - whole).norm() <= 0.1 * (whole - before).norm()
+
+
+@pytest.mark.skipif(library() is None, reason="no C kernels here")
+@pytest.mark.parametrize(("patch", "count"), [(11, 1), (3, 0)])
+def test_means_of_maps_that_change_everywhere_come_with_their_convolution(
+    patch, count, monkeypatch
+):
+    made = []
+
+    class Counted(MeanKernel):
+        def __call__(self, rows, spans):
+            made.append(spans.tolist())
+            return super().__call__(rows, spans)
+
+    monkeypatch.setattr("gristmill.incremental.occlusion.kernels.MeanKernel", Counted)
+    picture, cover = frame(12, 12), torch.zeros(1, 3, 12, 12)
+    module = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 40, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1)
+    )
+    graph = capture(trained(module).eval(), picture, any_size=False)
+    positions = ((0, 0), (12 - patch, 12 - patch))
+    found = answers(graph, picture, cover, Covering(12, 12, patch, positions))
+    assert made == count * [[[0, 144], [144, 288]]]
+    for (output,), (top, left) in zip(found, positions, strict=True):
+        (expected,) = results(graph, covered(picture, cover, patch, top, left))
+        assert torch.equal(output, expected)
+
+
+def test_pixels_of_single_ones_are_computed_where_they_change_and_nowhere_else():
+    picture = frame(12, 12)
+    module = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU6(), nn.Conv2d(8, 4, 3, padding=1))
+    graph = capture(trained(module).eval(), picture, any_size=False)
+    occluder = Occluder(graph)
+    (batch,) = occluder._plans(Covering(12, 12, 11, ((0, 1),))).batches
+    areas = [int(batch._layouts[number].places.areas[0]) for number in range(2)]
+    assert areas == [11 * 11, 144]  # the last one reads windows: all of it costs no more
 
 
 def test_calls_that_no_rule_knows_are_run_frame_by_frame():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeAlias, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gristmill.incremental.graph.node import FRAME, Graph
@@ -17,6 +18,7 @@ from gristmill.incremental.kernels.native.block import Prepare
 from gristmill.incremental.kernels.native.convolution import Bits
 from gristmill.incremental.kernels.native.groups import Groups, grouped
 from gristmill.incremental.kernels.native.integer_block import rounded_sums
+from gristmill.incremental.kernels.native.integer_mean import IntegerMeanKernel
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
 from gristmill.incremental.kernels.tile_grid import READ, SIDE
 from gristmill.incremental.occlusion.base_values import BaseValues, Compute, pixels
@@ -29,13 +31,14 @@ from gristmill.incremental.occlusion.reading import (
     Beside,
     Differing,
     Expanded,
-    Gathered,
     Passed,
     Patches,
     Pixels,
+    Pooled,
     Scattered,
     located,
 )
+from gristmill.incremental.occlusion.reads import Read, Reads
 from gristmill.incremental.occlusion.scratch import Scratch
 from gristmill.incremental.occlusion.tail import Tail
 from gristmill.incremental.regions.interval import Window
@@ -53,14 +56,12 @@ CALL = 6e6
 TILES = 128
 """Tiles in a call: what they are transformed into should stay in the cache."""
 
-_Read: TypeAlias = Callable[[Patches], Tensor]
-
 
 class _Part(NamedTuple):
     """A call: what computes, what makes what it reads of each input, and how many rows it gives."""
 
     compute: Compute
-    reads: tuple[_Read, ...]
+    reads: tuple[Read, ...]
     rows: int
 
 
@@ -114,11 +115,12 @@ class Batch:
         bits: Bits = 32,
     ) -> None:
         self.positions = tuple(positions)
-        self._graph, self._shapes, self._scratch = graph, shapes, scratch
+        self._graph, self._shapes = graph, shapes
         self._kernels, self._tail, self._bits = kernels, tail, bits
         self._rows, self._columns = np.stack(rows), np.stack(columns)
         self._everyone = np.arange(len(self.positions))
         self._layouts: dict[int, Layout] = {}
+        self._reads = Reads(shapes, self._layouts, scratch)
         self._slices: dict[int, list[slice]] = {}
         covered = self._footprints(FRAME)
         self._covered = self._row_numbers(covered)
@@ -134,9 +136,7 @@ class Batch:
         self._means = {
             number: node.inputs[0]
             for number, node in enumerate(graph.nodes)
-            if kernels.mean(number, bits) is not None
-            and number not in tail.nodes
-            and node.inputs[0] not in self._blocks
+            if number not in tail.nodes and self._averages(number)
         }
         self._begins = {block.first for block in self._blocks.values()} | {*self._means.values()}
         # Of blocks, all but the last nodes' steps; and those of what only a mean is taken of.
@@ -146,7 +146,7 @@ class Batch:
             if number not in tail.nodes and self._footprints(number).areas.any():
                 self._plan(number)
         self._results = [
-            (number, self._read(number, self._everyone, Places.whole(shapes[number], len(rows))))
+            (number, self._reads.windows(number, self._everyone, self._whole(number)))
             for number in tail.wanted
         ]
 
@@ -243,7 +243,7 @@ class Batch:
             rows,
             columns,
             cast(Scattered, scattered).numbers.numpy(),
-            math.prod(extent(self._shapes[block.first])),
+            self._pixels(block.first),
         )
         added = None
         if last != block.third:
@@ -262,31 +262,45 @@ class Batch:
         part = _Part(_as_it_is, (expanded,), second.parts[0].rows)
         return _Step(last, first.inputs, (part,), first.done + done)
 
+    def _averages(self, number: int) -> bool:
+        """Whether a node's means are computed together with the convolution that they are of."""
+        kernel = self._kernels.mean(number, self._bits)
+        if kernel is None:
+            return False
+        (source,) = self._graph.nodes[number].inputs
+        areas = self._footprints(source).areas
+        fills = areas >= WHOLE * self._pixels(source)
+        whole = isinstance(kernel, IntegerMeanKernel) or bool((fills | (areas == 0)).all())
+        return whole and source not in self._blocks
+
     def _mean_step(self, number: int) -> _Step:
         """A convolution and the mean of its results, of which only that is kept."""
         source = self._means[number]
         step, layout = self._inner[source], self._layouts[number]
-        (read,) = step.parts[0].reads
+        read = cast(Pixels, step.parts[0].reads[0])
         kernel = self._kernels.mean(number, self._bits)
-        assert kernel is not None  # noqa: S101 - it is one of the means
         spans = self._layouts[source].spans[layout.order]
-        beside = self._beside(source, prepare=rounded_sums)
-        averaged = Averaged(kernel, number, cast(Pixels, read), spans, beside)
+        averaged: Read
+        if isinstance(kernel, IntegerMeanKernel):
+            beside = self._beside(source, prepare=rounded_sums)
+            averaged = Averaged(kernel, number, read, spans, beside)
+        else:
+            assert kernel is not None  # noqa: S101 - it is one of the means
+            averaged = Pooled(kernel, read, spans)
         return _Step(number, step.inputs, (_Part(_as_it_is, (averaged,), len(spans)),), step.done)
 
     def _parts(self, number: int, operator: Operator) -> tuple[Layout, list[_Part]]:
         """Where a node's patches lie, and the calls that make them."""
         shape, sources = self._shapes[number], self._sources(number)
-        places = self._footprints(number)
         windowed = operator if isinstance(operator, Batched) and operator.batched else None
-        full = places.areas >= (WHOLE * np.prod(extent(shape)) if windowed else 1)
-        everything = Places.whole(shape, len(full))
-        places = Places(*(np.where(full, *each) for each in zip(everything, places, strict=True)))
-        reached = np.flatnonzero(places.areas)
+        single = windowed is not None and _pointwise(windowed, shape, sources)
         scattered = self._kernels.scattered(number)
         if scattered is not None and isinstance(operator, Convolution):
-            return self._by_rows(number, operator, scattered, places)
-        if windowed and _pointwise(windowed, shape, sources):
+            return self._by_rows(number, operator, scattered, self._footprints(number))
+        full = self._full(number, WHOLE if windowed else 0.0, single)
+        places = self._whole(number).where(full, self._footprints(number))
+        reached = np.flatnonzero(places.areas)
+        if windowed and single:
             return self._by_pixels(number, windowed, places)
         tiles = self._kernels.tiles(number, places)
         if tiles is not None and isinstance(operator, Convolution):
@@ -297,11 +311,35 @@ class Batch:
         ]
         parts = [
             self._in_full(number, operator, which)
-            if windowed is None or np.array_equal(joint.areas, everything.areas[which])
+            if windowed is None or (joint.areas == self._pixels(number)).all()
             else self._by_windows(number, windowed, which, joint)
             for which, joint in groups
         ]
         return Layout.consecutive(groups, len(full)), parts
+
+    def _full(self, number: int, share: float, single: bool) -> NDArray[np.bool_]:
+        """Positions at which all of a map is computed, bool[positions].
+
+        Args:
+            number: of the node.
+            share: of the map, from which on this is so.
+            single: whether pixels are made of single ones: each costs as much as another, so that
+                nothing is gained unless all that they are made of is there.
+        """
+        areas = self._footprints(number).areas
+        found: NDArray[np.bool_] = (areas > 0) & (areas >= share * self._pixels(number))
+        for source in self._graph.nodes[number].inputs if single else ():
+            layout = self._layouts.get(source)
+            if layout is not None and number not in self._means.values():
+                found &= layout.places.areas == self._pixels(source)
+        return found
+
+    def _whole(self, number: int) -> Places:
+        return Places.whole(self._shapes[number], len(self._everyone))
+
+    def _pixels(self, number: int) -> int:
+        """Of a node's map."""
+        return math.prod(extent(self._shapes[number]))
 
     def _within(self, number: int) -> bool:
         """Whether a node's values are not kept, or made by its block."""
@@ -341,7 +379,7 @@ class Batch:
             return first, [self._along(number, operator, rows) for rows in self._slices[inputs[0]]]
         which, rows, columns = places.pixels()
         reads = [
-            self._gathered(source, n, which, rows, columns, (1, 1, len(which)))
+            self._reads.pixels(source, n, which, rows, columns, (1, 1, len(which)))
             for n, source in enumerate(inputs)
         ]
         layout = Layout.consecutive([(self._everyone, places)], len(self._everyone))
@@ -389,7 +427,7 @@ class Batch:
                 columns[some] - operator.padding.left, (0, spare), constant_values=-READ
             )
             side = np.arange(READ)
-            read = self._gathered(
+            read = self._reads.pixels(
                 source,
                 0,
                 of,
@@ -402,49 +440,22 @@ class Batch:
 
     def _in_full(self, number: int, operator: Operator, which: Numbers) -> _Part:
         reads = [
-            self._read(source, which, Places.whole(self._shapes[source], len(which)), n)
+            self._reads.windows(source, which, Places.whole(self._shapes[source], len(which)), n)
             for n, source in enumerate(self._graph.nodes[number].inputs)
         ]
-        rows = len(which) * math.prod(extent(self._shapes[number]))
+        rows = len(which) * self._pixels(number)
         return _Part(operator.run, tuple(reads), rows)
 
     def _by_windows(self, number: int, operator: Batched, which: Numbers, places: Places) -> _Part:
         sources = self._sources(number)
         windows = [operator.reads(each, sources) for each in places.rectangles()]
         reads = [
-            self._read(source, which, Places.of_rectangles(each), n, operator.fill)
+            self._reads.windows(source, which, Places.of_rectangles(each), n, operator.fill)
             for n, (source, each) in enumerate(
                 zip(self._graph.nodes[number].inputs, zip(*windows, strict=True), strict=True)
             )
         ]
         return _Part(operator.run_windows, tuple(reads), int(places.areas.sum()))
-
-    def _read(
-        self, source: int, which: Numbers, places: Places, memory: int = 0, fill: float = 0.0
-    ) -> _Read:
-        """What makes windows of one size of a value, for some positions."""
-        layout = self._layouts.get(source)
-        size = len(which), int(places.heights[0]), int(places.widths[0])
-        block = None if layout is None else layout.block(which, places)
-        if block is not None:
-            return Passed(block, size, self._shapes[source])
-        rows = (places.tops[:, None] + np.arange(size[1]))[:, :, None]
-        columns = (places.lefts[:, None] + np.arange(size[2]))[:, None, :]
-        return self._gathered(source, memory, which[:, None, None], rows, columns, size, fill)
-
-    def _gathered(
-        self,
-        source: int,
-        memory: int,
-        which: Numbers,
-        rows: Numbers,
-        columns: Numbers,
-        size: tuple[int, int, int],
-        fill: float = 0.0,
-    ) -> _Read:
-        shape = self._shapes[source]
-        numbers = located(self._layouts.get(source), shape, which, rows, columns)
-        return Gathered(numbers, size, shape, fill, self._scratch[memory])
 
     def _groups(self, number: int, reached: Numbers, places: Places) -> Iterator[Numbers]:
         """Positions that are computed in one call: of nearly one size."""

@@ -22,6 +22,7 @@ from gristmill.incremental.kernels.native.difference_block import DifferenceBloc
 from gristmill.incremental.kernels.native.differences import DifferenceConvolution, quick
 from gristmill.incremental.kernels.native.integer_block import IntegerBlockKernel
 from gristmill.incremental.kernels.native.integer_mean import IntegerMeanKernel
+from gristmill.incremental.kernels.native.mean import MeanKernel
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution, suits
 from gristmill.incremental.kernels.packed import kernel_for
 from gristmill.incremental.kernels.winograd import fits, pays
@@ -67,8 +68,8 @@ class Kernels:
         difference: gives what computes a node's pointwise convolution of differences, by its number
             and the bits; None if it is no such convolution, or it does not pay.
         vector_difference: gives what computes a wide matrix's products of differences, likewise.
-        mean: gives what computes a node's mean of a wide pointwise convolution's results, by its
-            number and the bits; None if something else reads these, or bits are not 8.
+        mean: gives what computes a node's mean of a pointwise convolution's results, by its number
+            and the bits; None if something else reads these, or it does not pay.
         plain: gives what computes a convolution without its activation; None if it has none.
     """
 
@@ -114,15 +115,18 @@ class Kernels:
         wide = layer.weight.numel() >= WIDE and pointwise(layer)
         return DifferenceConvolution(layer, bits) if wide else None
 
-    def _mean(self, number: int, bits: Bits) -> IntegerMeanKernel | None:
+    def _mean(self, number: int, bits: Bits) -> MeanKernel | IntegerMeanKernel | None:
         node = self._graph.nodes[number]
-        if bits != 8 or not isinstance(node.operator, GlobalPooling) or not node.operator.is_mean:
+        if bits == 16 or not isinstance(node.operator, GlobalPooling) or not node.operator.is_mean:
             return None
         (source,) = node.inputs
         operator = _convolution(self._graph, source, number)
-        if operator is None or not self._wide(source) or not integer_mean.suits(operator.layer):
+        if operator is None or not _mixes(operator):
             return None
-        return IntegerMeanKernel(operator.layer)
+        if bits == 32:
+            return MeanKernel(operator.layer)
+        pays = self._wide(source) and integer_mean.suits(operator.layer)
+        return IntegerMeanKernel(operator.layer) if pays else None
 
     def _wide(self, number: int) -> bool:
         """Whether a node is a pointwise convolution of so many products that rounding pays."""

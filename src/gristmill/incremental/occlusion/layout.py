@@ -53,6 +53,10 @@ class Places(NamedTuple):
         """Those of some positions."""
         return Places(*(each[which] for each in self))
 
+    def where(self, condition: NDArray[np.bool_], others: Places) -> Places:
+        """These where a condition, bool[positions], holds; elsewhere the others."""
+        return Places(*(np.where(condition, *each) for each in zip(self, others, strict=True)))
+
     def as_largest(self, shape: Shape) -> Places:
         """Rectangles all as large as the largest, moved inside a map of that shape."""
         height, width = extent(shape)

@@ -17,6 +17,7 @@ from gristmill.incremental.kernels.native.differences import DifferenceConvoluti
 from gristmill.incremental.kernels.native.groups import Groups
 from gristmill.incremental.kernels.native.integer_block import IntegerBlockKernel
 from gristmill.incremental.kernels.native.integer_mean import IntegerMeanKernel
+from gristmill.incremental.kernels.native.mean import MeanKernel
 from gristmill.incremental.kernels.native.scattered import ScatteredConvolution
 from gristmill.incremental.occlusion.base_values import BaseValues, Compute
 from gristmill.incremental.occlusion.layout import Layout, Numbers
@@ -237,7 +238,7 @@ class Expanded:
 
 
 class Averaged:
-    """Means of a pointwise convolution's results, which are not kept.
+    """Means of a pointwise convolution's results, which are not kept, by what differs.
 
     Args:
         kernel: computes them.
@@ -262,6 +263,23 @@ class Averaged:
         """Return the means, rows [positions, channels]."""
         rows, mean = self._read.rows(patches), patches.base.rows(self._number)
         return self._kernel(rows, mean, self._spans, self._beside.known(patches.base))
+
+
+class Pooled:
+    """Means of a pointwise convolution's results over whole maps, which are not kept.
+
+    Args:
+        kernel: computes them.
+        read: makes what the convolution reads.
+        spans: int64[positions, 2], as the kernel takes them.
+    """
+
+    def __init__(self, kernel: MeanKernel, read: Pixels, spans: Numbers) -> None:
+        self._kernel, self._read, self._spans = kernel, read, spans
+
+    def __call__(self, patches: Patches) -> Tensor:
+        """Return the means, rows [positions, channels]."""
+        return self._kernel(self._read.rows(patches), self._spans)
 
 
 def located(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gristmill.incremental.graph.operator import Global, Operator, Shape, cut, extent
+from gristmill.incremental.kernels.native.mean import mean
 from gristmill.incremental.regions.rectangle import EMPTY, Rectangle
 
 
@@ -44,7 +45,7 @@ class GlobalPooling(Global):
     def run(self, *inputs: Tensor) -> Tensor:
         """Pool everything."""
         values = inputs[0]
-        found = values.mean((2, 3)) if self._kind == "mean" else values.amax((2, 3))
+        found = mean(values) if self._kind == "mean" else values.amax((2, 3))
         # A pixel's channels side by side, as channels-last memory has them.
         return found[:, None, None].permute(0, 3, 1, 2) if self._keep else found
 
