@@ -18,6 +18,7 @@ from gristmill.incremental.kernels.native.integer_mean import IntegerMeanKernel
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.mean import MeanKernel
 from gristmill.incremental.kernels.winograd import WinogradKernel, available
+from gristmill.incremental.occlusion.base_values import pixels
 from gristmill.incremental.occlusion.batch import Batch
 from gristmill.incremental.occlusion.covering import Covering
 from gristmill.incremental.occlusion.footprints import footprints
@@ -92,7 +93,7 @@ def test_maps_have_the_bits_of_whole_runs(net, picture, cover, squares):
     memory = occluder.kernels, occluder.scratch
     batch = Batch(graph, shapes, range(len(positions)), rows, columns, tail, *memory)
     with torch.inference_mode():
-        found = batch.run(occluder.base(picture), cover)
+        found = batch.run(occluder.base(picture), pixels(cover))
     for number, (top, left) in enumerate(positions):
         whole = graph.run(covered(picture, cover, patch, top, left))
         for node, values in found.items():

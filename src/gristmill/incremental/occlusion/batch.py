@@ -155,9 +155,9 @@ class Batch:
 
         Args:
             base: values for the picture as it is.
-            cover: what takes the picture's place where it is covered, like the frame.
+            cover: rows of the pixels that take the picture's place where it is covered.
         """
-        covered = pixels(cover).index_select(0, self._covered)  # a third of what `[]` takes
+        covered = cover.index_select(0, self._covered)  # a third of what `[]` takes
         found = {FRAME: Patches(base, FRAME, [covered])}
 
         def patches(number: int) -> Patches:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gristmill.incremental.graph.node import Graph
 from gristmill.incremental.graph.operator import Shape, extent
-from gristmill.incremental.occlusion.base_values import BaseValues
+from gristmill.incremental.occlusion.base_values import BaseValues, pixels
 from gristmill.incremental.occlusion.batch import Batch
 from gristmill.incremental.occlusion.batching import LARGEST
 from gristmill.incremental.occlusion.covering import Covering
@@ -82,14 +82,14 @@ class Occluder:
         Yields:
             Numbers of the positions, and of each output [positions, ...].
         """
-        cover = cover.contiguous(memory_format=torch.channels_last)
+        rows = pixels(cover)
         with self._lock:
             plan = self._plans(covering)
         numbers: list[int] = []
         parts: list[dict[int, Tensor]] = []
         for batch in plan.batches:
             with torch.inference_mode(), self._lock:
-                parts.append(batch.run(base, cover))
+                parts.append(batch.run(base, rows))
             numbers += batch.positions
             if batch is plan.batches[-1] or _bytes(parts) > MEMORY:
                 with torch.inference_mode():
