@@ -18,9 +18,10 @@
 #include "panel.h"
 #include "vectors.h"
 
-/* Pixels of a block that is listed, whatever the panel; blocks of a batch; channels of a list. */
-enum { LISTED_PIXELS = SUMS / MOST_VECTORS, MOST_BLOCKS = MOST_PIXELS / LISTED_PIXELS,
-       MOST_LISTED = 2048 };
+/* Pixels of a block that is listed, whatever the panel: fewer pixels leave fewer channels, but of
+   too few sums one has to wait for the other; blocks of a batch; channels of a list. */
+enum { LISTED_PIXELS = SUMS / MOST_VECTORS < 4 ? SUMS / MOST_VECTORS : 4,
+       MOST_BLOCKS = (MOST_PIXELS + LISTED_PIXELS - 1) / LISTED_PIXELS, MOST_LISTED = 2048 };
 
 /* Channels that are not zero in every pixel of a block. */
 struct list {
@@ -172,9 +173,11 @@ INLINE void counted(const struct convolution *convolution, const struct panel *p
     {                                                                                        \
         kind(convolution, panel, batch, adds, first, pixels, vectors);                       \
     }
+#define UP_TO_4(each, kind, vectors)                                                         \
+    each(kind, 1, vectors) each(kind, 2, vectors)                                            \
+    each(kind, 3, vectors) each(kind, 4, vectors)
 #define UP_TO_6(each, kind, vectors)                                                         \
-    each(kind, 1, vectors) each(kind, 2, vectors) each(kind, 3, vectors)                     \
-    each(kind, 4, vectors) each(kind, 5, vectors) each(kind, 6, vectors)
+    UP_TO_4(each, kind, vectors) each(kind, 5, vectors) each(kind, 6, vectors)
 #define UP_TO_8(each, kind, vectors)                                                         \
     UP_TO_6(each, kind, vectors) each(kind, 7, vectors) each(kind, 8, vectors)
 #define UP_TO_12(each, kind, vectors)                                                        \
@@ -184,8 +187,8 @@ INLINE void counted(const struct convolution *convolution, const struct panel *p
     UP_TO_12(BLOCK, kind, 1) UP_TO_12(BLOCK, kind, 2) UP_TO_8(BLOCK, kind, 3)                \
     UP_TO_6(BLOCK, kind, 4)
 #define LISTED_BLOCKS(each)                                                                  \
-    UP_TO_6(each, listed, 1) UP_TO_6(each, listed, 2) UP_TO_6(each, listed, 3)               \
-    UP_TO_6(each, listed, 4)
+    UP_TO_4(each, listed, 1) UP_TO_4(each, listed, 2)                                        \
+    UP_TO_4(each, listed, 3) UP_TO_4(each, listed, 4)
 #define ENTRY(kind, pixels, vectors) [vectors][pixels] = kind##_##pixels##_##vectors,
 #define TABLE(kind)                                                                          \
     {UP_TO_12(ENTRY, kind, 1) UP_TO_12(ENTRY, kind, 2) UP_TO_8(ENTRY, kind, 3)               \
@@ -227,19 +230,29 @@ static long first_of(const struct batch *batch, long number, long blocks)
     return batch->pixels * number / blocks;
 }
 
+/* Bits of some values, without their signs: there are two zeros. */
+INLINE lanes size_of_all(const float *const *reads, long channel, long many)
+{
+    lanes bits = {0};
+    EACH(p, LISTED_PIXELS) {
+        const float *at = reads[p] + channel;
+        bits |= (lanes)(many < LANES ? load_some(at, many) : load(at));
+    }
+    return bits + bits;
+}
+
 static void list_block(const struct batch *batch, struct slice inputs, long first, long end,
                        struct list *list)
 {
-    list->count = 0;
-    for (long k = inputs.begin; k < inputs.end; k += LANES) {
-        lanes bits = {0};
-        for (long p = first; p < end; p++) {
-            const float *at = batch->reads[0][p] + k;
-            bits |= (lanes)(inputs.end - k < LANES ? load_some(at, inputs.end - k) : load(at));
-        }
-        bits += bits; /* without signs: there are two zeros */
-        list->count += put_numbers(bits, k, list->channels + list->count);
-    }
+    const float *reads[LISTED_PIXELS]; /* the first pixel's again, where there are fewer */
+    long count = 0, k = inputs.begin;
+    EACH(p, LISTED_PIXELS)
+        reads[p] = batch->reads[0][first + p < end ? first + p : first];
+    for (; k + LANES <= inputs.end; k += LANES)
+        count += put_numbers(size_of_all(reads, k, LANES), k, list->channels + count);
+    if (k < inputs.end)
+        count += put_numbers(size_of_all(reads, k, inputs.end - k), k, list->channels + count);
+    list->count = count;
 }
 
 /* List the channels of all blocks of a batch. Return whether so few are left that it pays. */

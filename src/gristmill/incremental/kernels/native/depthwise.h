@@ -101,7 +101,7 @@ INLINE void slide_over(const struct sliding *sliding, const struct batch *batch,
                        const int full)
 {
     for (long p = 0, end; p < batch->pixels; p = end) {
-        vector read[3][3];
+        vector read[3][3] = {0};
         EACH(row, 3)
             EACH(column, 2)
                 read[row][column] = read_at(&sliding->taps[row][column], p, sliding->at);
