@@ -28,7 +28,7 @@ from gristmill.incremental.kernels.native.structures import (
 )
 
 SLICE = 192
-"""Channels that go through the three convolutions together (`SLICE`)."""
+"""Channels that go through convolutions together (`SLICE`)."""
 MOST = 300
 """Pixels of a group if there are several slices: the more, the fewer times weights are read, but a
 slice of them should stay in the cache."""

@@ -14,14 +14,13 @@ from torch import Tensor
 
 from gristmill.incremental.kernels.held_memory import HeldMemory
 from gristmill.incremental.kernels.layer import Layer
+from gristmill.incremental.kernels.native.block import SLICE
 from gristmill.incremental.kernels.native.convolution import NativeConvolution
 from gristmill.incremental.kernels.native.differences import BATCH
 from gristmill.incremental.kernels.native.library import library
 from gristmill.incremental.kernels.native.sharing import share_range
 from gristmill.incremental.kernels.native.structures import LONG
 
-SLICE = 192
-"""Channels of which the mean is taken together (`SLICE`)."""
 _scratch = HeldMemory()
 
 
