@@ -56,13 +56,13 @@ class Groups:
         """
         group = np.repeat(np.arange(len(spans)), spans[:, 3] - spans[:, 2])
         order = np.lexsort((columns, rows, group)) - spans[group, 2]
-        read = [np.unique(numbers[give:end]) for give, end in spans[:, 2:].tolist()]
-        around = [each[: np.searchsorted(each, count)] for each in read]
-        ends = np.cumsum([0, *map(len, around)])
+        # All groups in one go: one by one, they took a tenth of the time to plan.
+        around = np.unique((group[:, None] * count + numbers)[numbers < count])
+        ends = np.searchsorted(around, np.arange(len(spans) + 1) * count)
         return cls(
             np.column_stack([spans, ends[:-1], ends[1:]]).astype(LONG, order="C"),
             torch.from_numpy(order.astype(np.int32)),
-            torch.from_numpy(np.concatenate([np.empty(0, np.int32), *around], dtype=np.int32)),
+            torch.from_numpy((around % count).astype(np.int32)),
         )
 
     @cached_property
