@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import cast
 
-from gristmill.incremental.execution.tiled_unit import ended, tiled
+from gristmill.incremental.execution.tiled_unit import before_pooling, ended, tiled
 from gristmill.incremental.execution.unit import joins
 from gristmill.incremental.graph.node import Graph
 from gristmill.incremental.graph.operator import Shape, extent
@@ -125,7 +125,7 @@ class Division:
         convolution = number if begin is None else begin
         operator = cast(Convolution, self._graph.nodes[convolution].operator)
         if self._shapes[number] != self._shapes[convolution]:  # pooled
-            region = Rectangle(*(2 * side for side in region))
+            region = before_pooling(region)
         (source,) = self._graph.nodes[convolution].inputs
         return operator.tiles_around(region, self._shapes[source]).area / region.area
 

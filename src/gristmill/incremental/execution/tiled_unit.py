@@ -86,7 +86,12 @@ class TiledUnit(NamedTuple):
         """Rectangles of the convolution's results."""
         if not self.ending.pooled:
             return rectangles
-        return [Rectangle(*(2 * side for side in rectangle)) for rectangle in rectangles]
+        return [before_pooling(rectangle) for rectangle in rectangles]
+
+
+def before_pooling(rectangle: Rectangle) -> Rectangle:
+    """What a rectangle of a pooled value is made of; windows are of 2x2."""
+    return Rectangle(*(2 * side for side in rectangle))
 
 
 def tiled_unit(graph: Graph, nodes: Sequence[int], shapes: Sequence[Shape]) -> TiledUnit | None:

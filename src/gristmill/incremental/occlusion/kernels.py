@@ -14,6 +14,7 @@ from gristmill.incremental.graph.operators.convolution import Convolution, Paddi
 from gristmill.incremental.graph.operators.global_pooling import GlobalPooling
 from gristmill.incremental.graph.operators.linear import Linear
 from gristmill.incremental.kernels.activation import Activation
+from gristmill.incremental.kernels.direct import DirectKernel
 from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.native import integer_block, integer_mean
 from gristmill.incremental.kernels.native.block import BlockKernel
@@ -124,7 +125,8 @@ class Kernels:
         if operator is None or not _mixes(operator):
             return None
         if bits == 32:
-            return MeanKernel(operator.layer)
+            kernel = operator.kernel
+            return MeanKernel(kernel.convolution) if isinstance(kernel, DirectKernel) else None
         pays = self._wide(source) and integer_mean.suits(operator.layer)
         return IntegerMeanKernel(operator.layer) if pays else None
 

@@ -86,7 +86,8 @@ class NativeBlock:
         third: Layer,
         products: int,
     ) -> None:
-        self._run, self._convolutions, self._products = run, convolutions, products
+        self._run, self._products = run, products
+        self._convolutions = convolutions  # they hold the weights
         self._at = tuple(ctypes.byref(each.structure) for each in convolutions)
         self._channels = len(third.weight)
         end = convolutions[-1].structure

@@ -8,6 +8,8 @@
 #include "convolution.h"
 #include "vectors.h"
 
+/* Doubles of a vector; vectors of sums that fit the registers; pixels of maps for which a slice's
+   weights are read once, few enough for what is read to stay in the cache. */
 enum { HALF = LANES / 2, TOGETHER = 8, GROUP = 300 };
 
 typedef float half __attribute__((vector_size(2 * LANES)));

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gristmill.incremental.kernels.held_memory import HeldMemory
-from gristmill.incremental.kernels.layer import Layer
 from gristmill.incremental.kernels.native.block import SLICE
 from gristmill.incremental.kernels.native.convolution import NativeConvolution
 from gristmill.incremental.kernels.native.differences import BATCH
@@ -47,28 +46,26 @@ def mean(values: Tensor) -> Tensor:
 
 
 class MeanKernel:
-    """The mean of a layer's results over whole maps, to the bits of `mean` of these results.
+    """The mean of a convolution's results over whole maps, to the bits of `mean` of these results.
 
     Args:
-        layer: one that is `pointwise`.
+        convolution: of a layer that is `pointwise`.
     """
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, convolution: NativeConvolution) -> None:
         native = library()
-        assert native is not None  # noqa: S101 - `pointwise` has said so
-        self._run = native.average_convolved
-        self._convolution = NativeConvolution(layer)
-        self._outputs = len(layer.weight)
+        assert native is not None  # noqa: S101 - else there were no such convolution
+        self._run, self._convolution = native.average_convolved, convolution
 
     def __call__(self, rows: Tensor, spans: NDArray[np.int64]) -> Tensor:
         """Compute the maps' means, [maps, outputs].
 
         Args:
-            rows: that the layer reads, float32 [pixels, inputs].
+            rows: that it reads, float32 [pixels, inputs].
             spans: [maps, 2]: of each, its first row and the one after the last.
         """
         rows = rows.contiguous()
-        results = rows.new_empty((len(spans), self._outputs))
+        results = rows.new_empty((len(spans), self._convolution.structure.outputs))
         spans = np.ascontiguousarray(spans, LONG)
 
         def compute(part: slice) -> None:
